@@ -1,0 +1,26 @@
+//! The rules: pure functions and state machines that every room calls.
+//!
+//! No I/O, no clock, no randomness, no actors, no logging. `now` is a parameter, times are microseconds since the
+//! Unix epoch (`_us`), and what is refused is a value ([`rejection::Rejection`]), never an error.
+
+pub mod backoff;
+pub mod batch;
+pub mod device;
+pub mod disposition;
+pub mod envelope;
+pub mod event;
+pub mod in_flight;
+pub mod line_protocol;
+pub mod metric_keys;
+pub mod names;
+pub mod payload;
+pub mod payload_filter;
+pub mod rate_limit;
+pub mod redact;
+pub mod rejection;
+pub mod sensor;
+pub mod settings;
+pub mod timestamp;
+pub mod topic;
+pub mod topic_filter;
+pub mod validate;

@@ -1,0 +1,2 @@
+//! The `ingest-node` program.
+fn main() {}
