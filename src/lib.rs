@@ -2,3 +2,16 @@
 #![forbid(unsafe_code)]
 
 pub mod core;
+pub mod delivery;
+pub mod failpoint;
+pub mod http;
+pub mod lifeline;
+pub mod logging;
+pub mod message;
+pub mod metrics;
+pub mod registry;
+pub mod secret;
+pub mod sink;
+pub mod source;
+pub mod supervisor;
+pub mod validate;

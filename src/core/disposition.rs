@@ -1,1 +1,85 @@
-//! To be written.
+//! How a delivery ends: the verdicts of its legs, merged worst-wins, and what the broker is told.
+
+use std::time::Duration;
+
+/// What became of one leg (one sink write) of a delivery. Ordered from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Verdict {
+    /// Its effect is durable.
+    Done = 0,
+    /// Refused, and the refusal is durable: acknowledged.
+    Rejected = 1,
+    /// Refused for good by a store, and the refusal is durable: terminated, so that it never comes back.
+    Poison = 2,
+    /// A fault that may pass: delivered again later.
+    Retry = 3,
+    /// Dropped without a verdict (a panic, a closed mailbox): delivered again, never counted as delivered.
+    Lost = 4,
+}
+
+impl Verdict {
+    /// The worse of two verdicts; commutative, associative, and [`Verdict::Done`] is neutral.
+    #[must_use]
+    pub fn merge(self, other: Verdict) -> Verdict {
+        self.max(other)
+    }
+
+    /// Reads back what `as u8` wrote; anything unknown is [`Verdict::Lost`].
+    pub const fn from_u8(value: u8) -> Verdict {
+        match value {
+            0 => Verdict::Done,
+            1 => Verdict::Rejected,
+            2 => Verdict::Poison,
+            3 => Verdict::Retry,
+            _ => Verdict::Lost,
+        }
+    }
+
+    /// What the broker is told. `retry_delay` is asked only where the message is to come back.
+    pub fn disposition(self, retry_delay: impl FnOnce() -> Duration) -> Disposition {
+        match self {
+            Verdict::Done | Verdict::Rejected => Disposition::Ack,
+            Verdict::Poison => Disposition::Term,
+            Verdict::Retry | Verdict::Lost => Disposition::Nak(retry_delay()),
+        }
+    }
+}
+
+/// What the broker is told about a delivery, exactly once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Done with it.
+    Ack,
+    /// Deliver it again, not before this delay (a NAK without one burns its attempts in milliseconds).
+    Nak(Duration),
+    /// Never deliver it again.
+    Term,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Verdict; 5] = [Verdict::Done, Verdict::Rejected, Verdict::Poison, Verdict::Retry, Verdict::Lost];
+
+    #[test]
+    fn the_worst_leg_decides_whatever_the_order() {
+        for a in ALL {
+            for b in ALL {
+                assert_eq!(a.merge(b), b.merge(a));
+                assert_eq!(a.merge(Verdict::Done), a);
+                for c in ALL {
+                    assert_eq!(a.merge(b).merge(c), a.merge(b.merge(c)));
+                }
+            }
+        }
+        assert_eq!(Verdict::Rejected.merge(Verdict::Lost), Verdict::Lost);
+    }
+
+    #[test]
+    fn a_lost_delivery_is_never_acknowledged() {
+        assert_eq!(Verdict::Lost.disposition(|| Duration::from_secs(1)), Disposition::Nak(Duration::from_secs(1)));
+        assert_eq!(Verdict::from_u8(17), Verdict::Lost);
+    }
+}

@@ -1,1 +1,133 @@
-//! To be written.
+//! What validation makes of a message: an [`Event`] to be stored, or a [`Refusal`] for the quarantine.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::device::Device;
+use super::rejection::Rejection;
+
+/// The message type, from the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MsgType {
+    /// `telemetry`: becomes a row and a point with its metrics.
+    Telemetry,
+    /// `heartbeat`: becomes a row and a point with its sequence number alone.
+    Heartbeat,
+    /// Anything else: becomes a row.
+    Other(ByteString),
+}
+
+impl MsgType {
+    /// The type as text.
+    pub fn as_str(&self) -> &str {
+        match self {
+            MsgType::Telemetry => "telemetry",
+            MsgType::Heartbeat => "heartbeat",
+            MsgType::Other(text) => text,
+        }
+    }
+
+    /// A metric label of bounded cardinality: devices choose the type, so what we do not know is `other`.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            MsgType::Telemetry => "telemetry",
+            MsgType::Heartbeat => "heartbeat",
+            MsgType::Other(_) => "other",
+        }
+    }
+}
+
+/// A validated value of the telemetry lane.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The registered device it came from; tenant and site are those of the registry.
+    pub device: Arc<Device>,
+    /// The topic as received.
+    pub topic: ByteString,
+    /// The message type.
+    pub msg_type: MsgType,
+    /// The sender's sequence number; 0 when absent.
+    pub seq: i64,
+    /// When it happened, by the sender's word, else the broker's; Unix microseconds.
+    pub event_us: i64,
+    /// The payload as the row holds it: JSON text, metrics under their mapped names, no provision token.
+    pub payload: String,
+    /// The point as line protocol, without its line feed; `None` where the type makes no point or no target wants one.
+    pub line: Option<String>,
+    /// Latitude and longitude in degrees, where the message holds both.
+    pub location: Option<(f64, f64)>,
+    /// A hash of the metrics' names in their order: equal for messages that report the same sensors.
+    pub metrics_signature: u64,
+    /// The route jobs it triggers.
+    pub jobs: Vec<Job>,
+}
+
+/// A job for the route-delivery service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// `message_routes.id` as text; with stream and sequence it makes the message id.
+    pub route_id: String,
+    /// The job as JSON.
+    pub body: String,
+}
+
+/// A shadow report that may be applied.
+#[derive(Clone, Debug)]
+pub struct ShadowReport {
+    /// The device it came from.
+    pub device: Arc<Device>,
+    /// The reported state, a JSON object.
+    pub reported: String,
+    /// The version it claims; applied when not lower than the stored one.
+    pub version: i64,
+}
+
+/// A command acknowledgement that may be applied.
+#[derive(Clone, Debug)]
+pub struct CommandAck {
+    /// The device it came from.
+    pub device: Arc<Device>,
+    /// Which command.
+    pub command_id: String,
+    /// `{"status":..,"details":..}` as `device_commands.ack_details` holds it.
+    pub ack_details: String,
+}
+
+/// A refused message as the quarantine keeps it. Holds no provision token.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// Why.
+    pub rejection: Rejection,
+    /// The topic as far as it is known, else empty.
+    pub topic: String,
+    /// From the topic, where it names one.
+    pub tenant_id: Option<String>,
+    /// From the payload, where it could be read.
+    pub site_id: Option<String>,
+    /// From the topic, where it names one.
+    pub device_id: Option<String>,
+    /// From the topic, where it names one.
+    pub msg_type: Option<String>,
+    /// The sender's time, where it could be read; Unix microseconds.
+    pub event_us: Option<i64>,
+    /// What was refused.
+    pub content: Content,
+}
+
+impl Refusal {
+    /// The tenant that the refusal is counted for: `unknown` where no topic names one.
+    pub fn counted_tenant(&self) -> &str {
+        self.tenant_id.as_deref().unwrap_or("unknown")
+    }
+}
+
+/// The refused content, in the form that the quarantine can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A payload that jsonb can hold.
+    Json(String),
+    /// Bytes that jsonb can't hold.
+    Raw(Bytes),
+}

@@ -18,6 +18,7 @@ pub mod payload_filter;
 pub mod rate_limit;
 pub mod redact;
 pub mod rejection;
+pub mod route;
 pub mod sensor;
 pub mod settings;
 pub mod timestamp;

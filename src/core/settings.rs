@@ -1,1 +1,4 @@
 //! To be written.
+/// To be written.
+#[derive(Clone, Debug, Default)]
+pub struct Settings;

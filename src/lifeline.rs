@@ -1,0 +1,76 @@
+//! How a child's death and its progress become known: the supervisor's end of every actor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Held by an actor as long as it lives. Dropping it, for whatever reason (stop, error, panic), reports the death:
+/// a silent one is impossible.
+#[derive(Debug)]
+pub struct Lifeline {
+    name: &'static str,
+    generation: u64,
+    deaths: UnboundedSender<Death>,
+    pulse: Arc<Pulse>,
+    cause: Option<String>,
+}
+
+/// A child's end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The role that died.
+    pub name: &'static str,
+    /// Which generation it belonged to.
+    pub generation: u64,
+    /// What is known of the cause.
+    pub cause: String,
+}
+
+/// A child's signs of life, as the supervisor reads them.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    progress: AtomicU64,
+    busy: AtomicBool,
+}
+
+impl Pulse {
+    /// A number that changes whenever the child gets on, and whether it has work at all.
+    pub fn read(&self) -> (u64, bool) {
+        (self.progress.load(Ordering::Relaxed), self.busy.load(Ordering::Relaxed))
+    }
+}
+
+impl Lifeline {
+    /// A lifeline of a child of this generation.
+    pub fn new(name: &'static str, generation: u64, deaths: UnboundedSender<Death>, pulse: Arc<Pulse>) -> Self {
+        Self { name, generation, deaths, pulse, cause: None }
+    }
+
+    /// The child got on: a chunk done, an attempt ended, a retry begun.
+    pub fn progress(&self) {
+        self.pulse.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether the child has work: only then is standing still a sign of death.
+    pub fn busy(&self, busy: bool) {
+        self.pulse.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Names the error that the child is about to end for.
+    pub fn fail(&mut self, cause: impl Into<String>) {
+        self.cause = Some(cause.into());
+    }
+}
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        let cause = match self.cause.take() {
+            Some(cause) => cause,
+            None if std::thread::panicking() => "panicked".into(),
+            None => "stopped".into(),
+        };
+        // The supervisor may be gone already: then nobody needs to know.
+        let _ = self.deaths.send(Death { name: self.name, generation: self.generation, cause });
+    }
+}

@@ -1,0 +1,163 @@
+//! Every message that crosses a room: the wiring diagram as types.
+//!
+//! ```text
+//! source::Consumer  --Validate-->  validate::Validator  --Write-->  sink::postgres::Writer
+//!        ^                            |        ^                       |         |        |
+//!        |                         Resolve  Resolved, Invalidate,   Points     Jobs    Observe
+//!        |                            v        |  SettingsChanged      v         v        v
+//!        |                         registry::Registry            influx::Router routes  state
+//!        +------------------------------ Settle -----------------------+---------+
+//! ```
+//!
+//! All of them carry chunks: one message per batch, never per event. All are sent without waiting: what bounds memory
+//! is the consumers' window, not the mailboxes.
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+
+use crate::core::device::{DeviceKey, Lookup};
+use crate::core::envelope::Envelope;
+use crate::core::event::{CommandAck, Event, Job, Refusal, ShadowReport};
+use crate::core::rejection::Rejection;
+use crate::core::settings::Settings;
+use crate::delivery::{Delivery, Lane, Origin, Settled, Ticket};
+
+/// Consumer to Validator: deliveries of one shard, in the order of their arrival.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Validate {
+    /// Whose deliveries they are.
+    pub lane: Lane,
+    /// Each with its opened envelope.
+    pub deliveries: Vec<(Delivery, Result<Envelope, Rejection>)>,
+}
+
+/// Validator to Registry: devices that its cache does not hold. Answered with one or more [`Resolved`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resolve {
+    /// Which devices; each at most once until it is answered. With the site a message claims, for auto-provisioning.
+    pub devices: Vec<(DeviceKey, String)>,
+    /// Who asks.
+    pub reply_to: Recipient<Resolved>,
+}
+
+/// Registry to Validator: answers. A device that can't be looked up now stays unanswered until it can.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Resolved {
+    /// One answer per device.
+    pub devices: Vec<(DeviceKey, Lookup)>,
+    /// The routes of every tenant among them.
+    pub routes: Vec<(Arc<str>, TenantRoutes)>,
+}
+
+/// A tenant's enabled routes.
+pub type TenantRoutes = Arc<[crate::core::route::Route]>;
+
+/// Validator to Registry: tell me what changes from now on.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// Gets what is no longer true.
+    pub invalidations: Recipient<Invalidate>,
+    /// Gets the settings in force, at once and at every change.
+    pub settings: Recipient<SettingsChanged>,
+}
+
+/// Registry to Validators: forget what you know of these.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum Invalidate {
+    /// These devices.
+    Devices(Arc<[DeviceKey]>),
+    /// Everything of a tenant: its devices and its routes.
+    Tenant(Arc<str>),
+    /// Everything (notifications may have been missed).
+    All,
+    /// PostgreSQL answers (`true`) or does not: while it does not, entries serve past their TTL up to the stated staleness.
+    Reachable(bool),
+}
+
+/// Registry to everyone who subscribed: the run-time settings in force.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub struct SettingsChanged(pub Arc<Settings>);
+
+/// Validator to Writer: what is to be made durable.
+#[derive(Debug, Default, Message)]
+#[rtype(result = "()")]
+pub struct Write {
+    /// Rows of `raw_events`.
+    pub events: Vec<(Delivery, Event)>,
+    /// Refusals, for the counters and the quarantine.
+    pub refusals: Vec<(Delivery, Refusal)>,
+    /// Reports of the shadow lane.
+    pub shadows: Vec<(Delivery, ShadowReport)>,
+    /// Acknowledgements of the command lane.
+    pub acks: Vec<(Delivery, CommandAck)>,
+}
+
+/// Writer to the influx Router: points whose rows are committed, of one tenant.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Points {
+    /// Whose database.
+    pub tenant_id: Arc<str>,
+    /// The points in the order of their rows.
+    pub points: Vec<Point>,
+}
+
+/// One point on its way to InfluxDB.
+#[derive(Debug)]
+pub struct Point {
+    /// Line protocol without its line feed.
+    pub line: String,
+    /// Where its message came from: names it in the quarantine.
+    pub origin: Origin,
+    /// With policy `required` the delivery ends only when the point is durable.
+    pub ticket: Option<Ticket>,
+}
+
+/// Writer to the route Publisher: jobs of committed rows.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Publish {
+    /// One entry per delivery that triggers jobs.
+    pub deliveries: Vec<RouteJobs>,
+}
+
+/// The jobs of one delivery.
+#[derive(Debug)]
+pub struct RouteJobs {
+    /// Whose subject.
+    pub tenant_id: Arc<str>,
+    /// Where the message came from: makes the jobs' message ids.
+    pub origin: Origin,
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// The delivery ends only when the stream has acknowledged its jobs.
+    pub ticket: Ticket,
+}
+
+/// Writer to the derived-state keeper: committed events.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Observe {
+    /// The events, their lines and jobs already taken out, each with the broker's time in Unix microseconds.
+    pub events: Vec<(i64, Event)>,
+}
+
+/// Anyone to a Consumer: these deliveries have ended. The only arrow that points up.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Settle {
+    /// Each exactly once.
+    pub settled: Vec<Settled>,
+}
+
+/// Root to its children, top-down: finish what you have and take nothing new. The answer comes when that is done.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain;

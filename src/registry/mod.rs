@@ -1,0 +1,21 @@
+//! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
+
+use serde::Deserialize;
+
+/// The `[registry]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `AUTO_PROVISION`: register unknown devices where an ACTIVE MAIN subscription has room.
+    pub auto_provision: bool,
+    /// `SETTINGS_POLL_SECONDS`: `app_settings` are read this often, and at once when notified.
+    pub settings_poll_secs: u64,
+    /// Most devices in one look-up.
+    pub lookup_batch: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { auto_provision: false, settings_poll_secs: 5, lookup_batch: 2_000 }
+    }
+}

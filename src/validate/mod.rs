@@ -1,0 +1,40 @@
+//! Validation: a pool of actors, a device always on the same one, so that caches and token buckets need no lock.
+
+use serde::Deserialize;
+
+/// The `[validate]` table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `INGEST_WORKER_COUNT`: validators, each with a thread. Two validate more than one PostgreSQL can store.
+    pub workers: usize,
+    /// `AUTH_CACHE_TTL_SECONDS`: how long a registry answer is trusted without asking again. Changes are notified at once.
+    pub cache_ttl_secs: u64,
+    /// `AUTH_CACHE_MAX_SIZE`: devices held, over all validators.
+    pub cache_max_size: usize,
+    /// How long an unknown device stays unknown without asking again.
+    pub negative_ttl_secs: u64,
+    /// While PostgreSQL is away, answers serve up to this age; then deliveries are held.
+    pub max_staleness_secs: u64,
+    /// `BUCKET_TTL_SECONDS`: a device's token bucket is forgotten when it has been idle for so long.
+    pub bucket_ttl_secs: u64,
+    /// `REQUIRE_TOKEN`.
+    pub require_token: bool,
+    /// `CERT_AUTH_ENABLED`.
+    pub cert_auth_enabled: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            cache_ttl_secs: 60,
+            cache_max_size: 200_000,
+            negative_ttl_secs: 10,
+            max_staleness_secs: 900,
+            bucket_ttl_secs: 3600,
+            require_token: true,
+            cert_auth_enabled: false,
+        }
+    }
+}
