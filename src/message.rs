@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! source::Consumer  --Validate-->  validate::Validator  --Write-->  sink::postgres::Writer
-//!        ^                            |        ^                       |         |        |
-//!        |                         Resolve  Resolved, Invalidate,   Points     Jobs    Observe
-//!        |                            v        |  SettingsChanged      v         v        v
-//!        |                         registry::Registry            influx::Router routes  state
-//!        +------------------------------ Settle -----------------------+---------+
+//!        ^                            |        ^                     |     ^      |      |
+//!        |                         Resolve  Resolved, Invalidate, Points Refuse Publish Observe
+//!        |                            v        |  SettingsChanged    v     |      v      v
+//!        |                         registry::Registry           influx::Router  routes  state
+//!        +------------------------------ Settle ---------------------+------------+
 //! ```
 //!
 //! All of them carry chunks: one message per batch, never per event. All are sent without waiting: what bounds memory
@@ -117,6 +117,36 @@ pub struct Point {
     /// Where its message came from: names it in the quarantine.
     pub origin: Origin,
     /// With policy `required` the delivery ends only when the point is durable.
+    pub ticket: Option<Ticket>,
+}
+
+/// Supervisor to the influx Router, once per generation: where refused points become durable. The Router is built
+/// before the Writer, so it can't have it from the start; refusals that come earlier wait for it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AttachWriter(pub Recipient<Refuse>);
+
+/// Influx Router to Writer: points that InfluxDB refused for good, one quarantine event each (`POINT_REFUSED`). Refusals
+/// come during a drain too, after the Writer has answered its own [`Drain`].
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Refuse {
+    /// The points.
+    pub points: Vec<RefusedPoint>,
+}
+
+/// A point that InfluxDB refused for good. Its row stays.
+#[derive(Debug)]
+pub struct RefusedPoint {
+    /// Whose point.
+    pub tenant_id: Arc<str>,
+    /// Where its message came from: keys the quarantine event, so that a second refusal of the same point is stored once.
+    pub origin: Origin,
+    /// The point as line protocol without its line feed: the refused content.
+    pub line: String,
+    /// The server's words.
+    pub message: String,
+    /// With policy `required`: ends as done once the refusal is durable, for the point's fate is then settled.
     pub ticket: Option<Ticket>,
 }
 
