@@ -4,6 +4,7 @@
 pub mod core;
 pub mod delivery;
 pub mod failpoint;
+pub mod health;
 pub mod http;
 pub mod lifeline;
 pub mod logging;
@@ -13,5 +14,6 @@ pub mod registry;
 pub mod secret;
 pub mod sink;
 pub mod source;
+pub mod stats;
 pub mod supervisor;
 pub mod validate;

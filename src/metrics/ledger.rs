@@ -1,0 +1,94 @@
+//! The lanes' accounts of their deliveries, always in balance.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::delivery::Lane;
+
+/// A lane's account: `received = acked + nacked + termed + in_flight`, at every moment. It changes under one lock, so
+/// that no scrape sees it out of balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Deliveries handed to us.
+    pub received: u64,
+    /// Settled as done.
+    pub acked: u64,
+    /// Settled as to be delivered again.
+    pub nacked: u64,
+    /// Settled as never to be delivered again.
+    pub termed: u64,
+    /// Not settled yet.
+    pub in_flight: u64,
+}
+
+impl Ledger {
+    /// The law that every change keeps.
+    pub fn is_balanced(&self) -> bool {
+        self.received == self.acked + self.nacked + self.termed + self.in_flight
+    }
+}
+
+/// The ledgers of all lanes.
+#[derive(Debug, Default)]
+pub struct Ledgers([Mutex<Ledger>; Lane::ALL.len()]);
+
+impl Ledgers {
+    /// A lane's ledger, locked: change it in one go.
+    pub fn lane(&self, lane: Lane) -> MutexGuard<'_, Ledger> {
+        self.0[lane as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of every lane's ledger, each in balance.
+    fn read(&self) -> [(Lane, Ledger); Lane::ALL.len()] {
+        Lane::ALL.map(|lane| (lane, *self.lane(lane)))
+    }
+}
+
+impl Collector for Ledgers {
+    /// Reads each ledger once per scrape: separate counters would be read one after the other, and never add up.
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let lanes = self.read();
+
+        let mut received = encoder.encode_descriptor(
+            "deliveries_received",
+            "Deliveries handed to the node, redeliveries included.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (lane, ledger) in &lanes {
+            ConstCounter::new(ledger.received).encode(received.encode_family(&[("consumer", lane.consumer())])?)?;
+        }
+
+        let mut settled = encoder.encode_descriptor(
+            "deliveries_settled",
+            "Deliveries that have ended, by what the broker was told.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (lane, ledger) in &lanes {
+            for (disposition, count) in [("ack", ledger.acked), ("nak", ledger.nacked), ("term", ledger.termed)] {
+                let labels = [("consumer", lane.consumer()), ("disposition", disposition)];
+                ConstCounter::new(count).encode(settled.encode_family(&labels)?)?;
+            }
+        }
+
+        let mut in_flight = encoder.encode_descriptor(
+            "in_flight",
+            "Deliveries received and not settled yet.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (lane, ledger) in &lanes {
+            let labels = [("consumer", lane.consumer())];
+            ConstGauge::new(i64::try_from(ledger.in_flight).unwrap_or(i64::MAX))
+                .encode(in_flight.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! The rooms' own words for `/stats`: each registers a closure that tells its state as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+
+type Provider = Arc<dyn Fn() -> Value + Send + Sync>;
+
+/// The registered providers.
+#[derive(Default)]
+pub struct Stats(Mutex<BTreeMap<String, Provider>>);
+
+impl Stats {
+    /// No providers yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Registers a provider under a room's name; a rebuilt room replaces its predecessor's. It is called from the HTTP
+    /// server's thread: it reads shared state and never waits for an actor.
+    pub fn register(&self, name: impl Into<String>, provider: impl Fn() -> Value + Send + Sync + 'static) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(provider));
+    }
+
+    /// What all providers say now, by name.
+    pub fn collect(&self) -> Map<String, Value> {
+        // The lock is not held while providers run: one that registers another must not lock itself out.
+        let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        providers.into_iter().map(|(name, provider)| (name, provider())).collect()
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_set().entries(providers.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rebuilt_room_replaces_its_predecessor() {
+        let stats = Stats::new();
+        stats.register("writer", || json!({"generation": 1}));
+        stats.register("router", || json!({"batchers": 3}));
+        stats.register("writer", || json!({"generation": 2}));
+        assert_eq!(Value::Object(stats.collect()), json!({"writer": {"generation": 2}, "router": {"batchers": 3}}));
+    }
+}
