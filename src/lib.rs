@@ -1,6 +1,8 @@
 //! `ingest-node`: validates IoT messages from NATS JetStream and makes them durable before it acknowledges them.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod cases;
 pub mod core;
 pub mod delivery;
 pub mod failpoint;

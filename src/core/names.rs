@@ -1,1 +1,161 @@
-//! To be written.
+//! Names that a tenant gets outside: its InfluxDB database, its NATS subject, its metric label.
+//!
+//! Tenant ids are any text; these alphabets are not. Every rule here is injective: two tenants never share a name.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use sha2::{Digest, Sha256};
+
+/// What the name of a plain tenant's database begins with.
+const PLAIN_DATABASE: &str = "telemetry_";
+/// What the name of any other tenant's database begins with. No plain name begins so.
+const ESCAPED_DATABASE: &str = "telemetry-x-";
+/// The same for one whose escaped name would be too long.
+const HASHED_DATABASE: &str = "telemetry-h-";
+/// Longest database name that InfluxDB 3 takes.
+const MAX_DATABASE_BYTES: usize = 511;
+/// Longest token we put into a subject: a subject must fit a NATS protocol line (4096 bytes by default).
+const MAX_TOKEN_BYTES: usize = 1024;
+/// Longest metric label.
+const MAX_LABEL_BYTES: usize = 64;
+
+/// The InfluxDB database of a tenant.
+///
+/// 1. An id of ASCII letters, digits, `_` and `-` alone, at most 501 of them: `telemetry_{id}`.
+/// 2. Any other: `telemetry-x-` and the id, in which every byte of its UTF-8 that is no ASCII letter, no digit and no
+///    `-` becomes `_` and two upper-case hexadecimal digits (`a b` is `telemetry-x-a_20b`, `a_.b` is
+///    `telemetry-x-a_5F_2Eb`).
+/// 3. Where that is longer than 511 bytes: `telemetry-h-` and the SHA-256 of the id in lower-case hexadecimal.
+///
+/// The three can't meet: their beginnings differ.
+pub fn influx_database(tenant: &str) -> String {
+    let is_plain = !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let name = if is_plain {
+        format!("{PLAIN_DATABASE}{tenant}")
+    } else {
+        escaped(ESCAPED_DATABASE, '_', tenant, |b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if name.len() > MAX_DATABASE_BYTES { format!("{HASHED_DATABASE}{}", sha256_hex(tenant)) } else { name }
+}
+
+/// The token that stands for a tenant in a NATS subject (`routes.{token}`).
+///
+/// 1. Every byte of the id's UTF-8 that is not a visible ASCII character, and every `.`, `*`, `>` and `%`, becomes `%`
+///    and two upper-case hexadecimal digits (`a.b c` is `a%2Eb%20c`); an id without such bytes stays as it is.
+/// 2. Where that is longer than 1024 bytes: `%%` and the SHA-256 of the id in lower-case hexadecimal.
+/// 3. The empty id (no topic has one) is `%`.
+pub fn subject_token(tenant: &str) -> Cow<'_, str> {
+    let stays = |b: u8| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>' | b'%');
+    if tenant.is_empty() {
+        return Cow::Borrowed("%");
+    }
+    let token = percent_encoded(tenant, stays);
+    if token.len() > MAX_TOKEN_BYTES { Cow::Owned(format!("%%{}", sha256_hex(tenant))) } else { token }
+}
+
+/// The value of a `tenant` label: what may stand between quotation marks in Prometheus' text format, and short.
+///
+/// 1. Every byte of the id's UTF-8 that is not a visible ASCII character, and every `"`, `\` and `%`, becomes `%` and
+///    two upper-case hexadecimal digits.
+/// 2. Where that is longer than 64 bytes: `%%` and the first 32 digits of the id's SHA-256 in lower-case hexadecimal.
+pub fn metric_label(tenant: &str) -> Cow<'_, str> {
+    let label = percent_encoded(tenant, |b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\' | b'%'));
+    if label.len() > MAX_LABEL_BYTES { Cow::Owned(format!("%%{}", &sha256_hex(tenant)[..32])) } else { label }
+}
+
+fn percent_encoded(text: &str, stays: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if text.bytes().all(&stays) { Cow::Borrowed(text) } else { Cow::Owned(escaped("", '%', text, stays)) }
+}
+
+/// `prefix`, then `text` with the mark and two hexadecimal digits for every byte that does not stay (the mark itself
+/// must be one of them).
+fn escaped(prefix: &str, mark: char, text: &str, stays: impl Fn(u8) -> bool) -> String {
+    let mut out = String::with_capacity(prefix.len() + text.len() + 16);
+    out.push_str(prefix);
+    for byte in text.bytes() {
+        if stays(byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String never fails.
+            let _ = write!(out, "{mark}{byte:02X}");
+        }
+    }
+    out
+}
+
+fn sha256_hex(text: &str) -> String {
+    let mut hex = String::with_capacity(64);
+    for byte in Sha256::digest(text.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_tenant_has_a_plain_database() {
+        for tenant in ["acme", "ACME-2_b", "0", "-", "_x", "nt-1"] {
+            assert_eq!(influx_database(tenant), format!("telemetry_{tenant}"));
+        }
+    }
+
+    #[test]
+    fn any_other_tenant_has_an_escaped_one() {
+        for (tenant, database) in [
+            ("a b", "telemetry-x-a_20b"),
+            ("a_.b", "telemetry-x-a_5F_2Eb"),
+            ("a.b-c", "telemetry-x-a_2Eb-c"),
+            ("müller & söhne", "telemetry-x-m_C3_BCller_20_26_20s_C3_B6hne"),
+            ("../x", "telemetry-x-_2E_2E_2Fx"),
+            ("", "telemetry-x-"),
+        ] {
+            assert_eq!(influx_database(tenant), database);
+        }
+    }
+
+    #[test]
+    fn a_long_tenant_has_a_hashed_one() {
+        let longest = "x".repeat(501);
+        assert_eq!(influx_database(&longest), format!("telemetry_{longest}"));
+        let name = influx_database(&"x".repeat(502));
+        assert_eq!(name, format!("telemetry-h-{}", sha256_hex(&"x".repeat(502))));
+        assert_ne!(name, influx_database(&"x".repeat(503)));
+        assert!(influx_database(&"é".repeat(84)).starts_with("telemetry-h-"));
+        assert!(influx_database(&"é".repeat(83)).starts_with("telemetry-x-_C3_A9"));
+    }
+
+    #[test]
+    fn a_subject_token_has_no_dots_blanks_or_wildcards() {
+        for (tenant, token) in [
+            ("acme", "acme"),
+            ("a-b_c:d/e", "a-b_c:d/e"),
+            ("a.b c", "a%2Eb%20c"),
+            ("*", "%2A"),
+            (">", "%3E"),
+            ("100%", "100%25"),
+            ("tab\tnl\n\x7F", "tab%09nl%0A%7F"),
+            ("é", "%C3%A9"),
+            ("", "%"),
+        ] {
+            assert_eq!(subject_token(tenant), token);
+        }
+        let long = ".".repeat(400);
+        assert!(subject_token(&long).starts_with("%%") && subject_token(&long).len() == 66);
+    }
+
+    #[test]
+    fn a_label_is_short_and_needs_no_escapes() {
+        assert_eq!(metric_label("a.b*c"), "a.b*c");
+        assert_eq!(metric_label("a\"b\\c\n"), "a%22b%5Cc%0A");
+        assert_eq!(metric_label(&"é".repeat(40)).len(), 34);
+    }
+
+    #[test]
+    fn the_digest_is_the_one_that_sha256sum_prints() {
+        assert_eq!(sha256_hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

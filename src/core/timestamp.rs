@@ -1,1 +1,553 @@
-//! To be written.
+//! The event time that a payload states: ISO 8601 text or an epoch number, to the microsecond.
+//!
+//! What this module does not understand is `None`; the message then takes the broker's time, never the node's clock.
+
+/// Microseconds in a second.
+const SECOND_US: i64 = 1_000_000;
+/// Microseconds in a day.
+const DAY_US: i64 = 86_400 * SECOND_US;
+/// 0001-01-01T00:00:00Z. Years 1 to 9999 are what ISO 8601 text can name, and PostgreSQL holds them all.
+const EARLIEST_US: i64 = -62_135_596_800 * SECOND_US;
+/// 9999-12-31T23:59:59.999999Z.
+const LATEST_US: i64 = 253_402_300_800 * SECOND_US - 1;
+
+/// ISO 8601 text as Unix microseconds.
+///
+/// - Date: `YYYY-MM-DD`, `YYYYMMDD`, week (`YYYY-Www-D`, `YYYYWwwD`, the day may be missing), ordinal (`YYYY-DDD`,
+///   `YYYYDDD`), and without a time also `YYYY` and `YYYY-MM`.
+/// - `T` (or `t`, or a blank), then `hh`, `hh:mm`, `hhmm`, `hh:mm:ss` or `hhmmss`; seconds may have a fraction after a
+///   point or a comma, of which digits beyond the microsecond are cut off. `24:00` is the end of the day.
+/// - Offset: `Z` (or `z`), `±hh`, `±hhmm`, `±hh:mm`; none means UTC.
+///
+/// `None`: any other text (also digits that would be an epoch number), a day, hour, minute or second that does not
+/// exist (a leap second `:60` among them), an instant outside the years 1 to 9999 (UTC).
+pub fn from_text(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    common(bytes).or_else(|| general(bytes))
+}
+
+/// The form that nearly every device sends, `YYYY-MM-DDThh:mm:ss[.f+](Z|±hh:mm)`: read in place, as each message
+/// pays for it.
+fn common(bytes: &[u8]) -> Option<i64> {
+    let (head, tail) = bytes.split_first_chunk::<19>()?;
+    if head[4] != b'-' || head[7] != b'-' || head[10] != b'T' || head[13] != b':' || head[16] != b':' {
+        return None;
+    }
+    let year = two(head[0], head[1])? * 100 + two(head[2], head[3])?;
+    let day = days_from_civil(year, two(head[5], head[6])?, two(head[8], head[9])?)?;
+    let (hour, minute, second) = (two(head[11], head[12])?, two(head[14], head[15])?, two(head[17], head[18])?);
+    let (fraction_us, zone) = fraction(tail);
+    let offset = match *zone {
+        [b'Z'] => 0,
+        [sign, h1, h2, b':', m1, m2] => offset_seconds(sign, two(h1, h2)?, two(m1, m2)?)?,
+        _ => return None,
+    };
+    instant(day, time_of_day(hour, minute, second, fraction_us)?, offset)
+}
+
+/// Every form of [`from_text`].
+fn general(bytes: &[u8]) -> Option<i64> {
+    let (day, rest) = date(bytes)?;
+    let Some((separator, time)) = rest.split_first() else {
+        return instant(day, 0, 0);
+    };
+    if !matches!(separator, b'T' | b't' | b' ') {
+        return None;
+    }
+    let clock_end = time.iter().position(|b| matches!(b, b'Z' | b'z' | b'+' | b'-')).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(clock_end);
+    instant(day, clock_time(clock)?, zone_seconds(zone)?)
+}
+
+/// A date of any form: its day number, and the text behind it. `YYYY` and `YYYY-MM` have nothing behind them.
+fn date(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (year, rest) = number(bytes, 4)?;
+    if rest.is_empty() {
+        return Some((days_from_civil(year, 1, 1)?, rest));
+    }
+    let (dashed, rest) = match rest.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    if let Some(rest) = rest.strip_prefix(b"W") {
+        return week_date(year, rest, dashed);
+    }
+    calendar_date(year, rest, dashed).or_else(|| ordinal_date(year, rest))
+}
+
+/// What follows the year in `YYYY-MM-DD`, `YYYYMMDD` and `YYYY-MM`.
+fn calendar_date(year: i64, bytes: &[u8], dashed: bool) -> Option<(i64, &[u8])> {
+    let (month, rest) = number(bytes, 2)?;
+    if dashed && rest.is_empty() {
+        return Some((days_from_civil(year, month, 1)?, rest));
+    }
+    let rest = if dashed { rest.strip_prefix(b"-")? } else { rest };
+    let (day, rest) = number(rest, 2)?;
+    Some((days_from_civil(year, month, day)?, rest))
+}
+
+/// What follows the year in `YYYY-DDD` and `YYYYDDD`.
+fn ordinal_date(year: i64, bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let (ordinal, rest) = number(bytes, 3)?;
+    let last = if is_leap(year) { 366 } else { 365 };
+    let first_day = days_from_civil(year, 1, 1)?;
+    (1..=last).contains(&ordinal).then_some((first_day + ordinal - 1, rest))
+}
+
+/// What follows the `W` in `YYYY-Www-D` and `YYYYWwwD`.
+fn week_date(year: i64, bytes: &[u8], dashed: bool) -> Option<(i64, &[u8])> {
+    let (week, rest) = number(bytes, 2)?;
+    let (weekday, rest) = match rest {
+        [] => (1, rest),
+        _ => number(if dashed { rest.strip_prefix(b"-")? } else { rest }, 1)?,
+    };
+    if !(1..=53).contains(&week) || !(1..=7).contains(&weekday) {
+        return None;
+    }
+    // Week 1 is the one that holds January 4th. Day 0 (1970-01-01) was a Thursday, 3 days after a Monday.
+    let january_4 = days_from_civil(year, 1, 4)?;
+    let monday = january_4 - (january_4 + 3).rem_euclid(7);
+    Some((monday + (week - 1) * 7 + weekday - 1, rest))
+}
+
+/// `hh`, `hh:mm`, `hhmm`, `hh:mm:ss[.f+]`, `hhmmss[.f+]`: microseconds of the day.
+fn clock_time(bytes: &[u8]) -> Option<i64> {
+    let (hour, rest) = number(bytes, 2)?;
+    if rest.is_empty() {
+        return time_of_day(hour, 0, 0, 0);
+    }
+    let (coloned, rest) = match rest.strip_prefix(b":") {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let (minute, rest) = number(rest, 2)?;
+    if rest.is_empty() {
+        return time_of_day(hour, minute, 0, 0);
+    }
+    let (second, rest) = number(if coloned { rest.strip_prefix(b":")? } else { rest }, 2)?;
+    let (fraction_us, rest) = fraction(rest);
+    if rest.is_empty() { time_of_day(hour, minute, second, fraction_us) } else { None }
+}
+
+/// Nothing, `Z`, `±hh`, `±hhmm` or `±hh:mm`, in seconds east of UTC.
+fn zone_seconds(bytes: &[u8]) -> Option<i64> {
+    match *bytes {
+        [] | [b'Z' | b'z'] => Some(0),
+        [sign, h1, h2] => offset_seconds(sign, two(h1, h2)?, 0),
+        [sign, h1, h2, m1, m2] | [sign, h1, h2, b':', m1, m2] => offset_seconds(sign, two(h1, h2)?, two(m1, m2)?),
+        _ => None,
+    }
+}
+
+fn offset_seconds(sign: u8, hours: i64, minutes: i64) -> Option<i64> {
+    if hours > 23 || minutes > 59 {
+        return None;
+    }
+    match sign {
+        b'+' => Some(hours * 3600 + minutes * 60),
+        b'-' => Some(-(hours * 3600 + minutes * 60)),
+        _ => None,
+    }
+}
+
+/// A point or comma with digits: microseconds (further digits are cut off) and what follows. Without one: zero, all.
+fn fraction(bytes: &[u8]) -> (i64, &[u8]) {
+    let Some((b'.' | b',', digits)) = bytes.split_first() else {
+        return (0, bytes);
+    };
+    let mut microseconds = 0;
+    let mut unit = SECOND_US;
+    let mut length = 0;
+    while let Some(digit) = digits.get(length).map(|b| b.wrapping_sub(b'0')).filter(|d| *d <= 9) {
+        unit /= 10;
+        microseconds += i64::from(digit) * unit;
+        length += 1;
+    }
+    if length == 0 { (0, bytes) } else { (microseconds, &digits[length..]) }
+}
+
+/// Microseconds of the day. 24:00 exists, nothing after it does.
+fn time_of_day(hour: i64, minute: i64, second: i64, fraction_us: i64) -> Option<i64> {
+    let time_us = (hour * 3600 + minute * 60 + second) * SECOND_US + fraction_us;
+    (minute < 60 && second < 60 && time_us <= DAY_US).then_some(time_us)
+}
+
+/// `length` digits at the beginning, and what follows them.
+fn number(bytes: &[u8], length: usize) -> Option<(i64, &[u8])> {
+    let (digits, rest) = bytes.split_at_checked(length)?;
+    let mut value = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + i64::from(digit - b'0');
+    }
+    Some((value, rest))
+}
+
+fn two(tens: u8, ones: u8) -> Option<i64> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    (tens <= 9 && ones <= 9).then_some(i64::from(tens) * 10 + i64::from(ones))
+}
+
+fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar; `None` for a date that does not exist.
+///
+/// Counts in years that begin in March, so that a leap day is the last day of its year.
+fn days_from_civil(year: i64, month: i64, day: i64) -> Option<i64> {
+    let last = match month {
+        2 if is_leap(year) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        _ => return None,
+    };
+    if year < 1 || day < 1 || day > last {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    // 719,468 days lie between 0000-03-01 and 1970-01-01.
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468)
+}
+
+fn instant(day: i64, time_us: i64, offset_seconds: i64) -> Option<i64> {
+    in_range(day * DAY_US + time_us - offset_seconds * SECOND_US)
+}
+
+fn in_range(at_us: i64) -> Option<i64> {
+    (EARLIEST_US..=LATEST_US).contains(&at_us).then_some(at_us)
+}
+
+/// The text of a JSON number, as Unix microseconds. Its unit is told by its size: below 1e11 seconds, below 1e14
+/// milliseconds, below 1e17 microseconds, else nanoseconds (the sign does not matter).
+///
+/// Computed in decimal, so `1770628523.045` is exactly 45 ms past the second; what lies below the microsecond is cut
+/// off towards the past, as in text. `None`: not a JSON number, or an instant outside the years 1 to 9999 (UTC).
+pub fn from_number(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let decimal = Decimal::parse(digits)?;
+    let whole = decimal.scaled(0)?.0;
+    // Microseconds = number * 10^shift.
+    let shift = match whole {
+        0..100_000_000_000 => 6,
+        100_000_000_000..100_000_000_000_000 => 3,
+        100_000_000_000_000..100_000_000_000_000_000 => 0,
+        _ => -3,
+    };
+    let (microseconds, exact) = decimal.scaled(shift)?;
+    let microseconds = i64::try_from(microseconds).ok()?;
+    in_range(match (negative, exact) {
+        (false, _) => microseconds,
+        (true, true) => -microseconds,
+        (true, false) => -microseconds - 1,
+    })
+}
+
+/// A JSON number without its sign: the value is `0.d1d2d3... * 10^point`.
+struct Decimal<'a> {
+    /// Digits before and after the decimal point. Together they have no meaningless zeros in front.
+    whole: &'a [u8],
+    fraction: &'a [u8],
+    point: i64,
+}
+
+impl<'a> Decimal<'a> {
+    /// Digits that a time in any unit can have before its decimal point (year 9999 in nanoseconds has 21).
+    const MAX_DIGITS: i64 = 21;
+
+    fn parse(text: &'a str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let (whole, rest) = split_digits(bytes);
+        if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+            return None;
+        }
+        let (fraction, rest) = match rest.strip_prefix(b".") {
+            Some(rest) => split_digits(rest),
+            None => (&[][..], rest),
+        };
+        if fraction.is_empty() && bytes.get(whole.len()) == Some(&b'.') {
+            return None;
+        }
+        let exponent = match rest {
+            [] => 0,
+            [b'e' | b'E', exponent @ ..] => parse_exponent(exponent)?,
+            _ => return None,
+        };
+        // 0.00x: the zeros behind the point only move it.
+        if whole == b"0" {
+            let zeros = fraction.iter().take_while(|b| **b == b'0').count();
+            let point = exponent.saturating_sub(i64::try_from(zeros).ok()?);
+            return Some(Self { whole: &[], fraction: &fraction[zeros..], point });
+        }
+        let point = exponent.saturating_add(i64::try_from(whole.len()).ok()?);
+        Some(Self { whole, fraction, point })
+    }
+
+    /// The whole part of value * 10^shift, and whether nothing was cut off. `None` when it is beyond any time.
+    fn scaled(&self, shift: i64) -> Option<(u128, bool)> {
+        let mut digits = self.whole.iter().chain(self.fraction).map(|b| u128::from(b - b'0'));
+        let length = self.point.saturating_add(shift);
+        if length > Self::MAX_DIGITS && self.whole.len() + self.fraction.len() > 0 {
+            return None;
+        }
+        let mut value = 0;
+        for _ in 0..length.min(Self::MAX_DIGITS) {
+            value = value * 10 + digits.next().unwrap_or(0);
+        }
+        Some((value, digits.all(|digit| digit == 0)))
+    }
+}
+
+/// The digits at the beginning, and what follows them.
+fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.iter().take_while(|b| b.is_ascii_digit()).count())
+}
+
+/// What follows the `e`; exponents beyond any meaning are bounded, not refused.
+fn parse_exponent(bytes: &[u8]) -> Option<i64> {
+    let (negative, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let (number, rest) = split_digits(digits);
+    if number.is_empty() || !rest.is_empty() {
+        return None;
+    }
+    let value = number.iter().fold(0_i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(1_000_000_000));
+    Some(if negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
+
+    use super::*;
+    use crate::cases;
+
+    /// What another implementation makes of RFC 3339 text.
+    fn rfc3339(text: &str) -> i64 {
+        let nanoseconds = OffsetDateTime::parse(text, &Rfc3339).unwrap().unix_timestamp_nanos();
+        i64::try_from(nanoseconds.div_euclid(1000)).unwrap()
+    }
+
+    #[test]
+    fn the_public_cases_hold() {
+        let mut checked = 0;
+        for case in ["parse_ts", "time"].into_iter().flat_map(cases::read) {
+            let payload = case.payload();
+            let found = match payload.get("ts") {
+                Some(serde_json::Value::String(text)) => from_text(text),
+                Some(serde_json::Value::Number(number)) => from_number(&number.to_string()),
+                _ => None,
+            };
+            let holds = case.alternatives().iter().any(|expect| match expect["event_ts"].as_str() {
+                Some("broker") => found.is_none(),
+                Some(text) => found == Some(rfc3339(text)),
+                None => panic!("{} expects no event time", case.id()),
+            });
+            assert!(holds, "{}: {found:?}", case.id());
+            checked += 1;
+        }
+        assert!(checked > 25, "only {checked} cases were found");
+    }
+
+    #[test]
+    fn every_form_of_one_instant_is_the_same_instant() {
+        let expected = rfc3339("2026-02-09T09:15:23.045Z");
+        for text in [
+            "2026-02-09T09:15:23.045Z",
+            "2026-02-09t09:15:23.045z",
+            "2026-02-09T09:15:23.045",
+            "2026-02-09 09:15:23.045",
+            "2026-02-09T09:15:23,045Z",
+            "2026-02-09T09:15:23.045000999Z",
+            "2026-02-09T11:15:23.045+02:00",
+            "2026-02-09T11:15:23.045+0200",
+            "2026-02-09T11:15:23.045+02",
+            "2026-02-08T23:45:23.045-09:30",
+            "20260209T091523.045Z",
+            "20260209T09:15:23.045Z",
+            "2026-02-09T091523.045+00:00",
+            "2026-W07-1T09:15:23.045",
+            "2026W071T091523.045",
+            "2026-040T09:15:23.045Z",
+            "2026040 091523.045Z",
+        ] {
+            assert_eq!(from_text(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_beginning() {
+        for (text, expected) in [
+            ("2026", "2026-01-01T00:00:00Z"),
+            ("2026-02", "2026-02-01T00:00:00Z"),
+            ("2026-02-09", "2026-02-09T00:00:00Z"),
+            ("2026-W07", "2026-02-09T00:00:00Z"),
+            ("2026W07", "2026-02-09T00:00:00Z"),
+            ("2020-W53-5", "2021-01-01T00:00:00Z"),
+            ("2026-01-01T00:00Z", "2026-01-01T00:00:00Z"),
+            ("2024-366", "2024-12-31T00:00:00Z"),
+            ("2026-02-09T09", "2026-02-09T09:00:00Z"),
+            ("2026-02-09T09Z", "2026-02-09T09:00:00Z"),
+            ("2026-02-09T0915-01", "2026-02-09T10:15:00Z"),
+            ("2026-12-31T24:00", "2027-01-01T00:00:00Z"),
+            ("2026-12-31T24:00:00.000Z", "2027-01-01T00:00:00Z"),
+            ("2026-12-31T24", "2027-01-01T00:00:00Z"),
+            ("0001-01-01", "0001-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(from_text(text), Some(rfc3339(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_instant_is_refused() {
+        for text in [
+            "",
+            " ",
+            "T",
+            "1770628523",
+            "1770628523045",
+            "1770628523.045",
+            "12",
+            "202",
+            "202602",
+            "2026-2-9",
+            "2026-13-01T00:00:00Z",
+            "2026-02-30T00:00:00Z",
+            "2025-366",
+            "2025-000",
+            "2026-W00",
+            "2026-W54",
+            "2026-W07-8",
+            "2026-W07-0",
+            "2026-00-01",
+            "2026-01-00",
+            "0000-01-01",
+            "2026-02-09T",
+            "2026-02-09T9:15",
+            "2026-02-09T09:1",
+            "2026-02-09T09:15:2",
+            "2026-02-09T09:15:60Z",
+            "2026-02-09T09:60Z",
+            "2026-02-09T25Z",
+            "2026-02-09T24:00:01Z",
+            "2026-02-09T24:00:00.000001Z",
+            "2026-02-09T24:01",
+            "2026-02-09T09:15:23.Z",
+            "2026-02-09T09:15:23.045 Z",
+            "2026-02-09T09:15:23+24:00",
+            "2026-02-09T09:15:23+01:60",
+            "2026-02-09T09:15:23+1",
+            "2026-02-09T09:15:23+1:00",
+            "2026-02-09T09:15:23ZZ",
+            "2026-02-09T09:1523",
+            "2026-02-09T0915:23",
+            "2026-02-09T09.5",
+            "2026-02-09T09:15.5",
+            "2026-02-09_09:15:23Z",
+            "2026-02-09Z",
+            "2026-02-09T09:15:23Z ",
+            " 2026-02-09T09:15:23Z",
+            "2026-0209",
+            "202602-09",
+            "2026T10:00",
+            "2026-02T10:00",
+            "2026-W07T10:00",
+            "2026/02/09",
+            "+2026-02-09",
+            "２０２６-02-09",
+            "9999-12-31T24:00",
+            "9999-12-31T23:59:59.999999-00:01",
+            "0001-01-01T00:00:00+00:01",
+            "not-a-date",
+            "Mon, 09 Feb 2026 09:15:23 GMT",
+            "2026-02-09T09:15:23.045\u{0}",
+            "2026-02-09T09:15:23é",
+        ] {
+            assert_eq!(from_text(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_unit_of_a_number_is_told_by_its_size() {
+        for (text, expected) in [
+            ("0", 0),
+            ("-0", 0),
+            ("0.0", 0),
+            ("0e999999999999", 0),
+            ("1", 1_000_000),
+            ("99999999999", 99_999_999_999_000_000),
+            ("100000000000", 100_000_000_000_000),
+            ("99999999999999", 99_999_999_999_999_000),
+            ("100000000000000", 100_000_000_000_000),
+            ("99999999999999999", 99_999_999_999_999_999),
+            ("100000000000000000", 100_000_000_000_000),
+            ("1770628523", 1_770_628_523_000_000),
+            ("1770628523.0", 1_770_628_523_000_000),
+            ("1770628523045", 1_770_628_523_045_000),
+            ("1770628523045123", 1_770_628_523_045_123),
+            ("1770628523045123999", 1_770_628_523_045_123),
+            ("-1.5", -1_500_000),
+            ("-1770628523045", -1_770_628_523_045_000),
+        ] {
+            assert_eq!(from_number(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_read_in_decimal() {
+        for (text, expected) in [
+            ("1770628523.045", 1_770_628_523_045_000),
+            ("1770628523.0450009", 1_770_628_523_045_000),
+            ("1770628523.04500000000000000000000000000000000000000000000009", 1_770_628_523_045_000),
+            ("1.770628523045e9", 1_770_628_523_045_000),
+            ("1.770628523045E+12", 1_770_628_523_045_000),
+            ("17706285230450e-4", 1_770_628_523_045_000),
+            ("0.000001770628523045e15", 1_770_628_523_045_000),
+            ("1770628523045.5", 1_770_628_523_045_500),
+            ("0.0000019", 1),
+            ("-0.0000001", -1),
+            ("-0.0000010", -1),
+        ] {
+            assert_eq!(from_number(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_without_an_instant_are_refused() {
+        for text in [
+            "",
+            "-",
+            "+1",
+            "01",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "1e5x",
+            "0x10",
+            "NaN",
+            "Infinity",
+            "1 ",
+            " 1",
+            "1_000",
+            "1e400",
+            "-1e99999999999999999999",
+            "253402300800000000000",
+            "-99999999999",
+            "1e30",
+        ] {
+            assert_eq!(from_number(text), None, "{text:?}");
+        }
+    }
+}
