@@ -1,1 +1,37 @@
+//! Private servers and helpers for everything that looks at `ingest-node` from outside: integration tests, the benchmark
+//! and the demo.
+//!
+//! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
+//! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
+//! - [`Node`]: the program under test as a child process; [`Metrics`] reads what it says about itself.
+//! - [`seed`], [`jetstream`], [`envelope`]: what is in the registry, what devices send.
+//!
+//! Nothing here waits blindly: [`wait_for`] polls a condition and fails loudly with what it waited for. Whatever the kit
+//! starts is stopped on drop, and also when the test process itself is killed.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod database;
+pub mod envelope;
+mod http;
+pub mod influx;
+pub mod jetstream;
+mod metrics;
+mod nats;
+mod node;
+mod ports;
+mod postgres;
+mod process;
+pub mod procfs;
+pub mod seed;
+mod wait;
+
+pub use database::Database;
+pub use http::{Response, get, post};
+pub use influx::{InfluxStub, Point, Value};
+pub use metrics::Metrics;
+pub use nats::Nats;
+pub use node::{Finished, Node, NodeBuilder};
+pub use ports::free_port;
+pub use postgres::{Postgres, PostgresBuilder};
+pub use wait::{wait_for, wait_for_value};

@@ -1,0 +1,104 @@
+//! What tests and the server share: the store, the knobs, the counters.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use super::store::Store;
+use super::{InfluxStubBuilder, lock};
+
+/// What the stand-in has been asked and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Write requests, whatever their answer.
+    pub requests: u64,
+    /// Lines written, again and again where they came again and again.
+    pub lines_written: u64,
+    /// Lines refused with an error of their own.
+    pub lines_refused: u64,
+    /// Lines with a repeated tag key: a real server takes them with 204 and breaks on them later. Must stay 0.
+    pub poison_lines: u64,
+    /// Lines without a timestamp, which get the server's clock: sent again they are other points. Must stay 0.
+    pub untimed_lines: u64,
+}
+
+/// How the server behaves; tests turn these.
+#[derive(Debug, Default)]
+pub(super) struct Knobs {
+    pub latency: Duration,
+    /// How many of the next writes fail, and with which status.
+    pub failures: (usize, u16),
+    pub hanging: HashSet<String>,
+    pub all_hanging: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub token: Option<String>,
+    pub count_only: bool,
+    store: Mutex<Store>,
+    knobs: Mutex<Knobs>,
+    requests: AtomicU64,
+    lines_written: AtomicU64,
+    lines_refused: AtomicU64,
+    poison_lines: AtomicU64,
+    untimed_lines: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(builder: &InfluxStubBuilder) -> Self {
+        Self {
+            token: builder.token.clone(),
+            count_only: builder.count_only,
+            store: Mutex::new(Store::new(builder.database_limit, builder.type_scope)),
+            knobs: Mutex::default(),
+            requests: AtomicU64::new(0),
+            lines_written: AtomicU64::new(0),
+            lines_refused: AtomicU64::new(0),
+            poison_lines: AtomicU64::new(0),
+            untimed_lines: AtomicU64::new(0),
+        }
+    }
+
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    pub fn knobs(&self) -> MutexGuard<'_, Knobs> {
+        lock(&self.knobs)
+    }
+
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_lines(&self, written: usize, refused: usize, poison: usize, untimed: usize) {
+        self.lines_written.fetch_add(written as u64, Ordering::Relaxed);
+        self.lines_refused.fetch_add(refused as u64, Ordering::Relaxed);
+        self.poison_lines.fetch_add(poison as u64, Ordering::Relaxed);
+        self.untimed_lines.fetch_add(untimed as u64, Ordering::Relaxed);
+    }
+
+    pub fn counts(&self) -> Counts {
+        Counts {
+            requests: self.requests.load(Ordering::Relaxed),
+            lines_written: self.lines_written.load(Ordering::Relaxed),
+            lines_refused: self.lines_refused.load(Ordering::Relaxed),
+            poison_lines: self.poison_lines.load(Ordering::Relaxed),
+            untimed_lines: self.untimed_lines.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Takes one of the failures that a test has ordered.
+    pub fn take_failure(&self) -> Option<u16> {
+        let (left, status) = &mut self.knobs().failures;
+        *left = left.checked_sub(1)?;
+        Some(*status)
+    }
+
+    pub fn hangs(&self, database: &str) -> bool {
+        let knobs = self.knobs();
+        knobs.all_hanging || knobs.hanging.contains(database)
+    }
+}

@@ -1,0 +1,272 @@
+//! Databases in memory: who may exist, which type a column has, what was written last.
+
+use std::collections::{BTreeMap, HashMap};
+
+use influxdb_line_protocol::{ParsedLine, parse_lines};
+
+use super::lines::{Kind, Point, Precision, Value, tags, words};
+use super::name;
+
+/// Tables of all databases together, and columns of one table (the time not counted), as in Core.
+const MAX_TABLES: usize = 2_000;
+const MAX_COLUMNS: usize = 500;
+
+/// How far a column's type reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TypeScope {
+    /// Table and column, as in the real server: the first writer fixes the type for all.
+    #[default]
+    Table,
+    /// Each series for itself. For tests in which many devices of one tenant use the same field names for different things,
+    /// each of which must be judged alone.
+    Series,
+}
+
+/// What became of a body.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub lines: usize,
+    pub errors: Vec<LineError>,
+    /// An error was about a limit.
+    pub limit: bool,
+    pub poison: usize,
+    pub untimed: usize,
+}
+
+/// A refused line, as the server reports it.
+#[derive(Debug)]
+pub(super) struct LineError {
+    pub message: String,
+    /// Counts from 1, lines with content only.
+    pub number: usize,
+    /// Cut to 20 bytes.
+    pub original: String,
+}
+
+/// Why nothing at all was looked at.
+#[derive(Debug)]
+pub(super) enum Refused {
+    Name(String),
+    Limit(String),
+    Empty,
+}
+
+#[derive(Debug)]
+pub(super) struct Store {
+    databases: BTreeMap<String, Tables>,
+    limit: Option<usize>,
+    scope: TypeScope,
+}
+
+type Tables = HashMap<String, Table>;
+type SeriesKey = (Vec<(String, String)>, i64);
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    columns: HashMap<String, Kind>,
+    /// Types per series where the scope is so narrow; else empty.
+    series_columns: HashMap<(Vec<(String, String)>, String), Kind>,
+    points: HashMap<SeriesKey, Vec<(String, Value)>>,
+}
+
+impl Store {
+    pub fn new(limit: Option<usize>, scope: TypeScope) -> Self {
+        Self { databases: BTreeMap::new(), limit, scope }
+    }
+
+    /// Makes sure that a database exists.
+    pub fn open(&mut self, database: &str) -> Result<(), Refused> {
+        name::check(database).map_err(Refused::Name)?;
+        if self.databases.contains_key(database) {
+            return Ok(());
+        }
+        if let Some(limit) = self.limit.filter(|limit| self.databases.len() >= *limit) {
+            return Err(Refused::Limit(format!("Adding a new database would exceed limit of {limit} databases")));
+        }
+        self.databases.insert(database.to_owned(), Tables::new());
+        Ok(())
+    }
+
+    pub fn exists(&self, database: &str) -> bool {
+        self.databases.contains_key(database)
+    }
+
+    pub fn remove(&mut self, database: &str) -> bool {
+        self.databases.remove(database).is_some()
+    }
+
+    /// Writes the good lines of a body, or none of them when one is bad and `partial` is off.
+    pub fn write(
+        &mut self,
+        database: &str,
+        body: &str,
+        precision: Precision,
+        partial: bool,
+        now_ns: i64,
+    ) -> Result<Written, Refused> {
+        let existed = self.exists(database);
+        self.open(database)?;
+        let before = (!partial).then(|| self.databases.get(database).cloned()).flatten();
+        let mut written = Written::default();
+        let mut number = 0;
+        for line in parse_lines(body) {
+            number += 1;
+            let result = line.map_err(|e| (words(&e), false)).and_then(|line| {
+                self.write_line(database, &line, precision, now_ns, &mut written).map_err(|e| match e {
+                    Refusal::Bad(message) => (message, false),
+                    Refusal::Limit(message) => (message, true),
+                })
+            });
+            match result {
+                Ok(()) => written.lines += 1,
+                Err((message, limit)) => {
+                    written.limit |= limit;
+                    // The physical line of that number, be it the right one or not: the real server looks it up so, too.
+                    let original = body.lines().nth(number - 1).unwrap_or_default();
+                    let original = original[..original.floor_char_boundary(20)].to_owned();
+                    written.errors.push(LineError { message, number, original });
+                    if !partial {
+                        // Nothing stays behind.
+                        match before {
+                            Some(tables) if existed => drop(self.databases.insert(database.to_owned(), tables)),
+                            _ => drop(self.databases.remove(database)),
+                        }
+                        return Ok(Written { lines: 0, poison: 0, untimed: 0, ..written });
+                    }
+                }
+            }
+        }
+        if number == 0 { Err(Refused::Empty) } else { Ok(written) }
+    }
+
+    fn write_line(
+        &mut self,
+        database: &str,
+        line: &ParsedLine<'_>,
+        precision: Precision,
+        now_ns: i64,
+        written: &mut Written,
+    ) -> Result<(), Refusal> {
+        let name = line.series.measurement.to_string();
+        let time_ns = match line.timestamp {
+            Some(timestamp) => precision.nanoseconds(timestamp).ok_or_else(|| {
+                Refusal::Bad(format!("timestamp, {timestamp}, out of range for precision: {precision:?}"))
+            })?,
+            None => now_ns,
+        };
+        let tables: usize = self.databases.values().map(HashMap::len).sum();
+        let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
+        if !database.contains_key(&name) && tables >= MAX_TABLES {
+            return Err(Refusal::Limit(format!(
+                "Update to schema would exceed number of tables limit: attempted to create table but already have \
+                 {tables} table(s) (limit: {MAX_TABLES})"
+            )));
+        }
+        let table = database.entry(name).or_default();
+
+        let mut series: Vec<(String, String)> = tags(line).collect();
+        series.sort();
+        for (key, _) in &series {
+            table.column(key, Kind::Tag)?;
+        }
+        let poison = series.windows(2).any(|pair| pair[0].0 == pair[1].0);
+
+        let mut fields: Vec<(String, Value)> = Vec::with_capacity(line.field_set.len());
+        for (field, value) in &line.field_set {
+            let (field, value) = (field.to_string(), Value::from(value));
+            match self.scope {
+                TypeScope::Table => table.column(&field, value.kind())?,
+                TypeScope::Series => table.series_column(&series, &field, value.kind())?,
+            }
+            if fields.iter().any(|(earlier, _)| *earlier == field) {
+                return Err(Refusal::Bad(format!(
+                    "invalid line protocol - multiple instances of '{field}' field found"
+                )));
+            }
+            fields.push((field, value));
+        }
+
+        written.poison += usize::from(poison);
+        written.untimed += usize::from(line.timestamp.is_none());
+        let point = table.points.entry((series, time_ns)).or_default();
+        for (field, value) in fields {
+            match point.iter_mut().find(|(stored, _)| *stored == field) {
+                Some((_, stored)) => *stored = value,
+                None => point.push((field, value)),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn define_field(&mut self, database: &str, table: &str, field: &str, kind: &Value) {
+        let database = self.databases.entry(database.to_owned()).or_default();
+        let table = database.entry(table.to_owned()).or_default();
+        table.columns.insert(field.to_owned(), kind.kind());
+    }
+
+    pub fn databases(&self) -> Vec<String> {
+        self.databases.keys().cloned().collect()
+    }
+
+    pub fn point_count(&self, database: &str) -> usize {
+        self.databases.get(database).map_or(0, |tables| tables.values().map(|table| table.points.len()).sum())
+    }
+
+    pub fn points(&self, database: &str) -> Vec<Point> {
+        let tables = self.databases.get(database).into_iter().flatten();
+        tables
+            .flat_map(|(name, table)| {
+                table.points.iter().map(|((tags, time_ns), fields)| Point {
+                    table: name.clone(),
+                    tags: tags.iter().cloned().collect(),
+                    fields: fields.clone(),
+                    time_ns: *time_ns,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Why a line is refused.
+enum Refusal {
+    Bad(String),
+    Limit(String),
+}
+
+impl Table {
+    /// Checks a column's type, or creates the column. What was created stays, also when the line is refused later.
+    fn column(&mut self, name: &str, kind: Kind) -> Result<(), Refusal> {
+        if name == "time" {
+            return conflict(name, Kind::Time, kind);
+        }
+        if name == "__chunk_order" {
+            return Err(Refusal::Bad("'__chunk_order' is a reserved column".to_owned()));
+        }
+        match self.columns.get(name) {
+            Some(known) if *known == kind => Ok(()),
+            Some(known) => conflict(name, *known, kind),
+            None if self.columns.len() >= MAX_COLUMNS => Err(Refusal::Limit(format!(
+                "Update to schema would exceed number of columns per table limit of {MAX_COLUMNS} columns"
+            ))),
+            None => {
+                self.columns.insert(name.to_owned(), kind);
+                Ok(())
+            }
+        }
+    }
+
+    fn series_column(&mut self, series: &[(String, String)], name: &str, kind: Kind) -> Result<(), Refusal> {
+        if name == "time" {
+            return conflict(name, Kind::Time, kind);
+        }
+        if self.columns.get(name) == Some(&Kind::Tag) {
+            return conflict(name, Kind::Tag, kind);
+        }
+        let known = self.series_columns.entry((series.to_vec(), name.to_owned())).or_insert(kind);
+        if *known == kind { Ok(()) } else { conflict(name, *known, kind) }
+    }
+}
+
+fn conflict(name: &str, expected: Kind, got: Kind) -> Result<(), Refusal> {
+    Err(Refusal::Bad(format!("invalid column type for column '{name}', expected {expected}, got {got}")))
+}

@@ -1,0 +1,156 @@
+//! A private nats-server with JetStream.
+
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::ports::free_port;
+use crate::process::{LeashOf, Process, find_program};
+
+/// Longest time from start to the first answer; a few hundred milliseconds are usual.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// A nats-server of our own: loopback only, file storage in a directory of its own, the same port across restarts.
+#[derive(Debug)]
+pub struct Nats {
+    port: u16,
+    dir: PathBuf,
+    process: Option<Process>,
+    temporary: Option<TempDir>,
+}
+
+impl Nats {
+    /// Starts a server on a free port with an empty store, and waits until it answers.
+    ///
+    /// # Panics
+    /// When nats-server is not installed (the message says how to install it) or does not come up.
+    pub fn start() -> Self {
+        let temporary = TempDir::with_prefix("ingest-nats-").expect("a temporary directory");
+        Self::start_with(temporary.path().to_owned(), Some(temporary))
+    }
+
+    /// As [`Nats::start`], with the store and the log in `dir`, which stays.
+    pub fn start_in(dir: &Path) -> Self {
+        std::fs::create_dir_all(dir).unwrap_or_else(|e| panic!("cannot create {}: {e}", dir.display()));
+        Self::start_with(dir.to_owned(), None)
+    }
+
+    fn start_with(dir: PathBuf, temporary: Option<TempDir>) -> Self {
+        let mut nats = Self { port: free_port(), dir, process: None, temporary };
+        nats.start_again();
+        nats
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops the server in order (SIGTERM); the store stays.
+    pub fn stop(&mut self) {
+        self.end(Signal::TERM);
+    }
+
+    /// Kills the server (SIGKILL); what it had not written is lost.
+    pub fn kill(&mut self) {
+        self.end(Signal::KILL);
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(signal);
+            process.wait(Duration::from_secs(20));
+        }
+    }
+
+    /// Starts the server again on the same port and store, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it runs already or does not come up.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "nats-server runs already");
+        let mut command = Command::new(find_program("nats-server", []));
+        command
+            .args(["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--jetstream", "--store_dir"])
+            .arg(self.dir.join("store"));
+        let leash = LeashOf { signal: "TERM", remove: self.temporary.as_ref().map(TempDir::path) };
+        let mut process = Process::spawn("nats-server", command, &self.log(), leash);
+        let start = Instant::now();
+        while !self.answers() {
+            let gone = process.try_wait();
+            assert!(
+                gone.is_none() && start.elapsed() < START_WITHIN,
+                "nats-server does not answer on port {} ({gone:?}); its log:\n{}",
+                self.port,
+                std::fs::read_to_string(self.log()).unwrap_or_default(),
+            );
+            std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
+        }
+        self.process = Some(process);
+    }
+
+    /// Whether the server greets with JetStream on.
+    fn answers(&self) -> bool {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return false };
+        let mut greeting = [0; 2048];
+        let _ = socket.set_read_timeout(Some(Duration::from_secs(1)));
+        let read = socket.read(&mut greeting).unwrap_or(0);
+        String::from_utf8_lossy(&greeting[..read]).contains("\"jetstream\":true")
+    }
+
+    /// The server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("nats-server.log")
+    }
+
+    /// A client of this server.
+    pub async fn connect(&self) -> async_nats::Client {
+        async_nats::connect(self.url()).await.unwrap_or_else(|e| panic!("cannot connect to {}: {e}", self.url()))
+    }
+
+    /// JetStream of this server.
+    pub async fn jetstream(&self) -> jetstream::Context {
+        jetstream::new(self.connect().await)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jetstream::{Outgoing, create_streams, publish_all};
+
+    #[tokio::test]
+    async fn a_message_survives_a_killed_server_and_the_port_stays() {
+        let mut nats = Nats::start();
+        let url = nats.url();
+        let jetstream = nats.jetstream().await;
+        create_streams(&jetstream).await;
+        let sequences = publish_all(&jetstream, [Outgoing::new("telemetry.acme", "{}")]).await;
+        assert_eq!(sequences, [1]);
+
+        nats.kill();
+        nats.start_again();
+        assert_eq!(nats.url(), url);
+        let stream = nats.jetstream().await.get_stream("TELEMETRY").await.unwrap();
+        assert_eq!(stream.cached_info().state.messages, 1);
+
+        nats.stop();
+        assert!(async_nats::connect(&url).await.is_err());
+    }
+
+    #[test]
+    fn the_temporary_store_goes_with_the_server() {
+        let nats = Nats::start();
+        let dir = nats.dir.clone();
+        assert!(dir.exists());
+        drop(nats);
+        assert!(!dir.exists());
+    }
+}

@@ -1,0 +1,377 @@
+//! A private PostgreSQL cluster.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use tokio_postgres::error::SqlState;
+
+use crate::database::Database;
+use crate::ports::free_port;
+use crate::process::{LeashOf, Process, find_program, send};
+use crate::procfs::family;
+use crate::wait::wait_for;
+
+/// Longest time from start to the first answer: a crashed cluster recovers first.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// How a cluster is to be set up.
+#[derive(Clone, Debug, Default)]
+pub struct PostgresBuilder {
+    durable: bool,
+    bench: bool,
+    dir: Option<PathBuf>,
+}
+
+impl PostgresBuilder {
+    /// With `true`, a commit is on disk when it returns (`fsync` and `synchronous_commit` on), as in production. Tests do
+    /// without: what they kill are processes, and the kernel keeps what those wrote.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
+    }
+
+    /// Memory and WAL for a load of hundreds of thousands of rows (`shared_buffers` 512 MB, `max_wal_size` 4 GB).
+    #[must_use]
+    pub fn bench(mut self) -> Self {
+        self.bench = true;
+        self
+    }
+
+    /// Puts the cluster in `dir`, which stays; an existing cluster there is used again.
+    #[must_use]
+    pub fn dir(mut self, dir: &Path) -> Self {
+        self.dir = Some(dir.to_owned());
+        self
+    }
+
+    /// Creates the cluster and starts it.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed (the message says how to install it) or does not come up.
+    pub fn start(self) -> Postgres {
+        let bin = bin_dir();
+        let user = User::for_server();
+        let (dir, temporary) = match &self.dir {
+            Some(dir) => (dir.clone(), None),
+            None => {
+                let temporary = TempDir::with_prefix("ingest-postgres-").expect("a temporary directory");
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("cannot create {}: {e}", dir.display()));
+        // The server looks up its directory by its absolute name.
+        let dir = dir.canonicalize().unwrap_or_else(|e| panic!("cannot resolve {}: {e}", dir.display()));
+        if let Some(user) = &user {
+            user.take_over(&dir);
+        }
+        let mut postgres = Postgres { port: free_port(), bin, dir, user, process: None, temporary };
+        if !postgres.data().join("PG_VERSION").exists() {
+            postgres.initialise();
+        }
+        postgres.configure(&self);
+        postgres.start_again();
+        postgres
+    }
+}
+
+/// A cluster of our own: loopback only, superuser `ingest` without a password, the same port across restarts.
+#[derive(Debug)]
+pub struct Postgres {
+    port: u16,
+    bin: PathBuf,
+    dir: PathBuf,
+    user: Option<User>,
+    process: Option<Process>,
+    temporary: Option<TempDir>,
+}
+
+impl Postgres {
+    /// A cluster for tests, in a temporary directory, without fsync.
+    pub fn start() -> Self {
+        PostgresBuilder::default().start()
+    }
+
+    /// A cluster with other settings.
+    pub fn builder() -> PostgresBuilder {
+        PostgresBuilder::default()
+    }
+
+    /// The one cluster of this test binary, for all tests that never stop it; each takes a database of its own from it.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// The URL of a database of this cluster.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://ingest@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Creates an empty database.
+    pub async fn create_database(&self) -> Database {
+        self.create_database_like("template0").await
+    }
+
+    /// Creates a copy of a database that nobody is connected to; a migrated one is made much faster than by migrating.
+    pub async fn create_database_like(&self, template: &str) -> Database {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = Database::new("postgres", self.url("postgres")).connect().await;
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        // A connection that was just closed counts as a user of the template for another moment.
+        wait_for("nobody to be connected to the template", Duration::from_secs(10), async || {
+            match admin.batch_execute(&sql).await {
+                Ok(()) => true,
+                Err(e) if e.code() == Some(&SqlState::OBJECT_IN_USE) => false,
+                Err(e) => panic!("cannot create a database like {template}: {e:?}"),
+            }
+        })
+        .await;
+        Database::new(&name, self.url(&name))
+    }
+
+    /// Stops the server in order: open transactions are rolled back, connections are closed (a fast shutdown).
+    pub fn stop(&mut self) {
+        self.end(Signal::INT);
+    }
+
+    /// Kills all its processes at once (SIGKILL), as a power cut would.
+    pub fn kill(&mut self) {
+        let Some(process) = &self.process else { return };
+        for pid in family(process.pid()) {
+            send(pid, Signal::KILL);
+        }
+        self.end(Signal::KILL);
+    }
+
+    /// Freezes all its processes (SIGSTOP): connections stay open and nothing answers.
+    pub fn pause(&self) {
+        self.send_to_all(Signal::STOP);
+    }
+
+    /// Lets a frozen server go on.
+    pub fn resume(&self) {
+        self.send_to_all(Signal::CONT);
+    }
+
+    fn send_to_all(&self, signal: Signal) {
+        let process = self.process.as_ref().expect("a running server");
+        for pid in family(process.pid()) {
+            send(pid, signal);
+        }
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(signal);
+            process.wait(Duration::from_secs(30));
+        }
+    }
+
+    /// Starts the server again on the same port and data, and waits until it answers.
+    ///
+    /// # Panics
+    /// When it runs already or does not come up.
+    pub fn start_again(&mut self) {
+        assert!(self.process.is_none(), "PostgreSQL runs already");
+        let start = Instant::now();
+        let mut process = self.spawn();
+        while !self.answers() {
+            if process.try_wait().is_some() && start.elapsed() < START_WITHIN {
+                // After a kill, the last of its processes may hold the shared memory for another moment.
+                process = self.spawn();
+            }
+            assert!(
+                start.elapsed() < START_WITHIN,
+                "PostgreSQL does not answer on port {}; its log:\n{}",
+                self.port,
+                std::fs::read_to_string(self.log()).unwrap_or_default(),
+            );
+            std::thread::sleep(Duration::from_millis(20)); // polls: pg_isready is the server's own sign of being ready
+        }
+        self.process = Some(process);
+    }
+
+    fn spawn(&self) -> Process {
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data());
+        // SIGQUIT: PostgreSQL's immediate shutdown, which takes its children along.
+        let leash = LeashOf { signal: "QUIT", remove: self.temporary.as_ref().map(TempDir::path) };
+        Process::spawn("postgres", command, &self.log(), leash)
+    }
+
+    fn answers(&self) -> bool {
+        self.command("pg_isready")
+            .args(["--quiet", "--host", "127.0.0.1", "--port", &self.port.to_string(), "--dbname", "postgres"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    fn initialise(&self) {
+        let output = self
+            .command("initdb")
+            .args(["--username", "ingest", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"])
+            .arg("--pgdata")
+            .arg(self.data())
+            .output()
+            .unwrap_or_else(|e| panic!("cannot start initdb: {e}"));
+        assert!(output.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Writes what differs from the server's defaults to `postgresql.auto.conf`, which has the last word.
+    fn configure(&self, builder: &PostgresBuilder) {
+        let durable = if builder.durable { "on" } else { "off" };
+        let (buffers, wal) = if builder.bench { ("512MB", "4GB") } else { ("128MB", "1GB") };
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nmax_connections = 200\n\
+             fsync = {durable}\nsynchronous_commit = {durable}\nfull_page_writes = {durable}\n\
+             shared_buffers = {buffers}\nmax_wal_size = {wal}\nlog_min_error_statement = panic\n",
+            self.port,
+        );
+        let file = self.data().join("postgresql.auto.conf");
+        std::fs::write(&file, settings).unwrap_or_else(|e| panic!("cannot write {}: {e}", file.display()));
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command.current_dir(&self.dir).env("LC_ALL", "C.UTF-8");
+        if let Some(user) = &self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    /// The server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("postgres.log")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.process.is_some() && !std::thread::panicking() {
+            self.send_to_all(Signal::CONT);
+            self.end(Signal::QUIT);
+        } else {
+            self.kill();
+        }
+    }
+}
+
+/// Where the newest installed server's programs are.
+fn bin_dir() -> PathBuf {
+    let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| bin.join("initdb").is_file())
+        .collect();
+    versions.sort_by_key(|bin| {
+        let version = bin.parent().and_then(Path::file_name).and_then(|name| name.to_str()?.parse::<u32>().ok());
+        std::cmp::Reverse(version)
+    });
+    let program = find_program("initdb", versions);
+    // Debian links some of the programs into PATH, never the server itself: stay where the real file is.
+    let program = program.canonicalize().unwrap_or(program);
+    program.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Whom the server runs as when we are root: PostgreSQL refuses to run as root.
+#[derive(Debug)]
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    fn for_server() -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
+        ["postgres", "nobody"].iter().find_map(|name| {
+            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+            let mut fields = line.split(':').skip(2).map(str::parse);
+            Some(Self { uid: fields.next()?.ok()?, gid: fields.next()?.ok()? })
+        })
+    }
+
+    /// Gives it the directory.
+    ///
+    /// # Panics
+    /// When it could not get there: a directory above is closed to others.
+    fn take_over(&self, dir: &Path) {
+        for above in dir.ancestors().skip(1) {
+            let meta = above.metadata().unwrap_or_else(|e| panic!("cannot look at {}: {e}", above.display()));
+            assert!(
+                meta.uid() == self.uid || meta.permissions().mode() & 0o001 != 0,
+                "PostgreSQL does not run as root, and the user it runs as cannot enter {}",
+                above.display(),
+            );
+        }
+        chown(dir, Some(self.uid), Some(self.gid))
+            .unwrap_or_else(|e| panic!("cannot give away {}: {e}", dir.display()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn each_database_is_fresh_and_a_template_is_copied() {
+        let cluster = Postgres::shared();
+        let first = cluster.create_database().await;
+        first.connect().await.batch_execute("CREATE TABLE t AS SELECT 7 AS seven").await.unwrap();
+        let second = cluster.create_database().await;
+        assert_eq!(second.count("pg_tables WHERE tablename = 't'").await, 0);
+        let copy = cluster.create_database_like(first.name()).await;
+        assert_eq!(copy.count("t WHERE seven = 7").await, 1);
+    }
+
+    #[tokio::test]
+    async fn committed_rows_survive_a_stop_a_kill_and_a_freeze() {
+        let mut cluster = Postgres::start();
+        let database = cluster.create_database().await;
+        database.connect().await.batch_execute("CREATE TABLE t AS SELECT 7 AS seven").await.unwrap();
+
+        cluster.stop();
+        assert!(database.try_connect().await.is_err());
+        cluster.start_again();
+        assert_eq!(database.count("t").await, 1);
+
+        cluster.kill();
+        assert!(database.try_connect().await.is_err());
+        cluster.start_again();
+        assert_eq!(database.count("t").await, 1);
+
+        let client = database.connect().await;
+        cluster.pause();
+        let query = client.simple_query("SELECT 1");
+        assert!(tokio::time::timeout(Duration::from_millis(300), query).await.is_err());
+        cluster.resume();
+        assert_eq!(database.count("t").await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_durable_cluster_says_so() {
+        let cluster = Postgres::builder().durable(true).bench().start();
+        let database = cluster.create_database().await;
+        let on = "pg_settings WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'on'";
+        assert_eq!(database.count(on).await, 2);
+    }
+}
