@@ -1,5 +1,8 @@
 //! PostgreSQL: rows by binary COPY, refusals, counters and side updates, one transaction per batch.
 
+pub mod pool;
+pub mod schema;
+
 use serde::Deserialize;
 
 use crate::secret::Secret;

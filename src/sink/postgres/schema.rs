@@ -1,0 +1,157 @@
+//! The schema: embedded migrations, and the check that the database has exactly the one we know.
+
+use std::error::Error as _;
+
+use refinery::Runner;
+use thiserror::Error;
+use tokio_postgres::Client;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// Our own history table: the database is shared with services that keep theirs.
+const HISTORY: &str = "ingest_node_schema_history";
+
+/// Replicas that start together with `AUTO_MIGRATE=1` queue up on this advisory lock.
+const MIGRATION_LOCK: i64 = 0x696e_6765_7374_0001;
+
+/// A migration never waits longer for another service's lock than this: while it waits, that service's queries queue up.
+const LOCK_TIMEOUT: &str = "30s";
+
+/// What a migration run did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The migrations applied now, as `V{version}__{name}`.
+    pub applied: Vec<String>,
+    /// The schema version the database has now.
+    pub version: i64,
+}
+
+/// Why a migration run failed.
+#[derive(Debug, Error)]
+pub enum MigrateError {
+    /// The database did not answer or refused a statement.
+    #[error("the database could not be prepared for the migration")]
+    Database(#[source] tokio_postgres::Error),
+    /// A migration failed, or the database's history does not match ours.
+    #[error("the migration failed")]
+    Migration(#[source] refinery::Error),
+}
+
+/// Why the schema can't be worked with.
+#[derive(Debug, Error)]
+pub enum SchemaError {
+    /// No migration has ever run here.
+    #[error("the database has no schema yet; run `ingest-node migrate` first, or set AUTO_MIGRATE=1")]
+    Absent,
+    /// Migrations are missing.
+    #[error("the database has schema version {found}, this node needs {needed}; run `ingest-node migrate` first")]
+    Older {
+        /// The database's version.
+        found: i64,
+        /// Ours.
+        needed: i64,
+    },
+    /// A newer node has migrated it.
+    #[error("the database has schema version {found}, this node knows only {known}; run a newer node")]
+    Newer {
+        /// The database's version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A migration of our number but with other contents was applied.
+    #[error("migration {version} of the database is not the one this node knows")]
+    Divergent {
+        /// Which one.
+        version: i64,
+    },
+    /// The database did not answer.
+    #[error("the schema version could not be read")]
+    Database(#[source] tokio_postgres::Error),
+}
+
+/// Brings the database to this node's schema. Safe to run from several replicas at once and on every start. The
+/// connection should be one of its own ([`super::pool::connect`]): its session settings are reset.
+///
+/// # Errors
+/// When the database is away, a migration fails (it is rolled back as a whole), or the history is not ours.
+pub async fn migrate(client: &mut Client) -> Result<Report, MigrateError> {
+    // Waiting for another replica's migration, or building an index on a large table, takes the time it takes.
+    client.batch_execute("SET statement_timeout = 0").await.map_err(MigrateError::Database)?;
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(MigrateError::Database)?;
+    let result = migrate_locked(client).await;
+    // Should this fail, the connection is gone and the lock with it.
+    let _ = client.batch_execute("RESET statement_timeout; RESET lock_timeout; RESET client_min_messages").await;
+    let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await;
+    result
+}
+
+async fn migrate_locked(client: &mut Client) -> Result<Report, MigrateError> {
+    // "already exists, skipping" is what the migrations are written for, and nothing to report.
+    let prepare = format!("SET lock_timeout = '{LOCK_TIMEOUT}'; SET client_min_messages = 'warning'");
+    client.batch_execute(&prepare).await.map_err(MigrateError::Database)?;
+    let runner = runner();
+    let report = runner.run_async(client).await.map_err(MigrateError::Migration)?;
+    Ok(Report {
+        applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
+        version: latest(&runner),
+    })
+}
+
+/// Whether the database has exactly this node's schema.
+///
+/// # Errors
+/// When it has none, an older, a newer or a different one, or does not answer.
+pub async fn check_schema(client: &Client) -> Result<(), SchemaError> {
+    let exists = client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&HISTORY]).await;
+    if !exists.map_err(SchemaError::Database)?.get::<_, bool>(0) {
+        return Err(SchemaError::Absent);
+    }
+    let query = format!("SELECT version::bigint, checksum FROM {HISTORY} ORDER BY version");
+    let applied = client.query(&query, &[]).await.map_err(SchemaError::Database)?;
+    let applied: Vec<(i64, String)> = applied.iter().map(|row| (row.get(0), row.get(1))).collect();
+
+    let runner = runner();
+    let known = latest(&runner);
+    let found = applied.last().map(|(version, _)| *version).ok_or(SchemaError::Absent)?;
+    if found < known {
+        return Err(SchemaError::Older { found, needed: known });
+    }
+    if found > known {
+        return Err(SchemaError::Newer { found, known });
+    }
+    for migration in runner.get_migrations() {
+        let version = i64::from(migration.version());
+        let checksum = migration.checksum().to_string();
+        if !applied.iter().any(|(v, c)| *v == version && *c == checksum) {
+            return Err(SchemaError::Divergent { version });
+        }
+    }
+    Ok(())
+}
+
+impl MigrateError {
+    /// The error with its causes as one sentence, for the place that ends the process.
+    pub fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+fn runner() -> Runner {
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name(HISTORY);
+    runner
+}
+
+fn latest(runner: &Runner) -> i64 {
+    runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0)
+}
