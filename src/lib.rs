@@ -5,6 +5,7 @@
 mod cases;
 pub mod core;
 pub mod delivery;
+pub mod drained;
 pub mod failpoint;
 pub mod health;
 pub mod http;

@@ -99,6 +99,13 @@ pub struct Write {
     pub acks: Vec<(Delivery, CommandAck)>,
 }
 
+impl Write {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.refusals.is_empty() && self.shadows.is_empty() && self.acks.is_empty()
+    }
+}
+
 /// Writer to the influx Router: points whose rows are committed, of one tenant.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -191,3 +198,8 @@ pub struct Settle {
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub struct Drain;
+
+/// Root to the Consumers: give everything that is in flight back to the broker, now. Answers how much that was.
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "usize")]
+pub struct Release;

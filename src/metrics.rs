@@ -18,8 +18,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 
-pub use self::label::{Effect, FieldSkip, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per};
+pub use self::label::{Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per};
 pub use self::ledger::{Ledger, Ledgers};
+use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
 
@@ -137,7 +138,7 @@ pub struct InfluxMetrics {
     /// `ingest_influx_breakers_open`: tenants whose database does not take writes now.
     pub breakers_open: Gauge,
     /// `ingest_influx_fields_skipped_total{reason}`: metrics that no point can hold.
-    pub fields_skipped: Per<FieldSkip, Counter>,
+    pub fields_skipped: Per<Skipped, Counter>,
     /// `ingest_influx_points_skipped_total`: events whose time no point can hold.
     pub points_skipped: Counter,
 }

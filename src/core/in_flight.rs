@@ -1,1 +1,194 @@
-//! To be written.
+//! The deliveries of a lane that have no disposition yet, and the credit that is left for more.
+
+/// How much a lane may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Deliveries.
+    pub messages: usize,
+    /// Bytes of their bodies.
+    pub bytes: usize,
+}
+
+/// A lane's unsettled deliveries. Each gets a slot number; a slot ends exactly once, whoever asks how often.
+#[derive(Debug)]
+pub struct InFlight<T> {
+    window: Window,
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    messages: usize,
+    bytes: usize,
+    handed_back: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    state: State<T>,
+}
+
+#[derive(Debug)]
+enum State<T> {
+    Free,
+    /// Waits for its verdict.
+    Open {
+        entry: T,
+        bytes: usize,
+        admitted_ms: u64,
+        touched_ms: u64,
+    },
+    /// Handed back to the broker, but somebody in the house still holds it: it keeps its credit until then, or memory
+    /// would grow with every delivery that is handed back during a long outage.
+    HandedBack {
+        bytes: usize,
+    },
+}
+
+impl<T> InFlight<T> {
+    /// An empty table.
+    pub fn new(window: Window) -> Self {
+        Self { window, slots: Vec::new(), free: Vec::new(), messages: 0, bytes: 0, handed_back: 0 }
+    }
+
+    /// Takes a delivery in and gives it its slot. Times are milliseconds of any clock that only goes forward.
+    pub fn admit(&mut self, entry: T, bytes: usize, now_ms: u64) -> u64 {
+        let state = State::Open { entry, bytes, admitted_ms: now_ms, touched_ms: now_ms };
+        self.messages += 1;
+        self.bytes += bytes;
+        let index = match self.free.pop() {
+            Some(index) => {
+                self.slots[index as usize].state = state;
+                index
+            }
+            None => {
+                self.slots.push(Slot { generation: 0, state });
+                (self.slots.len() - 1) as u32
+            }
+        };
+        u64::from(self.slots[index as usize].generation) << 32 | u64::from(index)
+    }
+
+    /// Ends a slot; its entry where it waited for this verdict, `None` where it has been handed back before.
+    pub fn settle(&mut self, slot: u64) -> Option<T> {
+        let index = (slot & 0xFFFF_FFFF) as usize;
+        let found = self.slots.get_mut(index).filter(|found| u64::from(found.generation) == slot >> 32)?;
+        let state = std::mem::replace(&mut found.state, State::Free);
+        if matches!(state, State::Free) {
+            return None;
+        }
+        found.generation = found.generation.wrapping_add(1);
+        self.free.push(index as u32);
+        match state {
+            State::Free => None,
+            State::Open { entry, bytes, .. } => {
+                self.messages -= 1;
+                self.bytes -= bytes;
+                Some(entry)
+            }
+            State::HandedBack { bytes } => {
+                self.handed_back -= 1;
+                self.bytes -= bytes;
+                None
+            }
+        }
+    }
+
+    /// Deliveries without a disposition.
+    pub fn len(&self) -> usize {
+        self.messages
+    }
+
+    /// Whether every delivery has its disposition.
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// How much more may come in.
+    pub fn credit(&self) -> Window {
+        Window {
+            messages: self.window.messages.saturating_sub(self.messages + self.handed_back),
+            bytes: self.window.bytes.saturating_sub(self.bytes),
+        }
+    }
+
+    /// Those that nobody has told the broker about for `interval_ms`; from now on they count as told.
+    pub fn touch_due(&mut self, now_ms: u64, interval_ms: u64) -> impl Iterator<Item = &T> {
+        self.slots.iter_mut().filter_map(move |slot| match &mut slot.state {
+            State::Open { entry, touched_ms, .. } if now_ms.saturating_sub(*touched_ms) >= interval_ms => {
+                *touched_ms = now_ms;
+                Some(&*entry)
+            }
+            _ => None,
+        })
+    }
+
+    /// Takes out those that have been held for `bound_ms`, for the broker to deliver elsewhere. Their credit comes back
+    /// only when their slot is settled.
+    pub fn hand_back_overdue(&mut self, now_ms: u64, bound_ms: u64) -> Vec<T> {
+        let mut overdue = Vec::new();
+        for slot in &mut self.slots {
+            let State::Open { bytes, admitted_ms, .. } = &slot.state else { continue };
+            if now_ms.saturating_sub(*admitted_ms) < bound_ms {
+                continue;
+            }
+            let bytes = *bytes;
+            if let State::Open { entry, .. } = std::mem::replace(&mut slot.state, State::HandedBack { bytes }) {
+                self.messages -= 1;
+                self.handed_back += 1;
+                overdue.push(entry);
+            }
+        }
+        overdue
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> InFlight<&'static str> {
+        InFlight::new(Window { messages: 3, bytes: 100 })
+    }
+
+    #[test]
+    fn a_slot_is_settled_exactly_once() {
+        let mut table = table();
+        let slot = table.admit("a", 10, 0);
+        assert_eq!(table.settle(slot), Some("a"));
+        assert_eq!(table.settle(slot), None);
+        let reused = table.admit("b", 10, 0);
+        assert_eq!(table.settle(slot), None, "an old number does not end the slot's next tenant");
+        assert_eq!(table.settle(reused), Some("b"));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn credit_is_what_the_window_leaves() {
+        let mut table = table();
+        let a = table.admit("a", 60, 0);
+        table.admit("b", 60, 0);
+        assert_eq!(table.credit(), Window { messages: 1, bytes: 0 });
+        table.settle(a);
+        assert_eq!(table.credit(), Window { messages: 2, bytes: 40 });
+    }
+
+    #[test]
+    fn what_is_handed_back_keeps_its_credit_until_it_is_let_go() {
+        let mut table = table();
+        let a = table.admit("a", 10, 0);
+        table.admit("b", 10, 50);
+        assert_eq!(table.hand_back_overdue(100, 100), ["a"]);
+        assert_eq!((table.len(), table.credit().messages), (1, 1));
+        assert_eq!(table.settle(a), None);
+        assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
+    }
+
+    #[test]
+    fn the_broker_is_told_once_per_interval() {
+        let mut table = table();
+        table.admit("a", 1, 0);
+        table.admit("b", 1, 90);
+        assert_eq!(table.touch_due(100, 100).collect::<Vec<_>>(), [&"a"]);
+        assert_eq!(table.touch_due(150, 100).count(), 0);
+        assert_eq!(table.touch_due(200, 100).collect::<Vec<_>>(), [&"a", &"b"]);
+    }
+}

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::metric::MAX_KEY_CHARS;
+
 /// What a device's metric names become. Names that no module maps stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct MetricKeyMap(HashMap<String, String>);
-
-/// Most characters of a metric's name.
-pub const MAX_KEY_CHARS: usize = 128;
 
 impl MetricKeyMap {
     /// From the `metric_key_map` objects (JSON text) of all active modules in the order of their rows: where two map

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness, no actors, no logging. `now` is a parameter, times are microseconds since the
 //! Unix epoch (`_us`), and what is refused is a value ([`rejection::Rejection`]), never an error.
 
+pub mod ack_subject;
 pub mod backoff;
 pub mod batch;
 pub mod device;
@@ -11,16 +12,23 @@ pub mod envelope;
 pub mod event;
 pub mod in_flight;
 pub mod line_protocol;
+pub mod metric;
 pub mod metric_keys;
 pub mod names;
 pub mod payload;
 pub mod payload_filter;
+pub mod point;
+pub mod pull;
 pub mod rate_limit;
 pub mod redact;
+pub mod refusal;
 pub mod rejection;
+pub mod restart;
 pub mod route;
 pub mod sensor;
 pub mod settings;
+pub mod shard;
+pub mod storable;
 pub mod timestamp;
 pub mod topic;
 pub mod topic_filter;

@@ -1,1 +1,452 @@
-//! To be written.
+//! The payload of a telemetry-lane message: its fields, read by the table of accepted forms.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::envelope::Text;
+use super::metric::{self, Metric};
+use super::metric_keys::MetricKeyMap;
+use super::redact::{self, TOKEN_KEY};
+use super::rejection::{Reason, Rejection};
+use super::timestamp;
+
+/// The payload's own text: the object as received, or the one that a string holds. Absent and null are `{}`.
+///
+/// # Errors
+/// `INVALID_PAYLOAD` where it is neither, or a string that can't be read.
+pub fn text(raw: &str) -> Result<Cow<'_, str>, Rejection> {
+    match raw.as_bytes().first() {
+        None | Some(b'n') => Ok(Cow::Borrowed("{}")),
+        Some(b'{') => Ok(Cow::Borrowed(raw)),
+        Some(b'"') => match serde_json::from_str::<String>(raw) {
+            Ok(text) => Ok(Cow::Owned(text)),
+            Err(_) => Err(invalid("payload: the text can't be read")),
+        },
+        Some(_) => Err(invalid("payload: not an object")),
+    }
+}
+
+/// What the payload's `tenant_id` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantClaim<'a> {
+    /// Nothing: absent, null or empty.
+    None,
+    /// This tenant.
+    Is(Cow<'a, str>),
+    /// Something that is no text.
+    NoText,
+}
+
+/// A payload that has been read.
+#[derive(Debug)]
+pub struct Report<'a> {
+    text: &'a str,
+    token_at: Token,
+    metrics_at: Range<usize>,
+    /// Whose it says it is.
+    pub tenant: TenantClaim<'a>,
+    /// Which site it says it is from; `None` where that is missing.
+    pub site: Option<Cow<'a, str>>,
+    /// The sequence number; 0 when absent.
+    pub seq: i64,
+    /// The sender's time, Unix microseconds; `None` where it is absent or unreadable.
+    pub event_us: Option<i64>,
+    /// The provision token as text; `None` where it is missing.
+    pub token: Option<Cow<'a, str>>,
+    /// The metrics in the payload's order, equal keys included.
+    pub metrics: Vec<Metric<'a>>,
+    /// Latitude and longitude in degrees, where both are there and in range.
+    pub location: Option<(f64, f64)>,
+}
+
+/// Where the provision token stands in the text.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Token {
+    #[default]
+    Nowhere,
+    /// The whole member, without a comma.
+    At(Range<usize>),
+    /// In several places or under an escaped name.
+    Scattered,
+}
+
+impl<'a> Report<'a> {
+    /// Reads an object's text.
+    ///
+    /// # Errors
+    /// `INVALID_PAYLOAD` with the field, or `UNSUPPORTED_ENVELOPE_VERSION`.
+    pub fn read(text: &'a str) -> Result<Report<'a>, Rejection> {
+        if holds_unstorable_escape(text) {
+            return Err(invalid("payload: a string holds \\u0000 or a lone surrogate"));
+        }
+        let mut json = serde_json::Deserializer::from_str(text);
+        let members = json
+            .deserialize_map(Reader)
+            .and_then(|members| json.end().map(|()| members))
+            .map_err(|_| invalid("payload: not a JSON object"))?;
+        members.report(text)
+    }
+
+    /// The text that the row holds: without the provision token, metrics under their mapped names, and every number in
+    /// a spelling whose kind survives jsonb (`2.4e1` would come back as the integer 24).
+    pub fn row_text(&self, keys: Option<&MetricKeyMap>) -> String {
+        let mut edits: Vec<(Range<usize>, Cow<'_, str>)> = Vec::new();
+        match &self.token_at {
+            Token::Nowhere | Token::Scattered => {}
+            Token::At(member) => edits.push((with_one_comma(self.text, member), Cow::Borrowed(""))),
+        }
+        match keys.filter(|keys| self.metrics.iter().any(|metric| keys.get(&metric.key).is_some())) {
+            Some(keys) => edits.push((self.metrics_at.clone(), Cow::Owned(metric::object_text(&self.metrics, keys)))),
+            None => {
+                for metric in &self.metrics {
+                    if let Some(spelling) = metric.spelling_for_jsonb() {
+                        edits.push((offset_in(self.text, metric.raw), Cow::Owned(spelling)));
+                    }
+                }
+            }
+        }
+        let edited = apply(self.text, edits);
+        match self.token_at {
+            Token::Scattered => redact::without_token(&edited).into_owned(),
+            _ => edited,
+        }
+    }
+}
+
+/// Members as found; the last of equal names wins, so nothing is judged before the end.
+#[derive(Default)]
+struct Members<'a> {
+    tenant: Option<&'a str>,
+    site: Option<&'a str>,
+    seq: Option<&'a str>,
+    ts: Option<&'a str>,
+    version: Option<&'a str>,
+    token: Option<&'a str>,
+    tokens: u32,
+    token_name_escaped: bool,
+    metrics: Option<&'a str>,
+    lat: Option<&'a str>,
+    latitude: Option<&'a str>,
+    lng: Option<&'a str>,
+    longitude: Option<&'a str>,
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Members::default();
+        while let Some(Text(name)) = map.next_key()? {
+            let member = match &*name {
+                "ts" => &mut members.ts,
+                "tenant_id" => &mut members.tenant,
+                "site_id" => &mut members.site,
+                "seq" => &mut members.seq,
+                "version" => &mut members.version,
+                "metrics" => &mut members.metrics,
+                "lat" => &mut members.lat,
+                "latitude" => &mut members.latitude,
+                "lng" => &mut members.lng,
+                "longitude" => &mut members.longitude,
+                TOKEN_KEY => {
+                    members.tokens += 1;
+                    members.token_name_escaped |= matches!(name, Cow::Owned(_));
+                    &mut members.token
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *member = Some(map.next_value::<&RawValue>()?.get());
+        }
+        Ok(members)
+    }
+}
+
+impl<'a> Members<'a> {
+    fn report(self, text: &'a str) -> Result<Report<'a>, Rejection> {
+        let site = match self.site.map(|raw| (raw, raw.as_bytes()[0])) {
+            None | Some((_, b'n')) => None,
+            Some((raw, b'"')) => string(raw).filter(|site| !site.is_empty()),
+            Some((raw, b'-' | b'0'..=b'9')) if is_integer(raw) => Some(Cow::Borrowed(raw)),
+            Some(_) => return Err(invalid("site_id: neither text nor an integer")),
+        };
+        let seq = match self.seq {
+            None | Some("null") => 0,
+            Some(raw) => integral(raw).ok_or_else(|| invalid("seq: not a 64-bit integer"))?,
+        };
+        let (metrics, metrics_at) = match self.metrics {
+            None | Some("null") => (Vec::new(), 0..0),
+            Some(raw) if raw.starts_with('{') => {
+                (metric::read(raw).ok_or_else(|| invalid("metrics: can't be read"))?, offset_in(text, raw))
+            }
+            Some(_) => return Err(invalid("metrics: not an object")),
+        };
+        let is_version_1 = match self.version {
+            None | Some("null" | "1") => true,
+            Some(raw) => string(raw).is_some_and(|version| version == "1"),
+        };
+        if !is_version_1 {
+            return Err(Rejection::new(Reason::UnsupportedEnvelopeVersion, "version: only 1 is known"));
+        }
+        let tenant = match self.tenant.map(|raw| (raw, raw.as_bytes()[0])) {
+            None | Some((_, b'n')) => TenantClaim::None,
+            Some((raw, b'"')) => match string(raw) {
+                Some(tenant) if tenant.is_empty() => TenantClaim::None,
+                Some(tenant) => TenantClaim::Is(tenant),
+                None => TenantClaim::NoText,
+            },
+            Some(_) => TenantClaim::NoText,
+        };
+        let event_us = self.ts.and_then(|raw| match raw.as_bytes()[0] {
+            b'"' => timestamp::from_text(&string(raw)?),
+            b'-' | b'0'..=b'9' => timestamp::from_number(raw),
+            _ => None,
+        });
+        let token = self.token.and_then(|raw| match raw.as_bytes()[0] {
+            b'"' => string(raw).filter(|token| !token.is_empty()),
+            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
+            _ => None,
+        });
+        let token_at = match self.token {
+            None => Token::Nowhere,
+            Some(raw) if self.tokens == 1 && !self.token_name_escaped => member_range(text, raw, TOKEN_KEY),
+            Some(_) => Token::Scattered,
+        };
+        let latitude = coordinate(self.lat, 90.0).or_else(|| coordinate(self.latitude, 90.0));
+        let longitude = coordinate(self.lng, 180.0).or_else(|| coordinate(self.longitude, 180.0));
+        let location = latitude.zip(longitude);
+        Ok(Report { text, token_at, metrics_at, tenant, site, seq, event_us, token, metrics, location })
+    }
+}
+
+fn invalid(detail: &'static str) -> Rejection {
+    Rejection::new(Reason::InvalidPayload, detail)
+}
+
+/// A JSON string's value; `None` where the text is no string.
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text<'_>>(raw).ok().map(|Text(text)| text)
+}
+
+fn is_integer(raw: &str) -> bool {
+    !raw.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
+}
+
+/// An integer in i64, or a float with an integral value in it.
+pub(super) fn integral(raw: &str) -> Option<i64> {
+    if !matches!(raw.as_bytes()[0], b'-' | b'0'..=b'9') {
+        return None;
+    }
+    if is_integer(raw) {
+        return raw.parse().ok();
+    }
+    let value: f64 = raw.parse().ok()?;
+    // 2^63 is the first float beyond i64; -2^63 is in it.
+    (value.fract() == 0.0 && (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value))
+        .then_some(value as i64)
+}
+
+/// A number or numeric text within `±limit`.
+fn coordinate(raw: Option<&str>, limit: f64) -> Option<f64> {
+    let raw = raw?;
+    let value: f64 = match raw.as_bytes()[0] {
+        b'"' => string(raw)?.trim().parse().ok()?,
+        b'-' | b'0'..=b'9' => raw.parse().ok()?,
+        _ => return None,
+    };
+    (value.abs() <= limit).then_some(value)
+}
+
+/// Whether a string of this JSON text holds what jsonb can't: NUL, or a surrogate without its other half. Escapes stand
+/// only in strings, so looking at backslashes is enough.
+pub fn holds_unstorable_escape(text: &str) -> bool {
+    if !text.contains("\\u") {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let unit = |at: usize| {
+        let digits = text.get(at + 2..at + 6).filter(|_| bytes[at..].starts_with(b"\\u"))?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match unit(at) {
+            None => at += 2,
+            Some(0 | 0xDC00..=0xDFFF) => return true,
+            Some(0xD800..=0xDBFF) => match unit(at + 6) {
+                Some(0xDC00..=0xDFFF) => at += 12,
+                _ => return true,
+            },
+            Some(_) => at += 6,
+        }
+    }
+    false
+}
+
+/// Where `part`, a slice of `text`, stands in it.
+fn offset_in(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// The range of the member `"name" : value`, found backwards from its value.
+fn member_range(text: &str, value: &str, name: &str) -> Token {
+    let value = offset_in(text, value);
+    let before = text[..value.start].trim_end().strip_suffix(':').map(str::trim_end);
+    let start = before
+        .and_then(|text| text.strip_suffix('"'))
+        .and_then(|text| text.strip_suffix(name))
+        .and_then(|text| text.strip_suffix('"'))
+        .map(str::len);
+    start.map_or(Token::Scattered, |start| Token::At(start..value.end))
+}
+
+/// Widens a member by the comma after it or, where it is the last one, by the comma before it.
+fn with_one_comma(text: &str, member: &Range<usize>) -> Range<usize> {
+    let after = text[member.end..].trim_start();
+    if let Some(rest) = after.strip_prefix(',') {
+        return member.start..text.len() - rest.trim_start().len();
+    }
+    let before = text[..member.start].trim_end();
+    before.strip_suffix(',').map_or(member.clone(), |before| before.len()..member.end)
+}
+
+fn apply(text: &str, mut edits: Vec<(Range<usize>, Cow<'_, str>)>) -> String {
+    edits.sort_unstable_by_key(|(range, _)| range.start);
+    let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
+    let mut edited = String::with_capacity(text.len() + grown);
+    let mut at = 0;
+    for (range, new) in edits {
+        edited.push_str(&text[at..range.start]);
+        edited.push_str(&new);
+        at = range.end;
+    }
+    edited.push_str(&text[at..]);
+    edited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Report<'_> {
+        Report::read(text).unwrap()
+    }
+
+    fn reason(text: &str) -> (Reason, String) {
+        let rejection = Report::read(text).unwrap_err();
+        (rejection.reason, rejection.detail.into_owned())
+    }
+
+    #[test]
+    fn the_row_keeps_everything_but_the_token() {
+        for (text, row) in [
+            (r#"{"provision_token":"t","a":1}"#, r#"{"a":1}"#),
+            (r#"{"a":1, "provision_token" : "t" }"#, r#"{"a":1 }"#),
+            (r#"{"a":1,"provision_token":"t","b":2}"#, r#"{"a":1,"b":2}"#),
+            (r#"{"provision_token":"t"}"#, "{}"),
+            (r#"{"provision_token":{"a":[1]},"b":2}"#, r#"{"b":2}"#),
+        ] {
+            assert_eq!(read(text).row_text(None), row, "{text}");
+        }
+    }
+
+    #[test]
+    fn scattered_tokens_are_all_removed() {
+        for text in [
+            r#"{"provision_token":"t1","a":1,"provision_token":"t2"}"#,
+            r#"{"provision\u005ftoken":"t1","a":1}"#,
+            r#"{"a":1,"provision_token":"t1","provision\u005ftoken":"t2"}"#,
+        ] {
+            let row = read(text).row_text(None);
+            let value: serde_json::Value = serde_json::from_str(&row).unwrap();
+            assert_eq!(value, serde_json::json!({"a": 1}), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_keep_their_kind_in_the_row() {
+        let text = r#"{"metrics":{"a":2.4e1,"b":1E2,"c":1.25e1,"d":5e-3,"e":24}}"#;
+        assert_eq!(read(text).row_text(None), r#"{"metrics":{"a":2.40e1,"b":1.000E2,"c":1.25e1,"d":5e-3,"e":24}}"#);
+    }
+
+    #[test]
+    fn the_last_of_equal_members_wins() {
+        let report = read(r#"{"seq":"x","seq":2,"site_id":"a","site_id":"b","metrics":5,"metrics":{"a":1}}"#);
+        assert_eq!((report.seq, report.site.as_deref(), report.metrics.len()), (2, Some("b"), 1));
+    }
+
+    #[test]
+    fn what_is_refused_names_its_field() {
+        assert_eq!(reason(r#"{"seq":"1"}"#), (Reason::InvalidPayload, "seq: not a 64-bit integer".into()));
+        assert_eq!(reason(r#"{"seq":true}"#).0, Reason::InvalidPayload);
+        assert!(reason(r#"{"site_id":7.0}"#).1.contains("site_id"));
+        assert!(reason(r#"{"metrics":[]}"#).1.contains("metrics"));
+        assert_eq!(reason(r#"{"version":"2"}"#).0, Reason::UnsupportedEnvelopeVersion);
+        assert_eq!(reason(r#"{"version":1.0}"#).0, Reason::UnsupportedEnvelopeVersion);
+    }
+
+    #[test]
+    fn sequence_numbers_are_64_bit_integers() {
+        for (raw, seq) in [("120.0", 120), ("-9223372036854775808", i64::MIN), ("1e3", 1000), ("-0.0", 0)] {
+            assert_eq!(integral(raw), Some(seq), "{raw}");
+        }
+        for raw in ["9223372036854775808", "9223372036854775808.0", "1e19", "0.5", "1e400", "{}", "false"] {
+            assert_eq!(integral(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn only_what_jsonb_can_not_hold_is_unstorable() {
+        for text in [
+            r#"{"a":"\u0000"}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":"x\udc00y"}"#,
+            r#"{"\ud83d":1}"#,
+            r#"{"a":"\ud83d\ud83d\ude00"}"#,
+        ] {
+            assert!(holds_unstorable_escape(text), "{text}");
+        }
+        for text in [r#"{"a":"\\u0000"}"#, r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u00e9"}"#, r#"{"a":"\\\\"}"#, "{}"] {
+            assert!(!holds_unstorable_escape(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn coordinates_are_taken_separately_and_in_range() {
+        assert_eq!(read(r#"{"lat":1.5,"longitude":"2.5"}"#).location, Some((1.5, 2.5)));
+        assert_eq!(read(r#"{"lat":1,"lng":2,"latitude":3,"longitude":4}"#).location, Some((1.0, 2.0)));
+        for text in [r#"{"lat":"nan","lng":"inf"}"#, r#"{"lat":91,"lng":1}"#, r#"{"lat":1}"#, r#"{"lat":true,"lng":1}"#]
+        {
+            assert_eq!(read(text).location, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_an_object_or_a_text_that_holds_one() {
+        assert_eq!(text("").unwrap(), "{}");
+        assert_eq!(text("null").unwrap(), "{}");
+        assert_eq!(text(r#""{\"a\":1}""#).unwrap(), r#"{"a":1}"#);
+        for raw in ["false", "5", "[1]"] {
+            assert_eq!(text(raw).unwrap_err().reason, Reason::InvalidPayload);
+        }
+        assert_eq!(Report::read("[]").unwrap_err().reason, Reason::InvalidPayload);
+        assert_eq!(Report::read("").unwrap_err().reason, Reason::InvalidPayload);
+    }
+}

@@ -50,6 +50,13 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// The latest broker time it has been asked about, in Unix microseconds.
+    pub const fn last_us(&self) -> i64 {
+        self.at_us
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

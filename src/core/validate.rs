@@ -1,1 +1,283 @@
-//! To be written.
+//! The checks, in their order. What passes all of them is an event, a shadow report or an acknowledgement.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription, TokenHash};
+use super::envelope::Envelope;
+use super::event::{CommandAck, Event, MsgType, ShadowReport};
+use super::metric::{self, Metric};
+use super::metric_keys::MetricKeyMap;
+use super::payload::{self, Report, TenantClaim};
+use super::point::{self, SkipCounts};
+use super::rejection::{Reason, Rejection};
+use super::settings::Settings;
+use super::storable;
+use super::topic::Topic;
+
+/// What the operator decided about authentication and targets; fixed for a process's life.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// `REQUIRE_TOKEN`.
+    pub require_token: bool,
+    /// `CERT_AUTH_ENABLED`.
+    pub cert_auth_enabled: bool,
+    /// Whether any target wants points.
+    pub makes_points: bool,
+}
+
+/// What a chunk's messages add up to, for the metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Events whose time is the broker's because the sender's was absent or unreadable.
+    pub timestamp_fallbacks: u64,
+    /// Fields left out of points, by reason.
+    pub skipped: SkipCounts,
+}
+
+/// What the checks know besides the message.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The run-time settings in force.
+    pub settings: &'a Settings,
+    /// The operator's decisions.
+    pub policy: Policy,
+    /// The broker's time of the message, Unix microseconds.
+    pub received_us: i64,
+}
+
+/// A verdict that needs the registry's answer first: `Ok(None)` where `lookup` knows nothing yet.
+pub type Judged<T> = Result<Option<T>, Rejection>;
+
+/// Checks 2 to 11 of a message of the telemetry lane. `lookup` answers from the cache; `admit` takes a token from the
+/// device's bucket.
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn telemetry<'l>(
+    envelope: &Envelope,
+    context: Context<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+    tally: &mut Tally,
+) -> Judged<Event> {
+    let topic = topic(envelope)?;
+    if envelope.payload.len() > context.settings.max_payload_bytes {
+        return Err(Rejection::new(Reason::PayloadTooLarge, format!("payload: {} bytes", envelope.payload.len())));
+    }
+    let text = payload::text(&envelope.payload)?;
+    let report = Report::read(&text)?;
+    if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
+        return Err(Reason::TenantMismatch.into());
+    }
+    let Some(site) = report.site.as_deref() else { return Err(Reason::MissingSiteId.into()) };
+
+    let Some(answer) = lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) else { return Ok(None) };
+    let device = match answer {
+        Lookup::Found(device) => device,
+        Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
+        Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
+    };
+    match device.subscription {
+        Subscription::Passes => {}
+        Subscription::Suspended => return Err(Reason::SubscriptionSuspended.into()),
+        Subscription::Expired => return Err(Reason::SubscriptionExpired.into()),
+    }
+    if !device.active {
+        return Err(Reason::DeviceRevoked.into());
+    }
+    if device.site_id != site {
+        return Err(Reason::SiteMismatch.into());
+    }
+    if !has_certificate(device, &envelope.username, context) && context.policy.require_token {
+        check_token(device.token_hash, report.token.as_deref())?;
+    }
+    if !admit(&device.key) {
+        return Err(Reason::RateLimited.into());
+    }
+    metric::check(&report.metrics)?;
+    Ok(Some(event(envelope, &topic, &report, device, context, tally)))
+}
+
+/// The checks of the shadow lane.
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn shadow<'l>(
+    envelope: &Envelope,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+) -> Judged<ShadowReport> {
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow)]
+        reported: Option<&'a RawValue>,
+        #[serde(borrow)]
+        version: Option<&'a RawValue>,
+    }
+    let topic = topic(envelope)?;
+    if !topic.is_shadow_report() {
+        return Err(Rejection::new(Reason::BadTopicFormat, "topic: not .../shadow/reported"));
+    }
+    let text = payload::text(&envelope.payload)?;
+    let payload: Payload<'_> = read_side_payload(&text)?;
+    let Some(reported) = payload.reported.map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
+        return Err(Rejection::new(Reason::InvalidPayload, "reported: not an object"));
+    };
+    // `device_state.reported_version` is a 32-bit integer.
+    let version = match payload.version.map(RawValue::get) {
+        None | Some("null") => 0,
+        Some(raw) => match payload::integral(raw).filter(|version| i32::try_from(*version).is_ok()) {
+            Some(version) => version,
+            None => return Err(Rejection::new(Reason::InvalidPayload, "version: not a 32-bit integer")),
+        },
+    };
+    let Some(device) = active_device(&topic, lookup)? else { return Ok(None) };
+    Ok(Some(ShadowReport { device, reported: reported.to_owned(), version }))
+}
+
+/// The checks of the command lane.
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn command<'l>(
+    envelope: &Envelope,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+) -> Judged<CommandAck> {
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        command_id: Option<serde_json::Value>,
+        status: Option<serde_json::Value>,
+        #[serde(borrow)]
+        details: Option<&'a RawValue>,
+    }
+    let topic = topic(envelope)?;
+    if !topic.is_command_ack() {
+        return Err(Rejection::new(Reason::BadTopicFormat, "topic: not .../commands/ack"));
+    }
+    let text = payload::text(&envelope.payload)?;
+    let payload: Payload<'_> = read_side_payload(&text)?;
+    let command_id = match payload.command_id {
+        Some(serde_json::Value::String(id)) if !id.is_empty() => id,
+        _ => return Err(Rejection::new(Reason::InvalidPayload, "command_id: not a text")),
+    };
+    let status = match payload.status {
+        None | Some(serde_json::Value::Null) => "ok".to_owned(),
+        Some(serde_json::Value::String(status)) => status,
+        Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "status: not a text")),
+    };
+    let details = match payload.details.map(RawValue::get) {
+        None | Some("null") => "null",
+        Some(raw) if raw.starts_with('{') => raw,
+        Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "details: not an object")),
+    };
+    let Some(device) = active_device(&topic, lookup)? else { return Ok(None) };
+    let ack_details = format!(r#"{{"status":{},"details":{details}}}"#, serde_json::Value::String(status));
+    Ok(Some(CommandAck { device, command_id, ack_details }))
+}
+
+/// The site that a message claims to be from: where an unknown device would be registered.
+pub fn claimed_site(envelope: &Envelope) -> Option<String> {
+    let text = payload::text(&envelope.payload).ok()?;
+    Report::read(&text).ok()?.site.map(Cow::into_owned)
+}
+
+fn topic(envelope: &Envelope) -> Result<Topic<'_>, Rejection> {
+    Topic::parse(&envelope.topic)
+        .ok_or(Rejection::new(Reason::BadTopicFormat, "topic: not tenant/{tenant}/device/{device}/{type}"))
+}
+
+/// A payload of the shadow or command lane: unlike rows these share a statement, so what jsonb can't hold stays out.
+fn read_side_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
+    if !storable::is_storable(text) {
+        return Err(Rejection::new(Reason::InvalidPayload, "payload: jsonb can't hold it"));
+    }
+    serde_json::from_str(text).map_err(|_| Rejection::new(Reason::InvalidPayload, "payload: not the expected object"))
+}
+
+fn active_device<'l>(
+    topic: &Topic<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+) -> Judged<Arc<Device>> {
+    match lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) {
+        None => Ok(None),
+        Some(Lookup::Found(device)) if device.active => Ok(Some(device.clone())),
+        Some(Lookup::Found(_)) => Err(Reason::DeviceRevoked.into()),
+        Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
+    }
+}
+
+/// Whether the broker authenticated this very device by a certificate that still stands.
+fn has_certificate(device: &Device, common_name: &str, context: Context<'_>) -> bool {
+    context.policy.cert_auth_enabled
+        && common_name
+            .split_once('/')
+            .is_some_and(|(tenant, id)| tenant == &*device.key.tenant_id && id == &*device.key.device_id)
+        && device.certificate_until_us.is_some_and(|until| until > context.received_us)
+}
+
+fn check_token(expected: Option<TokenHash>, token: Option<&str>) -> Result<(), Rejection> {
+    let Some(TokenHash(expected)) = expected else { return Err(Reason::TokenNotSetInRegistry.into()) };
+    let Some(token) = token else { return Err(Reason::TokenMissing.into()) };
+    let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+    if bool::from(hash.ct_eq(&expected)) { Ok(()) } else { Err(Reason::TokenInvalid.into()) }
+}
+
+fn event(
+    envelope: &Envelope,
+    topic: &Topic<'_>,
+    report: &Report<'_>,
+    device: &Arc<Device>,
+    context: Context<'_>,
+    tally: &mut Tally,
+) -> Event {
+    let msg_type = match topic.msg_type {
+        "telemetry" => MsgType::Telemetry,
+        "heartbeat" => MsgType::Heartbeat,
+        other => MsgType::Other(slice(&envelope.topic, other)),
+    };
+    let keys = Some(&device.metric_keys).filter(|keys| msg_type == MsgType::Telemetry && !keys.is_empty());
+    let event_us = report.event_us.unwrap_or_else(|| {
+        tally.timestamp_fallbacks += 1;
+        context.received_us
+    });
+    let source = point::Source {
+        msg_type: &msg_type,
+        device_id: &device.key.device_id,
+        site_id: &device.site_id,
+        seq: report.seq,
+        event_us,
+        metrics: &report.metrics,
+        keys,
+    };
+    let line = if context.policy.makes_points { point::line(source, &mut tally.skipped) } else { None };
+    Event {
+        device: device.clone(),
+        topic: envelope.topic.clone(),
+        seq: report.seq,
+        event_us,
+        payload: report.row_text(keys),
+        line,
+        location: report.location,
+        metrics_signature: signature(&report.metrics, keys),
+        jobs: Vec::new(),
+        msg_type,
+    }
+}
+
+fn slice(whole: &ByteString, part: &str) -> ByteString {
+    whole.slice_ref(part)
+}
+
+/// FNV-1a over the names: short keys, no state, and a collision costs no more than one late sensor value.
+fn signature(metrics: &[Metric<'_>], keys: Option<&MetricKeyMap>) -> u64 {
+    metrics
+        .iter()
+        .flat_map(|metric| metric.mapped(keys).bytes().chain([0xFF]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}

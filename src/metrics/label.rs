@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use crate::core::event::MsgType;
+use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
 
@@ -89,6 +90,17 @@ impl Label for Lane {
 impl Label for Reason {
     const NAME: &'static str = "reason";
     const ALL: &'static [Self] = &Reason::ALL;
+    fn index(self) -> usize {
+        self as usize
+    }
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Label for Skipped {
+    const NAME: &'static str = "reason";
+    const ALL: &'static [Self] = &Skipped::ALL;
     fn index(self) -> usize {
         self as usize
     }
@@ -180,20 +192,6 @@ label! {
         Deferred = "deferred",
         /// Handed back to the broker (policy `required`).
         Returned = "returned",
-    }
-}
-
-label! {
-    /// Why a metric of an accepted message is not a field of its point. It stays in the row.
-    FieldSkip = "reason" {
-        /// Its name is one of the point's own: `time`, `device_id`, `site_id`, `seq`.
-        Reserved = "reserved",
-        /// An earlier metric has the same name.
-        Duplicate = "duplicate",
-        /// A string, null, object or array.
-        Type = "type",
-        /// A number that neither i64 nor a finite f64 holds.
-        OutOfRange = "out_of_range",
     }
 }
 

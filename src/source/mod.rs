@@ -1,5 +1,11 @@
 //! Deliveries come in here: one pull consumer per lane, with credit at the door, and settlement goes out here.
 
+mod ack;
+pub mod connect;
+pub mod consumer;
+mod inlet;
+mod lag;
+
 use std::time::Duration;
 
 use serde::Deserialize;

@@ -1,5 +1,9 @@
 //! The tree: built bottom-up from one list of factories, watched, rebuilt after a death, drained top-down.
 
+pub mod child;
+mod generation;
+pub mod root;
+
 use serde::Deserialize;
 
 /// The `[supervisor]` table.

@@ -1,5 +1,10 @@
 //! Validation: a pool of actors, a device always on the same one, so that caches and token buckets need no lock.
 
+mod buckets;
+mod cache;
+mod tally;
+pub mod validator;
+
 use serde::Deserialize;
 
 /// The `[validate]` table.

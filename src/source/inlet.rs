@@ -1,0 +1,74 @@
+//! The subscription that all pull requests of a lane are answered on.
+
+use actix::Addr;
+use async_nats::{Client, Message, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+
+use super::consumer::{Arrived, Consumer, InletClosed};
+
+/// Most messages in one chunk: enough to make a mailbox hop cheap, few enough to keep the validators evenly busy.
+const CHUNK: usize = 1_024;
+
+/// A lane's inlet: an inbox whose last token names the pull request.
+#[derive(Debug)]
+pub struct Inlet {
+    inbox: String,
+    close: Option<oneshot::Sender<()>>,
+}
+
+impl Inlet {
+    /// Subscribes and hands everything that arrives to the consumer, in chunks, until it is closed.
+    ///
+    /// # Errors
+    /// What the client says.
+    pub async fn open(client: &Client, consumer: Addr<Consumer>) -> Result<Self, String> {
+        let inbox = client.new_inbox();
+        let subscriber = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
+        let (close, closed) = oneshot::channel();
+        actix_rt::spawn(run(subscriber, closed, consumer));
+        Ok(Self { inbox, close: Some(close) })
+    }
+
+    /// The reply subject of a pull request.
+    pub fn reply(&self, id: u64) -> String {
+        format!("{}.{id}", self.inbox)
+    }
+
+    /// Takes no more from the broker: it drops the open requests, and what is under way still arrives before the
+    /// consumer hears [`InletClosed`].
+    pub fn close(&mut self) {
+        if let Some(close) = self.close.take() {
+            let _ = close.send(());
+        }
+    }
+}
+
+/// The pull request that a status message answers.
+pub fn request_of(message: &Message) -> Option<u64> {
+    message.subject.rsplit('.').next()?.parse().ok()
+}
+
+async fn run(subscriber: Subscriber, mut closed: oneshot::Receiver<()>, consumer: Addr<Consumer>) {
+    let mut chunks = subscriber.ready_chunks(CHUNK);
+    loop {
+        tokio::select! {
+            chunk = chunks.next() => match chunk {
+                Some(messages) => consumer.do_send(Arrived { messages }),
+                None => break,
+            },
+            // Also when the consumer is gone and dropped its end.
+            _ = &mut closed => {
+                let mut subscriber = chunks.into_inner();
+                if subscriber.drain().await.is_ok() {
+                    let mut rest = subscriber.ready_chunks(CHUNK);
+                    while let Some(messages) = rest.next().await {
+                        consumer.do_send(Arrived { messages });
+                    }
+                }
+                break;
+            }
+        }
+    }
+    consumer.do_send(InletClosed);
+}

@@ -1,0 +1,69 @@
+//! A child as the supervisor sees it: a factory to build it, a place to live, and what is left of it while it lives.
+
+use std::sync::Arc;
+
+use actix::Recipient;
+use actix_rt::ArbiterHandle;
+
+use crate::lifeline::{Lifeline, Pulse};
+use crate::message::{Drain, Observe, Points, Publish, Release, Resolve, Subscribe, Validate, Write};
+
+/// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
+#[derive(Default)]
+pub struct Wiring {
+    /// The influx Router.
+    pub points: Option<Recipient<Points>>,
+    /// The route Publisher.
+    pub publish: Option<Recipient<Publish>>,
+    /// The derived-state Keeper.
+    pub observe: Option<Recipient<Observe>>,
+    /// The Writer.
+    pub write: Option<Recipient<Write>>,
+    /// The Registry, for look-ups.
+    pub resolve: Option<Recipient<Resolve>>,
+    /// The Registry, for changes.
+    pub subscribe: Option<Recipient<Subscribe>>,
+    /// The Validators in shard order.
+    pub validators: Vec<Recipient<Validate>>,
+    /// The Consumers.
+    pub consumers: Vec<Recipient<Release>>,
+}
+
+impl Wiring {
+    /// An address that must be there by now.
+    ///
+    /// # Errors
+    /// A sentence, where the list of factories is in the wrong order.
+    pub fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
+        address.clone().ok_or_else(|| format!("{name} must be built earlier in the list"))
+    }
+}
+
+/// Where a new child lives and how it is watched.
+pub struct Seat {
+    /// The thread it shall live on.
+    pub thread: ArbiterHandle,
+    /// Goes with the child.
+    pub lifeline: Lifeline,
+}
+
+/// Builds one child of a generation; the answer takes its drain.
+pub type Build = Box<dyn Fn(&mut Wiring, Seat) -> Result<Recipient<Drain>, String>>;
+
+/// An entry of the list of children.
+pub struct Factory {
+    /// The role; also the `actor` label of its restarts.
+    pub name: &'static str,
+    /// Children of the same thread name share a thread.
+    pub thread: String,
+    /// Builds the child.
+    pub build: Build,
+}
+
+/// A living child.
+pub(super) struct Child {
+    pub name: &'static str,
+    pub pulse: Arc<Pulse>,
+    pub drain: Recipient<Drain>,
+    pub seen: (u64, u64),
+}

@@ -1,0 +1,229 @@
+//! Root: keeps one generation of children alive, rebuilds it after a death, and drains it at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use slog::{Logger, error, info, warn};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::Config;
+use super::child::Factory;
+use super::generation::Generation;
+use crate::core::backoff::Backoff;
+use crate::core::restart::Budget;
+use crate::delivery::Lane;
+use crate::health::{Health, Part};
+use crate::lifeline::Death;
+use crate::metrics::Metrics;
+
+/// Root's own clock: sign of life, look for stuck children.
+const TICK: Duration = Duration::from_secs(1);
+/// What a dying generation gets to give its deliveries back.
+const RELEASE_BOUND: Duration = Duration::from_secs(2);
+/// Kept back of the drain's time for giving back what could not be finished.
+const RELEASE_RESERVE: Duration = Duration::from_secs(2);
+
+/// How the tree's life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything in flight was finished.
+    Drained,
+    /// The drain's deadline passed; so many deliveries were given back unfinished.
+    Unfinished(usize),
+    /// The restart budget is spent.
+    GaveUp,
+}
+
+/// The supervisor.
+pub struct Root {
+    config: Config,
+    factories: Vec<Factory>,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    log: Logger,
+    generation: Option<Generation>,
+    number: u64,
+    budget: Budget,
+    backoff: Backoff,
+    deaths: Option<UnboundedSender<Death>>,
+    started: Instant,
+    built_ms: u64,
+    ending: Option<oneshot::Sender<Ending>>,
+    draining: bool,
+}
+
+/// Finish and end; the ending comes over the channel given to [`Root::new`].
+#[derive(Clone, Copy, Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown;
+
+impl Root {
+    /// A supervisor of these children; tells how it ended.
+    pub fn new(
+        config: Config,
+        factories: Vec<Factory>,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        log: Logger,
+    ) -> (Self, oneshot::Receiver<Ending>) {
+        let (ending, ended) = oneshot::channel();
+        let root = Self {
+            budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),
+            backoff: Backoff::new(100, 10_000),
+            config,
+            factories,
+            health,
+            metrics,
+            log,
+            generation: None,
+            number: 0,
+            deaths: None,
+            started: Instant::now(),
+            built_ms: 0,
+            ending: Some(ending),
+            draining: false,
+        };
+        (root, ended)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    fn build(&mut self, ctx: &mut Context<Self>) {
+        let Some(deaths) = self.deaths.clone() else { return };
+        if self.draining {
+            return self.end(Ending::Drained);
+        }
+        self.number += 1;
+        match Generation::build(self.number, &self.factories, &deaths) {
+            Ok(generation) => {
+                info!(self.log, "generation built"; "generation" => self.number);
+                self.built_ms = self.now_ms();
+                self.generation = Some(generation);
+                self.health.up(Part::Tree);
+            }
+            Err(why) => {
+                error!(self.log, "generation not built"; "generation" => self.number, "why" => why);
+                self.restart("root", ctx);
+            }
+        }
+    }
+
+    /// Ends the living generation and builds the next after a pause, or gives up.
+    fn restart(&mut self, culprit: &'static str, ctx: &mut Context<Self>) {
+        self.metrics.restarted(culprit);
+        self.health.down(Part::Tree, format!("restarting after {culprit}"));
+        let now_ms = self.now_ms();
+        if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
+            self.backoff.reset();
+        }
+        let may_go_on = self.budget.spend(now_ms);
+        let delay = self.backoff.next(fastrand::f64());
+        let generation = self.generation.take();
+        let released = async move {
+            let Some(generation) = generation else { return 0 };
+            let released = generation.release(RELEASE_BOUND).await;
+            generation.stop_threads();
+            released
+        };
+        let log = self.log.clone();
+        let next = async move {
+            let released = released.await;
+            warn!(log, "generation ended"; "culprit" => culprit, "given_back" => released);
+            tokio::time::sleep(delay).await;
+        };
+        ctx.spawn(next.into_actor(self).map(move |(), root, ctx| {
+            if may_go_on {
+                root.build(ctx);
+            } else {
+                error!(root.log, "restart budget spent"; "restarts" => root.config.restart_budget,
+                    "window_secs" => root.config.restart_window_secs);
+                root.end(Ending::GaveUp);
+            }
+        }));
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if let Some(told) = self.ending.take() {
+            // Whoever started the tree may have stopped listening; then there is nobody to tell.
+            let _ = told.send(ending);
+        }
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.health.beat();
+        let (now_ms, bound_ms) = (self.now_ms(), self.config.stuck_after_secs * 1_000);
+        let stuck = self.generation.as_mut().and_then(|generation| generation.find_stuck(now_ms, bound_ms));
+        if let Some(name) = stuck.filter(|_| !self.draining) {
+            error!(self.log, "child has work and stands still"; "actor" => name);
+            self.restart(name, ctx);
+        }
+    }
+
+    fn log_stats(&self) {
+        let totals = self.metrics.totals();
+        info!(self.log, "stats"; "received" => totals.received, "accepted" => totals.accepted,
+            "rejected" => totals.rejected, "influx_ok" => totals.influx_ok, "influx_err" => totals.influx_err,
+            "influx_flushes" => totals.influx_flushes, "influx_buffer" => totals.influx_buffer,
+            "pending" => totals.pending);
+    }
+}
+
+impl Actor for Root {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let (deaths, reported) = unbounded_channel();
+        self.deaths = Some(deaths);
+        ctx.add_stream(UnboundedReceiverStream::new(reported));
+        ctx.run_interval(TICK, |root, ctx| root.tick(ctx));
+        if self.config.log_stats_every_secs > 0 {
+            ctx.run_interval(Duration::from_secs(self.config.log_stats_every_secs), |root, _| root.log_stats());
+        }
+        self.build(ctx);
+    }
+}
+
+impl StreamHandler<Death> for Root {
+    fn handle(&mut self, death: Death, ctx: &mut Self::Context) {
+        // The rest of a dying generation follows its first death.
+        if self.draining || self.generation.as_ref().is_none_or(|living| living.number != death.generation) {
+            return;
+        }
+        error!(self.log, "child died"; "actor" => death.name, "cause" => death.cause, "generation" => death.generation);
+        self.restart(death.name, ctx);
+    }
+}
+
+impl Handler<Shutdown> for Root {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        if std::mem::replace(&mut self.draining, true) {
+            return;
+        }
+        self.health.begin_drain();
+        info!(self.log, "draining"; "in_flight" => in_flight(&self.metrics));
+        let Some(generation) = self.generation.take() else { return };
+        let bound = Duration::from_secs(self.config.drain_timeout_secs).saturating_sub(RELEASE_RESERVE);
+        let drain = async move {
+            if tokio::time::timeout(bound, generation.drain()).await.is_ok() {
+                generation.stop_threads();
+                return Ending::Drained;
+            }
+            let released = generation.release(RELEASE_RESERVE / 2).await;
+            generation.stop_threads();
+            Ending::Unfinished(released)
+        };
+        ctx.spawn(drain.into_actor(self).map(|ending, root, _| root.end(ending)));
+    }
+}
+
+/// Unsettled deliveries of all lanes.
+fn in_flight(metrics: &Metrics) -> u64 {
+    Lane::ALL.iter().map(|lane| metrics.ledgers.lane(*lane).in_flight).sum()
+}

@@ -1,0 +1,66 @@
+//! What a chunk adds to the metrics, in one go at its end.
+
+use crate::core::event::MsgType;
+use crate::core::line_protocol::Skipped;
+use crate::core::rejection::Reason;
+use crate::core::validate::Tally;
+use crate::metrics::{Label, Metrics, MsgKind};
+
+/// A chunk's counts.
+#[derive(Default)]
+pub struct ChunkTally {
+    accepted: [u64; MsgKind::ALL.len()],
+    refused: [u64; Reason::ALL.len()],
+    /// Look-ups in the cache.
+    pub lookups: Lookups,
+    /// What the checks themselves count.
+    pub fields: Tally,
+}
+
+/// Look-ups in the cache.
+#[derive(Default)]
+pub struct Lookups {
+    hits: u64,
+    misses: u64,
+}
+
+impl Lookups {
+    /// One more.
+    pub fn count(&mut self, found: bool) {
+        if found {
+            self.hits += 1;
+        } else {
+            self.misses += 1;
+        }
+    }
+}
+
+impl ChunkTally {
+    /// A valid event.
+    pub fn accepted(&mut self, msg_type: &MsgType) {
+        self.accepted[MsgKind::from(msg_type).index()] += 1;
+    }
+
+    /// A refused message.
+    pub fn refused(&mut self, reason: Reason) {
+        self.refused[reason.index()] += 1;
+    }
+
+    /// Adds everything to the metrics.
+    pub fn add_to(self, metrics: &Metrics) {
+        let validation = &metrics.validation;
+        for (kind, count) in MsgKind::ALL.iter().zip(self.accepted) {
+            validation.accepted.of(*kind).inc_by(count);
+        }
+        for (reason, count) in Reason::ALL.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
+            validation.rejections.of(*reason).inc_by(count);
+        }
+        validation.timestamp_fallbacks.inc_by(self.fields.timestamp_fallbacks);
+        metrics.registry.cache_hits.inc_by(self.lookups.hits);
+        metrics.registry.cache_misses.inc_by(self.lookups.misses);
+        metrics.influx.points_skipped.inc_by(self.fields.skipped.points);
+        for (reason, count) in Skipped::ALL.iter().zip(self.fields.skipped.fields).filter(|(_, count)| *count > 0) {
+            metrics.influx.fields_skipped.of(*reason).inc_by(count);
+        }
+    }
+}
