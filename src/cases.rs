@@ -23,6 +23,11 @@ impl Case {
         self.0["id"].as_str().unwrap()
     }
 
+    /// A member of the case.
+    pub fn get(&self, key: &str) -> &Value {
+        &self.0[key]
+    }
+
     /// The envelope of its only message; `None` where it has several or none that is JSON.
     pub fn envelope(&self) -> Option<Value> {
         serde_json::from_str(self.0["data"].as_str()?).ok()
@@ -52,6 +57,11 @@ impl Case {
 pub struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
+    /// The text of a value.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+
     /// Key and value's text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
