@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod cases;
+pub mod config;
 pub mod core;
 pub mod delivery;
 pub mod drained;

@@ -1,9 +1,9 @@
 //! The log's root: JSON lines for machines, text for a terminal.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The `[log]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `LOG_LEVEL`: `trace|debug|info|warning|error|critical`, any case.
@@ -13,7 +13,7 @@ pub struct Config {
 }
 
 /// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object per line.

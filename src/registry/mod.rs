@@ -1,9 +1,9 @@
 //! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The `[registry]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `AUTO_PROVISION`: register unknown devices where an ACTIVE MAIN subscription has room.

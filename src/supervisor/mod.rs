@@ -4,10 +4,10 @@ pub mod child;
 mod generation;
 pub mod root;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The `[supervisor]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `DRAIN_TIMEOUT_SECONDS`: under Kubernetes' grace period of 30.

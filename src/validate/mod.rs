@@ -5,10 +5,12 @@ mod cache;
 mod tally;
 pub mod validator;
 
-use serde::Deserialize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 /// The `[validate]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `INGEST_WORKER_COUNT`: validators, each with a thread. Two validate more than one PostgreSQL can store.
@@ -17,6 +19,8 @@ pub struct Config {
     pub cache_ttl_secs: u64,
     /// `AUTH_CACHE_MAX_SIZE`: devices held, over all validators.
     pub cache_max_size: usize,
+    /// `METRIC_MAP_CACHE_TTL`: the same for the modules' key maps. They are held with their device: the shorter one counts.
+    pub metric_map_ttl_secs: u64,
     /// How long an unknown device stays unknown without asking again.
     pub negative_ttl_secs: u64,
     /// While PostgreSQL is away, answers serve up to this age; then deliveries are held.
@@ -35,11 +39,19 @@ impl Default for Config {
             workers: 2,
             cache_ttl_secs: 60,
             cache_max_size: 200_000,
+            metric_map_ttl_secs: 300,
             negative_ttl_secs: 10,
             max_staleness_secs: 900,
             bucket_ttl_secs: 3600,
             require_token: true,
             cert_auth_enabled: false,
         }
+    }
+}
+
+impl Config {
+    /// How long a cached device, with its key map, is trusted without asking again.
+    pub fn entry_ttl(&self) -> Duration {
+        Duration::from_secs(self.cache_ttl_secs.min(self.metric_map_ttl_secs))
     }
 }

@@ -3,12 +3,12 @@
 pub mod pool;
 pub mod schema;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
 /// The `[postgres]` table.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `DATABASE_URL`, or made of `PG_HOST PG_PORT PG_DB PG_USER PG_PASS`.

@@ -1,0 +1,120 @@
+//! The whole configuration: one field per room, from defaults, a file and the environment, in this order.
+//!
+//! Strict: an unknown key or an unparseable value anywhere is one plain sentence, and nothing starts.
+
+mod draft;
+mod setting;
+mod show;
+mod url;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::draft::{Env, Source};
+pub use self::setting::{Form, SETTINGS, Setting};
+use crate::{http, logging, registry, sink, source, supervisor, validate};
+
+/// The file that is read when none is named; it need not exist.
+pub const DEFAULT_PATH: &str = "config/ingest-node.toml";
+
+/// The configuration. Each room's own type says what its settings mean and why its defaults are what they are.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Deliveries in, settlements out.
+    pub nats: source::Config,
+    /// Validation.
+    pub validate: validate::Config,
+    /// Device look-ups.
+    pub registry: registry::Config,
+    /// Rows.
+    pub postgres: sink::postgres::Config,
+    /// Points.
+    pub influx: sink::influx::Config,
+    /// Probes and metrics.
+    pub http: http::Config,
+    /// The log.
+    pub log: logging::Config,
+    /// Start, restarts, drain.
+    pub supervisor: supervisor::Config,
+}
+
+/// Why there is no configuration: one sentence that names the setting and the accepted form, never a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
+/// A configuration and how it came about.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, checked.
+    pub config: Config,
+    /// Things to be said once the log runs: variables without effect.
+    pub notices: Vec<String>,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Loaded {
+    /// Where a setting's value came from.
+    pub fn source(&self, key: &str) -> Source {
+        self.sources.get(key).cloned().unwrap_or_default()
+    }
+}
+
+impl Config {
+    /// Gathers the configuration: defaults under the file (`path`, else [`DEFAULT_PATH`] if it exists) under the environment.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
+        let mut draft = draft::Draft::default();
+        draft.read_file(path)?;
+        let notices = draft.read_env(env)?;
+        let (mut config, sources) = draft.build()?;
+        if !sources.contains_key("postgres.pool_min") {
+            // Who asks for a small pool need not know of our minimum.
+            config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);
+        }
+        config.validate()?;
+        Ok(Loaded { config, notices, sources })
+    }
+
+    /// Checks what one setting demands of another; the bounds of each are in [`SETTINGS`].
+    ///
+    /// # Errors
+    /// The first pair that does not fit.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let Self { nats, postgres, influx, supervisor, .. } = self;
+        let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs);
+        let rules = [
+            (
+                postgres.pool_min <= postgres.pool_max,
+                "postgres.pool_min (PG_POOL_MIN) must not exceed pool_max (PG_POOL_MAX)",
+            ),
+            (nats.nak_delay_ms <= nats.nak_delay_max_ms, "nats.nak_delay_ms must not exceed nak_delay_max_ms"),
+            (
+                influx.batch_size <= influx.buffer_lines,
+                "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
+            ),
+            (
+                slowest < supervisor.stuck_after_secs,
+                "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs and influx.request_timeout_secs",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, sentence)) => Err(ConfigError::new(sentence)),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! The effective configuration as `check-config` prints it: TOML, without secrets, each value with its source.
+
+use std::fmt::{self, Write};
+
+use toml::{Table, Value};
+
+use super::draft::table_of;
+use super::setting::{Form, SETTINGS, Setting};
+use super::{Config, Loaded, url};
+
+impl Loaded {
+    /// The effective configuration as TOML, redacted, each value with its source in a comment.
+    ///
+    /// # Errors
+    /// None in practice: the configuration's types all have a TOML form, and writing to a `String` does not fail.
+    pub fn show(&self) -> Result<String, fmt::Error> {
+        let values = Table::try_from(&self.config).map_err(|_| fmt::Error)?;
+        let mut text = String::new();
+        let mut table = "";
+        for setting in SETTINGS {
+            if table_of(setting) != table {
+                let gap = if table.is_empty() { "" } else { "\n" };
+                table = table_of(setting);
+                writeln!(text, "{gap}[{table}]")?;
+            }
+            let name = &setting.key[table.len() + 1..];
+            let source = self.source(setting.key);
+            match shown(&self.config, &values, setting) {
+                Some(value) => writeln!(text, "{name} = {value}  # {source}")?,
+                None => writeln!(text, "# {name} is not set")?,
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// A setting's value as it may be shown. Secrets arrive hidden already ([`crate::secret::Secret`] serializes as `***`);
+/// of URLs everything but the credentials is worth seeing.
+fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
+    let url = match setting.form {
+        Form::NatsUrl => Some(config.nats.url.expose()),
+        Form::PostgresUrl => Some(config.postgres.url.expose()),
+        _ => None,
+    };
+    match url {
+        Some(url) => Some(Value::String(url::masked(url))),
+        None => {
+            let (table, name) = setting.key.split_once('.')?;
+            values.get(table)?.get(name).cloned()
+        }
+    }
+}
