@@ -3,10 +3,12 @@
 
 #[cfg(test)]
 mod cases;
+pub mod cli;
 pub mod config;
 pub mod core;
 pub mod delivery;
 pub mod drained;
+pub mod exit;
 pub mod failpoint;
 pub mod health;
 pub mod http;

@@ -1,2 +1,52 @@
-//! The `ingest-node` program.
-fn main() {}
+//! The `ingest-node` program: arguments, configuration, log, then one command.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use ingest_node::cli::{Cli, Command};
+use ingest_node::config::{Config, ConfigError, Env, Loaded};
+use ingest_node::exit::Exit;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version are answers, everything else is a mistake; nowhere to report a closed terminal to.
+            let _ = usage.print();
+            return if usage.use_stderr() { Exit::Config } else { Exit::Ok }.into();
+        }
+    };
+    match Config::load(cli.config.as_deref(), &Env::process()) {
+        Ok(loaded) => dispatch(cli.command, &loaded).into(),
+        Err(error) => refuse(&error).into(),
+    }
+}
+
+fn dispatch(command: Command, loaded: &Loaded) -> Exit {
+    match command {
+        Command::CheckConfig => check_config(loaded),
+    }
+}
+
+fn check_config(loaded: &Loaded) -> Exit {
+    for notice in &loaded.notices {
+        eprintln!("ingest-node: {notice}");
+    }
+    match loaded.show() {
+        Ok(text) => {
+            // Whoever closed the pipe early has read enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            Exit::Ok
+        }
+        Err(error) => {
+            eprintln!("ingest-node: {error}");
+            Exit::Config
+        }
+    }
+}
+
+fn refuse(error: &ConfigError) -> Exit {
+    eprintln!("ingest-node: {error}");
+    Exit::Config
+}

@@ -91,7 +91,7 @@ impl Validator {
     pub fn new(parts: Parts, share: usize) -> Self {
         let config = &parts.config;
         let ages = Ages {
-            ttl_ms: config.cache_ttl_secs * 1_000,
+            ttl_ms: config.entry_ttl().as_millis() as u64,
             negative_ttl_ms: config.negative_ttl_secs * 1_000,
             max_staleness_ms: config.max_staleness_secs * 1_000,
         };

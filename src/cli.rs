@@ -1,0 +1,30 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
+/// them.
+///
+/// Settings come from a TOML file under environment variables; `check-config` shows what is in force and where each
+/// value comes from.
+#[derive(Debug, Parser)]
+#[command(name = "ingest-node", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 64 bad configuration or arguments, 69 a dependency was unavailable, \
+    70 the supervisor gave up, 75 the drain's deadline passed with work undone")]
+pub struct Cli {
+    /// The configuration file [default: config/ingest-node.toml, if there is one].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the effective configuration, without secrets, each value with its source.
+    CheckConfig,
+}
