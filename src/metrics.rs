@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
+use serde::Serialize;
 
 pub use self::label::{Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per};
 pub use self::ledger::{Ledger, Ledgers};
@@ -144,7 +145,7 @@ pub struct InfluxMetrics {
 }
 
 /// What the periodic stats line says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[allow(missing_docs)] // the names are those of the log line
 pub struct Totals {
     pub received: u64,

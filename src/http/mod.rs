@@ -1,14 +1,21 @@
 //! What operators and Kubernetes ask: health, readiness, metrics, stats.
 
+mod metrics;
+mod probes;
+mod server;
+mod stats;
+
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::server::start;
 
 /// The `[http]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `HTTP_BIND`.
+    /// `HTTP_BIND`; port 0 takes a free one, which the log names.
     pub bind: SocketAddr,
 }
 

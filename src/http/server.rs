@@ -1,0 +1,168 @@
+//! The HTTP server: one thread of its own, so that probes are answered however busy the actors are.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+
+use super::{Config, metrics, probes, stats};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::stats::Stats;
+
+/// Starts serving on the current system; the address is the one that is really bound.
+///
+/// Stop it last, after the drain: until then `/ready` says why the node is not ready and `/metrics` how far the drain is.
+///
+/// # Errors
+/// One sentence that names the setting, where the address can't be bound.
+pub fn start(
+    config: &Config,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    stats: Arc<Stats>,
+) -> io::Result<(SocketAddr, ServerHandle)> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::from(health.clone()))
+            .app_data(web::Data::from(metrics.clone()))
+            .app_data(web::Data::from(stats.clone()))
+            .service(web::resource("/health").get(probes::health))
+            .service(web::resource("/ready").get(probes::ready))
+            .service(web::resource("/metrics").get(metrics::scrape))
+            .service(web::resource("/stats").get(stats::show))
+    })
+    .workers(1)
+    .max_connections(256)
+    .shutdown_timeout(1)
+    // SIGTERM starts a drain, which is not the server's to decide.
+    .disable_signals()
+    .bind(config.bind)
+    .map_err(|error| {
+        io::Error::new(error.kind(), format!("HTTP_BIND {} can't be listened on: {error}", config.bind))
+    })?;
+
+    let address = server.addrs().first().copied().unwrap_or(config.bind);
+    let server = server.run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    Ok((address, handle))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use awc::http::header::{ACCEPT, CONTENT_TYPE};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::core::rejection::Reason;
+    use crate::delivery::Lane;
+    use crate::health::Part;
+
+    struct Node {
+        address: SocketAddr,
+        server: ServerHandle,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        stats: Arc<Stats>,
+    }
+
+    fn serve() -> Node {
+        let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
+        let config = Config { bind: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let (address, server) = start(&config, health.clone(), metrics.clone(), stats.clone()).unwrap();
+        Node { address, server, health, metrics, stats }
+    }
+
+    impl Node {
+        async fn get(&self, path: &str, accept: &str) -> (StatusCode, String, String) {
+            let url = format!("http://{}{path}", self.address);
+            let mut response = awc::Client::default().get(url).insert_header((ACCEPT, accept)).send().await.unwrap();
+            let content_type =
+                response.headers().get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap()).to_owned();
+            let body = String::from_utf8(response.body().await.unwrap().to_vec()).unwrap();
+            (StatusCode::from_u16(response.status().as_u16()).unwrap(), content_type, body)
+        }
+
+        async fn json(&self, path: &str) -> (StatusCode, Value) {
+            let (status, content_type, body) = self.get(path, "*/*").await;
+            assert_eq!(content_type, "application/json");
+            (status, serde_json::from_str(&body).unwrap())
+        }
+    }
+
+    #[actix_rt::test]
+    async fn readiness_turns_with_the_board_while_the_node_stays_alive() {
+        let node = serve();
+        let (status, body) = node.json("/ready").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["status"], "not_ready");
+        assert!(body["reasons"].as_array().unwrap().contains(&json!("nats: starting")), "{body}");
+
+        for part in [Part::Nats, Part::Postgres, Part::Schema, Part::Tree] {
+            node.health.up(part);
+        }
+        Lane::ALL.into_iter().for_each(|lane| node.health.up(Part::Consumer(lane)));
+        node.health.note("ingest-workers", "ack_wait is 5 s");
+        let (status, body) = node.json("/ready").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body, json!({"status": "ready", "reasons": [], "notes": ["ingest-workers: ack_wait is 5 s"]}));
+
+        node.health.down(Part::Postgres, "connection refused");
+        let (status, body) = node.json("/ready").await;
+        assert_eq!(
+            (status, &body["reasons"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &json!(["postgres: connection refused"]))
+        );
+        assert_eq!(node.json("/health").await, (StatusCode::OK, json!({"status": "alive"})));
+        node.server.stop(false).await;
+    }
+
+    #[actix_rt::test]
+    async fn a_scrape_comes_in_the_format_that_was_asked_for() {
+        let node = serve();
+        node.metrics.validation.rejections.of(Reason::TokenInvalid).inc_by(4);
+
+        let (status, content_type, body) = node.get("/metrics", "text/plain;version=0.0.4").await;
+        assert_eq!((status, content_type.as_str()), (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8"));
+        assert!(body.contains("\n# TYPE ingest_rejections_total counter\n"), "{body}");
+        assert!(body.contains("\ningest_rejections_total{reason=\"TOKEN_INVALID\"} 4\n"), "{body}");
+        assert!(!body.contains("# EOF"));
+
+        let accept = "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5";
+        let (_, content_type, body) = node.get("/metrics", accept).await;
+        assert_eq!(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        assert!(body.contains("\n# TYPE ingest_rejections counter\n") && body.ends_with("# EOF\n"), "{body}");
+        node.server.stop(false).await;
+    }
+
+    #[actix_rt::test]
+    async fn stats_hold_what_every_room_says_and_every_lane_in_balance() {
+        let node = serve();
+        node.stats.register("influx", || json!({"batchers": {"acme": {"buffered": 3}}}));
+        node.metrics.ledgers.lane(Lane::Telemetry).received = 2;
+        node.metrics.ledgers.lane(Lane::Telemetry).in_flight = 2;
+        node.metrics.consumers.lag_seconds.of(Lane::Telemetry).set(0.5);
+        let (status, body) = node.json("/stats").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body["actors"]["influx"]["batchers"]["acme"]["buffered"], 3);
+        assert_eq!(body["consumers"]["ingest-workers"]["in_flight"], 2);
+        assert_eq!(body["consumers"]["ingest-workers"]["lag_seconds"], 0.5);
+        assert_eq!(body["totals"]["received"], 2);
+        node.server.stop(false).await;
+    }
+
+    #[actix_rt::test]
+    async fn an_address_in_use_is_one_sentence() {
+        let node = serve();
+        let config = Config { bind: node.address };
+        let error = start(&config, Health::new(), Metrics::new(), Stats::new()).err().unwrap();
+        let expected = format!("HTTP_BIND {} can't be listened on: ", node.address);
+        assert!(error.to_string().starts_with(&expected), "{error}");
+        assert_eq!(node.get("/nowhere", "*/*").await.0, StatusCode::NOT_FOUND);
+        node.server.stop(false).await;
+    }
+}
