@@ -25,9 +25,9 @@ pub fn pass(place: &'static str) {
             })
             .collect()
     });
-    if let Some(left) = places.get(place) {
-        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            panic!("failpoint {place}");
-        }
+    if let Some(left) = places.get(place)
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        panic!("failpoint {place}");
     }
 }

@@ -250,7 +250,7 @@ async fn insert_device(client: &Client, device: &Device) -> Result<(), tokio_pos
 
     const SQL: &str =
         "INSERT INTO device_registry (tenant_id, device_id, site_id, status, provision_token_hash, subscription_id,
-        sensor_limit, tier_id, location_source) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, 'auto'))";
+        sensor_limit, tier_id, location_source) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::int, coalesce($9, 'auto'))";
     client
         .execute(
             SQL,

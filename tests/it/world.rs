@@ -1,0 +1,135 @@
+//! What a test needs around a node: broker, database, InfluxDB, and the node itself.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use ingest_kit::influx::TypeScope;
+use ingest_kit::jetstream::{Outgoing, consumer_info, publish_all};
+use ingest_kit::{Database, InfluxStub, Nats, Node, NodeBuilder, Postgres, seed, wait_for};
+use tokio::sync::OnceCell;
+
+/// Long enough for anything that works, also on a busy machine; nothing that works waits for it.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The three lanes: stream and durable consumer.
+pub const LANES: [(&str, &str); 3] =
+    [("TELEMETRY", "ingest-workers"), ("SHADOW", "ingest-shadow"), ("COMMANDS", "ingest-commands")];
+
+/// The program under test.
+pub fn node() -> NodeBuilder {
+    Node::builder(env!("CARGO_BIN_EXE_ingest-node"))
+}
+
+/// Broker, database and InfluxDB of one test; nodes are started upon them.
+pub struct World {
+    pub nats: Nats,
+    /// The test's own cluster where it stops or kills it; else the shared one serves.
+    pub postgres: Option<Postgres>,
+    pub database: Database,
+    pub influx: InfluxStub,
+    pub jetstream: Context,
+}
+
+impl World {
+    /// A world with a database of its own on the shared cluster.
+    pub async fn new() -> Self {
+        Self::around(None, migrated_database().await, InfluxStub::start()).await
+    }
+
+    /// As [`World::new`], with column types in InfluxDB for each series alone.
+    pub async fn with_types_per_series() -> Self {
+        let influx = InfluxStub::builder().type_scope(TypeScope::Series).start();
+        Self::around(None, migrated_database().await, influx).await
+    }
+
+    /// A world with a cluster of its own, for tests that stop, kill or freeze it.
+    pub async fn with_own_postgres() -> Self {
+        let cluster = Postgres::start();
+        let database = cluster.create_database().await;
+        migrate(&database).await;
+        Self::around(Some(cluster), database, InfluxStub::start()).await
+    }
+
+    async fn around(postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {
+        let nats = Nats::start();
+        let jetstream = nats.jetstream().await;
+        // Rejects are stored and rate limits are out of the way, unless a test says otherwise.
+        seed::app_settings(
+            &database,
+            &[("MODE", "DEV"), ("STORE_REJECTS", "1"), ("MAX_PAYLOAD_BYTES", "8192"), ("RATE_LIMIT_RPS", "0")],
+        )
+        .await;
+        Self { nats, postgres, database, influx, jetstream }
+    }
+
+    /// A node of this world, to be started. Short flush intervals: tests wait for every one of them.
+    pub fn node(&self) -> NodeBuilder {
+        node()
+            .env("NATS_URL", self.nats.url())
+            .env("DATABASE_URL", self.database.url())
+            .env("INFLUXDB_URL", self.influx.url())
+            .env("INFLUXDB_TOKEN", "apiv3_test")
+            .env("FLUSH_INTERVAL_MS", 20)
+            .env("INFLUX_FLUSH_INTERVAL_MS", 20)
+            .env("INGEST_WORKER_COUNT", 2)
+            .env("SETTINGS_POLL_SECONDS", 1)
+            .env("LOG_FORMAT", "text")
+    }
+
+    /// Starts a node and waits until it is ready.
+    pub async fn start_node(&self) -> Node {
+        start(self.node()).await
+    }
+
+    /// Publishes messages in order and returns their stream sequences.
+    pub async fn publish(&self, messages: impl IntoIterator<Item = Outgoing>) -> Vec<u64> {
+        publish_all(&self.jetstream, messages).await
+    }
+
+    /// Whether every message of a lane has been delivered and settled for good.
+    pub async fn is_settled(&self, (stream, consumer): (&str, &str)) -> bool {
+        let Some(info) = consumer_info(&self.jetstream, stream, consumer).await else { return false };
+        let Ok(stream) = self.jetstream.get_stream(stream).await else { return false };
+        info.num_pending == 0
+            && info.num_ack_pending == 0
+            && info.delivered.stream_sequence >= stream.cached_info().state.last_sequence
+    }
+
+    /// Waits until every message of a lane has been settled for good.
+    pub async fn wait_settled(&self, lane: (&str, &str), deadline: Duration) {
+        wait_for(&format!("all of {} to be settled", lane.0), deadline, async || self.is_settled(lane).await).await;
+    }
+}
+
+/// Starts a node and waits until it is ready.
+pub async fn start(node: NodeBuilder) -> Node {
+    let mut node = node.start();
+    node.wait_ready(DEADLINE).await;
+    node
+}
+
+/// Asks a node to drain and checks that it ends well and in time.
+pub async fn drain(mut node: Node) {
+    node.sigterm();
+    let code = node.wait_exit(DEADLINE).await;
+    assert_eq!(code, Some(0), "the exit code of a drain");
+}
+
+/// A database with the node's schema. Migrated once, copied for every test.
+async fn migrated_database() -> Database {
+    static TEMPLATE: OnceCell<Database> = OnceCell::const_new();
+    let cluster = Postgres::shared();
+    let template = TEMPLATE.get_or_init(async || {
+        let database = cluster.create_database().await;
+        migrate(&database).await;
+        database
+    });
+    cluster.create_database_like(template.await.name()).await
+}
+
+/// Runs `ingest-node migrate`.
+pub async fn migrate(database: &Database) {
+    let run = node().arguments(&["migrate"]).env("DATABASE_URL", database.url());
+    let finished = run.run_to_end(DEADLINE).await;
+    assert_eq!(finished.code, Some(0), "ingest-node migrate: {}{}", finished.stdout, finished.stderr);
+}
