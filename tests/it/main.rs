@@ -1,5 +1,16 @@
 //! The node as its users see it: a child process between a real nats-server, a real PostgreSQL and a stand-in for
 //! InfluxDB 3. One file per theme; every test has servers, or at least a database, of its own.
+//!
+//! - `cases`: the public cases of `tests/cases`, one test per kind.
+//! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
+//! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
 mod cases;
+mod crash;
+mod ledger;
+mod load;
+mod outage;
+mod shutdown;
+mod startup;
+mod workload;
 mod world;

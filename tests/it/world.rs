@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::pull;
 use ingest_kit::influx::TypeScope;
-use ingest_kit::jetstream::{Outgoing, consumer_info, publish_all};
+use ingest_kit::jetstream::{Outgoing, consumer_info, create_streams, publish_all};
 use ingest_kit::{Database, InfluxStub, Nats, Node, NodeBuilder, Postgres, seed, wait_for};
 use tokio::sync::OnceCell;
 
@@ -79,6 +80,26 @@ impl World {
     /// Starts a node and waits until it is ready.
     pub async fn start_node(&self) -> Node {
         start(self.node()).await
+    }
+
+    /// Creates the lanes' consumers with other settings than the node would choose; it binds to them.
+    pub async fn create_consumers(&self, ack_wait: Duration, max_ack_pending: i64) {
+        create_streams(&self.jetstream).await;
+        for (stream, consumer) in LANES {
+            let config = pull::Config {
+                durable_name: Some(consumer.to_owned()),
+                ack_wait,
+                max_ack_pending,
+                ..Default::default()
+            };
+            let created = self.jetstream.create_consumer_on_stream(config, stream).await;
+            created.unwrap_or_else(|e| panic!("cannot create {consumer}: {e}"));
+        }
+    }
+
+    /// Consumers that deliver again after three seconds without a word: what a dead node held comes back soon.
+    pub async fn create_quickly_redelivering_consumers(&self) {
+        self.create_consumers(Duration::from_secs(3), 60_000).await;
     }
 
     /// Publishes messages in order and returns their stream sequences.

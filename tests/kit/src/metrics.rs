@@ -25,11 +25,7 @@ impl Metrics {
 
     /// Sum of all samples of this name that carry these labels (others may be there as well); `None` when there is none.
     pub fn get(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let matching = |sample: &&Sample| {
-            sample.name == name
-                && labels.iter().all(|(key, value)| sample.labels.get(*key).is_some_and(|is| is == value))
-        };
-        self.0.iter().filter(matching).map(|sample| sample.value).reduce(|a, b| a + b)
+        self.0.iter().filter(|sample| sample.is(name, labels)).map(|sample| sample.value).reduce(|a, b| a + b)
     }
 
     /// As [`Metrics::get`], as a count, and 0 when there is none: a counter that never moved may be missing.
@@ -37,15 +33,21 @@ impl Metrics {
         self.get(name, labels).unwrap_or(0.0) as u64
     }
 
-    /// The values of one label over all samples of this name, each with the sum of its samples.
-    pub fn by_label(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
+    /// The values of one label over the samples that [`Metrics::get`] would take, each with the sum of its samples.
+    pub fn by_label_of(&self, name: &str, labels: &[(&str, &str)], label: &str) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
-        for sample in self.0.iter().filter(|sample| sample.name == name) {
+        for sample in self.0.iter().filter(|sample| sample.is(name, labels)) {
             if let Some(value) = sample.labels.get(label) {
                 *sums.entry(value.clone()).or_default() += sample.value as u64;
             }
         }
         sums
+    }
+}
+
+impl Sample {
+    fn is(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        self.name == name && labels.iter().all(|(key, value)| self.labels.get(*key).is_some_and(|is| is == value))
     }
 }
 
@@ -101,7 +103,7 @@ mod tests {
         assert_eq!(metrics.get("x_total", &[("b", "q\"}")]), Some(5.0));
         assert_eq!(metrics.count("x_total", &[("a", "3")]), 0);
         assert_eq!(metrics.get("up", &[]), Some(1.0));
-        assert_eq!(metrics.by_label("x_total", "a")["2"], 7);
+        assert_eq!(metrics.by_label_of("x_total", &[("b", "y")], "a")["2"], 7);
     }
 
     #[test]

@@ -1,0 +1,78 @@
+//! The node dies, by itself or by others, at every point that matters.
+
+use std::time::Duration;
+
+use ingest_kit::wait_for;
+
+use crate::ledger::Auditor;
+use crate::workload::{Workload, acked};
+use crate::world::{DEADLINE, LANES, World, drain, start};
+
+/// Longest time for a few thousand messages including one redelivery.
+const SETTLED_WITHIN: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_the_node_under_load_loses_and_doubles_nothing() {
+    let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
+    let load = Workload::with_bad(5_000, 100);
+    load.seed(&world).await;
+    world.publish(load.messages.clone()).await;
+
+    let mut node = world.start_node().await;
+    wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 500).await;
+    node.sigkill();
+    assert!(!world.is_settled(LANES[0]).await, "the node was killed too late to matter");
+
+    let node = world.start_node().await;
+    world.wait_settled(LANES[0], SETTLED_WITHIN).await;
+    load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_a_validator_loses_and_doubles_nothing() {
+    survives("validator=panic@3").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_writer_before_its_commit_loses_and_doubles_nothing() {
+    survives("writer=panic@2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_writer_after_its_commit_loses_and_doubles_nothing() {
+    survives("writer_committed=panic@2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_a_batcher_loses_and_doubles_nothing() {
+    survives("batcher=panic@2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_panics_at_once_lose_and_double_nothing() {
+    survives("validator=panic@2;writer=panic@3;batcher=panic@4").await;
+}
+
+/// Runs a load through a node that panics on purpose; the node mends itself.
+async fn survives(failpoints: &str) {
+    let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
+    let load = Workload::with_bad(3_000, 100);
+    load.seed(&world).await;
+    world.publish(load.messages.clone()).await;
+
+    let mut node = start(world.node().env("INGEST_FAILPOINTS", failpoints)).await;
+    let auditor = Auditor::of(&node);
+    world.wait_settled(LANES[0], SETTLED_WITHIN).await;
+    load.assert_all_there(&world).await;
+    auditor.finish().await;
+
+    for place in failpoints.split(';').filter_map(|entry| entry.split('=').next()) {
+        assert!(node.log().contains(&format!("failpoint {place}")), "{place} never panicked");
+    }
+    assert!(node.metrics().await.count("ingest_actor_restarts_total", &[]) > 0, "nothing was restarted");
+    node.wait_ready(DEADLINE).await;
+    drain(node).await;
+}

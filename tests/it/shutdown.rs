@@ -1,0 +1,69 @@
+//! Leaving in order.
+
+use std::time::{Duration, Instant};
+
+use ingest_kit::jetstream::consumer_info;
+use ingest_kit::wait_for;
+
+use crate::workload::{Workload, acked};
+use crate::world::{DEADLINE, LANES, World, drain, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelivered() {
+    let world = World::new().await;
+    let load = Workload::with_bad(20_000, 100);
+    load.seed(&world).await;
+    ingest_kit::jetstream::create_streams(&world.jetstream).await;
+    world.publish(load.messages.clone()).await;
+
+    let mut node = world.start_node().await;
+    wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 1_000).await;
+    let start_of_drain = Instant::now();
+    node.sigterm();
+    assert_eq!(node.wait_exit(DEADLINE).await, Some(0));
+    assert!(start_of_drain.elapsed() < Duration::from_secs(25), "the drain took {:?}", start_of_drain.elapsed());
+
+    let committed = world.database.count("raw_events").await + world.database.count("quarantine_events").await;
+    let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
+    assert!(info.num_pending > 0 || info.num_ack_pending > 0, "the drain came too late to matter");
+    // Everything that is committed is acknowledged: the rest is all that is left to deliver.
+    assert_eq!(committed + info.num_pending + info.num_ack_pending as u64, 20_000, "{info:?}");
+
+    // A replica takes the rest at once: untouched messages were handed back, not left to time out.
+    let node = world.start_node().await;
+    world.wait_settled(LANES[0], Duration::from_secs(60)).await;
+    assert_eq!(node.metrics().await.count("ingest_postgres_duplicates_suppressed_total", &[]), 0);
+    load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_node_leaves_at_once() {
+    let world = World::new().await;
+    let mut node = world.start_node().await;
+    let start = Instant::now();
+    node.sigterm();
+    assert_eq!(node.wait_exit(DEADLINE).await, Some(0));
+    assert!(start.elapsed() < Duration::from_secs(5), "an idle drain took {:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_that_cannot_finish_ends_with_75_and_says_what_is_left() {
+    let mut world = World::with_own_postgres().await;
+    let load = Workload::good(200);
+    load.seed(&world).await;
+    let mut node = start(world.node().env("DRAIN_TIMEOUT_SECONDS", 3)).await;
+    world.postgres.as_mut().expect("its own").pause();
+    world.publish(load.messages.clone()).await;
+    wait_for("deliveries in flight", DEADLINE, async || {
+        node.metrics().await.count("ingest_in_flight", &[("consumer", "ingest-workers")]) == 200
+    })
+    .await;
+    let start_of_drain = Instant::now();
+    node.sigterm();
+    assert_eq!(node.wait_exit(DEADLINE).await, Some(75));
+    assert!(start_of_drain.elapsed() < Duration::from_secs(6), "the drain took {:?}", start_of_drain.elapsed());
+    assert!(node.log().contains("200"), "the log does not say how much is left");
+    world.postgres.as_mut().expect("its own").resume();
+    assert_eq!(world.database.count("quarantine_events").await, 0);
+}

@@ -1,0 +1,107 @@
+//! Starts that must fail, and how.
+
+use std::time::{Duration, Instant};
+
+use ingest_kit::{Finished, InfluxStub, Nats, Postgres, free_port};
+
+use crate::world::{DEADLINE, migrate, node};
+
+/// One plain sentence: not a stack trace, not a debug print of a structure.
+fn assert_one_sentence(finished: &Finished) {
+    let said = finished.stderr.trim();
+    assert!(!said.is_empty(), "nothing was said: {finished:?}");
+    assert_eq!(said.lines().count(), 1, "more than one line:\n{said}");
+    for noise in ["panicked", "Error {", "RUST_BACKTRACE", "Some("] {
+        assert!(!said.contains(noise), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_setting_ends_with_64_and_one_sentence() {
+    for (name, value) in [
+        ("BATCH_SIZE", "many"),
+        ("PG_POOL_MAX", "-1"),
+        ("REQUIRE_TOKEN", "perhaps"),
+        ("INFLUXDB_WRITE_POLICY", "sometimes"),
+        ("HTTP_BIND", "nowhere"),
+        ("LOG_FORMAT", "poetry"),
+    ] {
+        let run = node().env("DATABASE_URL", "postgres://ingest@127.0.0.1:1/x").env(name, value);
+        let finished = run.run_to_end(DEADLINE).await;
+        assert_eq!(finished.code, Some(64), "{name}={value}: {finished:?}");
+        assert_one_sentence(&finished);
+        assert!(finished.stderr.contains(name), "which setting? {}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_in_the_file_ends_with_64_and_is_named() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "no_such_key = 1\n").expect("the file");
+    let run = node().arguments(&["--config", file.to_str().expect("UTF-8"), "run"]);
+    let finished = run.run_to_end(DEADLINE).await;
+    assert_eq!(finished.code, Some(64), "{finished:?}");
+    assert_one_sentence(&finished);
+    assert!(finished.stderr.contains("no_such_key"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_password_never_shows() {
+    let run = node()
+        .arguments(&["check-config"])
+        .env("DATABASE_URL", "postgres://ingest:hush-hush@127.0.0.1:1/x")
+        .env("NATS_URL", "nats://user:hush-hush@127.0.0.1:1")
+        .env("INFLUXDB_URL", "http://127.0.0.1:1")
+        .env("INFLUXDB_TOKEN", "hush-hush");
+    let finished = run.run_to_end(DEADLINE).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stdout.contains("127.0.0.1"), "{finished:?}");
+    assert!(!format!("{finished:?}").contains("hush-hush"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_missing_ends_with_69_after_the_bound() {
+    let database = Postgres::shared().create_database().await;
+    migrate(&database).await;
+    let nats = Nats::start();
+    let nowhere = free_port();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "[source]\nstart_wait_secs = 2\n[postgres]\nstart_wait_secs = 2\n").expect("the file");
+    for (missing, nats_url, database_url) in [
+        ("NATS", format!("nats://127.0.0.1:{nowhere}"), database.url().to_owned()),
+        ("PostgreSQL", nats.url(), format!("postgres://ingest@127.0.0.1:{nowhere}/x")),
+    ] {
+        let run = node()
+            .arguments(&["--config", file.to_str().expect("UTF-8"), "run"])
+            .env("NATS_URL", nats_url)
+            .env("DATABASE_URL", database_url);
+        let start = Instant::now();
+        let finished = run.run_to_end(DEADLINE).await;
+        assert_eq!(finished.code, Some(69), "{missing} is missing: {finished:?}");
+        assert!(start.elapsed() >= Duration::from_secs(2), "it gave up after {:?}", start.elapsed());
+        assert!(finished.stderr.contains(missing), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_there_is_refused_unless_the_node_may_migrate() {
+    let database = Postgres::shared().create_database().await;
+    let (nats, influx) = (Nats::start(), InfluxStub::start());
+    let run = || {
+        node()
+            .env("NATS_URL", nats.url())
+            .env("DATABASE_URL", database.url())
+            .env("INFLUXDB_URL", influx.url())
+            .env("INFLUXDB_TOKEN", "x")
+    };
+    let finished = run().run_to_end(DEADLINE).await;
+    assert!(finished.code.is_some_and(|code| code != 0), "{finished:?}");
+    assert!(finished.stderr.contains("migrate"), "{}", finished.stderr);
+    let mut migrating = run().env("AUTO_MIGRATE", 1).start();
+    migrating.wait_ready(DEADLINE).await;
+    assert_eq!(database.count("app_settings WHERE key = 'MODE' AND value = 'PROD'").await, 1);
+    // A second run of the migrations changes nothing.
+    migrate(&database).await;
+}
