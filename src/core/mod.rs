@@ -10,6 +10,7 @@ pub mod device;
 pub mod disposition;
 pub mod envelope;
 pub mod event;
+pub mod field_types;
 pub mod in_flight;
 pub mod line_protocol;
 pub mod metric;

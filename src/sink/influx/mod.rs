@@ -1,5 +1,11 @@
 //! InfluxDB: one batcher per tenant behind one router; without a server, one line-protocol file per tenant.
 
+pub mod breaker;
+pub mod classify;
+pub mod files;
+pub mod request;
+pub mod target;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +30,28 @@ pub struct Config {
     pub flush_interval_ms: u64,
     /// Most lines that one tenant's batcher holds; beyond it best-effort lines are left to the replay, required ones handed back.
     pub buffer_lines: usize,
+    /// Most bytes that all batchers hold together, as for `buffer_lines`: tenants may be many.
+    pub buffer_total_bytes: usize,
+    /// Requests of one tenant under way at once. A durable write returns with the server's next WAL flush, so one at a
+    /// time would make one batch per second.
+    pub max_in_flight: usize,
+    /// Threads that the batchers are spread over.
+    pub threads: usize,
+    /// With policy `required`, most deliveries held for a tenant whose database is in trouble; the others are handed
+    /// back, so that one tenant can't fill the consumers' window.
+    pub hold_lines: usize,
+    /// With policy `required`, how long a delivery is held for such a tenant before it is handed back.
+    pub hold_secs: u64,
+    /// First and longest pause after a failed request; it doubles with every further one.
+    pub retry_delay_ms: u64,
+    /// See `retry_delay_ms`.
+    pub retry_delay_max_ms: u64,
+    /// Failures in a row that open a tenant's breaker: then a single request at a time probes its database.
+    pub breaker_failures: u64,
+    /// A batcher without work for so long ends.
+    pub idle_secs: u64,
+    /// How long a drain waits for databases that do not answer; under the supervisor's bound on the whole drain.
+    pub drain_secs: u64,
     /// Bound on one request. A durable write takes up to the server's WAL interval, one second by default.
     pub request_timeout_secs: u64,
     /// Where line-protocol files go, one directory per database.
@@ -53,6 +81,16 @@ impl Default for Config {
             batch_size: 5_000,
             flush_interval_ms: 1_000,
             buffer_lines: 50_000,
+            buffer_total_bytes: 256 * 1024 * 1024,
+            max_in_flight: 8,
+            threads: 2,
+            hold_lines: 2_000,
+            hold_secs: 60,
+            retry_delay_ms: 100,
+            retry_delay_max_ms: 10_000,
+            breaker_failures: 5,
+            idle_secs: 600,
+            drain_secs: 10,
             request_timeout_secs: 30,
             data_dir: PathBuf::from("data/line-protocol"),
             file_rotate_bytes: 64 * 1024 * 1024,
