@@ -1,0 +1,14 @@
+//! Properties of the pure rules, over inputs that nobody thought of: one module per rule.
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
+
+mod backoff;
+mod line_protocol;
+mod metric_keys;
+mod names;
+mod payload_filter;
+mod rate_limit;
+mod redact;
+mod sensor;
+mod timestamp;
+mod topic;
+mod topic_filter;
