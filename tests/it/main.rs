@@ -3,6 +3,7 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
+//! - `postgres`: the PostgreSQL rooms on their own, with deliveries made by hand.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
 mod cases;
@@ -10,6 +11,7 @@ mod crash;
 mod ledger;
 mod load;
 mod outage;
+mod postgres;
 mod shutdown;
 mod startup;
 mod workload;

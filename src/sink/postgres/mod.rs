@@ -1,7 +1,21 @@
 //! PostgreSQL: rows by binary COPY, refusals, counters and side updates, one transaction per batch.
 
+mod batch;
+mod classify;
+mod copy;
+mod isolate;
+mod outlets;
+mod partitions;
 pub mod pool;
+mod quarantine;
 pub mod schema;
+mod statement;
+mod store;
+mod types;
+mod writer;
+
+pub use self::outlets::Outlets;
+pub use self::writer::{Parts, Writer};
 
 use serde::{Deserialize, Serialize};
 

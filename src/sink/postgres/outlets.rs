@@ -1,0 +1,117 @@
+//! Where committed rows go next, and the verdicts of their deliveries.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::Recipient;
+
+use super::batch::Batch;
+use crate::core::disposition::Verdict;
+use crate::core::event::Event;
+use crate::delivery::{Delivery, Settlement, Ticket};
+use crate::message::{Observe, Point, Points, Publish, RouteJobs};
+use crate::sink::influx::WritePolicy;
+
+/// The rooms that go on with committed rows; `None` where nobody wants them.
+#[derive(Clone, Debug, Default)]
+pub struct Outlets {
+    /// Points, to the influx Router.
+    pub points: Option<Recipient<Points>>,
+    /// Whether deliveries wait for their points.
+    pub policy: WritePolicy,
+    /// Route jobs, to the Publisher. Deliveries always wait for theirs.
+    pub jobs: Option<Recipient<Publish>>,
+    /// Events, to the keeper of the derived state.
+    pub observe: Option<Recipient<Observe>>,
+}
+
+impl Outlets {
+    /// Hands on what a committed batch holds and settles what has no leg left: one message per room, tenant and lane.
+    pub fn hand_on(&self, batch: Batch) {
+        let mut settlement = Settlement::default();
+        let mut chunks = Chunks::default();
+        for (delivery, event) in batch.events {
+            self.hand_on_event(delivery, event, &mut chunks, &mut settlement);
+        }
+        for refused in batch.refusals {
+            if let Some(ticket) = refused.ticket {
+                settlement.add(ticket, refused.verdict);
+            }
+        }
+        for (delivery, _) in batch.shadows {
+            settlement.add(delivery.into_ticket(), Verdict::Done);
+        }
+        for (delivery, _) in batch.acks {
+            settlement.add(delivery.into_ticket(), Verdict::Done);
+        }
+        self.send(chunks);
+        settlement.send();
+    }
+
+    fn hand_on_event(&self, delivery: Delivery, mut event: Event, chunks: &mut Chunks, settlement: &mut Settlement) {
+        let line = event.line.take().filter(|_| self.points.is_some());
+        let jobs = if self.jobs.is_some() { std::mem::take(&mut event.jobs) } else { Vec::new() };
+        let waits_for_point = line.is_some() && self.policy == WritePolicy::Required;
+
+        let origin = delivery.origin.clone();
+        let ticket = delivery.into_ticket();
+        let (for_point, for_jobs) = match (waits_for_point, !jobs.is_empty()) {
+            (false, false) => {
+                settlement.add(ticket, Verdict::Done);
+                (None, None)
+            }
+            (true, false) => (Some(ticket), None),
+            (false, true) => (None, Some(ticket)),
+            (true, true) => two(ticket),
+        };
+
+        let tenant_id = &event.device.key.tenant_id;
+        let received_us = origin.received_us;
+        if let Some(ticket) = for_jobs {
+            let (tenant_id, origin) = (tenant_id.clone(), origin.clone());
+            chunks.jobs.push(RouteJobs { tenant_id, origin, jobs, ticket });
+        }
+        if let Some(line) = line {
+            let point = Point { line, origin, ticket: for_point };
+            match chunks.points.get_mut(tenant_id) {
+                Some(points) => points.push(point),
+                None => drop(chunks.points.insert(tenant_id.clone(), vec![point])),
+            }
+        }
+        if self.observe.is_some() {
+            chunks.events.push((received_us, event));
+        }
+    }
+
+    fn send(&self, chunks: Chunks) {
+        if let Some(router) = &self.points {
+            for (tenant_id, points) in chunks.points {
+                router.do_send(Points { tenant_id, points });
+            }
+        }
+        if let Some(publisher) = &self.jobs
+            && !chunks.jobs.is_empty()
+        {
+            publisher.do_send(Publish { deliveries: chunks.jobs });
+        }
+        if let Some(keeper) = &self.observe
+            && !chunks.events.is_empty()
+        {
+            keeper.do_send(Observe { events: chunks.events });
+        }
+    }
+}
+
+/// What a batch becomes for the other rooms.
+#[derive(Default)]
+struct Chunks {
+    points: HashMap<Arc<str>, Vec<Point>>,
+    jobs: Vec<RouteJobs>,
+    events: Vec<(i64, Event)>,
+}
+
+/// Two legs of a duty.
+fn two(ticket: Ticket) -> (Option<Ticket>, Option<Ticket>) {
+    let mut legs = ticket.split(2).into_iter();
+    (legs.next(), legs.next())
+}

@@ -1,0 +1,167 @@
+//! One attempt to make a batch durable: one connection, one transaction, bounded in time.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Object, Pool, Transaction};
+use slog::Logger;
+
+use super::Config;
+use super::batch::{Batch, Manner};
+use super::classify::{Failure, transient};
+use super::isolate::store_isolated;
+use super::partitions::Partitions;
+use super::statement;
+use crate::failpoint;
+
+/// What attempts share.
+#[derive(Debug)]
+pub struct Store {
+    pool: Pool,
+    partitions: Partitions,
+    bound: Duration,
+    counters: bool,
+    log: Logger,
+}
+
+/// What an attempt has made durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// New rows of `raw_events`.
+    pub rows: u64,
+    /// Rows that were there already.
+    pub duplicates: u64,
+    /// New events of the quarantine.
+    pub quarantined: u64,
+    /// Shadow reports that changed their device's state.
+    pub shadows: u64,
+    /// Acknowledgements that changed their command.
+    pub acks: u64,
+    /// Refusals that not even the quarantine can hold; they are only counted.
+    pub unkept: u64,
+}
+
+impl Store {
+    /// Attempts over the connections of `pool`.
+    pub fn new(pool: Pool, config: &Config, log: Logger) -> Self {
+        Self {
+            pool,
+            partitions: Partitions::default(),
+            bound: Duration::from_secs(config.transaction_timeout_secs),
+            counters: config.counters_enabled,
+            log,
+        }
+    }
+
+    /// Tries to make a batch durable. When this fails, nothing of it is known to be; with a fault it still may be.
+    ///
+    /// # Errors
+    /// Everything that [`Failure`] tells apart.
+    pub async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
+        self.bounded(async |client: &mut Object| {
+            let days = batch.days();
+            self.partitions.ensure(client, &days, &self.log).await?;
+            let mut stored = self.store_once(client, batch).await;
+            if stored == Err(Failure::MissingPartition) {
+                // Somebody has dropped one that we made or found.
+                self.partitions.forget(&days);
+                self.partitions.ensure(client, &days, &self.log).await?;
+                stored = self.store_once(client, batch).await;
+            }
+            stored
+        })
+        .await
+    }
+
+    /// Makes the partitions of the coming days.
+    ///
+    /// # Errors
+    /// As [`Store::store`].
+    pub async fn make_partitions(&self, now_us: i64) -> Result<(), Failure> {
+        self.bounded(async |client: &mut Object| Ok(self.partitions.ensure_ahead(client, now_us, &self.log).await?))
+            .await
+    }
+
+    async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
+        match batch.manner {
+            Manner::Straight if batch.is_new_rows_only() => {
+                let rows = statement::copy_alone(client, statement::encode(batch.events.iter())).await?;
+                Ok(Stored { rows, ..Stored::default() })
+            }
+            Manner::Straight | Manner::Staged => self.store_together(client, batch).await,
+            Manner::Isolated => store_isolated(client, batch, self.counters).await,
+        }
+    }
+
+    async fn store_together(&self, client: &mut Object, batch: &Batch) -> Result<Stored, Failure> {
+        let transaction = client.transaction().await?;
+        let (rows, duplicates) = store_rows(&transaction, batch).await?;
+        let mut stored = Stored { rows, duplicates, ..Stored::default() };
+        if !batch.shadows.is_empty() {
+            stored.shadows = statement::shadows(&transaction, &batch.shadows).await?;
+        }
+        if !batch.acks.is_empty() {
+            stored.acks = statement::acks(&transaction, &batch.acks).await?;
+        }
+        // The counters are what transactions most likely wait for each other for: they come last.
+        if !batch.refusals.is_empty() {
+            statement::mirror(&transaction, &batch.refusals).await?;
+            stored.quarantined = statement::quarantine(&transaction, &batch.refusals, self.counters).await?;
+        }
+        failpoint::pass("writer");
+        transaction.commit().await?;
+        Ok(stored)
+    }
+
+    /// Runs `work` on a connection, within the bound. The connection goes back to the pool only when it is known to be
+    /// as good as before: after a timeout it may still be busy, and its transaction may even commit.
+    async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>) -> Result<T, Failure> {
+        let attempt = async {
+            let mut lease = Lease(Some(self.pool.get().await?));
+            let Some(client) = &mut lease.0 else { return Err(transient("no connection")) };
+            let result = work(client).await;
+            if result.as_ref().err().is_none_or(Failure::leaves_connection_usable) {
+                lease.give_back();
+            }
+            result
+        };
+        match tokio::time::timeout(self.bound, attempt).await {
+            Ok(result) => result,
+            Err(_) => Err(transient(&format!("PostgreSQL did not answer within {} s", self.bound.as_secs()))),
+        }
+    }
+}
+
+/// Rows that are new beyond doubt go straight in, the others by way of the staging table. Counts both: new, and there
+/// already.
+async fn store_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(u64, u64), Failure> {
+    let (mut rows, mut duplicates) = (0, 0);
+    let doubtful = batch.events.iter().filter(|(delivery, _)| batch.may_be_stored(delivery));
+    let doubtful_count = doubtful.clone().count();
+    if doubtful_count < batch.events.len() {
+        let new = batch.events.iter().filter(|(delivery, _)| !batch.may_be_stored(delivery));
+        rows += statement::copy(transaction, statement::encode(new)).await?;
+    }
+    if doubtful_count > 0 {
+        let new = statement::copy_new(transaction, statement::encode(doubtful)).await?;
+        rows += new;
+        duplicates += (doubtful_count as u64).saturating_sub(new);
+    }
+    Ok((rows, duplicates))
+}
+
+/// A connection that is closed unless it is given back.
+struct Lease(Option<Object>);
+
+impl Lease {
+    fn give_back(mut self) {
+        self.0.take();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}

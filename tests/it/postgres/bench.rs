@@ -1,0 +1,214 @@
+//! A writer on a workbench: a database of its own, deliveries made by hand, and every verdict on record.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use actix_rt::ArbiterHandle;
+use ingest_kit::{Database, Postgres, wait_for};
+use ingest_node::core::device::{Device, DeviceKey, Subscription};
+use ingest_node::core::disposition::Verdict;
+use ingest_node::core::event::{Content, Event, MsgType, Refusal};
+use ingest_node::core::metric_keys::MetricKeyMap;
+use ingest_node::core::rejection::{Reason, Rejection};
+use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::health::Health;
+use ingest_node::lifeline::{Death, Lifeline, Pulse};
+use ingest_node::message::{Settle, Write};
+use ingest_node::metrics::Metrics;
+use ingest_node::secret::Secret;
+use ingest_node::sink::postgres::{Config, Outlets, Parts, Writer, pool, schema};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
+pub const RECEIVED_US: i64 = 1_770_628_523_045_000;
+
+/// How long anything may take that takes no longer than a flush.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A fresh database with the node's schema.
+pub async fn migrated(cluster: &Postgres) -> Database {
+    let database = cluster.create_database().await;
+    migrate(&database).await;
+    database
+}
+
+/// Migrates a database.
+pub async fn migrate(database: &Database) -> schema::Report {
+    let connection = pool::connection_config(&config(database)).unwrap();
+    let mut client = pool::connect(&connection).await.unwrap();
+    schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", e.sentence()))
+}
+
+/// Settings that make a writer quick to watch.
+pub fn config(database: &Database) -> Config {
+    Config {
+        url: Secret::new(database.url()),
+        flush_interval_ms: 20,
+        transaction_timeout_secs: 10,
+        ..Config::default()
+    }
+}
+
+/// A running writer.
+pub struct Bench {
+    pub writer: Addr<Writer>,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+    pub verdicts: Verdicts,
+    /// Keeps the lifeline's end.
+    _deaths: UnboundedReceiver<Death>,
+    desks: [Arc<Desk>; 3],
+    next_slot: AtomicU64,
+}
+
+/// The verdicts of all deliveries of a bench, by slot.
+#[derive(Clone, Default)]
+pub struct Verdicts(Arc<Mutex<HashMap<u64, Verdict>>>);
+
+impl Verdicts {
+    pub fn of(&self, slot: u64) -> Option<Verdict> {
+        self.0.lock().unwrap().get(&slot).copied()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.0.lock().unwrap().values().filter(|one| **one == verdict).count()
+    }
+}
+
+/// Stands in for a consumer.
+struct Book(Verdicts);
+
+impl Actor for Book {
+    type Context = Context<Self>;
+}
+
+impl Handler<Settle> for Book {
+    type Result = ();
+
+    fn handle(&mut self, settle: Settle, _: &mut Self::Context) {
+        for settled in settle.settled {
+            let before = self.0.0.lock().unwrap().insert(settled.slot, settled.verdict);
+            assert_eq!(before, None, "delivery {} is settled twice", settled.slot);
+        }
+    }
+}
+
+impl Bench {
+    pub fn new(database: &Database) -> Self {
+        Self::with(config(database), Outlets::default())
+    }
+
+    pub fn with(config: Config, outlets: Outlets) -> Self {
+        Self::on_thread(&Arbiter::current(), config, outlets)
+    }
+
+    /// With the writer on a thread of its own.
+    pub fn on_thread(thread: &ArbiterHandle, config: Config, outlets: Outlets) -> Self {
+        let (metrics, health) = (Metrics::new(), Health::new());
+        let (deaths, died) = unbounded_channel();
+        let parts = Parts {
+            pool: pool::pool(&config).unwrap(),
+            config,
+            outlets,
+            metrics: metrics.clone(),
+            health: health.clone(),
+            log: slog::Logger::root(slog::Discard, slog::o!()),
+            lifeline: Lifeline::new("writer", 1, deaths, Arc::new(Pulse::default())),
+        };
+        let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
+        let verdicts = Verdicts::default();
+        let book = Book(verdicts.clone()).start();
+        let desks = Lane::ALL.map(|lane| Desk::new(lane, book.clone().recipient()));
+        Self { writer, metrics, health, verdicts, _deaths: died, desks, next_slot: AtomicU64::new(0) }
+    }
+
+    /// A delivery of the message with this sequence number, and the slot it is settled under.
+    pub fn delivery(&self, lane: Lane, stream_seq: u64, attempt: u32) -> (Delivery, u64) {
+        let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
+        let desk = self.desks[lane as usize].clone();
+        (Delivery::new(origin(lane, stream_seq), attempt, "{}".into(), slot, desk), slot)
+    }
+
+    /// Sends one event; the slot.
+    pub fn write_event(&self, stream_seq: u64, attempt: u32, event: Event) -> u64 {
+        let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
+        self.writer.do_send(Write { events: vec![(delivery, event)], ..Write::default() });
+        slot
+    }
+
+    /// Sends one refusal; the slot.
+    pub fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: Refusal) -> u64 {
+        let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
+        self.writer.do_send(Write { refusals: vec![(delivery, refusal)], ..Write::default() });
+        slot
+    }
+
+    /// Waits for the verdict of a delivery.
+    pub async fn verdict(&self, slot: u64) -> Verdict {
+        wait_for("a verdict", SOON, async || self.verdicts.of(slot).is_some()).await;
+        self.verdicts.of(slot).unwrap()
+    }
+
+    /// Waits until so many deliveries are settled.
+    pub async fn settled(&self, count: usize) {
+        let what = format!("{count} verdicts");
+        wait_for(&what, Duration::from_secs(60), async || self.verdicts.len() >= count).await;
+    }
+}
+
+/// The broker's facts about a message.
+pub fn origin(lane: Lane, stream_seq: u64) -> Origin {
+    Origin { stream: lane.stream().into(), stream_seq, received_us: RECEIVED_US + stream_seq as i64 }
+}
+
+/// A registered device of tenant `acme`.
+pub fn device(device_id: &str) -> Arc<Device> {
+    Arc::new(Device {
+        key: DeviceKey::new("acme", device_id),
+        site_id: "site-1".into(),
+        active: true,
+        subscription: Subscription::Passes,
+        token_hash: None,
+        certificate_until_us: None,
+        metric_keys: MetricKeyMap::default(),
+        location_is_auto: true,
+        sensor_limit: 20,
+    })
+}
+
+/// A telemetry event with this payload.
+pub fn event(payload: &str) -> Event {
+    Event {
+        device: device("d1"),
+        topic: "tenant/acme/device/d1/telemetry".into(),
+        msg_type: MsgType::Telemetry,
+        seq: 7,
+        event_us: RECEIVED_US - 1_000_000,
+        payload: payload.to_owned(),
+        line: None,
+        location: None,
+        metrics_signature: 0,
+        jobs: Vec::new(),
+    }
+}
+
+/// A refused message of a tenant.
+pub fn refusal(tenant_id: &str, reason: Reason) -> Refusal {
+    Refusal {
+        rejection: Rejection::new(reason, "why"),
+        topic: format!("tenant/{tenant_id}/device/d1/telemetry"),
+        tenant_id: Some(tenant_id.to_owned()),
+        site_id: Some("site-1".to_owned()),
+        device_id: Some("d1".to_owned()),
+        msg_type: Some("telemetry".to_owned()),
+        event_us: Some(RECEIVED_US),
+        content: Content::Json(r#"{"metrics":{}}"#.to_owned()),
+    }
+}

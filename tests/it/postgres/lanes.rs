@@ -1,0 +1,219 @@
+//! Shadow reports, command acknowledgements, and what goes on to the other rooms.
+
+use std::sync::{Arc, Mutex};
+
+use actix::prelude::*;
+use ingest_kit::{Database, Postgres, wait_for};
+use ingest_node::core::disposition::Verdict;
+use ingest_node::core::event::{CommandAck, Job, ShadowReport};
+use ingest_node::delivery::{Lane, Settlement};
+use ingest_node::message::{Observe, Points, Publish, Write};
+use ingest_node::metrics::Effect;
+use ingest_node::sink::influx::WritePolicy;
+use ingest_node::sink::postgres::Outlets;
+
+use super::bench::{Bench, SOON, config, device, event, migrated};
+
+fn report(device_id: &str, reported: &str, version: i64) -> ShadowReport {
+    ShadowReport { device: device(device_id), reported: reported.to_owned(), version }
+}
+
+async fn shadow(database: &Database, device_id: &str) -> (String, i64) {
+    let sql = "SELECT reported_state::text, reported_version::bigint FROM device_state WHERE device_id = $1";
+    let rows = database.query(sql, &[&device_id]).await;
+    (rows[0].get(0), rows[0].get(1))
+}
+
+#[actix::test]
+async fn a_shadow_report_applies_when_its_version_is_not_lower() {
+    let database = migrated(Postgres::shared()).await;
+    let bench = Bench::new(&database);
+    let steps =
+        [(5, r#"{"n": 1}"#, 5, 1), (4, r#"{"n": 2}"#, 5, 1), (5, r#"{"n": 3}"#, 5, 3), (9, r#"{"n": 4}"#, 9, 4)];
+    for (step, (version, reported, expected_version, n)) in steps.into_iter().enumerate() {
+        let (delivery, slot) = bench.delivery(Lane::Shadow, step as u64, 1);
+        bench.writer.do_send(Write { shadows: vec![(delivery, report("d1", reported, version))], ..Write::default() });
+        assert_eq!(bench.verdict(slot).await, Verdict::Done);
+        assert_eq!(shadow(&database, "d1").await, (format!(r#"{{"n": {n}}}"#), expected_version));
+    }
+    assert_eq!(bench.metrics.postgres.shadow_reports.of(Effect::Applied).get(), 3);
+    assert_eq!(bench.metrics.postgres.shadow_reports.of(Effect::Unchanged).get(), 1);
+    assert_eq!(database.count("raw_events").await, 0, "shadow messages make no row");
+}
+
+#[actix::test]
+async fn of_several_reports_in_one_batch_the_highest_version_wins_and_of_equals_the_last() {
+    let database = migrated(Postgres::shared()).await;
+    let bench = Bench::new(&database);
+    let reports = [("a", "1", 3), ("b", "2", 1), ("a", "4", 7), ("b", "5", 1), ("a", "6", 2)];
+    let shadows = reports
+        .iter()
+        .enumerate()
+        .map(|(seq, (device, n, version))| {
+            (bench.delivery(Lane::Shadow, seq as u64, 1).0, report(device, &format!(r#"{{"n": {n}}}"#), *version))
+        })
+        .collect();
+    bench.writer.do_send(Write { shadows, ..Write::default() });
+    bench.settled(5).await;
+    assert_eq!(shadow(&database, "a").await, (r#"{"n": 4}"#.to_owned(), 7));
+    assert_eq!(shadow(&database, "b").await, (r#"{"n": 5}"#.to_owned(), 1));
+}
+
+#[actix::test]
+async fn a_report_that_jsonb_can_not_hold_is_quarantined_alone() {
+    let database = migrated(Postgres::shared()).await;
+    let bench = Bench::new(&database);
+    let (good, good_slot) = bench.delivery(Lane::Shadow, 1, 1);
+    let (bad, bad_slot) = bench.delivery(Lane::Shadow, 2, 1);
+    let shadows = vec![(good, report("a", "{}", 1)), (bad, report("b", r#"{"n":1e999999}"#, 1))];
+    bench.writer.do_send(Write { shadows, ..Write::default() });
+    assert_eq!((bench.verdict(good_slot).await, bench.verdict(bad_slot).await), (Verdict::Done, Verdict::Poison));
+    assert_eq!(database.count("device_state").await, 1);
+    let event = "quarantine_events WHERE reason = 'ROW_REFUSED' AND stream = 'SHADOW' AND device_id = 'b'";
+    assert_eq!(database.count(event).await, 1);
+}
+
+#[actix::test]
+async fn an_acknowledgement_delivers_a_queued_command_of_its_device_once() {
+    let database = migrated(Postgres::shared()).await;
+    database
+        .execute(
+            "INSERT INTO device_commands (tenant_id, command_id, device_id, status) VALUES
+             ('acme', 'c1', 'd1', 'queued'), ('acme', 'c2', 'd2', 'queued'), ('acme', 'c3', 'd1', 'expired')",
+        )
+        .await;
+    let bench = Bench::new(&database);
+    let ack = |command: &str, n: u32| CommandAck {
+        device: device("d1"),
+        command_id: command.to_owned(),
+        ack_details: format!(r#"{{"status":"ok","details":{{"n":{n}}}}}"#),
+    };
+    let acks = [ack("c1", 1), ack("c1", 2), ack("c2", 3), ack("c3", 4), ack("nobody", 5)];
+    let acks = acks.into_iter().enumerate();
+    let acks = acks.map(|(seq, ack)| (bench.delivery(Lane::Commands, seq as u64, 1).0, ack)).collect();
+    bench.writer.do_send(Write { acks, ..Write::default() });
+    bench.settled(5).await;
+    let (delivery, slot) = bench.delivery(Lane::Commands, 9, 1);
+    bench.writer.do_send(Write { acks: vec![(delivery, ack("c1", 6))], ..Write::default() });
+    bench.verdict(slot).await;
+    assert_eq!(bench.verdicts.count(Verdict::Done), 6);
+
+    let sql = "SELECT command_id, status, ack_details::text, acked_at IS NOT NULL FROM device_commands ORDER BY 1";
+    let rows = database.query(sql, &[]).await;
+    let rows: Vec<(String, String, Option<String>, bool)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let details = r#"{"status": "ok", "details": {"n": 1}}"#.to_owned();
+    assert_eq!(
+        rows,
+        [
+            ("c1".into(), "delivered".into(), Some(details), true),
+            ("c2".into(), "queued".into(), None, false),
+            ("c3".into(), "expired".into(), None, false),
+        ]
+    );
+    assert_eq!(bench.metrics.postgres.command_acks.of(Effect::Applied).get(), 1);
+    assert_eq!(bench.metrics.postgres.command_acks.of(Effect::Unchanged).get(), 5);
+}
+
+/// Stands in for every room behind the writer.
+#[derive(Clone, Default)]
+struct Rooms(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    points: Vec<Points>,
+    jobs: Vec<Publish>,
+    observed: Vec<(i64, u64)>,
+}
+
+impl Actor for Rooms {
+    type Context = Context<Self>;
+}
+
+impl Handler<Points> for Rooms {
+    type Result = ();
+    fn handle(&mut self, points: Points, _: &mut Self::Context) {
+        self.0.lock().unwrap().points.push(points);
+    }
+}
+
+impl Handler<Publish> for Rooms {
+    type Result = ();
+    fn handle(&mut self, publish: Publish, _: &mut Self::Context) {
+        self.0.lock().unwrap().jobs.push(publish);
+    }
+}
+
+impl Handler<Observe> for Rooms {
+    type Result = ();
+    fn handle(&mut self, observe: Observe, _: &mut Self::Context) {
+        let events = observe.events.iter().map(|(received_us, event)| (*received_us, event.seq as u64));
+        self.0.lock().unwrap().observed.extend(events);
+    }
+}
+
+fn outlets(rooms: &Rooms, policy: WritePolicy) -> Outlets {
+    let rooms = rooms.clone().start();
+    Outlets {
+        points: Some(rooms.clone().recipient()),
+        policy,
+        jobs: Some(rooms.clone().recipient()),
+        observe: Some(rooms.recipient()),
+    }
+}
+
+#[actix::test]
+async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_demands() {
+    for policy in [WritePolicy::BestEffort, WritePolicy::Required] {
+        let database = migrated(Postgres::shared()).await;
+        let rooms = Rooms::default();
+        let bench = Bench::with(config(&database), outlets(&rooms, policy));
+        let mut slots = Vec::new();
+        let mut chunk = Write::default();
+        for seq in 0..4_u64 {
+            let (delivery, slot) = bench.delivery(Lane::Telemetry, seq, 1);
+            let mut event = event("{}");
+            event.seq = seq as i64;
+            event.line = (seq & 1 == 1).then(|| format!("telemetry seq={seq}i {seq}"));
+            if seq & 2 == 2 {
+                event.jobs = vec![Job { route_id: "r".into(), body: "{}".into() }];
+            }
+            chunk.events.push((delivery, event));
+            slots.push(slot);
+        }
+        bench.writer.do_send(chunk);
+        wait_for("the last room to hear", SOON, async || rooms.0.lock().unwrap().observed.len() == 4).await;
+        assert_eq!(bench.verdict(slots[0]).await, Verdict::Done);
+        let required = policy == WritePolicy::Required;
+        if !required {
+            assert_eq!(bench.verdict(slots[1]).await, Verdict::Done);
+        }
+        let heard = std::mem::take(&mut *rooms.0.lock().unwrap());
+        assert_eq!(heard.points.len(), 1, "one message per tenant");
+        let lines: Vec<&str> = heard.points[0].points.iter().map(|point| point.line.as_str()).collect();
+        assert_eq!(lines, ["telemetry seq=1i 1", "telemetry seq=3i 3"]);
+        assert_eq!(heard.jobs.len(), 1);
+        assert_eq!(heard.jobs[0].deliveries.iter().map(|jobs| jobs.origin.stream_seq).collect::<Vec<_>>(), [2, 3]);
+        assert_eq!(bench.verdicts.len(), if required { 1 } else { 2 });
+
+        let mut settlement = Settlement::default();
+        for points in heard.points {
+            for point in points.points {
+                assert_eq!(point.ticket.is_some(), required);
+                if let Some(ticket) = point.ticket {
+                    settlement.add(ticket, Verdict::Done);
+                }
+            }
+        }
+        settlement.send();
+        bench.settled(2).await;
+        assert_eq!(bench.verdicts.of(slots[3]), None, "its job is not acknowledged yet");
+        let mut settlement = Settlement::default();
+        for jobs in heard.jobs.into_iter().flat_map(|publish| publish.deliveries) {
+            settlement.add(jobs.ticket, Verdict::Done);
+        }
+        settlement.send();
+        bench.settled(4).await;
+        assert_eq!(bench.verdicts.count(Verdict::Done), 4);
+    }
+}

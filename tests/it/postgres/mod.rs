@@ -1,0 +1,10 @@
+//! The PostgreSQL sink, with deliveries made by hand.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod faults;
+mod lanes;
+mod legacy;
+mod quarantine;
+mod rows;
+mod schema;
