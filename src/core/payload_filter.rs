@@ -63,6 +63,11 @@ impl PayloadFilter {
         Ok(Self(conditions.map(|(key, condition)| (key, Condition::parse(condition.get()))).collect()))
     }
 
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a payload matches. `metric` and `member` give the JSON text of a metric (under its mapped name) and of
     /// a member of the payload itself.
     pub fn matches<'p>(

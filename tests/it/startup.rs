@@ -68,7 +68,7 @@ async fn a_server_that_is_missing_ends_with_69_after_the_bound() {
     let nowhere = free_port();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("node.toml");
-    std::fs::write(&file, "[source]\nstart_wait_secs = 2\n[postgres]\nstart_wait_secs = 2\n").expect("the file");
+    std::fs::write(&file, "[nats]\nstart_wait_secs = 2\n[postgres]\nstart_wait_secs = 2\n").expect("the file");
     for (missing, nats_url, database_url) in [
         ("NATS", format!("nats://127.0.0.1:{nowhere}"), database.url().to_owned()),
         ("PostgreSQL", nats.url(), format!("postgres://ingest@127.0.0.1:{nowhere}/x")),

@@ -104,6 +104,13 @@ impl Postgres {
         PostgresBuilder::default()
     }
 
+    /// Whether a cluster can live in `dir`. Not where we are root, who may not run it, and a directory above is closed to
+    /// the user who runs it instead.
+    pub fn can_live_in(dir: &Path) -> bool {
+        let Ok(dir) = std::path::absolute(dir) else { return false };
+        User::for_server().is_none_or(|user| user.can_reach(&dir))
+    }
+
     /// The one cluster of this test binary, for all tests that never stop it; each takes a database of its own from it.
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Postgres> = OnceLock::new();
@@ -310,19 +317,23 @@ impl User {
         })
     }
 
+    /// Whether every directory above is open to it.
+    fn can_reach(&self, dir: &Path) -> bool {
+        dir.ancestors().skip(1).all(|above| {
+            above.metadata().is_ok_and(|meta| meta.uid() == self.uid || meta.permissions().mode() & 0o001 != 0)
+        })
+    }
+
     /// Gives it the directory.
     ///
     /// # Panics
     /// When it could not get there: a directory above is closed to others.
     fn take_over(&self, dir: &Path) {
-        for above in dir.ancestors().skip(1) {
-            let meta = above.metadata().unwrap_or_else(|e| panic!("cannot look at {}: {e}", above.display()));
-            assert!(
-                meta.uid() == self.uid || meta.permissions().mode() & 0o001 != 0,
-                "PostgreSQL does not run as root, and the user it runs as cannot enter {}",
-                above.display(),
-            );
-        }
+        assert!(
+            self.can_reach(dir),
+            "PostgreSQL does not run as root, and the user it runs as cannot enter a directory above {}",
+            dir.display(),
+        );
         chown(dir, Some(self.uid), Some(self.gid))
             .unwrap_or_else(|e| panic!("cannot give away {}: {e}", dir.display()));
     }

@@ -1,0 +1,28 @@
+# make setup   install what tests, benchmark and demo need (nats-server, PostgreSQL)
+# make lint    formatting and clippy, as CI wants them
+# make test    every test, against real servers
+# make demo    a whole system on this machine, its load and its final account
+# make bench   the node against the yardstick, on durable servers
+
+CARGO ?= cargo
+
+.PHONY: setup lint test demo bench
+
+setup:
+	scripts/setup
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+test:
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+# The feature `failpoints` comes with the tests only: these build the programs alone.
+demo:
+	$(CARGO) build --release --locked -p ingest-node
+	$(CARGO) run --release --locked -p ingest-kit --bin demo -- target/release/ingest-node
+
+bench:
+	$(CARGO) build --release --locked -p ingest-node -p yardstick
+	$(CARGO) run --release --locked -p ingest-kit --bin drain -- target/release/ingest-node target/release/yardstick
