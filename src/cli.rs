@@ -25,6 +25,10 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the node until SIGTERM or SIGINT.
+    Run,
+    /// Bring the database to this version's schema.
+    Migrate,
     /// Print the effective configuration, without secrets, each value with its source.
     CheckConfig,
 }

@@ -1,6 +1,7 @@
 //! `ingest-node`: validates IoT messages from NATS JetStream and makes them durable before it acknowledges them.
 #![forbid(unsafe_code)]
 
+pub mod app;
 #[cfg(test)]
 mod cases;
 pub mod cli;
@@ -16,10 +17,12 @@ pub mod lifeline;
 pub mod logging;
 pub mod message;
 pub mod metrics;
+pub mod migrate;
 pub mod registry;
 pub mod secret;
 pub mod sink;
 pub mod source;
 pub mod stats;
 pub mod supervisor;
+pub mod tree;
 pub mod validate;

@@ -7,6 +7,8 @@ use clap::Parser;
 use ingest_node::cli::{Cli, Command};
 use ingest_node::config::{Config, ConfigError, Env, Loaded};
 use ingest_node::exit::Exit;
+use ingest_node::{app, logging, migrate};
+use slog::warn;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -25,8 +27,23 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command, loaded: &Loaded) -> Exit {
     match command {
+        Command::Run => run(loaded),
+        Command::Migrate => on_runtime(migrate::run(&loaded.config)),
         Command::CheckConfig => check_config(loaded),
     }
+}
+
+fn run(loaded: &Loaded) -> Exit {
+    let (log, _guard) = logging::root(&loaded.config.log);
+    logging::log_panics(&log);
+    for notice in &loaded.notices {
+        warn!(log, "configuration"; "notice" => notice);
+    }
+    on_runtime(app::run(loaded.config.clone(), log))
+}
+
+fn on_runtime(work: impl Future<Output = Exit>) -> Exit {
+    actix_rt::System::new().block_on(work)
 }
 
 fn check_config(loaded: &Loaded) -> Exit {

@@ -44,7 +44,7 @@ pub struct Resolve {
 }
 
 /// Registry to Validator: answers. A device that can't be looked up now stays unanswered until it can.
-#[derive(Debug, Message)]
+#[derive(Debug, Default, Message)]
 #[rtype(result = "()")]
 pub struct Resolved {
     /// One answer per device.

@@ -1,5 +1,13 @@
 //! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
 
+mod actor;
+mod listen;
+mod lookup;
+mod provision;
+mod query;
+
+pub use self::actor::{Parts, Registry};
+
 use serde::{Deserialize, Serialize};
 
 /// The `[registry]` table.

@@ -2,9 +2,11 @@
 
 mod ack;
 pub mod connect;
-pub mod consumer;
+mod consumer;
 mod inlet;
 mod lag;
+
+pub use self::consumer::{Consumer, Parts};
 
 use std::time::Duration;
 

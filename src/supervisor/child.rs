@@ -6,13 +6,15 @@ use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
 use crate::lifeline::{Lifeline, Pulse};
-use crate::message::{Drain, Observe, Points, Publish, Release, Resolve, Subscribe, Validate, Write};
+use crate::message::{AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, Subscribe, Validate, Write};
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]
 pub struct Wiring {
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
+    /// The influx Router, to be told where refusals go.
+    pub attach_writer: Option<Recipient<AttachWriter>>,
     /// The route Publisher.
     pub publish: Option<Recipient<Publish>>,
     /// The derived-state Keeper.

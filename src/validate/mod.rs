@@ -3,7 +3,9 @@
 mod buckets;
 mod cache;
 mod tally;
-pub mod validator;
+mod validator;
+
+pub use self::validator::{Parts, Validator};
 
 use std::time::Duration;
 

@@ -1,0 +1,206 @@
+//! `ingest-node run`, as a story: meet the dependencies, plant the tree, watch it, drain it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Actor;
+use async_nats::Client;
+use deadpool_postgres::Pool;
+use serde_json::json;
+use slog::{Logger, error, info, o, warn};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::delivery::Lane;
+use crate::exit::Exit;
+use crate::health::{Health, Part};
+use crate::metrics::Metrics;
+use crate::sink::postgres::{pool, schema};
+use crate::source::connect::connect;
+use crate::stats::Stats;
+use crate::supervisor::root::{Ending, Root, Shutdown};
+use crate::tree::{self, Common};
+use crate::{http, sink};
+
+/// Runs the node until it is told to stop or gives up.
+pub async fn run(config: Config, log: Logger) -> Exit {
+    let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
+    stats.register("lanes", lanes_provider(metrics.clone()));
+    let (address, server) = match http::start(&config.http, health.clone(), metrics.clone(), stats.clone()) {
+        Ok(started) => started,
+        Err(why) => {
+            error!(log, "http server not started"; "error" => %why);
+            return Exit::Config;
+        }
+    };
+    info!(log, "listening"; "http" => %address);
+
+    let exit = tokio::select! {
+        met = meet(&config, &health, &log) => match met {
+            Ok(dependencies) => {
+                let common = Common { config, dependencies, health, metrics, stats, log: log.clone() };
+                live(common).await
+            }
+            Err(exit) => exit,
+        },
+        () = told_to_stop() => {
+            info!(log, "told to stop while starting");
+            Exit::Ok
+        }
+    };
+    server.stop(false).await;
+    exit
+}
+
+/// What the tree stands on; it survives the tree's generations.
+#[derive(Clone)]
+pub struct Dependencies {
+    /// How to reach PostgreSQL outside of the pool.
+    pub connection: tokio_postgres::Config,
+    /// Connections to PostgreSQL.
+    pub pool: Pool,
+    /// The connection that deliveries come in on.
+    pub nats: Client,
+    /// The connection that route jobs go out on: a full pipe there must not hold up acknowledgements.
+    pub nats_jobs: Client,
+}
+
+/// Waits for the dependencies, within their bounds.
+async fn meet(config: &Config, health: &Arc<Health>, log: &Logger) -> Result<Dependencies, Exit> {
+    let unavailable = |why: String| {
+        error!(log, "giving up at start"; "why" => &why);
+        eprintln!("ingest-node: {why}");
+        Exit::Unavailable
+    };
+    let (connection, pool) = meet_postgres(&config.postgres, health, log).await?;
+    let nats_log = log.new(o!("room" => "nats"));
+    let nats = connect(&config.nats, "deliveries", health.clone(), &nats_log).await.map_err(unavailable)?;
+    let nats_jobs = connect(&config.nats, "jobs", health.clone(), &nats_log).await.map_err(unavailable)?;
+    Ok(Dependencies { connection, pool, nats, nats_jobs })
+}
+
+async fn meet_postgres(
+    config: &sink::postgres::Config,
+    health: &Arc<Health>,
+    log: &Logger,
+) -> Result<(tokio_postgres::Config, Pool), Exit> {
+    let refuse = |why: String, exit: Exit| {
+        error!(log, "giving up at start"; "why" => &why);
+        eprintln!("ingest-node: {why}");
+        exit
+    };
+    let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    let mut client = wait_for(Duration::from_secs(config.start_wait_secs), log, || pool::connect(&connection))
+        .await
+        .map_err(|error| {
+            let why = format!("PostgreSQL did not answer within {} s: {error}", config.start_wait_secs);
+            refuse(why, Exit::Unavailable)
+        })?;
+    if config.auto_migrate {
+        let report = schema::migrate(&mut client).await.map_err(|error| refuse(error.sentence(), Exit::Unavailable))?;
+        info!(log, "schema migrated"; "applied" => report.applied.len(), "version" => report.version);
+    }
+    schema::check_schema(&client).await.map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    health.up(Part::Schema);
+    let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    pool::warm(&pool, config).await;
+    health.up(Part::Postgres);
+    Ok((connection, pool))
+}
+
+/// Tries until it works or the bound is over; says what it waits for.
+async fn wait_for<T, F>(bound: Duration, log: &Logger, attempt: impl Fn() -> F) -> Result<T, tokio_postgres::Error>
+where
+    F: Future<Output = Result<T, tokio_postgres::Error>>,
+{
+    let deadline = Instant::now() + bound;
+    let mut delay = Duration::from_millis(100);
+    loop {
+        match attempt().await {
+            Ok(client) => return Ok(client),
+            Err(error) if Instant::now() + delay >= deadline => return Err(error),
+            Err(error) => {
+                info!(log, "waiting for postgresql"; "error" => %error);
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(Duration::from_secs(2));
+            }
+        }
+    }
+}
+
+/// Plants the tree and stays until its end.
+async fn live(common: Common) -> Exit {
+    let (log, client) = (common.log.clone(), common.dependencies.nats.clone());
+    let (health, metrics) = (common.health.clone(), common.metrics.clone());
+    let config = common.config.supervisor.clone();
+    let factories = tree::factories(Arc::new(common));
+    let (root, mut ended) = Root::new(config, factories, health, metrics, log.new(o!("room" => "supervisor")));
+    let root = root.start();
+    let ending = tokio::select! {
+        ending = &mut ended => ending,
+        () = told_to_stop() => {
+            root.do_send(Shutdown);
+            ended.await
+        }
+    };
+    match ending {
+        Ok(Ending::Drained) => {
+            settle_with_broker(&client, &log).await;
+            info!(log, "drained");
+            Exit::Ok
+        }
+        Ok(Ending::Unfinished(deliveries)) => {
+            settle_with_broker(&client, &log).await;
+            error!(log, "drain deadline passed with work undone"; "given_back" => deliveries);
+            eprintln!("ingest-node: the drain deadline passed; {deliveries} deliveries were given back to the broker");
+            Exit::Unfinished
+        }
+        Ok(Ending::GaveUp) | Err(_) => Exit::GaveUp,
+    }
+}
+
+/// A round trip on the connection of the acknowledgements: what was sent before it has been received.
+async fn settle_with_broker(client: &Client, log: &Logger) {
+    let context = async_nats::jetstream::new(client.clone());
+    let asked = tokio::time::timeout(Duration::from_secs(2), context.get_stream(Lane::Telemetry.stream())).await;
+    if !matches!(asked, Ok(Ok(_))) {
+        warn!(log, "the broker did not confirm the last acknowledgements; it may deliver some messages again");
+    }
+}
+
+/// SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without handlers the signals' own effect remains: they end the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn lanes_provider(metrics: Arc<Metrics>) -> impl Fn() -> serde_json::Value + Send + Sync {
+    move || {
+        let lanes = Lane::ALL.iter().map(|&lane| {
+            let ledger = *metrics.ledgers.lane(lane);
+            let of = &metrics.consumers;
+            let account = json!({
+                "received": ledger.received,
+                "acked": ledger.acked,
+                "nacked": ledger.nacked,
+                "termed": ledger.termed,
+                "in_flight": ledger.in_flight,
+                "pending": of.pending.of(lane).get(),
+                "ack_pending": of.ack_pending.of(lane).get(),
+                "redelivered": of.redelivered.of(lane).get(),
+                "lag_seconds": of.lag_seconds.of(lane).get(),
+            });
+            (lane.consumer().to_owned(), account)
+        });
+        serde_json::Value::Object(lanes.collect())
+    }
+}

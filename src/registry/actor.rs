@@ -1,0 +1,283 @@
+//! The registry: answers which devices there are, tells who needs to know what changed, and keeps the settings.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use deadpool_postgres::Pool;
+use slog::{Logger, info, warn};
+
+use super::Config;
+use super::listen::{self, Change};
+use super::query::{self, Answers, Asked};
+use crate::core::backoff::Backoff;
+use crate::core::device::DeviceKey;
+use crate::core::route::BadRoute;
+use crate::core::settings::{Refused, Settings};
+use crate::drained::Drained;
+use crate::failpoint;
+use crate::lifeline::Lifeline;
+use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
+use crate::metrics::Metrics;
+
+/// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.
+const MOST_LOOKUPS: usize = 2;
+/// The actor's own clock.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What a registry is made of.
+pub struct Parts {
+    /// The `[registry]` settings.
+    pub config: Config,
+    /// For the connection that listens.
+    pub connection: tokio_postgres::Config,
+    /// Connections for look-ups.
+    pub pool: Pool,
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+    /// Its log.
+    pub log: Logger,
+    /// Its lifeline.
+    pub lifeline: Lifeline,
+}
+
+/// The registry.
+pub struct Registry {
+    parts: Parts,
+    subscribers: Vec<Subscribe>,
+    settings: Option<Arc<Settings>>,
+    refused_settings: Vec<Refused>,
+    bad_routes: HashSet<String>,
+    /// Not asked yet.
+    queue: Vec<Asked>,
+    /// Who waits for which device, asked or not: a device is asked about once, whoever wants to know.
+    waiting: HashMap<DeviceKey, Vec<Recipient<Resolved>>>,
+    lookups: usize,
+    backoff: Backoff,
+    reachable: bool,
+    drained: Drained,
+}
+
+/// From the listener: whether it hears changes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listening(pub bool);
+
+/// From the listener: something changed; `None` = no telling what.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Changed(pub Option<Change>);
+
+impl Registry {
+    /// A registry that has read nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            subscribers: Vec::new(),
+            settings: None,
+            refused_settings: Vec::new(),
+            bad_routes: HashSet::new(),
+            queue: Vec::new(),
+            waiting: HashMap::new(),
+            lookups: 0,
+            backoff: Backoff::new(100, 1_000),
+            reachable: true,
+            drained: Drained::default(),
+        }
+    }
+
+    /// Starts look-ups for what is queued.
+    fn look_up(&mut self, ctx: &mut Context<Self>) {
+        while self.lookups < MOST_LOOKUPS && !self.queue.is_empty() {
+            let batch = self.queue.len().min(self.parts.config.lookup_batch.max(1));
+            let asked: Vec<Asked> = self.queue.drain(..batch).collect();
+            self.lookups += 1;
+            let (pool, provisions) = (self.parts.pool.clone(), self.parts.config.auto_provision);
+            let metrics = self.parts.metrics.clone();
+            let looked_up = async move {
+                let answers = query::look_up(&pool, &asked, provisions, &metrics).await;
+                (asked, answers)
+            };
+            ctx.spawn(looked_up.into_actor(self).map(|(asked, answers), registry, ctx| {
+                registry.lookups -= 1;
+                registry.answered(asked, answers, ctx);
+            }));
+        }
+        self.parts.lifeline.busy(!self.waiting.is_empty());
+        if self.waiting.is_empty() {
+            self.drained.tell();
+        }
+    }
+
+    fn answered(&mut self, asked: Vec<Asked>, answers: Result<Answers, String>, ctx: &mut Context<Self>) {
+        failpoint::pass("registry");
+        self.parts.lifeline.progress();
+        match answers {
+            Ok(answers) => {
+                self.backoff.reset();
+                self.set_reachable(true);
+                self.tell(answers);
+                self.look_up(ctx);
+            }
+            Err(error) => {
+                warn!(self.parts.log, "look-up failed; its messages wait"; "devices" => asked.len(), "error" => error);
+                self.set_reachable(false);
+                self.queue.extend(asked);
+                ctx.run_later(self.backoff.next(fastrand::f64()), |registry, ctx| registry.look_up(ctx));
+            }
+        }
+    }
+
+    /// A broken route is said once, not at every look-up.
+    fn report_bad_routes(&mut self, bad_routes: Vec<BadRoute>) {
+        for bad in bad_routes {
+            if self.bad_routes.insert(bad.id.clone()) {
+                warn!(self.parts.log, "route ignored"; "route" => bad.id, "why" => bad.why);
+            }
+        }
+    }
+
+    fn tell(&mut self, answers: Answers) {
+        self.report_bad_routes(answers.bad_routes);
+        let mut told: HashMap<Recipient<Resolved>, Resolved> = HashMap::new();
+        for (key, lookup) in answers.devices {
+            for recipient in self.waiting.remove(&key).unwrap_or_default() {
+                let resolved = told.entry(recipient).or_insert_with(Resolved::default);
+                if let Some(routes) = answers.routes.get(&key.tenant_id) {
+                    if !resolved.routes.iter().any(|(tenant, _)| *tenant == key.tenant_id) {
+                        resolved.routes.push((key.tenant_id.clone(), routes.clone()));
+                    }
+                }
+                resolved.devices.push((key.clone(), lookup.clone()));
+            }
+        }
+        told.into_iter().for_each(|(recipient, resolved)| recipient.do_send(resolved));
+    }
+
+    fn set_reachable(&mut self, reachable: bool) {
+        if self.reachable != reachable {
+            self.reachable = reachable;
+            self.broadcast(&Invalidate::Reachable(reachable));
+        }
+    }
+
+    fn broadcast(&mut self, invalid: &Invalidate) {
+        self.subscribers.retain(|subscriber| subscriber.invalidations.connected());
+        self.subscribers.iter().for_each(|subscriber| subscriber.invalidations.do_send(invalid.clone()));
+    }
+
+    fn read_settings(&self, ctx: &mut Context<Self>) {
+        let pool = self.parts.pool.clone();
+        let read = async move { query::settings(&pool).await };
+        ctx.spawn(read.into_actor(self).map(|rows, registry, _| match rows {
+            Ok(rows) => registry.apply_settings(&rows),
+            Err(error) => warn!(registry.parts.log, "settings not read; the old ones stay"; "error" => error),
+        }));
+    }
+
+    fn apply_settings(&mut self, rows: &[(String, String)]) {
+        let before = self.settings.clone().unwrap_or_default();
+        let (settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        for bad in refused.iter().filter(|bad| !self.refused_settings.contains(bad)) {
+            warn!(self.parts.log, "setting refused; the previous value stays";
+                "key" => &bad.key, "value" => &bad.value, "accepted" => bad.accepted);
+        }
+        self.refused_settings = refused;
+        if self.settings.as_deref() == Some(&settings) {
+            return;
+        }
+        info!(self.parts.log, "settings in force"; "settings" => ?settings);
+        let settings = Arc::new(settings);
+        self.settings = Some(settings.clone());
+        self.subscribers.iter().for_each(|subscriber| subscriber.settings.do_send(SettingsChanged(settings.clone())));
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let log = self.parts.log.clone();
+        actix_rt::spawn(listen::run(self.parts.connection.clone(), ctx.address(), log));
+        self.read_settings(ctx);
+        let poll = Duration::from_secs(self.parts.config.settings_poll_secs.max(1));
+        ctx.run_interval(poll, |registry, ctx| registry.read_settings(ctx));
+        ctx.run_interval(TICK, |registry, _| registry.parts.lifeline.progress());
+    }
+}
+
+impl Handler<Resolve> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Resolve { devices, reply_to }: Resolve, ctx: &mut Self::Context) {
+        for (key, site) in devices {
+            match self.waiting.get_mut(&key) {
+                Some(waiting) => {
+                    if !waiting.contains(&reply_to) {
+                        waiting.push(reply_to.clone());
+                    }
+                }
+                None => {
+                    self.waiting.insert(key.clone(), vec![reply_to.clone()]);
+                    self.queue.push(Asked { key, site });
+                }
+            }
+        }
+        self.look_up(ctx);
+    }
+}
+
+impl Handler<Subscribe> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, subscriber: Subscribe, _: &mut Self::Context) {
+        if let Some(settings) = &self.settings {
+            subscriber.settings.do_send(SettingsChanged(settings.clone()));
+        }
+        if !self.reachable {
+            subscriber.invalidations.do_send(Invalidate::Reachable(false));
+        }
+        self.subscribers.push(subscriber);
+    }
+}
+
+impl Handler<Listening> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Listening(listening): Listening, ctx: &mut Self::Context) {
+        self.set_reachable(listening);
+        if listening {
+            // Whatever changed while nobody listened is unknown.
+            self.broadcast(&Invalidate::All);
+            self.read_settings(ctx);
+        }
+    }
+}
+
+impl Handler<Changed> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Changed(change): Changed, ctx: &mut Self::Context) {
+        self.parts.metrics.registry.invalidations.inc();
+        let invalid = match change {
+            Some(change) if change.table == "app_settings" => return self.read_settings(ctx),
+            Some(Change { tenant: Some(tenant), device: Some(device), .. }) => {
+                Invalidate::Devices([DeviceKey::new(&tenant, &device)].into())
+            }
+            Some(Change { tenant: Some(tenant), device: None, .. }) => Invalidate::Tenant(tenant.into()),
+            _ => Invalidate::All,
+        };
+        self.broadcast(&invalid);
+    }
+}
+
+impl Handler<Drain> for Registry {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let drained = self.drained.wait();
+        self.look_up(ctx);
+        Box::pin(drained)
+    }
+}

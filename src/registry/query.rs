@@ -1,0 +1,118 @@
+//! What the registry asks PostgreSQL, each question bounded in time.
+
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{Client, Object, Pool};
+
+use super::{lookup, provision};
+use crate::core::device::{DeviceKey, Lookup};
+use crate::core::route::BadRoute;
+use crate::metrics::{LookupResult, Metrics};
+
+/// Bound on one question: a frozen server becomes a fault that passes.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// A device to be looked up.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which.
+    pub key: DeviceKey,
+    /// The site that its message claims; empty where it claims none, and then it is not provisioned.
+    pub site: String,
+}
+
+/// One answer per device asked about, and the routes of their tenants.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// The devices.
+    pub devices: Vec<(DeviceKey, Lookup)>,
+    /// The enabled routes by tenant; every tenant among the devices has an entry.
+    pub routes: lookup::Routes,
+    /// Rows of `message_routes` that make no route.
+    pub bad_routes: Vec<BadRoute>,
+}
+
+/// Looks devices up, registering unknown ones where that is asked for.
+///
+/// # Errors
+/// A sentence; nothing is known then.
+pub async fn look_up(pool: &Pool, asked: &[Asked], provisions: bool, metrics: &Metrics) -> Result<Answers, String> {
+    let started = Instant::now();
+    let answers = bounded(pool, async |client| answers(client, asked, provisions, metrics).await).await;
+    if answers.is_err() {
+        metrics.registry.lookups.of(LookupResult::Failed).inc_by(asked.len() as u64);
+    }
+    metrics.registry.lookup_seconds.observe(started.elapsed().as_secs_f64());
+    answers
+}
+
+/// The rows of `app_settings`.
+///
+/// # Errors
+/// A sentence.
+pub async fn settings(pool: &Pool) -> Result<Vec<(String, String)>, String> {
+    bounded(pool, async |client| {
+        let rows = client.query("SELECT key, value FROM app_settings WHERE value IS NOT NULL", &[]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    })
+    .await
+}
+
+async fn answers(
+    client: &mut Client,
+    asked: &[Asked],
+    provisions: bool,
+    metrics: &Metrics,
+) -> Result<Answers, tokio_postgres::Error> {
+    let keys: Vec<DeviceKey> = asked.iter().map(|asked| asked.key.clone()).collect();
+    let mut found = lookup::devices(client, &keys).await?;
+    let mut refused = Vec::new();
+    let wanted: Vec<(DeviceKey, String)> = asked
+        .iter()
+        .filter(|asked| provisions && !asked.site.is_empty() && !found.contains_key(&asked.key))
+        .map(|asked| (asked.key.clone(), asked.site.clone()))
+        .collect();
+    if !wanted.is_empty() {
+        let provisioned = provision::provision(client, &wanted).await?;
+        found.extend(lookup::devices(client, &provisioned.registered).await?);
+        metrics.registry.provisioned.inc_by(provisioned.made);
+        refused = provisioned.refused;
+    }
+    let (routes, bad_routes) = lookup::routes(client, &keys).await?;
+    let devices = keys.into_iter().map(|key| {
+        let lookup = match found.get(&key) {
+            Some(device) => Lookup::Found(device.clone()),
+            None if refused.contains(&key) => Lookup::NoCapacity,
+            None => Lookup::Unknown,
+        };
+        metrics.registry.lookups.of(result_of(&lookup)).inc();
+        (key, lookup)
+    });
+    Ok(Answers { devices: devices.collect(), routes, bad_routes })
+}
+
+fn result_of(lookup: &Lookup) -> LookupResult {
+    match lookup {
+        Lookup::Found(_) => LookupResult::Found,
+        Lookup::Unknown => LookupResult::Unknown,
+        Lookup::NoCapacity => LookupResult::NoCapacity,
+    }
+}
+
+/// Asks over a connection of the pool; one whose answer did not come in time is not used again.
+async fn bounded<T>(
+    pool: &Pool,
+    question: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, String> {
+    let mut client = tokio::time::timeout(BOUND, pool.get())
+        .await
+        .map_err(|_| "no connection in time".to_owned())?
+        .map_err(|error| error.to_string())?;
+    match tokio::time::timeout(BOUND, question(&mut client)).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => {
+            drop(Object::take(client));
+            Err(format!("no answer within {} s", BOUND.as_secs()))
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The list of children, bottom-up: what others send to comes first. Draining goes the other way.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context};
+use actix_rt::ArbiterHandle;
+use slog::{Logger, o};
+
+use crate::app::Dependencies;
+use crate::config::Config;
+use crate::delivery::Lane;
+use crate::health::Health;
+use crate::message::{AttachWriter, Drain};
+use crate::metrics::Metrics;
+use crate::registry::{self, Registry};
+use crate::sink::postgres::{self, Outlets, Writer};
+use crate::source::{self, Consumer};
+use crate::stats::Stats;
+use crate::supervisor::child::{Factory, Seat, Wiring};
+use crate::validate::{self, Validator};
+
+/// What every child may need.
+pub struct Common {
+    /// The whole configuration.
+    pub config: Config,
+    /// Connections.
+    pub dependencies: Dependencies,
+    /// The readiness board.
+    pub health: Arc<Health>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Who tells `/stats` what.
+    pub stats: Arc<Stats>,
+    /// The root log.
+    pub log: Logger,
+}
+
+impl Common {
+    fn room(&self, room: &'static str) -> Logger {
+        self.log.new(o!("room" => room))
+    }
+}
+
+/// The list.
+pub fn factories(common: Arc<Common>) -> Vec<Factory> {
+    let mut list = Vec::new();
+    list.push(writer(common.clone()));
+    list.push(registry(common.clone()));
+    let shards = common.config.validate.workers;
+    list.extend((0..shards).map(|shard| validator(common.clone(), shard, shards)));
+    list.extend(Lane::ALL.map(|lane| consumer(common.clone(), lane)));
+    list
+}
+
+fn writer(common: Arc<Common>) -> Factory {
+    factory("writer", "store", move |wiring, Seat { thread, lifeline }| {
+        let parts = postgres::Parts {
+            config: common.config.postgres.clone(),
+            pool: common.dependencies.pool.clone(),
+            outlets: Outlets {
+                points: wiring.points.clone(),
+                policy: common.config.influx.write_policy,
+                jobs: wiring.publish.clone(),
+                observe: wiring.observe.clone(),
+            },
+            metrics: common.metrics.clone(),
+            health: common.health.clone(),
+            log: common.room("postgres"),
+            lifeline,
+        };
+        let writer = start(&thread, Writer::new(parts));
+        wiring.write = Some(writer.clone().recipient());
+        if let Some(router) = &wiring.attach_writer {
+            router.do_send(AttachWriter(writer.clone().recipient()));
+        }
+        Ok(writer.recipient())
+    })
+}
+
+fn registry(common: Arc<Common>) -> Factory {
+    factory("registry", "store", move |wiring, Seat { thread, lifeline }| {
+        let parts = registry::Parts {
+            config: common.config.registry.clone(),
+            connection: common.dependencies.connection.clone(),
+            pool: common.dependencies.pool.clone(),
+            metrics: common.metrics.clone(),
+            log: common.room("registry"),
+            lifeline,
+        };
+        let registry = start(&thread, Registry::new(parts));
+        wiring.resolve = Some(registry.clone().recipient());
+        wiring.subscribe = Some(registry.clone().recipient());
+        Ok(registry.recipient())
+    })
+}
+
+/// Each validator has a thread of its own: theirs is the work that needs a processor.
+fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
+    factory("validator", &format!("validator-{shard}"), move |wiring, Seat { thread, lifeline }| {
+        let parts = validate::Parts {
+            config: common.config.validate.clone(),
+            makes_points: wiring.points.is_some(),
+            writer: Wiring::need(&wiring.write, "writer")?,
+            registry: Wiring::need(&wiring.resolve, "registry")?,
+            changes: Wiring::need(&wiring.subscribe, "registry")?,
+            metrics: common.metrics.clone(),
+            log: common.log.new(o!("room" => "validate", "shard" => shard)),
+            lifeline,
+        };
+        let validator = start(&thread, Validator::new(parts, shards));
+        wiring.validators.push(validator.clone().recipient());
+        Ok(validator.recipient())
+    })
+}
+
+fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
+    factory("consumer", "source", move |wiring, Seat { thread, lifeline }| {
+        let parts = source::Parts {
+            config: common.config.nats.clone(),
+            client: common.dependencies.nats.clone(),
+            validators: wiring.validators.clone(),
+            metrics: common.metrics.clone(),
+            health: common.health.clone(),
+            log: common.log.new(o!("room" => "source", "consumer" => lane.consumer())),
+            lifeline,
+        };
+        let consumer = start(&thread, Consumer::new(lane, parts));
+        wiring.consumers.push(consumer.clone().recipient());
+        Ok(consumer.recipient())
+    })
+}
+
+fn factory(
+    name: &'static str,
+    thread: &str,
+    build: impl Fn(&mut Wiring, Seat) -> Result<actix::Recipient<Drain>, String> + 'static,
+) -> Factory {
+    Factory { name, thread: thread.to_owned(), build: Box::new(build) }
+}
+
+/// Starts an actor on a thread.
+fn start<A>(thread: &ArbiterHandle, actor: A) -> Addr<A>
+where
+    A: Actor<Context = Context<A>> + Send,
+{
+    A::start_in_arbiter(thread, |_| actor)
+}
