@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::AckPolicy;
+use async_nats::jetstream::stream::StorageType;
+use ingest_kit::jetstream::consumer_info;
 use ingest_kit::{Finished, InfluxStub, Nats, Postgres, free_port};
 
-use crate::world::{DEADLINE, migrate, node};
+use crate::world::{DEADLINE, LANES, World, drain, migrate, node};
 
 /// One plain sentence: not a stack trace, not a debug print of a structure.
 fn assert_one_sentence(finished: &Finished) {
@@ -104,4 +107,35 @@ async fn a_schema_that_is_not_there_is_refused_unless_the_node_may_migrate() {
     assert_eq!(database.count("app_settings WHERE key = 'MODE' AND value = 'PROD'").await, 1);
     // A second run of the migrations changes nothing.
     migrate(&database).await;
+}
+
+#[tokio::test]
+async fn a_node_makes_the_streams_and_consumers_that_are_missing() {
+    let world = World::new().await;
+    let node = world.start_node().await;
+    for (stream, subjects) in
+        [("TELEMETRY", "telemetry.>"), ("SHADOW", "shadow.>"), ("COMMANDS", "commands.>"), ("ROUTES", "routes.>")]
+    {
+        let stream = world.jetstream.get_stream(stream).await.expect("the stream");
+        let config = &stream.cached_info().config;
+        assert_eq!((config.subjects.as_slice(), config.storage), (&[subjects.to_owned()][..], StorageType::File));
+    }
+    for (stream, consumer) in LANES {
+        let info = consumer_info(&world.jetstream, stream, consumer).await.expect("the consumer");
+        assert_eq!(info.config.ack_policy, AckPolicy::Explicit);
+        assert!(info.config.max_deliver <= 0, "an outage must not use up a delivery's attempts: {info:?}");
+    }
+    drain(node).await;
+}
+
+#[tokio::test]
+async fn a_node_binds_to_what_exists_and_says_where_it_would_choose_otherwise() {
+    let world = World::new().await;
+    world.create_consumers(Duration::from_secs(5), 1_000).await;
+    let node = world.start_node().await;
+    let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
+    assert_eq!((info.config.ack_wait, info.config.max_ack_pending), (Duration::from_secs(5), 1_000));
+    let ready = node.get("/ready").await.expect("an answer").body;
+    assert!(ready.contains("max_ack_pending") && ready.contains("ack_wait"), "{ready}");
+    drain(node).await;
 }
