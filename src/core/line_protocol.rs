@@ -75,11 +75,13 @@ pub enum Skipped {
     NotFinite,
     /// An integer beyond i64.
     OutOfRange,
+    /// The tenant's column holds values of another type, which this one can't be turned into.
+    TypeConflict,
 }
 
 impl Skipped {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Skipped; 7] = [
+    pub const ALL: [Skipped; 8] = [
         Skipped::Reserved,
         Skipped::Duplicate,
         Skipped::Text,
@@ -87,6 +89,7 @@ impl Skipped {
         Skipped::Nested,
         Skipped::NotFinite,
         Skipped::OutOfRange,
+        Skipped::TypeConflict,
     ];
 
     /// The label value of `ingest_influx_fields_skipped_total{reason}`.
@@ -99,6 +102,7 @@ impl Skipped {
             Skipped::Nested => "nested",
             Skipped::NotFinite => "not_finite",
             Skipped::OutOfRange => "out_of_range",
+            Skipped::TypeConflict => "type_conflict",
         }
     }
 }

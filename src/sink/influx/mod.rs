@@ -1,10 +1,17 @@
 //! InfluxDB: one batcher per tenant behind one router; without a server, one line-protocol file per tenant.
 
-pub mod breaker;
-pub mod classify;
-pub mod files;
-pub mod request;
+mod account;
+mod batch;
+mod batcher;
+mod breaker;
+mod classify;
+mod files;
+mod request;
+pub mod router;
 pub mod target;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 

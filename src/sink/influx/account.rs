@@ -1,0 +1,260 @@
+//! What is owed to each tenant's database, and what `/stats` and the metrics show of it.
+//!
+//! The router takes lines into a tenant's account when it hands them to the batcher, the batcher ends them there when
+//! their fate is known. What a dead batcher has left open is written off, so that nothing is ever miscounted for good.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::metrics::{InfluxMetrics, Label, LineResult};
+
+/// All accounts of a router.
+#[derive(Debug)]
+pub struct Accounts {
+    tenants: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
+    total: Arc<Total>,
+}
+
+/// What all accounts have in common.
+#[derive(Debug)]
+struct Total {
+    metrics: InfluxMetrics,
+    /// What becomes of lines whose batcher dies: it follows from the policy.
+    lost_as: LineResult,
+    held_lines: AtomicU64,
+    held_bytes: AtomicU64,
+    attempts: AtomicU64,
+}
+
+impl Accounts {
+    /// No accounts yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
+    pub fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
+        let counter = || AtomicU64::new(0);
+        let total = Total { metrics, lost_as, held_lines: counter(), held_bytes: counter(), attempts: counter() };
+        Arc::new(Self { tenants: Mutex::default(), total: Arc::new(total) })
+    }
+
+    /// Opens a tenant's account.
+    pub fn open(&self, tenant_id: &Arc<str>) -> Arc<Account> {
+        let account = Arc::new(Account::new(self.total.clone()));
+        self.tenants().insert(tenant_id.clone(), account.clone());
+        account
+    }
+
+    /// Forgets a tenant that nothing is owed to.
+    pub fn close(&self, tenant_id: &str) {
+        self.tenants().remove(tenant_id);
+    }
+
+    /// Lines in all buffers and requests.
+    pub fn held_lines(&self) -> u64 {
+        self.total.held_lines.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in all buffers and requests.
+    pub fn held_bytes(&self) -> u64 {
+        self.total.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Requests that have ended, however they did: a number that changes as long as the batchers get on.
+    pub fn attempts(&self) -> u64 {
+        self.total.attempts.load(Ordering::Relaxed)
+    }
+
+    /// The tenants' states for `/stats`.
+    pub fn to_json(&self) -> Value {
+        let tenants = self.tenants();
+        let states: Vec<Value> = tenants.iter().map(|(tenant_id, account)| account.to_json(tenant_id)).collect();
+        json!({"held_lines": self.held_lines(), "held_bytes": self.held_bytes(), "tenants": states})
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Account>>> {
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One tenant's account. Any thread may use it.
+#[derive(Debug)]
+pub struct Account {
+    total: Arc<Total>,
+    held_lines: AtomicU64,
+    held_bytes: AtomicU64,
+    in_flight: AtomicU64,
+    requests: AtomicU64,
+    failures: AtomicU64,
+    ended: [AtomicU64; LineResult::ALL.len()],
+    troubled: AtomicBool,
+    open: AtomicBool,
+    last_error: Mutex<String>,
+}
+
+impl Account {
+    fn new(total: Arc<Total>) -> Self {
+        let counter = || AtomicU64::new(0);
+        Self {
+            total,
+            held_lines: counter(),
+            held_bytes: counter(),
+            in_flight: counter(),
+            requests: counter(),
+            failures: counter(),
+            ended: std::array::from_fn(|_| counter()),
+            troubled: AtomicBool::new(false),
+            open: AtomicBool::new(false),
+            last_error: Mutex::default(),
+        }
+    }
+
+    /// Lines are handed to the batcher.
+    pub fn take_in(&self, lines: usize, bytes: usize) {
+        let lines = lines as u64;
+        self.held_lines.fetch_add(lines, Ordering::Relaxed);
+        self.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.total.held_lines.fetch_add(lines, Ordering::Relaxed);
+        self.total.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.total.metrics.buffered_lines.inc_by(lines as i64);
+        self.total.metrics.unconfirmed_lines.inc_by(lines as i64);
+    }
+
+    /// Lines have met their fate.
+    pub fn end(&self, result: LineResult, lines: usize, bytes: usize) {
+        let lines = lines as u64;
+        self.held_lines.fetch_sub(lines, Ordering::Relaxed);
+        self.total.held_lines.fetch_sub(lines, Ordering::Relaxed);
+        self.shrink(bytes);
+        self.ended[result.index()].fetch_add(lines, Ordering::Relaxed);
+        self.total.metrics.lines.of(result).inc_by(lines);
+        self.total.metrics.buffered_lines.dec_by(lines as i64);
+        if result != LineResult::Deferred {
+            self.total.metrics.unconfirmed_lines.dec_by(lines as i64);
+        }
+    }
+
+    /// Lines that are held have become so much shorter.
+    pub fn shrink(&self, bytes: usize) {
+        self.held_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.total.held_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Ends whatever is open: the batcher is no more. Returns how many lines that were.
+    pub fn write_off(&self) -> u64 {
+        let (lines, bytes) = (self.held_lines(), self.held_bytes.load(Ordering::Relaxed));
+        self.end(self.total.lost_as, lines as usize, bytes as usize);
+        self.in_flight.store(0, Ordering::Relaxed);
+        self.set_state(false, false);
+        lines
+    }
+
+    /// Lines that the batcher has and whose fate is open.
+    pub fn held_lines(&self) -> u64 {
+        self.held_lines.load(Ordering::Relaxed)
+    }
+
+    /// Whether the database fails or keeps requests waiting: then deliveries are better handed back than held.
+    pub fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
+    }
+
+    /// What the batcher knows of the database.
+    pub fn set_state(&self, troubled: bool, open: bool) {
+        self.troubled.store(troubled, Ordering::Relaxed);
+        let was_open = self.open.swap(open, Ordering::Relaxed);
+        self.total.metrics.breakers_open.inc_by(i64::from(open) - i64::from(was_open));
+    }
+
+    /// A request is sent.
+    pub fn request_sent(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request has ended; with the reason where the database did not take it.
+    pub fn request_ended(&self, error: Option<&str>) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.total.attempts.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = error {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.remember(error);
+        }
+    }
+
+    /// The last thing that went wrong, for `/stats`. Never holds a line or a token.
+    pub fn remember(&self, error: &str) {
+        error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn to_json(&self, tenant_id: &str) -> Value {
+        let ended = |result: LineResult| self.ended[result.index()].load(Ordering::Relaxed);
+        let breaker = match (self.open.load(Ordering::Relaxed), self.is_troubled()) {
+            (true, _) => "open",
+            (false, true) => "troubled",
+            (false, false) => "closed",
+        };
+        json!({
+            "tenant_id": tenant_id,
+            "held_lines": self.held_lines(),
+            "requests_in_flight": self.in_flight.load(Ordering::Relaxed),
+            "requests": self.requests.load(Ordering::Relaxed),
+            "requests_failed": self.failures.load(Ordering::Relaxed),
+            "breaker": breaker,
+            "last_error": *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
+            "lines": {
+                "ok": ended(LineResult::Ok),
+                "refused": ended(LineResult::Refused),
+                "deferred": ended(LineResult::Deferred),
+                "returned": ended(LineResult::Returned),
+            },
+        })
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.write_off();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn every_line_is_held_until_its_fate_is_known() {
+        let metrics = Metrics::new();
+        let accounts = Accounts::new(metrics.influx.clone(), LineResult::Deferred);
+        let account = accounts.open(&"acme".into());
+        account.take_in(10, 1_000);
+        account.shrink(100);
+        account.end(LineResult::Ok, 4, 300);
+        account.end(LineResult::Deferred, 3, 200);
+        assert_eq!((account.held_lines(), accounts.held_lines(), accounts.held_bytes()), (3, 3, 400));
+        assert_eq!(metrics.influx.buffered_lines.get(), 3);
+        assert_eq!(metrics.influx.unconfirmed_lines.get(), 6, "what is deferred stays owed");
+    }
+
+    #[test]
+    fn what_a_dead_batcher_held_is_written_off() {
+        let metrics = Metrics::new();
+        let accounts = Accounts::new(metrics.influx.clone(), LineResult::Returned);
+        let account = accounts.open(&"acme".into());
+        account.take_in(10, 1_000);
+        account.request_sent();
+        account.set_state(true, true);
+        assert_eq!(metrics.influx.breakers_open.get(), 1);
+        assert_eq!(account.write_off(), 10);
+        assert_eq!((accounts.held_lines(), accounts.held_bytes()), (0, 0));
+        assert_eq!(metrics.influx.lines.of(LineResult::Returned).get(), 10);
+        assert_eq!((metrics.influx.unconfirmed_lines.get(), metrics.influx.breakers_open.get()), (0, 0));
+        let tenant = &accounts.to_json()["tenants"][0];
+        assert_eq!((&tenant["breaker"], &tenant["requests_in_flight"]), (&json!("closed"), &json!(0)));
+        accounts.close("acme");
+        assert_eq!(accounts.to_json()["tenants"], json!([]));
+        account.take_in(5, 100);
+        drop(account);
+        assert_eq!((accounts.held_lines(), metrics.influx.buffered_lines.get()), (0, 0));
+    }
+}

@@ -1,0 +1,324 @@
+//! The batchers' landlord: one batcher per tenant, made when its first line comes, made anew after a death, ended when it
+//! has been idle, and spread over a few threads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use actix_rt::Arbiter;
+use futures_util::future::join_all;
+use serde_json::Value;
+use slog::{Logger, error, info, o, warn};
+
+use super::account::{Account, Accounts};
+use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
+use super::target::Destination;
+use super::{Config, WritePolicy};
+use crate::core::backoff::Backoff;
+use crate::core::disposition::Verdict;
+use crate::core::names::influx_database;
+use crate::delivery::Settlement;
+use crate::lifeline::Lifeline;
+use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint};
+use crate::metrics::{LineResult, Metrics};
+use crate::stats::Stats;
+
+/// How often the router looks after its batchers.
+const TICK: Duration = Duration::from_secs(1);
+
+/// First and longest rest of a tenant after its batcher's death.
+const REST_MS: (u64, u64) = (100, 30_000);
+
+/// A batcher that lived so long has earned a fresh start after its death.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// What the router is made of.
+pub struct Parts {
+    /// The `[influx]` settings.
+    pub config: Config,
+    /// Where points go.
+    pub destination: Destination,
+    /// Every metric.
+    pub metrics: Arc<Metrics>,
+    /// Gets the tenants' states, as `influx`.
+    pub stats: Arc<Stats>,
+    /// The room's log.
+    pub log: Logger,
+    /// Its lifeline.
+    pub lifeline: Lifeline,
+}
+
+/// Takes points and hands them to their tenant's batcher.
+///
+/// Sent to: [`Points`] by the Writer, [`Refuse`] and [`Died`] by the batchers, [`AttachWriter`] and [`Drain`] by the
+/// supervisor.
+pub struct Router {
+    config: Arc<Config>,
+    destination: Destination,
+    metrics: Arc<Metrics>,
+    log: Logger,
+    lifeline: Lifeline,
+    accounts: Arc<Accounts>,
+    tenants: HashMap<Arc<str>, Tenant>,
+    threads: Vec<Arbiter>,
+    incarnations: u64,
+    attempts_seen: u64,
+    writer: Option<Recipient<Refuse>>,
+    /// Refused before the writer was attached.
+    early: Vec<RefusedPoint>,
+}
+
+struct Tenant {
+    account: Arc<Account>,
+    batcher: Option<Addr<Batcher>>,
+    incarnation: u64,
+    born: Instant,
+    used: Instant,
+    rest: Backoff,
+    rests_until: Option<Instant>,
+}
+
+impl Router {
+    /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, destination, metrics, stats, log, lifeline } = parts;
+        let lost_as = match config.write_policy {
+            WritePolicy::BestEffort => LineResult::Deferred,
+            WritePolicy::Required => LineResult::Returned,
+        };
+        let accounts = Accounts::new(metrics.influx.clone(), lost_as);
+        let shown = Arc::downgrade(&accounts);
+        stats.register("influx", move || shown.upgrade().map_or(Value::Null, |accounts| accounts.to_json()));
+        Self {
+            config: Arc::new(config),
+            destination,
+            metrics,
+            log,
+            lifeline,
+            accounts,
+            tenants: HashMap::new(),
+            threads: Vec::new(),
+            incarnations: 0,
+            attempts_seen: 0,
+            writer: None,
+            early: Vec::new(),
+        }
+    }
+
+    /// The tenant's batcher, made where there is none; `None` while the tenant rests from a death.
+    fn batcher(&mut self, tenant_id: &Arc<str>, now: Instant, ctx: &Context<Self>) -> Option<Addr<Batcher>> {
+        if let Some(tenant) = self.tenants.get_mut(tenant_id) {
+            tenant.used = now;
+            if tenant.batcher.is_some() {
+                return tenant.batcher.clone();
+            }
+            if tenant.rests_until.is_some_and(|until| now < until) {
+                return None;
+            }
+        }
+        let account = match self.tenants.get(tenant_id) {
+            Some(tenant) => tenant.account.clone(),
+            None => self.accounts.open(tenant_id),
+        };
+        self.incarnations += 1;
+        let batcher = self.build(tenant_id, account.clone(), ctx);
+        let tenant = self.tenants.entry(tenant_id.clone()).or_insert_with(|| Tenant {
+            account,
+            batcher: None,
+            incarnation: 0,
+            born: now,
+            used: now,
+            rest: Backoff::new(REST_MS.0, REST_MS.1),
+            rests_until: None,
+        });
+        tenant.batcher = Some(batcher.clone());
+        (tenant.incarnation, tenant.born, tenant.rests_until) = (self.incarnations, now, None);
+        self.metrics.influx.batchers.inc();
+        Some(batcher)
+    }
+
+    fn build(&self, tenant_id: &Arc<str>, account: Arc<Account>, ctx: &Context<Self>) -> Addr<Batcher> {
+        let router = ctx.address().downgrade();
+        let database = influx_database(tenant_id);
+        let parts = batcher::Parts {
+            tenant_id: tenant_id.clone(),
+            target: self.destination.open(&database),
+            config: self.config.clone(),
+            account,
+            metrics: self.metrics.influx.clone(),
+            refuse: router.clone().recipient(),
+            log: self.log.new(o!("tenant_id" => tenant_id.to_string())),
+        };
+        let obituary =
+            Obituary { tenant_id: tenant_id.clone(), incarnation: self.incarnations, router: router.recipient() };
+        let thread = self.threads[self.incarnations as usize % self.threads.len()].handle();
+        Batcher::start_in_arbiter(&thread, move |_| Batcher::new(parts, obituary))
+    }
+
+    /// How many more lines a tenant's batcher may be given.
+    fn room(&self, account: &Account) -> usize {
+        let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
+        let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
+        let is_full = self.accounts.held_bytes() >= self.config.buffer_total_bytes as u64;
+        if is_full { 0 } else { most.saturating_sub(account.held_lines() as usize) }
+    }
+
+    /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
+    fn turn_away(&self, account: &Account, points: Vec<Point>) {
+        let mut settlement = Settlement::default();
+        for point in points {
+            let bytes = point.line.len() + 1;
+            account.take_in(1, bytes);
+            let result = match point.ticket {
+                Some(ticket) => {
+                    settlement.add(ticket, Verdict::Retry);
+                    LineResult::Returned
+                }
+                None => LineResult::Deferred,
+            };
+            account.end(result, 1, bytes);
+        }
+        settlement.send();
+    }
+
+    fn tick(&mut self) {
+        let attempts = self.accounts.attempts();
+        if attempts != self.attempts_seen {
+            self.attempts_seen = attempts;
+            self.lifeline.progress();
+        }
+        self.lifeline.busy(self.accounts.held_lines() > 0);
+        self.end_the_idle();
+    }
+
+    fn end_the_idle(&mut self) {
+        let (now, idle) = (Instant::now(), Duration::from_secs(self.config.idle_secs));
+        self.tenants.retain(|tenant_id, tenant| {
+            // All lines come through here, so nothing can be on its way to a batcher that owes nothing.
+            let is_idle = tenant.used + idle <= now && tenant.account.held_lines() == 0;
+            if is_idle {
+                if let Some(batcher) = tenant.batcher.take() {
+                    batcher.do_send(Retire);
+                    self.metrics.influx.batchers.dec();
+                }
+                self.accounts.close(tenant_id);
+            }
+            !is_idle
+        });
+    }
+
+    /// The tenant's batcher, where there is one.
+    #[cfg(test)]
+    pub(super) fn known_batcher(&self, tenant_id: &str) -> Option<Addr<Batcher>> {
+        self.tenants.get(tenant_id)?.batcher.clone()
+    }
+
+    fn given_up(&self) -> u64 {
+        let lines = &self.metrics.influx.lines;
+        lines.of(LineResult::Deferred).get() + lines.of(LineResult::Returned).get()
+    }
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
+        ctx.run_interval(TICK, |this, _| this.tick());
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        for thread in &self.threads {
+            thread.stop();
+        }
+        for tenant in self.tenants.values() {
+            self.metrics.influx.batchers.dec_by(i64::from(tenant.batcher.is_some()));
+        }
+    }
+}
+
+impl Handler<Points> for Router {
+    type Result = ();
+
+    fn handle(&mut self, message: Points, ctx: &mut Context<Self>) {
+        let Points { tenant_id, mut points } = message;
+        self.lifeline.progress();
+        self.lifeline.busy(true);
+        let batcher = self.batcher(&tenant_id, Instant::now(), ctx);
+        let Some(account) = self.tenants.get(&tenant_id).map(|tenant| tenant.account.clone()) else { return };
+        let room = if batcher.is_some() { self.room(&account) } else { 0 };
+        if points.len() > room {
+            self.turn_away(&account, points.split_off(room));
+        }
+        if let Some(batcher) = batcher.filter(|_| !points.is_empty()) {
+            account.take_in(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
+            batcher.do_send(Points { tenant_id, points });
+        }
+    }
+}
+
+impl Handler<Refuse> for Router {
+    type Result = ();
+
+    fn handle(&mut self, message: Refuse, _: &mut Context<Self>) {
+        match &self.writer {
+            Some(writer) => writer.do_send(message),
+            None => self.early.extend(message.points),
+        }
+    }
+}
+
+impl Handler<AttachWriter> for Router {
+    type Result = ();
+
+    fn handle(&mut self, AttachWriter(writer): AttachWriter, _: &mut Context<Self>) {
+        if !self.early.is_empty() {
+            writer.do_send(Refuse { points: std::mem::take(&mut self.early) });
+        }
+        self.writer = Some(writer);
+    }
+}
+
+impl Handler<Died> for Router {
+    type Result = ();
+
+    fn handle(&mut self, died: Died, _: &mut Context<Self>) {
+        let Some(tenant) = self.tenants.get_mut(&died.tenant_id) else { return };
+        if tenant.incarnation != died.incarnation || tenant.batcher.take().is_none() {
+            return;
+        }
+        let now = Instant::now();
+        if tenant.born + SETTLED <= now {
+            tenant.rest.reset();
+        }
+        tenant.rests_until = Some(now + tenant.rest.next(fastrand::f64()));
+        let lines = tenant.account.write_off();
+        self.metrics.influx.batchers.dec();
+        self.metrics.restarted("batcher");
+        self.lifeline.progress();
+        error!(self.log, "a batcher died";
+            "tenant_id" => %died.tenant_id, "panicked" => died.panicked, "lines" => lines);
+    }
+}
+
+impl Handler<Drain> for Router {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
+        let batchers = self.tenants.values().filter_map(|tenant| tenant.batcher.as_ref());
+        // A batcher that is gone has nothing left to write.
+        let finished = join_all(batchers.map(|batcher| batcher.send(Finish)));
+        let before = self.given_up();
+        Box::pin(finished.into_actor(self).map(move |_, this, _| {
+            let (given_up, unanswered) = (this.given_up() - before, this.accounts.held_lines());
+            if given_up + unanswered > 0 {
+                warn!(this.log, "lines were left unwritten"; "given_up" => given_up, "unanswered" => unanswered);
+            } else {
+                info!(this.log, "all lines are written");
+            }
+        }))
+    }
+}
