@@ -105,13 +105,17 @@ impl Config {
                 "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
             ),
             (
+                influx.retry_delay_ms <= influx.retry_delay_max_ms,
+                "influx.retry_delay_ms must not exceed retry_delay_max_ms",
+            ),
+            (
                 slowest < supervisor.stuck_after_secs,
                 "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs and influx.request_timeout_secs",
             ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(ConfigError::new(sentence)),
-            None => Ok(()),
+            None => sink::influx::Destination::new(influx).map(drop).map_err(ConfigError::new),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::health::Health;
 use crate::message::{AttachWriter, Drain};
 use crate::metrics::Metrics;
 use crate::registry::{self, Registry};
+use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Outlets, Writer};
 use crate::source::{self, Consumer};
 use crate::stats::Stats;
@@ -44,12 +45,33 @@ impl Common {
 /// The list.
 pub fn factories(common: Arc<Common>) -> Vec<Factory> {
     let mut list = Vec::new();
+    if common.config.influx.write_enabled {
+        list.push(router(common.clone()));
+    }
     list.push(writer(common.clone()));
     list.push(registry(common.clone()));
     let shards = common.config.validate.workers;
     list.extend((0..shards).map(|shard| validator(common.clone(), shard, shards)));
     list.extend(Lane::ALL.map(|lane| consumer(common.clone(), lane)));
     list
+}
+
+/// The Router has the batchers on threads of its own.
+fn router(common: Arc<Common>) -> Factory {
+    factory("router", "store", move |wiring, Seat { thread, lifeline }| {
+        let parts = influx::Parts {
+            destination: influx::Destination::new(&common.config.influx)?,
+            config: common.config.influx.clone(),
+            metrics: common.metrics.clone(),
+            stats: common.stats.clone(),
+            log: common.room("influx"),
+            lifeline,
+        };
+        let router = start(&thread, Router::new(parts));
+        wiring.points = Some(router.clone().recipient());
+        wiring.attach_writer = Some(router.clone().recipient());
+        Ok(router.recipient())
+    })
 }
 
 fn writer(common: Arc<Common>) -> Factory {

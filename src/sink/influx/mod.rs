@@ -7,11 +7,14 @@ mod breaker;
 mod classify;
 mod files;
 mod request;
-pub mod router;
-pub mod target;
+mod router;
+mod target;
 
 #[cfg(test)]
 mod tests;
+
+pub use self::router::{Parts, Router};
+pub use self::target::Destination;
 
 use std::path::PathBuf;
 
@@ -97,7 +100,7 @@ impl Default for Config {
             retry_delay_max_ms: 10_000,
             breaker_failures: 5,
             idle_secs: 600,
-            drain_secs: 10,
+            drain_secs: 5,
             request_timeout_secs: 30,
             data_dir: PathBuf::from("data/line-protocol"),
             file_rotate_bytes: 64 * 1024 * 1024,
