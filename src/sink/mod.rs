@@ -5,6 +5,8 @@ pub mod postgres;
 pub mod routes;
 pub mod state;
 
+use std::fmt;
+
 /// What a failed attempt means for the work it was about. Made only in the sinks' `classify.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -19,4 +21,12 @@ pub enum Fault {
     },
     /// The target is set up wrong (missing table, no permission): hold the work, say so plainly, try again.
     Fatal(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Transient(words) | Fault::Fatal(words) | Fault::Poison { message: words, .. } => f.write_str(words),
+        }
+    }
 }
