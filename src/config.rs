@@ -33,6 +33,8 @@ pub struct Config {
     pub postgres: sink::postgres::Config,
     /// Points.
     pub influx: sink::influx::Config,
+    /// Route jobs.
+    pub routes: sink::routes::Config,
     /// Probes and metrics.
     pub http: http::Config,
     /// The log.

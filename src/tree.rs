@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::registry::{self, Registry};
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Outlets, Writer};
+use crate::sink::routes::{self, Publisher};
 use crate::source::{self, Consumer};
 use crate::stats::Stats;
 use crate::supervisor::child::{Factory, Seat, Wiring};
@@ -48,6 +49,7 @@ pub fn factories(common: Arc<Common>) -> Vec<Factory> {
     if common.config.influx.write_enabled {
         list.push(router(common.clone()));
     }
+    list.push(publisher(common.clone()));
     list.push(writer(common.clone()));
     list.push(registry(common.clone()));
     let shards = common.config.validate.workers;
@@ -71,6 +73,22 @@ fn router(common: Arc<Common>) -> Factory {
         wiring.points = Some(router.clone().recipient());
         wiring.attach_writer = Some(router.clone().recipient());
         Ok(router.recipient())
+    })
+}
+
+fn publisher(common: Arc<Common>) -> Factory {
+    factory("publisher", "side", move |wiring, Seat { thread, lifeline }| {
+        let parts = routes::Parts {
+            config: common.config.routes.clone(),
+            client: common.dependencies.nats_jobs.clone(),
+            metrics: common.metrics.clone(),
+            health: common.health.clone(),
+            log: common.room("routes"),
+            lifeline,
+        };
+        let publisher = start(&thread, Publisher::new(parts));
+        wiring.publish = Some(publisher.clone().recipient());
+        Ok(publisher.recipient())
     })
 }
 
