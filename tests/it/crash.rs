@@ -36,13 +36,18 @@ async fn a_panic_in_a_validator_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_registry_loses_and_doubles_nothing() {
+    survives("registry=panic@2").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_the_writer_before_its_commit_loses_and_doubles_nothing() {
     survives("writer=panic@2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_in_the_writer_after_its_commit_loses_and_doubles_nothing() {
-    survives("writer_committed=panic@2").await;
+    survives("writer-committed=panic@2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -56,8 +56,7 @@ impl NodeBuilder {
             self.dir.clone().or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).expect("one of both");
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("cannot create {}: {e}", dir.display()));
         let log = dir.join("ingest-node.log");
-        let mut command = self.command(&dir);
-        command.env("HTTP_BIND", format!("127.0.0.1:{port}"));
+        let command = self.env("HTTP_BIND", format!("127.0.0.1:{port}")).command(&dir);
         let leash = LeashOf { signal: "TERM", remove: temporary.as_ref().map(TempDir::path) };
         let process = Process::spawn("ingest-node", command, &log, leash);
         Node { process, address: format!("127.0.0.1:{port}"), log, _temporary: temporary }
@@ -71,7 +70,9 @@ impl NodeBuilder {
         let temporary = TempDir::with_prefix("ingest-node-").expect("a temporary directory");
         let mut command = tokio::process::Command::from(self.command(temporary.path()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.env("HTTP_BIND", format!("127.0.0.1:{}", free_port()));
+        if !self.environment.contains_key("HTTP_BIND") {
+            command.env("HTTP_BIND", format!("127.0.0.1:{}", free_port()));
+        }
         let child = command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", self.program.display()));
         let output = tokio::time::timeout(deadline, child.wait_with_output())
             .await
