@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod migrate;
 pub mod registry;
 pub mod secret;
+mod sentence;
 pub mod sink;
 pub mod source;
 pub mod stats;

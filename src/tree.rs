@@ -110,6 +110,7 @@ fn writer(common: Arc<Common>) -> Factory {
         };
         let writer = start(&thread, Writer::new(parts));
         wiring.write = Some(writer.clone().recipient());
+        wiring.settings_readers.push(writer.clone().recipient());
         if let Some(router) = &wiring.attach_writer {
             router.do_send(AttachWriter(writer.clone().recipient()));
         }
@@ -123,7 +124,9 @@ fn registry(common: Arc<Common>) -> Factory {
             config: common.config.registry.clone(),
             connection: common.dependencies.connection.clone(),
             pool: common.dependencies.pool.clone(),
+            settings_readers: wiring.settings_readers.clone(),
             metrics: common.metrics.clone(),
+            health: common.health.clone(),
             log: common.room("registry"),
             lifeline,
         };

@@ -17,6 +17,7 @@ use crate::core::route::BadRoute;
 use crate::core::settings::{Refused, Settings};
 use crate::drained::Drained;
 use crate::failpoint;
+use crate::health::{Health, Part};
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
 use crate::metrics::Metrics;
@@ -34,8 +35,12 @@ pub struct Parts {
     pub connection: tokio_postgres::Config,
     /// Connections for look-ups.
     pub pool: Pool,
+    /// Who reads the settings but does not subscribe: the rooms that were built before.
+    pub settings_readers: Vec<Recipient<SettingsChanged>>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
+    /// The readiness board.
+    pub health: Arc<Health>,
     /// Its log.
     pub log: Logger,
     /// Its lifeline.
@@ -54,6 +59,8 @@ pub struct Registry {
     /// Who waits for which device, asked or not: a device is asked about once, whoever wants to know.
     waiting: HashMap<DeviceKey, Vec<Recipient<Resolved>>>,
     lookups: usize,
+    /// After a failed look-up none begins before the pause is over.
+    pausing: bool,
     backoff: Backoff,
     reachable: bool,
     drained: Drained,
@@ -81,6 +88,7 @@ impl Registry {
             queue: Vec::new(),
             waiting: HashMap::new(),
             lookups: 0,
+            pausing: false,
             backoff: Backoff::new(100, 1_000),
             reachable: true,
             drained: Drained::default(),
@@ -89,7 +97,7 @@ impl Registry {
 
     /// Starts look-ups for what is queued.
     fn look_up(&mut self, ctx: &mut Context<Self>) {
-        while self.lookups < MOST_LOOKUPS && !self.queue.is_empty() {
+        while self.lookups < MOST_LOOKUPS && !self.pausing && !self.queue.is_empty() {
             let batch = self.queue.len().min(self.parts.config.lookup_batch.max(1));
             let asked: Vec<Asked> = self.queue.drain(..batch).collect();
             self.lookups += 1;
@@ -116,15 +124,20 @@ impl Registry {
         match answers {
             Ok(answers) => {
                 self.backoff.reset();
-                self.set_reachable(true);
+                self.reached(Ok(()));
                 self.tell(answers);
                 self.look_up(ctx);
             }
             Err(error) => {
-                warn!(self.parts.log, "look-up failed; its messages wait"; "devices" => asked.len(), "error" => error);
-                self.set_reachable(false);
+                self.reached(Err(error));
                 self.queue.extend(asked);
-                ctx.run_later(self.backoff.next(fastrand::f64()), |registry, ctx| registry.look_up(ctx));
+                if !self.pausing {
+                    self.pausing = true;
+                    ctx.run_later(self.backoff.next(fastrand::f64()), |registry, ctx| {
+                        registry.pausing = false;
+                        registry.look_up(ctx);
+                    });
+                }
             }
         }
     }
@@ -140,14 +153,17 @@ impl Registry {
 
     fn tell(&mut self, answers: Answers) {
         self.report_bad_routes(answers.bad_routes);
+        for error in answers.provision_errors {
+            warn!(self.parts.log, "devices not registered"; "error" => error);
+        }
         let mut told: HashMap<Recipient<Resolved>, Resolved> = HashMap::new();
         for (key, lookup) in answers.devices {
             for recipient in self.waiting.remove(&key).unwrap_or_default() {
-                let resolved = told.entry(recipient).or_insert_with(Resolved::default);
-                if let Some(routes) = answers.routes.get(&key.tenant_id) {
-                    if !resolved.routes.iter().any(|(tenant, _)| *tenant == key.tenant_id) {
-                        resolved.routes.push((key.tenant_id.clone(), routes.clone()));
-                    }
+                let resolved = told.entry(recipient).or_default();
+                if let Some(routes) = answers.routes.get(&key.tenant_id)
+                    && !resolved.routes.iter().any(|(tenant, _)| *tenant == key.tenant_id)
+                {
+                    resolved.routes.push((key.tenant_id.clone(), routes.clone()));
                 }
                 resolved.devices.push((key.clone(), lookup.clone()));
             }
@@ -155,11 +171,24 @@ impl Registry {
         told.into_iter().for_each(|(recipient, resolved)| recipient.do_send(resolved));
     }
 
-    fn set_reachable(&mut self, reachable: bool) {
-        if self.reachable != reachable {
-            self.reachable = reachable;
-            self.broadcast(&Invalidate::Reachable(reachable));
+    /// Whether PostgreSQL answers a question, as of now. Changes are told.
+    fn reached(&mut self, answer: Result<(), String>) {
+        let reachable = answer.is_ok();
+        if self.reachable == reachable {
+            return;
         }
+        self.reachable = reachable;
+        match answer {
+            Ok(()) => {
+                info!(self.parts.log, "postgresql answers look-ups again");
+                self.parts.health.up(Part::Postgres);
+            }
+            Err(why) => {
+                warn!(self.parts.log, "postgresql does not answer look-ups; what is cached serves"; "error" => &why);
+                self.parts.health.down(Part::Postgres, why);
+            }
+        }
+        self.broadcast(&Invalidate::Reachable(reachable));
     }
 
     fn broadcast(&mut self, invalid: &Invalidate) {
@@ -171,8 +200,12 @@ impl Registry {
         let pool = self.parts.pool.clone();
         let read = async move { query::settings(&pool).await };
         ctx.spawn(read.into_actor(self).map(|rows, registry, _| match rows {
-            Ok(rows) => registry.apply_settings(&rows),
-            Err(error) => warn!(registry.parts.log, "settings not read; the old ones stay"; "error" => error),
+            Ok(rows) => {
+                registry.reached(Ok(()));
+                registry.apply_settings(&rows);
+            }
+            // The old ones stay.
+            Err(error) => registry.reached(Err(error)),
         }));
     }
 
@@ -190,7 +223,10 @@ impl Registry {
         info!(self.parts.log, "settings in force"; "settings" => ?settings);
         let settings = Arc::new(settings);
         self.settings = Some(settings.clone());
-        self.subscribers.iter().for_each(|subscriber| subscriber.settings.do_send(SettingsChanged(settings.clone())));
+        let subscribed = self.subscribers.iter().map(|subscriber| &subscriber.settings);
+        for reader in subscribed.chain(&self.parts.settings_readers) {
+            reader.do_send(SettingsChanged(settings.clone()));
+        }
     }
 }
 
@@ -246,12 +282,12 @@ impl Handler<Listening> for Registry {
     type Result = ();
 
     fn handle(&mut self, Listening(listening): Listening, ctx: &mut Self::Context) {
-        self.set_reachable(listening);
         if listening {
             // Whatever changed while nobody listened is unknown.
             self.broadcast(&Invalidate::All);
-            self.read_settings(ctx);
         }
+        // Tells at once whether PostgreSQL is away, or back.
+        self.read_settings(ctx);
     }
 }
 

@@ -10,6 +10,7 @@ use tokio_postgres::{AsyncMessage, Config, NoTls};
 
 use super::actor::{Changed, Listening, Registry};
 use crate::core::backoff::Backoff;
+use crate::sentence::sentence;
 
 /// Longest pause between attempts: the staleness of caches without news is bounded by their TTL only.
 const LONGEST_PAUSE_MS: u64 = 2_000;
@@ -30,9 +31,11 @@ pub struct Change {
 pub async fn run(config: Config, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
-        match listen(&config, &registry, &mut backoff).await {
-            Ok(()) => {}
-            Err(error) => warn!(log, "not listening for changes"; "error" => %error),
+        let ended = listen(&config, &registry, &mut backoff).await;
+        // Said once per outage.
+        if backoff.failures() == 0 {
+            let error = ended.err().map_or_else(|| "connection closed".to_owned(), |error| sentence(&error));
+            warn!(log, "not listening for changes"; "error" => error);
         }
         registry.do_send(Listening(false));
         tokio::time::sleep(backoff.next(fastrand::f64())).await;

@@ -23,12 +23,11 @@ JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_i
 LEFT JOIN subscriptions s ON s.subscription_id::text = r.subscription_id::text
 LEFT JOIN device_tiers t ON t.tier_id::text = r.tier_id::text
 LEFT JOIN LATERAL (
-    SELECT CASE WHEN bool_or(not_after IS NULL) THEN 9223372036854775807
-                ELSE (extract(epoch FROM max(not_after)) * 1000000)::bigint END AS until_us
+    -- Neither 'infinity' nor null has a number of microseconds.
+    SELECT (extract(epoch FROM max(least(not_after, timestamptz '9999-12-31'))) * 1000000)::bigint AS until_us
     FROM device_certificates
     WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status = 'ACTIVE'
-      AND common_name = k.tenant_id || '/' || k.device_id
-    HAVING count(*) > 0
+      AND common_name = k.tenant_id || '/' || k.device_id AND not_after IS NOT NULL
 ) c ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(metric_key_map::text ORDER BY id) AS maps
@@ -57,7 +56,7 @@ fn device(row: &Row) -> Result<Device, Error> {
     Ok(Device {
         key: DeviceKey::new(row.try_get("tenant_id")?, row.try_get("device_id")?),
         site_id: row.try_get("site_id")?,
-        active: row.try_get::<_, &str>("status")? == "ACTIVE",
+        active: row.try_get::<_, Option<&str>>("status")? == Some("ACTIVE"),
         subscription: Subscription::from_status(row.try_get("subscription_status")?),
         token_hash: row.try_get::<_, Option<&str>>("provision_token_hash")?.and_then(TokenHash::from_hex),
         certificate_until_us: row.try_get("until_us")?,

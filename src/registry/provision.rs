@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
 use crate::core::device::DeviceKey;
+use crate::sentence::sentence;
 
+/// No node has anything to forget: none answers for a device that it does not know without asking again soon.
+const QUIET: &str = "SET LOCAL ingest_node.quiet = 'on'";
 /// One tenant's provisioning at a time, over all replicas: capacity is counted once under concurrent first messages.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('ingest-node provision ' || $1, 0))";
 const ROOM: &str = "
@@ -28,8 +32,10 @@ pub struct Provisioned {
     pub registered: Vec<DeviceKey>,
     /// Registered by this call.
     pub made: u64,
+    /// What PostgreSQL refused to register, by tenant: left unknown, so that one tenant's trouble holds up no other.
+    pub errors: Vec<String>,
     /// For these no subscription had room.
-    pub refused: Vec<DeviceKey>,
+    pub no_room: Vec<DeviceKey>,
 }
 
 /// Registers devices at the sites they claim, tenant by tenant.
@@ -44,18 +50,43 @@ pub async fn provision(client: &mut Client, devices: &[(DeviceKey, String)]) -> 
     let mut provisioned = Provisioned::default();
     for (tenant, devices) in tenants {
         let transaction = client.transaction().await?;
-        provision_tenant(&transaction, tenant, &devices, &mut provisioned).await?;
-        transaction.commit().await?;
+        match provision_tenant(&transaction, tenant, &devices).await {
+            Ok(of_tenant) => {
+                transaction.commit().await?;
+                provisioned.add(of_tenant);
+            }
+            Err(error) if is_refusal(&error) => {
+                transaction.rollback().await?;
+                provisioned.errors.push(format!("tenant {tenant}: {}", sentence(&error)));
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(provisioned)
+}
+
+/// Whether PostgreSQL refused what we asked for (data exception, constraint), and would again.
+fn is_refusal(error: &Error) -> bool {
+    let class = error.code().and_then(|code| code.code().get(..2));
+    matches!(class, Some("22" | "23")) && error.code() != Some(&SqlState::UNIQUE_VIOLATION)
+}
+
+impl Provisioned {
+    fn add(&mut self, more: Provisioned) {
+        self.registered.extend(more.registered);
+        self.made += more.made;
+        self.errors.extend(more.errors);
+        self.no_room.extend(more.no_room);
+    }
 }
 
 async fn provision_tenant(
     transaction: &Transaction<'_>,
     tenant: &str,
     devices: &[&(DeviceKey, String)],
-    provisioned: &mut Provisioned,
-) -> Result<(), Error> {
+) -> Result<Provisioned, Error> {
+    let mut provisioned = Provisioned::default();
+    transaction.batch_execute(QUIET).await?;
     transaction.execute(LOCK, &[&tenant]).await?;
     let ids: Vec<&str> = devices.iter().map(|(key, _)| &*key.device_id).collect();
     let existing = transaction.query(EXISTING, &[&tenant, &ids]).await?;
@@ -76,6 +107,6 @@ async fn provision_tenant(
         provisioned.made += made;
         provisioned.registered.extend(fitting.iter().map(|(key, _)| key.clone()));
     }
-    provisioned.refused.extend(missing.iter().map(|(key, _)| key.clone()));
-    Ok(())
+    provisioned.no_room.extend(missing.iter().map(|(key, _)| key.clone()));
+    Ok(provisioned)
 }

@@ -1,16 +1,19 @@
 //! What the registry asks PostgreSQL, each question bounded in time.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Client, Object, Pool};
+use tokio_postgres::Error;
 
 use super::{lookup, provision};
 use crate::core::device::{DeviceKey, Lookup};
 use crate::core::route::BadRoute;
 use crate::metrics::{LookupResult, Metrics};
+use crate::sentence::sentence;
 
 /// Bound on one question: a frozen server becomes a fault that passes.
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(5);
 
 /// A device to be looked up.
 #[derive(Clone, Debug)]
@@ -19,6 +22,13 @@ pub struct Asked {
     pub key: DeviceKey,
     /// The site that its message claims; empty where it claims none, and then it is not provisioned.
     pub site: String,
+}
+
+impl Asked {
+    /// Whether it says where it would be registered, in text that PostgreSQL can hold.
+    fn claims_a_site(&self) -> bool {
+        !self.site.is_empty() && !self.site.contains('\0')
+    }
 }
 
 /// One answer per device asked about, and the routes of their tenants.
@@ -30,6 +40,8 @@ pub struct Answers {
     pub routes: lookup::Routes,
     /// Rows of `message_routes` that make no route.
     pub bad_routes: Vec<BadRoute>,
+    /// Why devices could not be registered.
+    pub provision_errors: Vec<String>,
 }
 
 /// Looks devices up, registering unknown ones where that is asked for.
@@ -58,37 +70,33 @@ pub async fn settings(pool: &Pool) -> Result<Vec<(String, String)>, String> {
     .await
 }
 
-async fn answers(
-    client: &mut Client,
-    asked: &[Asked],
-    provisions: bool,
-    metrics: &Metrics,
-) -> Result<Answers, tokio_postgres::Error> {
+async fn answers(client: &mut Client, asked: &[Asked], provisions: bool, metrics: &Metrics) -> Result<Answers, Error> {
     let keys: Vec<DeviceKey> = asked.iter().map(|asked| asked.key.clone()).collect();
     let mut found = lookup::devices(client, &keys).await?;
-    let mut refused = Vec::new();
+    let (mut no_room, mut provision_errors) = (HashSet::new(), Vec::new());
     let wanted: Vec<(DeviceKey, String)> = asked
         .iter()
-        .filter(|asked| provisions && !asked.site.is_empty() && !found.contains_key(&asked.key))
+        .filter(|asked| provisions && asked.claims_a_site() && !found.contains_key(&asked.key))
         .map(|asked| (asked.key.clone(), asked.site.clone()))
         .collect();
     if !wanted.is_empty() {
         let provisioned = provision::provision(client, &wanted).await?;
         found.extend(lookup::devices(client, &provisioned.registered).await?);
         metrics.registry.provisioned.inc_by(provisioned.made);
-        refused = provisioned.refused;
+        no_room.extend(provisioned.no_room);
+        provision_errors = provisioned.errors;
     }
     let (routes, bad_routes) = lookup::routes(client, &keys).await?;
     let devices = keys.into_iter().map(|key| {
         let lookup = match found.get(&key) {
             Some(device) => Lookup::Found(device.clone()),
-            None if refused.contains(&key) => Lookup::NoCapacity,
+            None if no_room.contains(&key) => Lookup::NoCapacity,
             None => Lookup::Unknown,
         };
         metrics.registry.lookups.of(result_of(&lookup)).inc();
         (key, lookup)
     });
-    Ok(Answers { devices: devices.collect(), routes, bad_routes })
+    Ok(Answers { devices: devices.collect(), routes, bad_routes, provision_errors })
 }
 
 fn result_of(lookup: &Lookup) -> LookupResult {
@@ -99,20 +107,21 @@ fn result_of(lookup: &Lookup) -> LookupResult {
     }
 }
 
-/// Asks over a connection of the pool; one whose answer did not come in time is not used again.
-async fn bounded<T>(
-    pool: &Pool,
-    question: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
-) -> Result<T, String> {
-    let mut client = tokio::time::timeout(BOUND, pool.get())
-        .await
-        .map_err(|_| "no connection in time".to_owned())?
-        .map_err(|error| error.to_string())?;
-    match tokio::time::timeout(BOUND, question(&mut client)).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => {
+/// Asks over a connection of the pool. One whose answer did not come in time, or was an error, is not used again: it may
+/// still be busy, or remember a statement that a change of the schema has made useless.
+async fn bounded<T>(pool: &Pool, question: impl AsyncFnOnce(&mut Client) -> Result<T, Error>) -> Result<T, String> {
+    let late = |_| format!("PostgreSQL did not answer within {} s", BOUND.as_secs());
+    let mut client = tokio::time::timeout(BOUND, pool.get()).await.map_err(late)?.map_err(|error| sentence(&error))?;
+    let answer = tokio::time::timeout(BOUND, question(&mut client)).await;
+    match answer {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => {
             drop(Object::take(client));
-            Err(format!("no answer within {} s", BOUND.as_secs()))
+            Err(sentence(&error))
+        }
+        Err(elapsed) => {
+            drop(Object::take(client));
+            Err(late(elapsed))
         }
     }
 }

@@ -6,7 +6,9 @@ use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
 use crate::lifeline::{Lifeline, Pulse};
-use crate::message::{AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, Subscribe, Validate, Write};
+use crate::message::{
+    AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe, Validate, Write,
+};
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub struct Wiring {
     pub observe: Option<Recipient<Observe>>,
     /// The Writer.
     pub write: Option<Recipient<Write>>,
+    /// Who reads the run-time settings without subscribing.
+    pub settings_readers: Vec<Recipient<SettingsChanged>>,
     /// The Registry, for look-ups.
     pub resolve: Option<Recipient<Resolve>>,
     /// The Registry, for changes.

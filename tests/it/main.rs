@@ -3,7 +3,7 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
-//! - `postgres`: the PostgreSQL rooms on their own, with deliveries made by hand. `routes`: the room of the route jobs.
+//! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`: the room of the route jobs.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
 mod cases;
@@ -12,6 +12,7 @@ mod ledger;
 mod load;
 mod outage;
 mod postgres;
+mod registry;
 mod routes;
 mod shutdown;
 mod startup;

@@ -3,12 +3,11 @@
 //! Decided by SQLSTATE (PostgreSQL manual, appendix A), never by words, which follow the server's language. What we do
 //! not know is held and said, never quarantined: a server that is set up wrong must not cost a single message.
 
-use std::error::Error as _;
-
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
 
+use crate::sentence::sentence;
 use crate::sink::Fault;
 
 /// How an attempt failed.
@@ -33,7 +32,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error.as_db_error() {
             Some(refusal) => classify(refusal),
-            None => Failure::Fault(Fault::Transient(words(&error))),
+            None => Failure::Fault(Fault::Transient(sentence(&error))),
         }
     }
 }
@@ -102,14 +101,6 @@ fn without_values(refusal: &DbError) -> String {
         refusal.message().to_owned()
     };
     format!("{message} ({})", refusal.code().code())
-}
-
-/// The error with its causes: the driver's own words alone say little ("error connecting to server").
-fn words(error: &Error) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

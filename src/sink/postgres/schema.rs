@@ -1,10 +1,10 @@
 //! The schema: embedded migrations, and the check that the database has exactly the one we know.
 
-use std::error::Error as _;
-
 use refinery::Runner;
 use thiserror::Error;
 use tokio_postgres::Client;
+
+use crate::sentence::sentence;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -133,16 +133,9 @@ pub async fn check_schema(client: &Client) -> Result<(), SchemaError> {
 }
 
 impl MigrateError {
-    /// The error with its causes as one sentence, for the place that ends the process.
+    /// The error with its causes, for the place that ends the process.
     pub fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        sentence(self)
     }
 }
 
