@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::simulate;
+
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
 ///
@@ -31,4 +33,6 @@ pub enum Command {
     Migrate,
     /// Print the effective configuration, without secrets, each value with its source.
     CheckConfig,
+    /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
+    Simulate(simulate::Options),
 }

@@ -5,6 +5,7 @@ pub mod app;
 #[cfg(test)]
 mod cases;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod core;
 pub mod delivery;
@@ -21,6 +22,7 @@ pub mod migrate;
 pub mod registry;
 pub mod secret;
 mod sentence;
+pub mod simulate;
 pub mod sink;
 pub mod source;
 pub mod stats;

@@ -4,6 +4,7 @@
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`: the room of the route jobs.
+//! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
 mod cases;
@@ -15,6 +16,7 @@ mod postgres;
 mod registry;
 mod routes;
 mod shutdown;
+mod simulate;
 mod startup;
 mod workload;
 mod world;

@@ -1,0 +1,71 @@
+//! The commands, each from its configuration to its exit code. What they find goes to standard output; why they fail is one
+//! sentence on standard error.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::{self, Write};
+
+use slog::warn;
+
+use crate::config::Loaded;
+use crate::exit::Exit;
+use crate::{app, logging, migrate, simulate};
+
+/// `run`: the node, until it is told to stop or gives up.
+pub fn run(loaded: &Loaded) -> Exit {
+    let (log, _guard) = logging::root(&loaded.config.log);
+    logging::log_panics(&log);
+    for notice in &loaded.notices {
+        warn!(log, "configuration"; "notice" => notice);
+    }
+    on_runtime(app::run(loaded.config.clone(), log))
+}
+
+/// `migrate`: brings the database to this program's schema.
+pub fn migrate(loaded: &Loaded) -> Exit {
+    on_runtime(migrate::run(&loaded.config))
+}
+
+/// `check-config`: prints the effective configuration, without secrets.
+pub fn check_config(loaded: &Loaded) -> Exit {
+    loaded.notices.iter().for_each(complain);
+    match loaded.show() {
+        Ok(text) => {
+            say(&text);
+            Exit::Ok
+        }
+        Err(error) => fail(Exit::Config, error),
+    }
+}
+
+/// `simulate`: publishes messages and prints what must become of them.
+pub fn simulate(loaded: &Loaded, options: &simulate::Options) -> Exit {
+    let (log, _guard) = logging::root(&loaded.config.log);
+    on_runtime(async {
+        let (summary, result) = simulate::run(&loaded.config, options, &log).await;
+        match serde_json::to_string(&summary) {
+            Ok(line) => say(&format!("{line}\n")),
+            Err(error) => return fail(Exit::Unavailable, error),
+        }
+        result.map_or_else(|error| fail(Exit::Unavailable, error), |()| Exit::Ok)
+    })
+}
+
+fn on_runtime(command: impl Future<Output = Exit>) -> Exit {
+    actix_rt::System::new().block_on(command)
+}
+
+/// Writes to standard output; whoever closed it early has read enough.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Writes one line to standard error; nobody is left to tell if that fails.
+pub fn complain(sentence: impl Display) {
+    let _ = writeln!(io::stderr(), "ingest-node: {sentence}");
+}
+
+fn fail(exit: Exit, sentence: impl Display) -> Exit {
+    complain(sentence);
+    exit
+}
