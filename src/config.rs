@@ -4,6 +4,7 @@
 
 mod draft;
 mod setting;
+mod settings;
 mod show;
 mod url;
 
@@ -13,7 +14,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use self::draft::{Env, Source};
-pub use self::setting::{Form, SETTINGS, Setting};
+pub use self::setting::{Form, Setting};
+pub use self::settings::SETTINGS;
 use crate::{http, logging, registry, sink, source, supervisor, validate};
 
 /// The file that is read when none is named; it need not exist.
@@ -122,5 +124,7 @@ impl Config {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

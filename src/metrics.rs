@@ -5,6 +5,8 @@
 
 mod label;
 mod ledger;
+#[cfg(test)]
+mod reference;
 
 use std::fmt;
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::setting::{self, Form, RETIRED, SETTINGS, Setting};
+use super::setting::Form;
+use super::settings::{self, RETIRED, SETTINGS};
 use super::url::PgParts;
 use super::{Config, ConfigError, DEFAULT_PATH};
 
@@ -108,12 +109,12 @@ impl Draft {
             let Value::Table(settings) = settings else {
                 return Err(unknown(file, &table));
             };
-            if !SETTINGS.iter().any(|setting| table_of(setting) == table) {
+            if !SETTINGS.iter().any(|setting| setting.path().0 == table) {
                 return Err(unknown(file, &table));
             }
             for (name, value) in settings {
                 let key = format!("{table}.{name}");
-                let setting = setting::find(&key).ok_or_else(|| unknown(file, &key))?;
+                let setting = settings::find(&key).ok_or_else(|| unknown(file, &key))?;
                 if !setting.form.accepts(&value) {
                     let form = setting.form;
                     return Err(ConfigError::new(format!("{}: {key} must be {form}", file.display())));
@@ -208,11 +209,6 @@ impl Draft {
     }
 }
 
-/// The table that a setting is in.
-pub(super) fn table_of(setting: &Setting) -> &'static str {
-    setting.key.split_once('.').map_or(setting.key, |(table, _)| table)
-}
-
 /// Never with the value: it may be a secret in the wrong place.
 fn refused(name: &str, form: Form) -> ConfigError {
     ConfigError::new(format!("{name} must be {form}"))
@@ -221,8 +217,8 @@ fn refused(name: &str, form: Form) -> ConfigError {
 fn unknown(file: &Path, key: &str) -> ConfigError {
     let table = key.split_once('.').map(|(table, _)| table);
     let mut known: Vec<&str> = match table {
-        Some(table) => SETTINGS.iter().filter(|s| table_of(s) == table).map(|s| &s.key[table.len() + 1..]).collect(),
-        None => SETTINGS.iter().map(table_of).collect(),
+        Some(table) => SETTINGS.iter().filter(|s| s.path().0 == table).map(|s| s.path().1).collect(),
+        None => SETTINGS.iter().map(|s| s.path().0).collect(),
     };
     known.dedup();
     let (file, known) = (file.display(), known.join(", "));

@@ -1,10 +1,9 @@
-//! Every setting by name: its key in the file, its environment variable, and the values it accepts.
-//!
-//! A new setting is a field in its room's `Config` (with a default and the reason for it) and one line here.
+//! A setting: its names and the values that it accepts.
 
 use std::fmt;
 use std::net::SocketAddr;
 
+use tokio_postgres::config::SslMode;
 use toml::Value;
 
 /// One setting.
@@ -16,98 +15,15 @@ pub struct Setting {
     pub env: Option<&'static str>,
     /// What it accepts.
     pub form: Form,
+    /// What it means, in a sentence.
+    pub about: &'static str,
 }
 
-/// All settings, in the order in which they are shown.
-pub const SETTINGS: &[Setting] = &[
-    known("nats.url", "NATS_URL", Form::NatsUrl),
-    inner("nats.window", whole(1, 1_000_000)),
-    inner("nats.window_bytes", whole(1_048_576, i64::MAX)),
-    inner("nats.ack_wait_secs", whole(1, 3_600)),
-    inner("nats.max_ack_pending", whole(1, 10_000_000)),
-    inner("nats.hold_secs", whole(1, 86_400)),
-    inner("nats.nak_delay_ms", whole(1, 3_600_000)),
-    inner("nats.nak_delay_max_ms", whole(1, 3_600_000)),
-    inner("nats.start_wait_secs", whole(1, 3_600)),
-    known("validate.workers", "INGEST_WORKER_COUNT", whole(1, 256)),
-    known("validate.cache_ttl_secs", "AUTH_CACHE_TTL_SECONDS", whole(1, 86_400)),
-    known("validate.cache_max_size", "AUTH_CACHE_MAX_SIZE", whole(1, 100_000_000)),
-    known("validate.metric_map_ttl_secs", "METRIC_MAP_CACHE_TTL", whole(1, 86_400)),
-    inner("validate.negative_ttl_secs", whole(1, 86_400)),
-    inner("validate.max_staleness_secs", whole(1, 86_400)),
-    known("validate.bucket_ttl_secs", "BUCKET_TTL_SECONDS", whole(1, 604_800)),
-    known("validate.require_token", "REQUIRE_TOKEN", Form::Flag),
-    known("validate.cert_auth_enabled", "CERT_AUTH_ENABLED", Form::Flag),
-    known("registry.auto_provision", "AUTO_PROVISION", Form::Flag),
-    known("registry.settings_poll_secs", "SETTINGS_POLL_SECONDS", whole(1, 86_400)),
-    inner("registry.lookup_batch", whole(1, 100_000)),
-    known("postgres.url", "DATABASE_URL", Form::PostgresUrl),
-    known("postgres.pool_min", "PG_POOL_MIN", whole(0, 1_000)),
-    known("postgres.pool_max", "PG_POOL_MAX", whole(1, 1_000)),
-    known("postgres.batch_size", "BATCH_SIZE", whole(1, 100_000)),
-    known("postgres.flush_interval_ms", "FLUSH_INTERVAL_MS", whole(1, 60_000)),
-    inner("postgres.writers", whole(1, 64)),
-    inner("postgres.transaction_timeout_secs", whole(1, 600)),
-    known("postgres.auto_migrate", "AUTO_MIGRATE", Form::Flag),
-    known("postgres.counters_enabled", "COUNTERS_ENABLED", Form::Flag),
-    inner("postgres.quarantine_cap_per_minute", whole(0, 1_000_000_000)),
-    inner("postgres.start_wait_secs", whole(1, 3_600)),
-    known("influx.write_enabled", "INFLUXDB_WRITE_ENABLED", Form::Flag),
-    known("influx.url", "INFLUXDB_URL", Form::HttpUrl),
-    known("influx.token", "INFLUXDB_TOKEN", Form::Secret),
-    known("influx.write_policy", "INFLUXDB_WRITE_POLICY", Form::Choice(&["best_effort", "required"])),
-    known("influx.batch_size", "INFLUX_BATCH_SIZE", whole(1, 100_000)),
-    known("influx.flush_interval_ms", "INFLUX_FLUSH_INTERVAL_MS", whole(1, 60_000)),
-    inner("influx.buffer_lines", whole(1, 100_000_000)),
-    inner("influx.buffer_total_bytes", whole(1, i64::MAX)),
-    inner("influx.max_in_flight", whole(1, 1_000)),
-    inner("influx.threads", whole(1, 64)),
-    inner("influx.hold_lines", whole(1, 100_000_000)),
-    inner("influx.hold_secs", whole(1, 86_400)),
-    inner("influx.retry_delay_ms", whole(1, 60_000)),
-    inner("influx.retry_delay_max_ms", whole(1, 60_000)),
-    inner("influx.breaker_failures", whole(1, 1_000)),
-    inner("influx.idle_secs", whole(1, 86_400)),
-    inner("influx.drain_secs", whole(1, 600)),
-    inner("influx.request_timeout_secs", whole(1, 600)),
-    inner("influx.data_dir", Form::Path),
-    inner("influx.file_rotate_bytes", whole(1, i64::MAX)),
-    inner("routes.publish_timeout_secs", whole(1, 60)),
-    inner("routes.max_in_flight", whole(1, 100_000)),
-    inner("routes.retry_secs", whole(1, 600)),
-    inner("routes.duplicate_window_secs", whole(1, 86_400)),
-    known("http.bind", "HTTP_BIND", Form::Address),
-    known("log.level", "LOG_LEVEL", Form::Level),
-    known("log.format", "LOG_FORMAT", Form::Choice(&["json", "text"])),
-    known("supervisor.drain_timeout_secs", "DRAIN_TIMEOUT_SECONDS", whole(1, 3_600)),
-    known("supervisor.log_stats_every_secs", "LOG_STATS_EVERY_SECONDS", whole(1, 86_400)),
-    inner("supervisor.restart_budget", whole(0, 1_000_000)),
-    inner("supervisor.restart_window_secs", whole(1, 86_400)),
-    inner("supervisor.stuck_after_secs", whole(1, 86_400)),
-];
-
-/// Variables that operators of the system know and that have nothing left to set: checked, then said to be without effect.
-pub const RETIRED: &[(&str, Form, &str)] = &[(
-    "METRIC_MAP_CACHE_SIZE",
-    whole(0, i64::MAX),
-    "has no effect: key maps are held with their devices, as many as AUTH_CACHE_MAX_SIZE says",
-)];
-
-const fn known(key: &'static str, env: &'static str, form: Form) -> Setting {
-    Setting { key, env: Some(env), form }
-}
-
-const fn inner(key: &'static str, form: Form) -> Setting {
-    Setting { key, env: None, form }
-}
-
-const fn whole(min: i64, max: i64) -> Form {
-    Form::Whole { min, max }
-}
-
-/// The setting with this key.
-pub fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.key == key)
+impl Setting {
+    /// Its table in the file, and its name there.
+    pub fn path(&self) -> (&'static str, &'static str) {
+        self.key.split_once('.').unwrap_or((self.key, ""))
+    }
 }
 
 /// What a setting accepts. `Display` is the accepted form in words.
@@ -172,7 +88,9 @@ impl Form {
             }),
             (Form::PostgresUrl, Value::String(text)) => {
                 (text.starts_with("postgres://") || text.starts_with("postgresql://"))
-                    && text.parse::<tokio_postgres::Config>().is_ok_and(|config| !config.get_hosts().is_empty())
+                    && text
+                        .parse::<tokio_postgres::Config>()
+                        .is_ok_and(|config| !config.get_hosts().is_empty() && config.get_ssl_mode() != SslMode::Require)
             }
             (Form::HttpUrl, Value::String(text)) => text.parse::<awc::http::Uri>().is_ok_and(|uri| {
                 matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && !text.contains(['@', '?'])
@@ -199,7 +117,7 @@ impl fmt::Display for Form {
             Form::Path => f.write_str("a path"),
             Form::Secret => f.write_str("text"),
             Form::NatsUrl => f.write_str("one or several URLs like nats://host:4222, separated by commas"),
-            Form::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database"),
+            Form::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database, without sslmode=require (the node speaks no TLS to it)"),
             Form::HttpUrl => f.write_str("a URL like http://host:8181, without credentials or parameters"),
         }
     }
@@ -212,7 +130,11 @@ mod tests {
     #[test]
     fn each_form_takes_what_it_says_and_nothing_else() {
         let cases: &[(Form, &[&str], &[&str])] = &[
-            (whole(1, 10), &["1", " 10 ", "7"], &["0", "11", "1.0", "ten", "1e1", "-1", "0x1", "1_0"]),
+            (
+                Form::Whole { min: 1, max: 10 },
+                &["1", " 10 ", "7"],
+                &["0", "11", "1.0", "ten", "1e1", "-1", "0x1", "1_0"],
+            ),
             (Form::Flag, &["0", "1", "true", "False"], &["yes", "on", "2", "t"]),
             (Form::Choice(&["json", "text"]), &["json", "TEXT"], &["xml", "js"]),
             (Form::Level, &["INFO", "warning", "warn", "Debug"], &["loud", "5"]),
@@ -221,23 +143,13 @@ mod tests {
             (
                 Form::PostgresUrl,
                 &["postgres://u:p@h/db", "postgresql://h"],
-                &["host=h", "mysql://h/db", "h", "postgres:///db"],
+                &["host=h", "mysql://h/db", "h", "postgres:///db", "postgres://h/db?sslmode=require"],
             ),
             (Form::HttpUrl, &["http://h:8181", "https://h/x"], &["h:8181", "ftp://h", "http://", "http://u:p@h"]),
         ];
         for (form, good, bad) in cases {
             good.iter().for_each(|text| assert!(form.parse(text).is_some(), "{form}: {text}"));
             bad.iter().for_each(|text| assert!(form.parse(text).is_none(), "{form}: {text}"));
-        }
-    }
-
-    #[test]
-    fn no_name_is_used_twice() {
-        for (index, setting) in SETTINGS.iter().enumerate() {
-            for other in &SETTINGS[index + 1..] {
-                assert_ne!(setting.key, other.key);
-                assert!(setting.env.is_none() || setting.env != other.env, "{:?}", setting.env);
-            }
         }
     }
 }

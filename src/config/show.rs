@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use toml::{Table, Value};
 
-use super::draft::table_of;
-use super::setting::{Form, SETTINGS, Setting};
+use super::setting::{Form, Setting};
+use super::settings::SETTINGS;
 use super::{Config, Loaded, url};
 
 impl Loaded {
@@ -18,12 +18,12 @@ impl Loaded {
         let mut text = String::new();
         let mut table = "";
         for setting in SETTINGS {
-            if table_of(setting) != table {
+            let (its_table, name) = setting.path();
+            if its_table != table {
                 let gap = if table.is_empty() { "" } else { "\n" };
-                table = table_of(setting);
+                table = its_table;
                 writeln!(text, "{gap}[{table}]")?;
             }
-            let name = &setting.key[table.len() + 1..];
             let source = self.source(setting.key);
             match shown(&self.config, &values, setting) {
                 Some(value) => writeln!(text, "{name} = {value}  # {source}")?,
@@ -45,7 +45,7 @@ fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
     match url {
         Some(url) => Some(Value::String(url::masked(url))),
         None => {
-            let (table, name) = setting.key.split_once('.')?;
+            let (table, name) = setting.path();
             values.get(table)?.get(name).cloned()
         }
     }

@@ -47,7 +47,7 @@ fn keys(table: &Table) -> Vec<String> {
 fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
     let defaults = Table::try_from(Config::default()).unwrap();
     for key in keys(&defaults) {
-        let setting = setting::find(&key).unwrap_or_else(|| panic!("{key} is missing in SETTINGS"));
+        let setting = settings::find(&key).unwrap_or_else(|| panic!("{key} is missing in SETTINGS"));
         let (table, name) = key.split_once('.').unwrap();
         if !setting.form.is_secret() {
             assert!(setting.form.accepts(&defaults[table][name]), "{key}");
@@ -75,7 +75,7 @@ fn every_key_of_the_table_reaches_its_field() {
             Form::HttpUrl => "http://h".into(),
         };
         let mut draft = draft::Draft::default();
-        let (table, name) = setting.key.split_once('.').unwrap();
+        let (table, name) = setting.path();
         let file = TempFile::new(setting.key, &format!("[{table}]\n{name} = {}", setting.form.parse(&text).unwrap()));
         draft.read_file(Some(&file.0)).unwrap();
         let (config, _) = draft.build().unwrap_or_else(|error| panic!("{}: {error}", setting.key));
@@ -200,26 +200,6 @@ fn the_shown_configuration_is_toml_and_says_where_each_value_came_from() {
     }
     let parsed: Table = text.parse().unwrap();
     assert_eq!(parsed["supervisor"]["drain_timeout_secs"].as_integer(), Some(25));
-}
-
-#[test]
-fn the_file_in_the_repository_says_what_the_defaults_are() {
-    let text = include_str!("../../config/ingest-node.toml");
-    assert!(text.parse::<Table>().unwrap().values().all(|table| table.as_table().is_some_and(Table::is_empty)));
-    // A setting is commented out as `#name = value`; prose has a blank after its hash.
-    let lines = text.lines().map(|line| match line.strip_prefix('#') {
-        Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) => setting,
-        _ => line,
-    });
-    let file: Table = lines.collect::<Vec<_>>().join("\n").parse().unwrap();
-    let mut expected = Table::try_from(Config::default()).unwrap();
-    let defaults = Config::default();
-    expected["nats"]["url"] = defaults.nats.url.expose().into();
-    expected["postgres"]["url"] = defaults.postgres.url.expose().into();
-    let mut file = file;
-    let example = file["influx"].as_table_mut().unwrap().remove("url");
-    assert!(example.is_some_and(|url| Form::HttpUrl.accepts(&url)));
-    assert_eq!(file, expected);
 }
 
 proptest! {

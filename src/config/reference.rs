@@ -1,0 +1,105 @@
+//! What is made from the list of settings: the file in the repository, and the table of the documentation.
+//! `REGENERATE=1 cargo test reference` writes both.
+
+use std::fmt::Write;
+use std::fs;
+
+use toml::{Table, Value};
+
+use super::{Config, Form, SETTINGS, Setting};
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/ingest-node.toml");
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+/// The document's table stands between these lines.
+const MARKS: (&str, &str) = ("<!-- settings: made from src/config/settings.rs -->\n", "<!-- /settings -->\n");
+
+const FILE_HEADER: &str = "\
+# Settings of ingest-node, each with its default: uncomment a line to change it.
+# Environment variables, named in brackets, stand above this file; `ingest-node check-config` prints what is in force.
+# Made from src/config/settings.rs; docs/configuration.md says which values are accepted.
+";
+
+/// The variables that set it, with the file form of a secret.
+fn variables(setting: &Setting) -> Vec<String> {
+    let Some(name) = setting.env else { return Vec::new() };
+    let mut names = vec![name.to_owned()];
+    names.extend(setting.form.is_secret().then(|| format!("{name}_FILE")));
+    names
+}
+
+/// A setting's default as TOML; `None` where it has none.
+fn default(setting: &Setting) -> Option<Value> {
+    let defaults = Config::default();
+    match setting.key {
+        "nats.url" => Some(defaults.nats.url.expose().into()),
+        "postgres.url" => Some(defaults.postgres.url.expose().into()),
+        _ => {
+            let (table, name) = setting.path();
+            Table::try_from(defaults).unwrap()[table].get(name).cloned()
+        }
+    }
+}
+
+fn file() -> String {
+    let mut text = FILE_HEADER.to_owned();
+    let mut table = "";
+    for setting in SETTINGS {
+        let (its_table, name) = setting.path();
+        if its_table != table {
+            table = its_table;
+            writeln!(text, "\n[{table}]").unwrap();
+        }
+        let variables = match variables(setting).as_slice() {
+            [] => String::new(),
+            names => format!(" [{}]", names.join(", ")),
+        };
+        let value = default(setting).unwrap_or_else(|| Value::from("http://127.0.0.1:8181"));
+        writeln!(text, "# {}{variables}\n#{name} = {value}", setting.about.replace('`', "")).unwrap();
+    }
+    text
+}
+
+fn table() -> String {
+    let mut text = "| setting | variable | default | accepts | meaning |\n|---|---|---|---|---|\n".to_owned();
+    for setting in SETTINGS {
+        let variables: Vec<_> = variables(setting).iter().map(|name| format!("`{name}`")).collect();
+        let default = default(setting).map(|value| format!("`{value}`")).unwrap_or_default();
+        let Setting { key, form, about, .. } = setting;
+        writeln!(text, "| `{key}` | {} | {default} | {form} | {about} |", variables.join(" ")).unwrap();
+    }
+    text
+}
+
+fn check(path: &str, expected: &str) {
+    if std::env::var_os("REGENERATE").is_some() {
+        fs::write(path, expected).unwrap();
+    }
+    let found = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert!(found == expected, "{path} is not what the settings make of it: REGENERATE=1 cargo test reference");
+}
+
+#[test]
+fn the_file_in_the_repository_says_what_the_defaults_are() {
+    check(FILE, &file());
+    // As it stands it changes nothing; uncommented, it is accepted as a whole.
+    let text = file();
+    assert!(text.parse::<Table>().unwrap().values().all(|table| table.as_table().is_some_and(Table::is_empty)));
+    let uncommented: String = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line))
+        .fold(String::new(), |text, line| text + line + "\n");
+    for (table, settings) in uncommented.parse::<Table>().unwrap() {
+        for (name, value) in settings.as_table().unwrap() {
+            let form = super::settings::find(&format!("{table}.{name}")).unwrap().form;
+            assert!(form.accepts(value) || matches!(form, Form::Secret), "{table}.{name}");
+        }
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_setting() {
+    let document = fs::read_to_string(DOCUMENT).unwrap_or_else(|error| panic!("{DOCUMENT}: {error}"));
+    let (before, rest) = document.split_once(MARKS.0).expect("the opening mark");
+    let (_, after) = rest.split_once(MARKS.1).expect("the closing mark");
+    check(DOCUMENT, &[before, MARKS.0, &table(), MARKS.1, after].concat());
+}

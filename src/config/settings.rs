@@ -1,0 +1,266 @@
+//! The settings, one entry each.
+
+use super::setting::{Form, Setting};
+
+/// All settings, in the order in which they are shown.
+///
+/// A new one is a field in its room's `Config`, with its default, and an entry here; `REGENERATE=1 cargo test reference`
+/// then brings the file and the table of the documentation up to date.
+pub const SETTINGS: &[Setting] = &[
+    known("nats.url", "NATS_URL", Form::NatsUrl, "One or several servers, separated by commas; may hold credentials."),
+    inner(
+        "nats.window",
+        whole(1, 1_000_000),
+        "Most unsettled deliveries of one lane: the credit at the door, and the bound of memory.",
+    ),
+    inner("nats.window_bytes", whole(1_048_576, i64::MAX), "The same in bytes, where messages are large."),
+    inner(
+        "nats.ack_wait_secs",
+        whole(1, 3_600),
+        "`ack_wait` of consumers that the node creates; existing ones are taken as they are.",
+    ),
+    inner(
+        "nats.max_ack_pending",
+        whole(1, 10_000_000),
+        "`max_ack_pending` of consumers that the node creates; shared by all replicas.",
+    ),
+    inner(
+        "nats.hold_secs",
+        whole(1, 86_400),
+        "How long a delivery is held during an outage before it is handed back for another replica to try.",
+    ),
+    inner(
+        "nats.nak_delay_ms",
+        whole(1, 3_600_000),
+        "First delay of a message that is handed back; it doubles with each attempt.",
+    ),
+    inner("nats.nak_delay_max_ms", whole(1, 3_600_000), "Longest such delay."),
+    inner("nats.start_wait_secs", whole(1, 3_600), "How long `run` waits for NATS before it exits with 69."),
+    known(
+        "validate.workers",
+        "INGEST_WORKER_COUNT",
+        whole(1, 256),
+        "Validators, each with a thread; a device always meets the same one.",
+    ),
+    known(
+        "validate.cache_ttl_secs",
+        "AUTH_CACHE_TTL_SECONDS",
+        whole(1, 86_400),
+        "How long a registry answer is trusted without asking again; changes are notified at once.",
+    ),
+    known(
+        "validate.cache_max_size",
+        "AUTH_CACHE_MAX_SIZE",
+        whole(1, 100_000_000),
+        "Devices held in memory, over all validators.",
+    ),
+    known(
+        "validate.metric_map_ttl_secs",
+        "METRIC_MAP_CACHE_TTL",
+        whole(1, 86_400),
+        "The same as `cache_ttl_secs` for the modules' key maps: they are held together, and the shorter one counts.",
+    ),
+    inner(
+        "validate.negative_ttl_secs",
+        whole(1, 86_400),
+        "How long an unknown device stays unknown without asking again.",
+    ),
+    inner(
+        "validate.max_staleness_secs",
+        whole(1, 86_400),
+        "While PostgreSQL is away, answers serve up to this age; then deliveries are held.",
+    ),
+    known(
+        "validate.bucket_ttl_secs",
+        "BUCKET_TTL_SECONDS",
+        whole(1, 604_800),
+        "An idle device's token bucket is forgotten after this time.",
+    ),
+    known("validate.require_token", "REQUIRE_TOKEN", Form::Flag, "Devices must show their provision token."),
+    known(
+        "validate.cert_auth_enabled",
+        "CERT_AUTH_ENABLED",
+        Form::Flag,
+        "A certificate's common name, as the broker authenticated it, may take the token's place.",
+    ),
+    known(
+        "registry.auto_provision",
+        "AUTO_PROVISION",
+        Form::Flag,
+        "Register unknown devices where an ACTIVE MAIN subscription has room.",
+    ),
+    known(
+        "registry.settings_poll_secs",
+        "SETTINGS_POLL_SECONDS",
+        whole(1, 86_400),
+        "`app_settings` are read this often, and at once when notified.",
+    ),
+    inner("registry.lookup_batch", whole(1, 100_000), "Most devices in one look-up."),
+    known(
+        "postgres.url",
+        "DATABASE_URL",
+        Form::PostgresUrl,
+        "Server, database and credentials. `PG_HOST` `PG_PORT` `PG_DB` `PG_USER` `PG_PASS` replace their parts of it.",
+    ),
+    known("postgres.pool_min", "PG_POOL_MIN", whole(0, 1_000), "Connections opened at start."),
+    known("postgres.pool_max", "PG_POOL_MAX", whole(1, 1_000), "Most connections."),
+    known("postgres.batch_size", "BATCH_SIZE", whole(1, 100_000), "Rows that make a batch full."),
+    known(
+        "postgres.flush_interval_ms",
+        "FLUSH_INTERVAL_MS",
+        whole(1, 60_000),
+        "A batch never waits longer for its rows.",
+    ),
+    inner("postgres.writers", whole(1, 64), "Transactions in flight."),
+    inner(
+        "postgres.transaction_timeout_secs",
+        whole(1, 600),
+        "Bound on one transaction, kept on our side: a frozen server becomes a fault that passes.",
+    ),
+    known("postgres.auto_migrate", "AUTO_MIGRATE", Form::Flag, "`run` migrates the schema first."),
+    known("postgres.counters_enabled", "COUNTERS_ENABLED", Form::Flag, "Keep `quarantine_counters_minute`."),
+    inner(
+        "postgres.quarantine_cap_per_minute",
+        whole(0, 1_000_000_000),
+        "Most rejected messages stored per tenant and minute; the rest is counted only.",
+    ),
+    inner("postgres.start_wait_secs", whole(1, 3_600), "How long `run` waits for PostgreSQL before it exits with 69."),
+    known("influx.write_enabled", "INFLUXDB_WRITE_ENABLED", Form::Flag, "Write points at all."),
+    known(
+        "influx.url",
+        "INFLUXDB_URL",
+        Form::HttpUrl,
+        "The server; without one, points go to line-protocol files below `data_dir`.",
+    ),
+    known("influx.token", "INFLUXDB_TOKEN", Form::Secret, "The bearer token."),
+    known(
+        "influx.write_policy",
+        "INFLUXDB_WRITE_POLICY",
+        Form::Choice(&["best_effort", "required"]),
+        "`best_effort`: acknowledge when the row is durable; `required`: only when the point is too.",
+    ),
+    known("influx.batch_size", "INFLUX_BATCH_SIZE", whole(1, 100_000), "Lines that make a tenant's batch full."),
+    known(
+        "influx.flush_interval_ms",
+        "INFLUX_FLUSH_INTERVAL_MS",
+        whole(1, 60_000),
+        "A tenant's batch never waits longer for its lines.",
+    ),
+    inner(
+        "influx.buffer_lines",
+        whole(1, 100_000_000),
+        "Most lines that one tenant's batcher holds; beyond it they are left to the replay, or handed back (`required`).",
+    ),
+    inner(
+        "influx.buffer_total_bytes",
+        whole(1, i64::MAX),
+        "Most bytes that all batchers hold together, as for `buffer_lines`: tenants may be many.",
+    ),
+    inner(
+        "influx.max_in_flight",
+        whole(1, 1_000),
+        "Requests of one tenant under way at once; a durable write returns with the server's next WAL flush.",
+    ),
+    inner("influx.threads", whole(1, 64), "Threads that the batchers are spread over."),
+    inner(
+        "influx.hold_lines",
+        whole(1, 100_000_000),
+        "With `required`, most deliveries held for a tenant whose database is in trouble; the others are handed back.",
+    ),
+    inner(
+        "influx.hold_secs",
+        whole(1, 86_400),
+        "With `required`, how long a delivery is held for such a tenant before it is handed back.",
+    ),
+    inner(
+        "influx.retry_delay_ms",
+        whole(1, 60_000),
+        "First pause after a failed request; it doubles with every further one.",
+    ),
+    inner("influx.retry_delay_max_ms", whole(1, 60_000), "Longest such pause."),
+    inner(
+        "influx.breaker_failures",
+        whole(1, 1_000),
+        "Failures in a row that open a tenant's breaker: then one request at a time probes its database.",
+    ),
+    inner("influx.idle_secs", whole(1, 86_400), "A batcher without work for so long ends."),
+    inner("influx.drain_secs", whole(1, 600), "How long a drain waits for databases that do not answer."),
+    inner("influx.request_timeout_secs", whole(1, 600), "Bound on one request."),
+    inner("influx.data_dir", Form::Path, "Where line-protocol files go, one directory per database."),
+    inner("influx.file_rotate_bytes", whole(1, i64::MAX), "A file is closed, synced and renamed at this size."),
+    known(
+        "http.bind",
+        "HTTP_BIND",
+        Form::Address,
+        "Where `/health`, `/ready`, `/metrics` and `/stats` are served; port 0 takes a free one.",
+    ),
+    known("log.level", "LOG_LEVEL", Form::Level, "Lines below it are not written."),
+    known(
+        "log.format",
+        "LOG_FORMAT",
+        Form::Choice(&["json", "text"]),
+        "JSON lines for machines, text for people; both on standard error.",
+    ),
+    known(
+        "supervisor.drain_timeout_secs",
+        "DRAIN_TIMEOUT_SECONDS",
+        whole(1, 3_600),
+        "Time after SIGTERM for what is in flight; under Kubernetes' grace period of 30.",
+    ),
+    known(
+        "supervisor.log_stats_every_secs",
+        "LOG_STATS_EVERY_SECONDS",
+        whole(1, 86_400),
+        "A line with totals this often.",
+    ),
+    inner(
+        "supervisor.restart_budget",
+        whole(0, 1_000_000),
+        "Restarts within the window before the process gives up with 70.",
+    ),
+    inner("supervisor.restart_window_secs", whole(1, 86_400), "See `restart_budget`."),
+    inner(
+        "supervisor.stuck_after_secs",
+        whole(1, 86_400),
+        "A part that has work and makes no progress for so long is dead.",
+    ),
+];
+
+/// Variables that operators of the system know and that have nothing left to set: checked, then said to be without effect.
+pub const RETIRED: &[(&str, Form, &str)] = &[(
+    "METRIC_MAP_CACHE_SIZE",
+    whole(0, i64::MAX),
+    "has no effect: key maps are held with their devices, as many as AUTH_CACHE_MAX_SIZE says",
+)];
+
+const fn known(key: &'static str, env: &'static str, form: Form, about: &'static str) -> Setting {
+    Setting { key, env: Some(env), form, about }
+}
+
+const fn inner(key: &'static str, form: Form, about: &'static str) -> Setting {
+    Setting { key, env: None, form, about }
+}
+
+const fn whole(min: i64, max: i64) -> Form {
+    Form::Whole { min, max }
+}
+
+/// The setting with this key.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_used_twice() {
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            for other in &SETTINGS[index + 1..] {
+                assert_ne!(setting.key, other.key);
+                assert!(setting.env.is_none() || setting.env != other.env, "{:?}", setting.env);
+            }
+        }
+    }
+}

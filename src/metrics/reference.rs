@@ -1,0 +1,48 @@
+//! The table of docs/metrics.md, made from a scrape. `REGENERATE=1 cargo test reference` writes it.
+
+use std::fmt::Write;
+use std::fs;
+
+use super::Metrics;
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics.rs -->\n", "<!-- /metrics -->\n");
+
+/// One row per metric, under the name that its samples have.
+fn table() -> String {
+    let metrics = Metrics::new();
+    metrics.restarted("writer");
+    let scrape = metrics.open_metrics().unwrap();
+    let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
+    for metric in scrape.split("# HELP ").skip(1) {
+        let (help, rest) = metric.split_once('\n').unwrap();
+        let (name, help) = help.split_once(' ').unwrap();
+        let (kind, samples) = rest.split_once('\n').unwrap();
+        let kind = kind.rsplit(' ').next().unwrap();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let labels = samples.lines().next().and_then(|sample| Some(sample.split_once('{')?.1.split_once('}')?.0));
+        let labels: Vec<_> = labels
+            .filter(|_| kind != "histogram")
+            .map(|labels| labels.split(',').filter_map(|label| label.split('=').next()).collect())
+            .unwrap_or_default();
+        writeln!(text, "| `{name}{suffix}` | {kind} | {} | {help} |", labels.join(", ")).unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_documentation_lists_every_metric() {
+    let document = fs::read_to_string(DOCUMENT).unwrap_or_else(|error| panic!("{DOCUMENT}: {error}"));
+    let (before, rest) = document.split_once(MARKS.0).expect("the opening mark");
+    let (_, after) = rest.split_once(MARKS.1).expect("the closing mark");
+    let expected = [before, MARKS.0, &table(), MARKS.1, after].concat();
+    if std::env::var_os("REGENERATE").is_some() {
+        fs::write(DOCUMENT, &expected).unwrap();
+    }
+    let found = fs::read_to_string(DOCUMENT).unwrap();
+    assert!(found == expected, "{DOCUMENT} is not what a scrape shows: REGENERATE=1 cargo test reference");
+}
