@@ -188,6 +188,14 @@ pub const SETTINGS: &[Setting] = &[
     inner("influx.request_timeout_secs", whole(1, 600), "Bound on one request."),
     inner("influx.data_dir", Form::Path, "Where line-protocol files go, one directory per database."),
     inner("influx.file_rotate_bytes", whole(1, i64::MAX), "A file is closed, synced and renamed at this size."),
+    inner("routes.publish_timeout_secs", whole(1, 60), "How long the stream's word on one route job is waited for."),
+    inner("routes.max_in_flight", whole(1, 100_000), "Route jobs under way at once."),
+    inner("routes.retry_secs", whole(1, 600), "How long a job is tried before its delivery is handed back."),
+    inner(
+        "routes.duplicate_window_secs",
+        whole(1, 86_400),
+        "For the stream ROUTES, where the node creates it: a message redelivered within this time makes no second job.",
+    ),
     known(
         "http.bind",
         "HTTP_BIND",
