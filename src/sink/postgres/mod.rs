@@ -49,6 +49,13 @@ pub struct Config {
     pub start_wait_secs: u64,
 }
 
+impl Config {
+    /// Transactions in flight as the pool allows them: one connection is left to the look-ups.
+    pub fn slots(&self) -> usize {
+        self.writers.min(self.pool_max.saturating_sub(1)).max(1)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

@@ -59,7 +59,7 @@ pub fn pool(config: &Config) -> Result<Pool, PoolError> {
     let setup = session_setup(config);
     let bound = Duration::from_secs(config.transaction_timeout_secs);
     Pool::builder(manager)
-        .max_size(config.pool_max.max(config.writers + 1))
+        .max_size(config.pool_max.max(1))
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts { wait: Some(bound), create: Some(bound.min(CONNECT_TIMEOUT * 2)), recycle: Some(bound) })
         .post_create(Hook::async_fn(move |client, _| {

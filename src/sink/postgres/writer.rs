@@ -105,7 +105,7 @@ impl Writer {
 
     /// Starts as many transactions as there is work and room for.
     fn flush(&mut self, ctx: &mut Context<Self>) {
-        while self.in_flight < self.parts.config.writers.max(1) {
+        while self.in_flight < self.parts.config.slots() {
             let Some(batch) = self.next_batch() else { break };
             self.in_flight += 1;
             self.items_in_flight += batch.len();

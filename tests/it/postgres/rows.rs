@@ -1,5 +1,6 @@
 //! Rows of `raw_events`.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use ingest_kit::Postgres;
@@ -237,6 +238,48 @@ async fn a_batch_is_flushed_when_it_is_full_and_a_lone_row_after_the_interval() 
     bench.writer.send(Drain).await.unwrap();
     ingest_kit::wait_for("the last verdict", super::bench::SOON, async || bench.verdicts.of(slot).is_some()).await;
     assert_eq!(database.count("raw_events").await, 51);
+}
+
+#[actix::test]
+async fn replicas_that_get_the_same_messages_at_once_store_each_once() {
+    let database = migrated(Postgres::shared()).await;
+    let settings = ingest_node::sink::postgres::Config { batch_size: 200, ..config(&database) };
+    let benches: Vec<Bench> = (0..3).map(|_| Bench::with(settings.clone(), Default::default())).collect();
+    let mut sent = BTreeSet::new();
+    for chunk in 0..20_u64 {
+        for (number, bench) in benches.iter().enumerate() {
+            let mut write = Write::default();
+            for step in 0..100_u64 {
+                // Each replica gets them in another order, and only the first one for the first time.
+                let seq = (chunk * 100 + step * (2 * number as u64 + 1) * 7) % 2_000;
+                sent.insert(seq);
+                write.events.push((bench.delivery(Lane::Telemetry, seq, 1 + number as u32).0, event("{}")));
+            }
+            bench.writer.do_send(write);
+        }
+    }
+    for bench in &benches {
+        bench.settled(2_000).await;
+        assert_eq!(bench.verdicts.count(Verdict::Done), 2_000);
+    }
+    let stored = sent.len() as u64;
+    assert_eq!(database.count("raw_events").await, stored);
+    assert_eq!(database.count("(SELECT DISTINCT stream_seq FROM raw_events) d").await, stored);
+    let suppressed: u64 = benches.iter().map(|bench| bench.metrics.postgres.duplicates_suppressed.get()).sum();
+    assert_eq!(suppressed, 6_000 - stored);
+}
+
+#[actix::test]
+async fn a_pool_of_one_connection_is_enough() {
+    let database = migrated(Postgres::shared()).await;
+    let settings = ingest_node::sink::postgres::Config { pool_max: 1, batch_size: 10, ..config(&database) };
+    let bench = Bench::with(settings, Default::default());
+    for seq in 0..100 {
+        bench.write_event(seq, 1, event("{}"));
+    }
+    bench.settled(100).await;
+    let connections = "pg_stat_activity WHERE datname = current_database() AND application_name = 'ingest-node'";
+    assert_eq!(database.count(connections).await, 1);
 }
 
 #[actix::test]
