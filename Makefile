@@ -15,14 +15,14 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
-test:
+test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 # The feature `failpoints` comes with the tests only: these build the programs alone.
-demo:
+demo: setup
 	$(CARGO) build --release --locked -p ingest-node
-	$(CARGO) run --release --locked -p ingest-kit --bin demo -- target/release/ingest-node
+	$(CARGO) run --release --locked -p ingest-kit --bin demo -- $(CURDIR)/target/release/ingest-node
 
-bench:
+bench: setup
 	$(CARGO) build --release --locked -p ingest-node -p yardstick
-	$(CARGO) run --release --locked -p ingest-kit --bin drain -- target/release/ingest-node target/release/yardstick
+	$(CARGO) run --release --locked -p ingest-kit --bin drain -- $(CURDIR)/target/release/ingest-node $(CURDIR)/target/release/yardstick

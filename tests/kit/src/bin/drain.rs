@@ -121,10 +121,11 @@ impl Bench {
         if stream.consumer_info(CONSUMER).await.is_ok() {
             stream.delete_consumer(CONSUMER).await.expect("the consumer is deleted");
         }
-        // All but what says who is registered.
-        let sql = "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname = 'public' AND tablename
-                   NOT IN ('device_registry', 'subscriptions', 'app_settings', 'refinery_schema_history', 'device_modules',
-                           'device_certificates', 'device_tiers', 'message_routes')";
+        // All but what says who is registered, and the schema's own history.
+        let sql = "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
+                   AND tablename NOT LIKE '%schema_history' AND tablename NOT LIKE '%secrets' AND tablename
+                   NOT IN ('device_registry', 'subscriptions', 'app_settings', 'device_modules', 'device_certificates',
+                           'device_tiers', 'message_routes')";
         let tables: String = self.database.query(sql, &[]).await[0].get(0);
         self.database.execute(&format!("TRUNCATE {tables}")).await;
         self.database.execute("CHECKPOINT").await;
