@@ -68,7 +68,7 @@ impl Filling {
         let entries = std::mem::replace(&mut self.entries, Vec::with_capacity(capacity));
         let body = self.body.split().freeze();
         self.body.reserve(body.len());
-        Some(Batch { body, entries, since, failures: 0 })
+        Some(Batch { body, entries, since, failures: 0, written_before: 0 })
     }
 }
 
@@ -80,6 +80,8 @@ pub struct Batch {
     since: Instant,
     /// How often it was tried in vain.
     pub failures: u32,
+    /// How many requests its database had taken when it first failed, as far as it matters.
+    pub written_before: u64,
 }
 
 impl Batch {
@@ -109,14 +111,21 @@ impl Batch {
     }
 
     /// Two batches of about half the lines; `None` is the second of a single line.
-    pub fn halve(mut self) -> (Batch, Option<Batch>) {
-        if self.entries.len() < 2 {
+    pub fn halve(self) -> (Batch, Option<Batch>) {
+        let half = self.entries.len() / 2;
+        self.split(half)
+    }
+
+    /// The first `lines` lines (one at least), and the others where there are any.
+    pub fn split(mut self, lines: usize) -> (Batch, Option<Batch>) {
+        let lines = lines.max(1);
+        if self.entries.len() <= lines {
             return (self, None);
         }
-        let second = self.entries.split_off(self.entries.len() / 2);
+        let second = self.entries.split_off(lines);
         let cut = self.entries.iter().map(|entry| entry.len as usize).sum();
         let body = self.body.split_off(cut);
-        let second = Batch { body, entries: second, since: self.since, failures: self.failures };
+        let second = Batch { body, entries: second, ..self };
         (self, Some(second))
     }
 
@@ -142,7 +151,13 @@ impl Batch {
             start = end;
         }
         body.put_slice(&self.body[unbroken..]);
-        let rest = (!kept.is_empty()).then(|| Batch { body: body.freeze(), entries: kept, since, failures: 0 });
+        let rest = (!kept.is_empty()).then(|| Batch {
+            body: body.freeze(),
+            entries: kept,
+            since,
+            failures: 0,
+            written_before: 0,
+        });
         (out, rest)
     }
 }
@@ -210,6 +225,18 @@ mod tests {
             let mut both = content(Some(first));
             both.extend(content(second));
             prop_assert_eq!(both, whole);
+        }
+
+        #[test]
+        fn a_part_and_the_rest_are_the_whole(
+            lines in prop::collection::vec("[a-zé ]{0,9}", 1..40),
+            first in 0..50_usize,
+        ) {
+            let (part, rest) = batch(&lines).unwrap().split(first);
+            prop_assert_eq!(part.len(), first.clamp(1, lines.len()));
+            let mut both = content(Some(part));
+            both.extend(content(rest));
+            prop_assert_eq!(both, content(batch(&lines)));
         }
 
         #[test]

@@ -30,6 +30,10 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 /// A request that is under way for so long keeps others waiting: InfluxDB answers within its WAL flush interval.
 const STALLED: Duration = Duration::from_secs(5);
 
+/// Lines of a request that probes a database behind an open breaker. A server that turns a request away before it has
+/// read the body is only understood where the body was short.
+const PROBE_LINES: usize = 100;
+
 /// What a batcher is made of.
 pub struct Parts {
     /// Whose lines.
@@ -101,6 +105,8 @@ pub struct Batcher {
     /// When the requests under way were sent, the oldest first.
     flights: VecDeque<(u64, Instant)>,
     flights_sent: u64,
+    /// Requests that the database took.
+    written: u64,
     alarm: Option<(Instant, SpawnHandle)>,
     /// What the log was told last: a database that is away is news once.
     told: String,
@@ -123,6 +129,7 @@ impl Batcher {
             ready: VecDeque::new(),
             flights: VecDeque::new(),
             flights_sent: 0,
+            written: 0,
             alarm: None,
             told: String::new(),
             drained: Drained::default(),
@@ -152,7 +159,12 @@ impl Batcher {
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         while self.flights.len() < self.permits(now) {
-            let Some(batch) = self.next_batch(now) else { break };
+            let Some(mut batch) = self.next_batch(now) else { break };
+            if self.breaker.is_open() {
+                let rest;
+                (batch, rest) = batch.split(PROBE_LINES);
+                rest.into_iter().for_each(|rest| self.ready.push_front(rest));
+            }
             self.send(batch, now, ctx);
         }
         self.give_back(now);

@@ -64,11 +64,6 @@ impl Breaker {
         self.backoff.failures() > 0
     }
 
-    /// Failures since the last success, those of one round counted once.
-    pub fn failures(&self) -> u64 {
-        self.backoff.failures()
-    }
-
     /// The round that a request belongs to which is sent now.
     pub fn round(&self) -> Round {
         self.round

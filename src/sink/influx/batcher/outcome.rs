@@ -16,7 +16,7 @@ use crate::sink::influx::batch::{Batch, Entry, Filling};
 use crate::sink::influx::breaker::{Round, Severity};
 use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
 
-/// A batch that failed so often, each time after another one had been written, is taken for the cause.
+/// A batch that failed so often while others were written is taken for the cause.
 const STUBBORN: u32 = 5;
 
 /// What became of a point that was made to fit.
@@ -58,6 +58,7 @@ impl Batcher {
                 }
             },
         }
+        self.written += 1;
         self.parts.account.request_ended(None);
         if self.breaker.succeeded(round) {
             info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
@@ -86,14 +87,24 @@ impl Batcher {
         }
     }
 
-    /// A failed batch goes behind the others: whatever is wrong with it, they get their turn. One that fails again and
-    /// again while others succeed is cut down to the line that it fails for, and that one is given up.
+    /// A failed batch is the next one to be tried, and every few attempts the last one: whatever is wrong with it, the
+    /// others get their turn. One that goes on failing while others are written is cut down to the line that it fails
+    /// for, and that one is given up.
     fn try_again(&mut self, mut batch: Batch) {
         batch.failures += 1;
-        if batch.failures < STUBBORN || self.breaker.failures() != 1 {
-            self.ready.push_back(batch);
+        if batch.failures == 1 {
+            batch.written_before = self.written;
+        }
+        if batch.failures < STUBBORN || batch.written_before == self.written {
+            if batch.failures.is_multiple_of(STUBBORN) {
+                self.ready.push_back(batch);
+            } else {
+                self.ready.push_front(batch);
+            }
             return;
         }
+        // Its halves are on probation: the next failure counts, once others were written meanwhile.
+        (batch.failures, batch.written_before) = (STUBBORN - 1, self.written);
         match batch.halve() {
             (first, Some(second)) => self.ready.extend([first, second]),
             (single, None) => {
