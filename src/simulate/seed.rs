@@ -1,7 +1,6 @@
 //! The registry that the simulated devices need, written in few statements.
 
 use std::collections::BTreeSet;
-use std::error::Error;
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
@@ -9,6 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use super::SimulateError;
 use super::generate::{Fleet, SimDevice};
+use crate::sentence::sentence;
 use crate::sink::postgres::{self, pool};
 
 /// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
@@ -81,6 +81,5 @@ fn unavailable(error: &tokio_postgres::Error) -> SimulateError {
     if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN)) {
         return SimulateError::Unavailable("the schema is not there yet: run `ingest-node migrate` first".into());
     }
-    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    SimulateError::Unavailable(format!("PostgreSQL: {error}{cause}"))
+    SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(error)))
 }
