@@ -66,7 +66,8 @@ impl Generation {
     pub fn drain(&self) -> impl Future<Output = ()> + use<> {
         let drains: Vec<_> = self.children.iter().rev().map(|child| child.drain.clone()).collect();
         async move {
-            for drain in drains {
+            // Twice: what a sink refuses while it drains becomes work for a room above it, which had finished before.
+            for drain in drains.iter().chain(&drains) {
                 // A dead child has nothing left to finish.
                 let _ = drain.send(Drain).await;
             }
