@@ -49,7 +49,7 @@ impl Default for Config {
     }
 }
 
-/// Keeps the log's thread; dropping it writes what is waiting, within [`FLUSH_BOUND`].
+/// Keeps the log's thread; dropping it writes what is waiting, within two seconds.
 #[must_use = "lines are lost when the log's thread ends with the process"]
 pub struct Guard(Option<AsyncGuard>);
 
