@@ -1,17 +1,20 @@
 //! A lane's consumer: pulls what its window has room for, hands it to the validators, and settles it.
 
+mod binding;
+mod clock;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use async_nats::{Client, Message as NatsMessage, StatusCode, Subject};
-use slog::{Logger, error, info, warn};
+use async_nats::{Client, Message as NatsMessage, Subject};
+use slog::{Logger, error, warn};
 
+use super::Config;
 use super::ack::Acks;
-use super::connect::{BindError, Binding, bind};
-use super::inlet::{Inlet, request_of};
-use super::{Config, lag};
+use super::connect::Binding;
+use super::inlet::Inlet;
 use crate::core::ack_subject;
 use crate::core::backoff::delay_for_attempt;
 use crate::core::disposition::{Disposition, Verdict};
@@ -21,7 +24,7 @@ use crate::core::pull::Pulls;
 use crate::core::shard;
 use crate::delivery::{Delivery, Desk, Lane, Origin};
 use crate::drained::Drained;
-use crate::health::{Health, Part};
+use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Release, Settle, Validate};
 use crate::metrics::Metrics;
@@ -32,10 +35,6 @@ const TICK: Duration = Duration::from_millis(200);
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 /// The broker gives a sign of life so often while a request waits.
 const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
-/// Without a sign for so long the binding is made anew.
-const SILENCE: Duration = Duration::from_secs(12);
-/// How often the consumer's state is read.
-const LAG_EVERY: Duration = Duration::from_secs(2);
 
 /// What a consumer is made of.
 pub struct Parts {
@@ -141,68 +140,6 @@ impl Consumer {
         self.parts.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Finds or makes stream, consumer and inlet; tries again for as long as it takes.
-    fn bind(&mut self, ctx: &mut Context<Self>) {
-        self.stage = Stage::Binding;
-        self.pulls.clear();
-        self.connects = self.connects_so_far();
-        let (client, config, lane) = (self.parts.client.clone(), self.parts.config.clone(), self.lane);
-        let (addr, has_inlet) = (ctx.address(), self.inlet.is_some());
-        let attempt = async move {
-            let binding = bind(&client, lane, &config).await?;
-            let inlet = match has_inlet {
-                true => None,
-                false => Some(Inlet::open(&client, addr).await.map_err(BindError::Unavailable)?),
-            };
-            Ok((binding, inlet))
-        };
-        ctx.spawn(attempt.into_actor(self).map(|outcome, consumer, ctx| consumer.bound(outcome, ctx)));
-    }
-
-    fn bound(&mut self, outcome: Result<(Binding, Option<Inlet>), BindError>, ctx: &mut Context<Self>) {
-        if matches!(self.stage, Stage::Draining) {
-            return;
-        }
-        match outcome {
-            Ok((binding, inlet)) => {
-                self.bind_attempt = 0;
-                self.inlet = inlet.or(self.inlet.take());
-                self.note_differences(&binding);
-                self.parts.health.up(Part::Consumer(self.lane));
-                info!(self.parts.log, "consumer bound"; "ack_wait_secs" => binding.ack_wait.as_secs());
-                self.stage = Stage::Bound(binding);
-                self.last_sign_ms = self.now_ms();
-                self.pull();
-            }
-            Err(error) => {
-                self.bind_attempt += 1;
-                let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
-                match &error {
-                    BindError::Unfit(why) => error!(self.parts.log, "consumer unfit"; "why" => why),
-                    BindError::Unavailable(why) => warn!(self.parts.log, "consumer not bound"; "error" => why),
-                }
-                self.parts.health.down(Part::Consumer(self.lane), error.to_string());
-                ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
-            }
-        }
-    }
-
-    fn rebind(&mut self, ctx: &mut Context<Self>) {
-        if !matches!(self.stage, Stage::Draining) {
-            self.bind(ctx);
-        }
-    }
-
-    fn note_differences(&self, binding: &Binding) {
-        let health = &self.parts.health;
-        if binding.differences.is_empty() {
-            return health.clear_note(self.lane.consumer());
-        }
-        let differences = binding.differences.join("; ");
-        warn!(self.parts.log, "consumer differs from what is recommended"; "differences" => &differences);
-        health.note(self.lane.consumer(), differences);
-    }
-
     /// Sends pull requests for whatever credit is left.
     fn pull(&mut self) {
         let (Stage::Bound(_), Some(inlet)) = (&self.stage, &self.inlet) else { return };
@@ -223,27 +160,6 @@ impl Consumer {
             let (client, reply) = (self.parts.client.clone(), inlet.reply(request.id));
             // An error means a closed client; its silence is noticed by the clock.
             actix_rt::spawn(async move { client.publish_with_reply(subject, reply, body.to_string().into()).await });
-        }
-    }
-
-    /// A status word of the broker about a pull request.
-    fn status(&mut self, status: StatusCode, message: &NatsMessage, ctx: &mut Context<Self>) {
-        if status == StatusCode::IDLE_HEARTBEAT {
-            return;
-        }
-        if let Some(id) = request_of(message) {
-            self.pulls.ended(id);
-        }
-        let words = message.description.as_deref().unwrap_or_default();
-        let is_gone = status == StatusCode::NO_RESPONDERS
-            || status == StatusCode::REQUEST_TERMINATED && (words.contains("Deleted") || words.contains("Shutdown"));
-        // Ordinary ends of a request (timeout, bytes full) need no word.
-        if is_gone && matches!(self.stage, Stage::Bound(_)) {
-            warn!(self.parts.log, "consumer lost; binding anew"; "status" => status.as_u16(), "words" => words);
-            self.parts.health.down(Part::Consumer(self.lane), format!("lost: {words}"));
-            self.stage = Stage::Binding;
-            self.pulls.clear();
-            ctx.run_later(Duration::from_millis(250), |consumer, ctx| consumer.rebind(ctx));
         }
     }
 
@@ -313,68 +229,6 @@ impl Consumer {
         delay_for_attempt(u64::from(attempt), first, longest)
     }
 
-    fn tick(&mut self, ctx: &mut Context<Self>) {
-        let now_ms = self.now_ms();
-        if let Stage::Bound(binding) = &self.stage {
-            let third = (binding.ack_wait.as_millis() as u64 / 3).max(1);
-            let may_hand_back = binding.unlimited_deliveries;
-            let due: Vec<Subject> = self.in_flight.touch_due(now_ms, third).map(|entry| entry.reply.clone()).collect();
-            if let Some(acks) = &self.acks {
-                acks.in_progress(due);
-            }
-            if may_hand_back {
-                self.hand_back_overdue(now_ms);
-            }
-            self.watch_connection(now_ms, ctx);
-        }
-        self.pulls.expire(now_ms);
-        self.pull();
-        self.observe_lag(now_ms, ctx);
-    }
-
-    /// A delivery held past the bound goes back, for another replica to try.
-    fn hand_back_overdue(&mut self, now_ms: u64) {
-        let overdue = self.in_flight.hand_back_overdue(now_ms, self.parts.config.hold_secs * 1_000);
-        if overdue.is_empty() {
-            return;
-        }
-        warn!(self.parts.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
-        {
-            let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
-            ledger.in_flight -= overdue.len() as u64;
-            ledger.nacked += overdue.len() as u64;
-        }
-        let settled =
-            overdue.into_iter().map(|entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)))).collect();
-        self.tell(settled);
-    }
-
-    /// The broker forgets pull requests with the connection they came on, and says nothing when it goes.
-    fn watch_connection(&mut self, now_ms: u64, ctx: &mut Context<Self>) {
-        let silent = self.pulls.is_open() && now_ms.saturating_sub(self.last_sign_ms) > SILENCE.as_millis() as u64;
-        if silent || self.connects_so_far() != self.connects {
-            let why = if silent { "the broker is silent" } else { "reconnected" };
-            info!(self.parts.log, "binding anew"; "why" => why);
-            if silent {
-                self.parts.health.down(Part::Consumer(self.lane), why);
-            }
-            self.bind(ctx);
-        }
-    }
-
-    fn observe_lag(&mut self, now_ms: u64, ctx: &mut Context<Self>) {
-        let Stage::Bound(binding) = &self.stage else { return };
-        if now_ms.saturating_sub(self.last_lag_ms) < LAG_EVERY.as_millis() as u64 {
-            return;
-        }
-        self.last_lag_ms = now_ms;
-        let (lane, consumer, newest_us) = (self.lane, binding.consumer.clone(), self.newest_us);
-        let metrics = self.parts.metrics.clone();
-        let observed = async move { lag::observe(lane, consumer, newest_us, now_us(), &metrics).await };
-        // A failed reading shows as a stale gauge; the lane's own signs of life decide about its health.
-        ctx.spawn(observed.into_actor(self).map(|_, _, _| ()));
-    }
-
     /// Answers whoever waits for the lane to be empty.
     fn check_drained(&mut self) {
         let closed = self.inlet.is_none();
@@ -394,11 +248,6 @@ impl Consumer {
         self.check_drained();
         drained
     }
-}
-
-/// The wall clock, Unix microseconds; for the lag only, never for what is stored.
-fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
 
 impl Actor for Consumer {
