@@ -116,8 +116,10 @@ pub struct Node {
 impl Node {
     /// A node to be started: `program` is the path that Cargo gives as `env!("CARGO_BIN_EXE_ingest-node")`.
     pub fn builder(program: impl Into<PathBuf>) -> NodeBuilder {
+        let program = program.into();
         NodeBuilder {
-            program: program.into(),
+            // A node runs in a directory of its own.
+            program: std::path::absolute(&program).unwrap_or(program),
             arguments: vec!["run".to_owned()],
             environment: BTreeMap::new(),
             dir: None,
