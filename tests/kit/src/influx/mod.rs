@@ -184,6 +184,11 @@ impl InfluxStub {
         self.shared.store().points(database)
     }
 
+    /// Every line that a database has taken, in order: what was written to the same point twice is here twice.
+    pub fn taken(&self, database: &str) -> Vec<Point> {
+        self.shared.store().taken(database)
+    }
+
     /// How many points a database holds.
     pub fn point_count(&self, database: &str) -> usize {
         self.shared.store().point_count(database)

@@ -56,6 +56,8 @@ pub(super) struct Store {
     databases: BTreeMap<String, Tables>,
     limit: Option<usize>,
     scope: TypeScope,
+    /// Every line that was taken, as it came: points of one series and time merge, their lines do not.
+    taken: Vec<(String, Point)>,
 }
 
 type Tables = HashMap<String, Table>;
@@ -71,7 +73,7 @@ struct Table {
 
 impl Store {
     pub fn new(limit: Option<usize>, scope: TypeScope) -> Self {
-        Self { databases: BTreeMap::new(), limit, scope }
+        Self { databases: BTreeMap::new(), limit, scope, taken: Vec::new() }
     }
 
     /// Makes sure that a database exists.
@@ -155,6 +157,7 @@ impl Store {
             None => now_ns,
         };
         let tables: usize = self.databases.values().map(HashMap::len).sum();
+        let owner = database;
         let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
         if !database.contains_key(&name) && tables >= MAX_TABLES {
             return Err(Refusal::Limit(format!(
@@ -162,7 +165,7 @@ impl Store {
                  {tables} table(s) (limit: {MAX_TABLES})"
             )));
         }
-        let table = database.entry(name).or_default();
+        let table = database.entry(name.clone()).or_default();
 
         let mut series: Vec<(String, String)> = tags(line).collect();
         series.sort();
@@ -188,6 +191,8 @@ impl Store {
 
         written.poison += usize::from(poison);
         written.untimed += usize::from(line.timestamp.is_none());
+        let tags = series.iter().cloned().collect();
+        self.taken.push((owner.to_owned(), Point { table: name, tags, fields: fields.clone(), time_ns }));
         let point = table.points.entry((series, time_ns)).or_default();
         for (field, value) in fields {
             match point.iter_mut().find(|(stored, _)| *stored == field) {
@@ -210,6 +215,10 @@ impl Store {
 
     pub fn point_count(&self, database: &str) -> usize {
         self.databases.get(database).map_or(0, |tables| tables.values().map(|table| table.points.len()).sum())
+    }
+
+    pub fn taken(&self, database: &str) -> Vec<Point> {
+        self.taken.iter().filter(|(owner, _)| owner == database).map(|(_, point)| point.clone()).collect()
     }
 
     pub fn points(&self, database: &str) -> Vec<Point> {
