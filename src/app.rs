@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix::Actor;
 use async_nats::Client;
 use deadpool_postgres::Pool;
-use serde_json::json;
 use slog::{Logger, error, info, o, warn};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -27,11 +26,11 @@ use crate::{http, sink};
 /// Runs the node until it is told to stop or gives up.
 pub async fn run(config: Config, log: Logger) -> Exit {
     let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
-    stats.register("lanes", lanes_provider(metrics.clone()));
     let (address, server) = match http::start(&config.http, health.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
         Err(why) => {
             error!(log, "http server not started"; "error" => %why);
+            eprintln!("ingest-node: {why}");
             return Exit::Config;
         }
     };
@@ -180,27 +179,5 @@ async fn told_to_stop() {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-    }
-}
-
-fn lanes_provider(metrics: Arc<Metrics>) -> impl Fn() -> serde_json::Value + Send + Sync {
-    move || {
-        let lanes = Lane::ALL.iter().map(|&lane| {
-            let ledger = *metrics.ledgers.lane(lane);
-            let of = &metrics.consumers;
-            let account = json!({
-                "received": ledger.received,
-                "acked": ledger.acked,
-                "nacked": ledger.nacked,
-                "termed": ledger.termed,
-                "in_flight": ledger.in_flight,
-                "pending": of.pending.of(lane).get(),
-                "ack_pending": of.ack_pending.of(lane).get(),
-                "redelivered": of.redelivered.of(lane).get(),
-                "lag_seconds": of.lag_seconds.of(lane).get(),
-            });
-            (lane.consumer().to_owned(), account)
-        });
-        serde_json::Value::Object(lanes.collect())
     }
 }

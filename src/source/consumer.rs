@@ -85,7 +85,7 @@ enum Stage {
     /// Making or finding its stream and consumer.
     Binding,
     /// Pulling.
-    Bound(Binding),
+    Bound(Box<Binding>),
     /// Takes nothing new; what still arrives goes back at once.
     Draining,
 }

@@ -42,7 +42,7 @@ impl Consumer {
                 self.note_differences(&binding);
                 self.parts.health.up(Part::Consumer(self.lane));
                 info!(self.parts.log, "consumer bound"; "ack_wait_secs" => binding.ack_wait.as_secs());
-                self.stage = Stage::Bound(binding);
+                self.stage = Stage::Bound(Box::new(binding));
                 self.last_sign_ms = self.now_ms();
                 self.pull();
             }
