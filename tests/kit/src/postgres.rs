@@ -30,8 +30,8 @@ pub struct PostgresBuilder {
 }
 
 impl PostgresBuilder {
-    /// With `true`, a commit is on disk when it returns (`fsync` and `synchronous_commit` on), as in production. Tests do
-    /// without: what they kill are processes, and the kernel keeps what those wrote.
+    /// With `true`, a commit is on disk when it returns (`fsync` on), as in production. Tests do without: what they kill are
+    /// processes, and the kernel keeps what those wrote. It has to be written, though: `synchronous_commit` is always on.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
@@ -241,7 +241,7 @@ impl Postgres {
         let (buffers, wal) = if builder.bench { ("512MB", "4GB") } else { ("128MB", "1GB") };
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nmax_connections = 200\n\
-             fsync = {durable}\nsynchronous_commit = {durable}\nfull_page_writes = {durable}\n\
+             fsync = {durable}\nsynchronous_commit = on\nfull_page_writes = {durable}\n\
              shared_buffers = {buffers}\nmax_wal_size = {wal}\nlog_min_error_statement = panic\n",
             self.port,
         );
