@@ -18,11 +18,13 @@ lint:
 test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-# The feature `failpoints` comes with the tests only: these build the programs alone.
-demo: setup
-	$(CARGO) build --release --locked -p ingest-node
-	$(CARGO) run --release --locked -p ingest-kit --bin demo -- $(CURDIR)/target/release/ingest-node
+# All programs in one build, so that their dependencies are built once. Crashes on purpose come with the tests only.
+.PHONY: release
+release: setup
+	$(CARGO) build --release --locked -p ingest-node -p ingest-kit -p yardstick --bins
 
-bench: setup
-	$(CARGO) build --release --locked -p ingest-node -p yardstick
-	$(CARGO) run --release --locked -p ingest-kit --bin drain -- $(CURDIR)/target/release/ingest-node $(CURDIR)/target/release/yardstick
+demo: release
+	target/release/demo target/release/ingest-node
+
+bench: release
+	target/release/drain target/release/ingest-node target/release/yardstick
