@@ -37,6 +37,8 @@ pub struct Config {
     pub influx: sink::influx::Config,
     /// Route jobs.
     pub routes: sink::routes::Config,
+    /// Derived state.
+    pub state: sink::state::Config,
     /// Probes and metrics.
     pub http: http::Config,
     /// The log.
@@ -96,8 +98,8 @@ impl Config {
     /// # Errors
     /// The first pair that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { nats, postgres, influx, supervisor, .. } = self;
-        let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs);
+        let Self { nats, postgres, influx, state, supervisor, .. } = self;
+        let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
         let rules = [
             (
                 postgres.pool_min <= postgres.pool_max,
@@ -114,7 +116,7 @@ impl Config {
             ),
             (
                 slowest < supervisor.stuck_after_secs,
-                "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs and influx.request_timeout_secs",
+                "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs, influx.request_timeout_secs and state.write_timeout_secs",
             ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {

@@ -16,6 +16,7 @@ use crate::registry::{self, Registry};
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Outlets, Writer};
 use crate::sink::routes::{self, Publisher};
+use crate::sink::state::{self, Keeper};
 use crate::source::{self, Consumer};
 use crate::stats::Stats;
 use crate::supervisor::child::{Factory, Seat, Wiring};
@@ -50,6 +51,7 @@ pub fn factories(common: Arc<Common>) -> Vec<Factory> {
         list.push(router(common.clone()));
     }
     list.push(publisher(common.clone()));
+    list.push(keeper(common.clone()));
     list.push(writer(common.clone()));
     list.push(registry(common.clone()));
     let shards = common.config.validate.workers;
@@ -89,6 +91,21 @@ fn publisher(common: Arc<Common>) -> Factory {
         let publisher = start(&thread, Publisher::new(parts));
         wiring.publish = Some(publisher.clone().recipient());
         Ok(publisher.recipient())
+    })
+}
+
+fn keeper(common: Arc<Common>) -> Factory {
+    factory("keeper", "side", move |wiring, Seat { thread, lifeline }| {
+        let parts = state::Parts {
+            config: common.config.state.clone(),
+            pool: common.dependencies.pool.clone(),
+            metrics: common.metrics.clone(),
+            log: common.room("state"),
+            lifeline,
+        };
+        let keeper = start(&thread, Keeper::new(parts));
+        wiring.observe = Some(keeper.clone().recipient());
+        Ok(keeper.recipient())
     })
 }
 

@@ -196,6 +196,29 @@ pub const SETTINGS: &[Setting] = &[
         whole(1, 86_400),
         "For the stream ROUTES, where the node creates it: a message redelivered within this time makes no second job.",
     ),
+    inner(
+        "state.flush_interval_secs",
+        whole(1, 3_600),
+        "Sensors, signs of life and positions are written this often, or less often with many devices.",
+    ),
+    inner(
+        "state.flush_interval_max_secs",
+        whole(1, 3_600),
+        "How far the interval may grow, so that writing them keeps to its share.",
+    ),
+    inner("state.share_percent", whole(1, 100), "Most of one connection's time that writing them takes, in percent."),
+    inner("state.write_timeout_secs", whole(1, 600), "Bound on writing one chunk of devices."),
+    inner("state.max_devices", whole(1, 100_000_000), "Most devices held while PostgreSQL does not answer."),
+    inner(
+        "state.settled_max_size",
+        whole(1, 100_000_000),
+        "Sets of metrics (one per device as a rule) whose sensors are known to exist.",
+    ),
+    inner(
+        "state.settled_ttl_secs",
+        whole(1, 86_400),
+        "How long they are believed to; then removed sensors come back, and those without room are tried again.",
+    ),
     known(
         "http.bind",
         "HTTP_BIND",

@@ -119,7 +119,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("b.toml", "batch_size = 5"),
             &format!(
                 "{path}b.toml: unknown table or misplaced key batch_size; the tables are nats, validate, registry, \
-                 postgres, influx, routes, http, log, supervisor"
+                 postgres, influx, routes, state, http, log, supervisor"
             ),
         ),
         (

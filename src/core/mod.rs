@@ -16,6 +16,7 @@ pub mod line_protocol;
 pub mod metric;
 pub mod metric_keys;
 pub mod names;
+pub mod observation;
 pub mod payload;
 pub mod payload_filter;
 pub mod point;

@@ -1,4 +1,5 @@
-//! Where things become durable. Siblings never know each other; the writer hands on to the others by message.
+//! Where things become durable. Siblings never know each other; the writer hands on to the others by message. Only the
+//! derived state, which is PostgreSQL's too, goes by its driver's files (pool, lease, types, classify).
 
 pub mod influx;
 pub mod postgres;

@@ -3,7 +3,8 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
-//! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`: the room of the route jobs.
+//! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
+//!   route jobs and of the derived state.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
@@ -18,5 +19,6 @@ mod routes;
 mod shutdown;
 mod simulate;
 mod startup;
+mod state;
 mod workload;
 mod world;

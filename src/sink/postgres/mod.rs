@@ -1,9 +1,10 @@
 //! PostgreSQL: rows by binary COPY, refusals, counters and side updates, one transaction per batch.
 
 mod batch;
-mod classify;
+pub(super) mod classify;
 mod copy;
 mod isolate;
+pub(super) mod lease;
 mod outlets;
 mod partitions;
 pub mod pool;
@@ -11,7 +12,7 @@ mod quarantine;
 pub mod schema;
 mod statement;
 mod store;
-mod types;
+pub(super) mod types;
 mod writer;
 
 pub use self::outlets::Outlets;

@@ -7,8 +7,9 @@ use slog::Logger;
 
 use super::Config;
 use super::batch::{Batch, Manner};
-use super::classify::{Failure, transient};
+use super::classify::Failure;
 use super::isolate::store_isolated;
+use super::lease;
 use super::partitions::Partitions;
 use super::statement;
 use crate::failpoint;
@@ -57,7 +58,7 @@ impl Store {
     /// # Errors
     /// Everything that [`Failure`] tells apart.
     pub async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
-        self.bounded(async |client: &mut Object| {
+        lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
             let days = batch.days();
             self.partitions.ensure(client, &days, &self.log).await?;
             let mut stored = self.store_once(client, batch).await;
@@ -77,8 +78,10 @@ impl Store {
     /// # Errors
     /// As [`Store::store`].
     pub async fn make_partitions(&self, now_us: i64) -> Result<(), Failure> {
-        self.bounded(async |client: &mut Object| Ok(self.partitions.ensure_ahead(client, now_us, &self.log).await?))
-            .await
+        lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+            Ok(self.partitions.ensure_ahead(client, now_us, &self.log).await?)
+        })
+        .await
     }
 
     async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
@@ -111,24 +114,6 @@ impl Store {
         transaction.commit().await?;
         Ok(stored)
     }
-
-    /// Runs `work` on a connection, within the bound. The connection goes back to the pool only when it is known to be
-    /// as good as before: after a timeout it may still be busy, and its transaction may even commit.
-    async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>) -> Result<T, Failure> {
-        let attempt = async {
-            let mut lease = Lease(Some(self.pool.get().await?));
-            let Some(client) = &mut lease.0 else { return Err(transient("no connection")) };
-            let result = work(client).await;
-            if result.as_ref().err().is_none_or(Failure::leaves_connection_usable) {
-                lease.give_back();
-            }
-            result
-        };
-        match tokio::time::timeout(self.bound, attempt).await {
-            Ok(result) => result,
-            Err(_) => Err(transient(&format!("PostgreSQL did not answer within {} s", self.bound.as_secs()))),
-        }
-    }
 }
 
 /// Rows that are new beyond doubt go straight in, the others by way of the staging table. Counts both: new, and there
@@ -147,21 +132,4 @@ async fn store_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(u64
         duplicates += (doubtful_count as u64).saturating_sub(new);
     }
     Ok((rows, duplicates))
-}
-
-/// A connection that is closed unless it is given back.
-struct Lease(Option<Object>);
-
-impl Lease {
-    fn give_back(mut self) {
-        self.0.take();
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
-            drop(Object::take(client));
-        }
-    }
 }

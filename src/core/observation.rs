@@ -1,0 +1,450 @@
+//! What the derived state has to know of each device: the newest of everything, whatever the order of arrival.
+//!
+//! A message costs a look-up and a comparison here, no parsing: most devices always send the same metrics, so of all
+//! messages with the same names only the newest payload is kept, and read once when it is flushed.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::device::{Device, DeviceKey};
+use super::event::{Event, MsgType};
+use super::metric::{self, Metric};
+
+/// Most payloads kept of one device. One that sends ever other metrics has its oldest ones read early.
+const MAX_REPORTS: usize = 4;
+/// Most values kept of such a device beyond its payloads; many times what any sensor limit lets in.
+const MAX_SAMPLES: usize = 256;
+
+/// The devices that were heard of since the last flush.
+#[derive(Debug)]
+pub struct Observations {
+    devices: HashMap<DeviceKey, Observation>,
+    max_devices: usize,
+}
+
+/// What was heard of one device.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The device, as the newest message found it in the registry.
+    pub device: Arc<Device>,
+    /// When the broker last got anything of it, Unix microseconds. Not by the device's word: a wrong clock must not make
+    /// it look alive for ever.
+    pub seen_us: i64,
+    /// The same for heartbeats.
+    pub heartbeat_us: Option<i64>,
+    /// The same for telemetry.
+    pub telemetry_us: Option<i64>,
+    /// Where it was last, by the event's time.
+    pub location: Option<Location>,
+    /// How many events this comes from.
+    pub events: u64,
+    /// The newest telemetry payload per set of metrics.
+    reports: Vec<Report>,
+    /// Values out of payloads that are not kept, by metric.
+    samples: BTreeMap<String, Sample>,
+}
+
+/// A position.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Location {
+    /// When, Unix microseconds.
+    pub event_us: i64,
+    /// Degrees.
+    pub latitude: f64,
+    /// Degrees.
+    pub longitude: f64,
+}
+
+/// The newest value of one metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// When, Unix microseconds.
+    pub event_us: i64,
+    /// Its JSON text.
+    pub json: &'a str,
+}
+
+#[derive(Clone, Debug)]
+struct Report {
+    signature: u64,
+    event_us: i64,
+    payload: String,
+}
+
+#[derive(Clone, Debug)]
+struct Sample {
+    event_us: i64,
+    json: String,
+}
+
+impl Observations {
+    /// Nothing heard yet. Beyond `max_devices` the longest silent are forgotten.
+    pub fn new(max_devices: usize) -> Self {
+        Self { devices: HashMap::new(), max_devices }
+    }
+
+    /// Takes an event in; `received_us` is the broker's time of its message.
+    pub fn observe(&mut self, received_us: i64, event: Event) {
+        let newer = Observation::of(received_us, event);
+        match self.devices.get_mut(&newer.device.key) {
+            Some(older) => older.merge(newer),
+            None => drop(self.devices.insert(newer.device.key.clone(), newer)),
+        }
+    }
+
+    /// Takes back what could not be flushed; what has been heard since then is newer.
+    pub fn put_back(&mut self, mut older: Observation) {
+        let key = older.device.key.clone();
+        if let Some(newer) = self.devices.remove(&key) {
+            older.merge(newer);
+        }
+        self.devices.insert(key, older);
+    }
+
+    /// Forgets the longest silent devices where there are too many, some at once; how many events that were.
+    pub fn shed(&mut self) -> u64 {
+        if self.devices.len() <= self.max_devices {
+            return 0;
+        }
+        let excess = (self.devices.len() - self.max_devices * 9 / 10).max(1);
+        let mut seen: Vec<i64> = self.devices.values().map(|observation| observation.seen_us).collect();
+        let (_, &mut youngest_to_go, _) = seen.select_nth_unstable(excess - 1);
+        let mut shed = 0;
+        self.devices.retain(|_, observation| {
+            let stays = observation.seen_us > youngest_to_go;
+            shed += if stays { 0 } else { observation.events };
+            stays
+        });
+        shed
+    }
+
+    /// Takes everything out, in the order of tenants and devices.
+    pub fn take(&mut self) -> Vec<Observation> {
+        let mut all: Vec<Observation> = self.devices.drain().map(|(_, observation)| observation).collect();
+        all.sort_unstable_by(|a, b| a.device.key.cmp(&b.device.key));
+        all
+    }
+
+    /// How many devices were heard of.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether nothing was heard.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+}
+
+impl Observation {
+    fn of(received_us: i64, event: Event) -> Self {
+        let Event { device, msg_type, event_us, payload, location, metrics_signature, .. } = event;
+        let is_telemetry = msg_type == MsgType::Telemetry;
+        let report = is_telemetry.then_some(Report { signature: metrics_signature, event_us, payload });
+        Self {
+            device,
+            seen_us: received_us,
+            heartbeat_us: (msg_type == MsgType::Heartbeat).then_some(received_us),
+            telemetry_us: is_telemetry.then_some(received_us),
+            location: location.map(|(latitude, longitude)| Location { event_us, latitude, longitude }),
+            events: 1,
+            reports: report.into_iter().collect(),
+            samples: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what was heard later; of equal times the later one wins.
+    pub fn merge(&mut self, later: Observation) {
+        if later.seen_us >= self.seen_us {
+            self.device = later.device;
+        }
+        self.seen_us = self.seen_us.max(later.seen_us);
+        self.heartbeat_us = self.heartbeat_us.max(later.heartbeat_us);
+        self.telemetry_us = self.telemetry_us.max(later.telemetry_us);
+        let located_us = |location: Option<Location>| location.map(|location| location.event_us);
+        if located_us(later.location) >= located_us(self.location) {
+            self.location = later.location;
+        }
+        self.events += later.events;
+        for (metric, sample) in later.samples {
+            keep_newest(&mut self.samples, metric, sample);
+        }
+        for report in later.reports {
+            match self.reports.iter_mut().find(|known| known.signature == report.signature) {
+                Some(known) if report.event_us >= known.event_us => *known = report,
+                Some(_) => {}
+                None => self.reports.push(report),
+            }
+        }
+        while self.reports.len() > MAX_REPORTS {
+            self.read_oldest_early();
+        }
+        while self.samples.len() > MAX_SAMPLES {
+            self.forget_oldest_sample();
+        }
+    }
+
+    fn read_oldest_early(&mut self) {
+        let oldest = self.reports.iter().enumerate().min_by_key(|(_, report)| report.event_us);
+        let Some((index, _)) = oldest else { return };
+        let report = self.reports.remove(index);
+        for (metric, Reading { event_us, json }) in report.readings() {
+            keep_newest(&mut self.samples, metric.into_owned(), Sample { event_us, json: json.to_owned() });
+        }
+    }
+
+    fn forget_oldest_sample(&mut self) {
+        let oldest = self.samples.iter().min_by_key(|(_, sample)| sample.event_us);
+        if let Some(metric) = oldest.map(|(metric, _)| metric.clone()) {
+            self.samples.remove(&metric);
+        }
+    }
+
+    /// The newest value of every metric, those of the newest payload first, in its order.
+    pub fn readings(&self) -> Vec<(Cow<'_, str>, Reading<'_>)> {
+        let mut reports: Vec<&Report> = self.reports.iter().collect();
+        reports.sort_by_key(|report| std::cmp::Reverse(report.event_us));
+        let reported = reports.into_iter().flat_map(Report::readings);
+        let sampled = self.samples.iter().map(|(metric, sample)| {
+            (Cow::Borrowed(metric.as_str()), Reading { event_us: sample.event_us, json: &sample.json })
+        });
+        let mut readings: Vec<(Cow<'_, str>, Reading<'_>)> = Vec::new();
+        let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
+        for (metric, reading) in reported.chain(sampled) {
+            match places.get(&metric) {
+                Some(&place) if reading.event_us >= readings[place].1.event_us => readings[place].1 = reading,
+                Some(_) => {}
+                None => {
+                    places.insert(metric.clone(), readings.len());
+                    readings.push((metric, reading));
+                }
+            }
+        }
+        readings
+    }
+
+    /// The sets of metrics that its payloads hold; `None` where some of the values come from others.
+    pub fn signatures(&self) -> Option<impl Iterator<Item = u64>> {
+        self.samples.is_empty().then(|| self.reports.iter().map(|report| report.signature))
+    }
+}
+
+impl Report {
+    /// The payload's metrics in their order, equal names included.
+    fn readings(&self) -> Vec<(Cow<'_, str>, Reading<'_>)> {
+        let members = metric::read(&self.payload).unwrap_or_default();
+        let metrics = members.iter().rev().find(|member| member.key == "metrics").map(|member| member.raw);
+        let metrics = metrics.and_then(metric::read).unwrap_or_default();
+        metrics.into_iter().map(|Metric { key, raw }| (key, Reading { event_us: self.event_us, json: raw })).collect()
+    }
+}
+
+fn keep_newest(samples: &mut BTreeMap<String, Sample>, metric: String, sample: Sample) {
+    match samples.get_mut(&metric) {
+        Some(known) if sample.event_us >= known.event_us => *known = sample,
+        Some(_) => {}
+        None => drop(samples.insert(metric, sample)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::core::device::Subscription;
+    use crate::core::payload::Report as Payload;
+
+    fn device(id: &str, sensor_limit: u32) -> Arc<Device> {
+        Arc::new(Device {
+            key: DeviceKey::new("acme", id),
+            site_id: "site-1".into(),
+            active: true,
+            subscription: Subscription::Passes,
+            token_hash: None,
+            certificate_until_us: None,
+            metric_keys: Default::default(),
+            location_is_auto: true,
+            sensor_limit,
+        })
+    }
+
+    fn event(id: &str, msg_type: MsgType, event_us: i64, metrics: &str) -> Event {
+        let payload = format!(r#"{{"metrics":{metrics}}}"#);
+        // Any number that is the same for the same names in the same order.
+        let names =
+            Payload::read(&payload).unwrap().metrics.iter().map(|metric| metric.key.to_string()).collect::<Vec<_>>();
+        let metrics_signature =
+            names.join(",").bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte));
+        Event {
+            device: device(id, 20),
+            topic: "t".into(),
+            msg_type,
+            seq: 0,
+            event_us,
+            payload,
+            line: None,
+            location: None,
+            metrics_signature,
+            jobs: Vec::new(),
+        }
+    }
+
+    fn telemetry(event_us: i64, metrics: &str) -> Event {
+        event("d1", MsgType::Telemetry, event_us, metrics)
+    }
+
+    fn all() -> Observations {
+        Observations::new(1_000)
+    }
+
+    fn only(mut observations: Observations) -> Observation {
+        let mut taken = observations.take();
+        assert_eq!(taken.len(), 1);
+        taken.remove(0)
+    }
+
+    fn values(observation: &Observation) -> Vec<(String, i64, String)> {
+        let mut values: Vec<_> = observation
+            .readings()
+            .into_iter()
+            .map(|(metric, reading)| (metric.into_owned(), reading.event_us, reading.json.to_owned()))
+            .collect();
+        values.sort();
+        values
+    }
+
+    fn value(metric: &str, event_us: i64, json: &str) -> (String, i64, String) {
+        (metric.to_owned(), event_us, json.to_owned())
+    }
+
+    #[test]
+    fn the_newest_event_wins_whatever_the_order_of_arrival() {
+        for order in [[10, 20], [20, 10]] {
+            let mut seen = all();
+            for event_us in order {
+                seen.observe(1, telemetry(event_us, &format!(r#"{{"a":{event_us},"b":true}}"#)));
+            }
+            assert_eq!(values(&only(seen)), [value("a", 20, "20"), value("b", 20, "true")]);
+        }
+    }
+
+    #[test]
+    fn each_metric_is_as_new_as_the_newest_message_that_holds_it() {
+        let mut seen = all();
+        seen.observe(1, telemetry(10, r#"{"a":1,"b":1}"#));
+        seen.observe(1, telemetry(30, r#"{"a":3}"#));
+        seen.observe(1, telemetry(20, r#"{"b":2,"c":2,"c":2.5}"#));
+        assert_eq!(values(&only(seen)), [value("a", 30, "3"), value("b", 20, "2"), value("c", 20, "2.5")]);
+    }
+
+    #[test]
+    fn metrics_come_in_the_order_of_the_newest_payload() {
+        let mut seen = all();
+        seen.observe(1, telemetry(10, r#"{"x":1,"b":1}"#));
+        seen.observe(1, telemetry(20, r#"{"z":1,"a":1,"m":1}"#));
+        let observation = only(seen);
+        let order: Vec<_> = observation.readings().into_iter().map(|(metric, _)| metric.into_owned()).collect();
+        assert_eq!(order, ["z", "a", "m", "x", "b"]);
+    }
+
+    #[test]
+    fn only_telemetry_makes_sensors_and_every_message_is_a_sign_of_life() {
+        let mut seen = all();
+        seen.observe(100, event("d1", MsgType::Heartbeat, 5, r#"{"a":1}"#));
+        seen.observe(300, event("d1", MsgType::Other("status".into()), 5, r#"{"a":1}"#));
+        let observation = only(seen);
+        assert_eq!((observation.seen_us, observation.heartbeat_us, observation.telemetry_us), (300, Some(100), None));
+        assert_eq!((observation.events, observation.readings()), (2, Vec::new()));
+    }
+
+    #[test]
+    fn the_newest_position_wins() {
+        let mut seen = all();
+        for (event_us, latitude) in [(10, 1.0), (30, 3.0), (20, 2.0)] {
+            seen.observe(1, Event { location: Some((latitude, 0.0)), ..telemetry(event_us, "{}") });
+        }
+        seen.observe(1, telemetry(40, "{}"));
+        assert_eq!(only(seen).location, Some(Location { event_us: 30, latitude: 3.0, longitude: 0.0 }));
+    }
+
+    #[test]
+    fn the_registrys_latest_word_on_the_device_counts() {
+        let mut seen = all();
+        seen.observe(2, Event { device: device("d1", 30), ..telemetry(1, "{}") });
+        seen.observe(1, Event { device: device("d1", 10), ..telemetry(9, "{}") });
+        assert_eq!(only(seen).device.sensor_limit, 30);
+    }
+
+    #[test]
+    fn a_device_that_sends_ever_other_metrics_stays_small_and_keeps_its_newest_values() {
+        let mut seen = all();
+        for number in 0..2_000_i64 {
+            seen.observe(number, telemetry(number, &format!(r#"{{"m{number}":{number},"common":{number}}}"#)));
+        }
+        let observation = only(seen);
+        assert!(observation.signatures().is_none());
+        assert_eq!(observation.reports.len(), MAX_REPORTS);
+        let values = values(&observation);
+        assert!(values.len() <= MAX_SAMPLES + 2 * MAX_REPORTS, "{}", values.len());
+        assert!(values.contains(&value("common", 1_999, "1999")) && values.contains(&value("m1999", 1_999, "1999")));
+        assert!(values.contains(&value("m1900", 1_900, "1900")) && !values.contains(&value("m0", 0, "0")));
+    }
+
+    #[test]
+    fn the_longest_silent_devices_are_forgotten_first() {
+        let mut seen = Observations::new(10);
+        for number in 0..11 {
+            let id = format!("d{number:02}");
+            seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
+            seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
+            assert_eq!(seen.shed(), if number < 10 { 0 } else { 4 });
+        }
+        let left = seen.take();
+        let left: Vec<_> = left.iter().map(|observation| &*observation.device.key.device_id).collect();
+        assert_eq!(left, ["d02", "d03", "d04", "d05", "d06", "d07", "d08", "d09", "d10"]);
+    }
+
+    prop_compose! {
+        /// Events of distinct times, each with some of a few metrics.
+        fn events()(sets in prop::collection::vec(prop::collection::btree_set(0..6_u8, 0..4), 1..12)) -> Vec<(i64, Event)> {
+            sets.iter().enumerate().map(|(time, metrics)| {
+                let time = time as i64;
+                let members: Vec<_> = metrics.iter().map(|metric| format!(r#""m{metric}":{time}"#)).collect();
+                let mut event = telemetry(time, &format!("{{{}}}", members.join(",")));
+                event.location = metrics.contains(&0).then_some((time as f64, 0.0));
+                (time, event)
+            }).collect()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn neither_order_nor_a_failed_flush_changes_what_is_known(
+            (in_order, shuffled) in events().prop_flat_map(|events| (Just(events.clone()), Just(events).prop_shuffle())),
+            flush_failed_after in 0..12_usize,
+        ) {
+            let mut expected = all();
+            in_order.into_iter().for_each(|(received_us, event)| expected.observe(received_us, event));
+            let expected = only(expected);
+
+            let mut seen = all();
+            let mut failed = Vec::new();
+            for (number, (received_us, event)) in shuffled.into_iter().enumerate() {
+                if number == flush_failed_after {
+                    failed = seen.take();
+                }
+                seen.observe(received_us, event);
+            }
+            failed.into_iter().for_each(|observation| seen.put_back(observation));
+            let found = only(seen);
+
+            prop_assert_eq!(values(&found), values(&expected));
+            prop_assert_eq!(
+                (found.seen_us, found.telemetry_us, found.location, found.events),
+                (expected.seen_us, expected.telemetry_us, expected.location, expected.events)
+            );
+        }
+    }
+}

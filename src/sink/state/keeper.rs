@@ -1,0 +1,204 @@
+//! The Keeper: gathers what committed rows say of their devices and writes it behind them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use deadpool_postgres::Pool;
+use slog::{Logger, info, warn};
+
+use super::Config;
+use super::store::{Refused, Store};
+use crate::core::backoff::Backoff;
+use crate::core::observation::{Observation, Observations};
+use crate::drained::Drained;
+use crate::failpoint;
+use crate::lifeline::Lifeline;
+use crate::message::{Drain, Observe};
+use crate::metrics::{Metrics, Outcome};
+use crate::sink::Fault;
+
+/// Devices per statement: enough to make its cost per row vanish, few enough to hold their locks only shortly.
+const CHUNK: usize = 500;
+/// PostgreSQL is tried again at most this much later.
+const RETRY_FIRST_MS: u64 = 200;
+const RETRY_MAX_MS: u64 = 5_000;
+/// A drain waits so long for a last flush: what is lost with it is brought back by each device's next message.
+const DRAIN_BOUND: Duration = Duration::from_secs(5);
+
+/// What the keeper is made of.
+pub struct Parts {
+    /// The `[state]` settings.
+    pub config: Config,
+    /// Connections; shared with those who write rows.
+    pub pool: Pool,
+    /// Its metrics.
+    pub metrics: Arc<Metrics>,
+    /// Its log.
+    pub log: Logger,
+    /// Its lifeline.
+    pub lifeline: Lifeline,
+}
+
+/// Keeps the derived state. What it costs depends on the devices heard in an interval, not on their messages; and it
+/// never takes more than its share of the time, at the price of longer intervals.
+pub struct Keeper {
+    parts: Parts,
+    /// What was heard since the last round began.
+    heard: Observations,
+    /// Idle between rounds; under way with its chunk.
+    store: Option<Store>,
+    round: Option<Round>,
+    /// Begins the next round.
+    timer: Option<SpawnHandle>,
+    backoff: Backoff,
+    drained: Drained,
+}
+
+/// One flush of everything that was heard.
+struct Round {
+    /// What is not written yet.
+    left: Vec<Observation>,
+    began: Instant,
+}
+
+impl Keeper {
+    /// A keeper that has heard nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            heard: Observations::new(parts.config.max_devices),
+            store: Some(Store::new(parts.pool.clone(), &parts.config)),
+            round: None,
+            timer: None,
+            backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
+            drained: Drained::default(),
+            parts,
+        }
+    }
+
+    fn begin_round_in(&mut self, pause: Duration, ctx: &mut Context<Self>) {
+        let timer = ctx.run_later(pause, |keeper, ctx| keeper.begin_round(ctx));
+        if let Some(earlier) = self.timer.replace(timer) {
+            ctx.cancel_future(earlier);
+        }
+    }
+
+    /// Begins to flush what was heard, where nothing is being flushed.
+    fn begin_round(&mut self, ctx: &mut Context<Self>) {
+        if self.round.is_none() {
+            self.round = Some(Round { left: self.heard.take(), began: Instant::now() });
+            self.next_chunk(ctx);
+        }
+    }
+
+    fn next_chunk(&mut self, ctx: &mut Context<Self>) {
+        let Some(round) = &mut self.round else { return };
+        if round.left.is_empty() {
+            return self.end_round(ctx);
+        }
+        let chunk: Vec<Observation> = round.left.drain(..round.left.len().min(CHUNK)).collect();
+        let Some(mut store) = self.store.take() else { return };
+        self.parts.lifeline.busy(true);
+        let written = async move {
+            let result = store.write(&chunk).await;
+            (store, chunk, result)
+        };
+        ctx.spawn(written.into_actor(self).map(|(store, chunk, result), keeper, ctx| {
+            keeper.store = Some(store);
+            keeper.parts.lifeline.progress();
+            match result {
+                Ok(refused) => keeper.written(&chunk, &refused, ctx),
+                Err(fault) => keeper.failed(chunk, &fault, ctx),
+            }
+        }));
+    }
+
+    fn written(&mut self, chunk: &[Observation], refused: &Refused, ctx: &mut Context<Self>) {
+        failpoint::pass("keeper");
+        if self.backoff.failures() > 0 {
+            self.backoff.reset();
+            info!(self.parts.log, "derived state is written again");
+        }
+        let updates = &self.parts.metrics.state_updates;
+        updates.of(Outcome::Ok).inc_by(chunk.iter().map(|observation| observation.events).sum());
+        if let Some(message) = &refused.message {
+            updates.of(Outcome::Failed).inc_by(refused.rows);
+            warn!(self.parts.log, "postgresql refused derived state"; "rows" => refused.rows, "first_error" => message);
+        }
+        self.next_chunk(ctx);
+    }
+
+    /// Everything that is not written waits for the next try, together with what is heard until then.
+    fn failed(&mut self, chunk: Vec<Observation>, fault: &Fault, ctx: &mut Context<Self>) {
+        if self.backoff.failures() == 0 {
+            warn!(self.parts.log, "derived state is not written, holding"; "error" => %fault);
+        }
+        let left = self.round.take().map(|round| round.left).unwrap_or_default();
+        chunk.into_iter().chain(left).for_each(|observation| self.heard.put_back(observation));
+        self.shed();
+        self.parts.lifeline.busy(false);
+        let delay = self.backoff.next(fastrand::f64());
+        self.begin_round_in(delay, ctx);
+    }
+
+    fn end_round(&mut self, ctx: &mut Context<Self>) {
+        let Some(round) = self.round.take() else { return };
+        self.parts.lifeline.busy(false);
+        if self.drained.is_awaited() {
+            if !self.heard.is_empty() {
+                return self.begin_round(ctx);
+            }
+            self.drained.tell();
+        }
+        self.begin_round_in(self.parts.config.pause_after(round.began.elapsed()), ctx);
+    }
+
+    /// Keeps memory bounded while nothing can be written.
+    fn shed(&mut self) {
+        let shed = self.heard.shed();
+        if shed > 0 {
+            self.parts.metrics.state_updates.of(Outcome::Failed).inc_by(shed);
+            warn!(self.parts.log, "derived state of the longest silent devices forgotten"; "events" => shed);
+        }
+    }
+
+    fn give_up_drain(&mut self) {
+        if self.drained.is_awaited() {
+            let lost = self.heard.take();
+            let events = lost.iter().map(|observation| observation.events).sum();
+            self.parts.metrics.state_updates.of(Outcome::Failed).inc_by(events);
+            warn!(self.parts.log, "drained without a last flush of the derived state"; "devices" => lost.len());
+            self.drained.tell();
+        }
+    }
+}
+
+impl Actor for Keeper {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin_round_in(self.parts.config.pause_after(Duration::ZERO), ctx);
+    }
+}
+
+impl Handler<Observe> for Keeper {
+    type Result = ();
+
+    fn handle(&mut self, Observe { events }: Observe, _: &mut Self::Context) {
+        for (received_us, event) in events {
+            self.heard.observe(received_us, event);
+        }
+        self.shed();
+    }
+}
+
+impl Handler<Drain> for Keeper {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
+        let drained = self.drained.wait();
+        ctx.run_later(DRAIN_BOUND, |keeper, _| keeper.give_up_drain());
+        self.begin_round(ctx);
+        Box::pin(drained)
+    }
+}
