@@ -39,7 +39,7 @@ pub struct Observation {
     pub location: Option<Location>,
     /// How many events this comes from.
     pub events: u64,
-    /// The newest telemetry payload per set of metrics.
+    /// The newest payload per set of metrics; heartbeats have none.
     reports: Vec<Report>,
     /// Values out of payloads that are not kept, by metric.
     samples: BTreeMap<String, Sample>,
@@ -140,13 +140,14 @@ impl Observations {
 impl Observation {
     fn of(received_us: i64, event: Event) -> Self {
         let Event { device, msg_type, event_us, payload, location, metrics_signature, .. } = event;
-        let is_telemetry = msg_type == MsgType::Telemetry;
-        let report = is_telemetry.then_some(Report { signature: metrics_signature, event_us, payload });
+        let is_heartbeat = msg_type == MsgType::Heartbeat;
+        // Whatever else a message is called, its metrics are measurements.
+        let report = (!is_heartbeat).then_some(Report { signature: metrics_signature, event_us, payload });
         Self {
             device,
             seen_us: received_us,
-            heartbeat_us: (msg_type == MsgType::Heartbeat).then_some(received_us),
-            telemetry_us: is_telemetry.then_some(received_us),
+            heartbeat_us: is_heartbeat.then_some(received_us),
+            telemetry_us: (msg_type == MsgType::Telemetry).then_some(received_us),
             location: location.map(|(latitude, longitude)| Location { event_us, latitude, longitude }),
             events: 1,
             reports: report.into_iter().collect(),
@@ -350,13 +351,13 @@ mod tests {
     }
 
     #[test]
-    fn only_telemetry_makes_sensors_and_every_message_is_a_sign_of_life() {
+    fn every_message_is_a_sign_of_life_and_only_a_heartbeat_measures_nothing() {
         let mut seen = all();
-        seen.observe(100, event("d1", MsgType::Heartbeat, 5, r#"{"a":1}"#));
-        seen.observe(300, event("d1", MsgType::Other("status".into()), 5, r#"{"a":1}"#));
+        seen.observe(100, event("d1", MsgType::Heartbeat, 5, r#"{"h":1}"#));
+        seen.observe(300, event("d1", MsgType::Other("alert".into()), 5, r#"{"a":1}"#));
         let observation = only(seen);
         assert_eq!((observation.seen_us, observation.heartbeat_us, observation.telemetry_us), (300, Some(100), None));
-        assert_eq!((observation.events, observation.readings()), (2, Vec::new()));
+        assert_eq!((observation.events, values(&observation)), (2, vec![value("a", 5, "1")]));
     }
 
     #[test]
