@@ -69,6 +69,7 @@ impl Root {
         metrics: Arc<Metrics>,
         log: Logger,
     ) -> (Self, oneshot::Receiver<Ending>) {
+        factories.iter().for_each(|factory| metrics.watched(factory.name));
         let (ending, ended) = oneshot::channel();
         let root = Self {
             budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),
