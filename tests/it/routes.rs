@@ -1,4 +1,4 @@
-//! The room of the route jobs on its own: a publisher on a real broker, with deliveries made by hand.
+//! The room of the route jobs: a publisher on a real broker with deliveries made by hand, and in the end a whole node.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt;
-use ingest_kit::{Nats, wait_for};
+use ingest_kit::{Nats, envelope, seed, wait_for};
 use ingest_node::core::disposition::Verdict;
 use ingest_node::core::event::Job;
 use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
@@ -18,6 +18,9 @@ use ingest_node::message::{Drain, Publish, RouteJobs, Settle};
 use ingest_node::metrics::{Metrics, Outcome};
 use ingest_node::sink::routes::{Config, Parts, Publisher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::workload::Workload;
+use crate::world::{LANES, World, drain, start};
 
 /// Longer than anything takes that works.
 const SOON: Duration = Duration::from_secs(20);
@@ -235,4 +238,24 @@ async fn a_drain_waits_for_the_streams_word_on_every_job() {
     wait_for("all verdicts", SOON, async || bench.settled() == 500).await;
     assert!(bench.verdicts.lock().unwrap().values().all(|verdict| *verdict == Verdict::Done));
     bench.publisher.send(Drain).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_publisher_before_it_settles_loses_no_job_and_makes_none_twice() {
+    let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
+    let load = Workload::good(1_000);
+    load.seed(&world).await;
+    let tenants: std::collections::BTreeSet<_> = (0..50).map(|number| envelope::device(number, 5).tenant_id).collect();
+    let routes: Vec<_> = tenants.iter().map(|tenant| seed::catch_all_route(tenant)).collect();
+    seed::routes(&world.database, &routes).await;
+    world.publish(load.messages.clone()).await;
+
+    let node = start(world.node().env("INGEST_FAILPOINTS", "publisher=panic@1")).await;
+    world.wait_settled(LANES[0], Duration::from_secs(60)).await;
+    let restarts = [("actor", "publisher")];
+    assert_eq!(node.metrics().await.count("ingest_actor_restarts_total", &restarts), 1, "it never panicked");
+    assert_eq!(world.database.count("raw_events").await, 1_000);
+    assert_eq!(stored(&world.jetstream).await, 1_000);
+    drain(node).await;
 }

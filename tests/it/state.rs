@@ -1,4 +1,4 @@
-//! The room of the derived state on its own: keepers on a real PostgreSQL, with events made by hand.
+//! The room of the derived state: keepers on a real PostgreSQL with events made by hand, and in the end a whole node.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -16,6 +16,9 @@ use ingest_node::secret::Secret;
 use ingest_node::sink::postgres::{self, pool, schema};
 use ingest_node::sink::state::{Config, Keeper, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::workload::Workload;
+use crate::world::{LANES, World, drain, start};
 
 /// 2026-02-09T09:15:20Z.
 const T0: i64 = 1_770_628_520_000_000;
@@ -384,4 +387,33 @@ async fn ten_thousand_messages_of_a_device_are_one_update() {
     let written = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'device_sensors'";
     wait_for("the statistics", SOON, async || database.query(written, &[]).await[0].get::<_, i64>(0) > 0).await;
     assert_eq!(database.query(written, &[]).await[0].get::<_, i64>(0), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_the_keeper_costs_no_row_and_the_next_messages_make_up_for_it() {
+    let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
+    let load = Workload::good(2_000);
+    load.seed(&world).await;
+    let (first, second) = load.messages.split_at(1_000);
+    world.publish(first.to_vec()).await;
+
+    let mut node = start(world.node().env("INGEST_FAILPOINTS", "keeper=panic@1")).await;
+    let restarts = [("actor", "keeper")];
+    wait_for("the panic", SOON, async || node.metrics().await.count("ingest_actor_restarts_total", &restarts) == 1)
+        .await;
+    world.publish(second.to_vec()).await;
+    world.wait_settled(LANES[0], Duration::from_secs(60)).await;
+    assert_eq!(world.database.count("raw_events").await, 2_000);
+    node.wait_ready(SOON).await;
+    drain(node).await;
+    // A drain flushes what was heard: every device's last message is its state.
+    let newest = "device_sensors s JOIN (
+            SELECT tenant_id, device_id, max(event_ts) AS event_ts FROM raw_events GROUP BY tenant_id, device_id
+        ) r USING (tenant_id, device_id)
+        WHERE s.last_seen_at = r.event_ts";
+    let metrics = world.database.count("device_sensors").await;
+    assert!(metrics >= 50, "only {metrics} sensors");
+    assert_eq!(world.database.count(newest).await, metrics);
+    assert_eq!(world.database.count("device_state WHERE last_telemetry_at IS NOT NULL").await, 50);
 }
