@@ -35,7 +35,7 @@ fn main() {
     let settings = Settings::default();
     for makes_points in [false, true] {
         let policy = Policy { require_token: true, cert_auth_enabled: false, makes_points };
-        let context = Context { settings: &settings, policy, received_us: 1_795_219_200_000_000 };
+        let context = Context { settings: &settings, policy, received_us: 1_795_219_200_000_000, trusted: false };
         let open = least(|| {
             black_box(Envelope::open(black_box(&body)).expect("a good envelope"));
         });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::simulate;
+use crate::{quarantine, simulate};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -35,4 +35,7 @@ pub enum Command {
     CheckConfig,
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
     Simulate(simulate::Options),
+    /// Look at refused messages, and send them through the pipeline again.
+    #[command(subcommand)]
+    Quarantine(quarantine::Action),
 }

@@ -9,7 +9,7 @@ use slog::warn;
 
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::{app, logging, migrate, simulate};
+use crate::{app, logging, migrate, quarantine, simulate};
 
 /// `run`: the node, until it is told to stop or gives up.
 pub fn run(loaded: &Loaded) -> Exit {
@@ -48,6 +48,15 @@ pub fn simulate(loaded: &Loaded, options: &simulate::Options) -> Exit {
             Err(error) => return fail(Exit::Unavailable, error),
         }
         result.map_or_else(|error| fail(Exit::Unavailable, error), |()| Exit::Ok)
+    })
+}
+
+/// `quarantine`: looks at refused messages, or replays them.
+pub fn quarantine(loaded: &Loaded, action: &quarantine::Action) -> Exit {
+    let (log, _guard) = logging::root(&loaded.config.log);
+    on_runtime(async {
+        let done = quarantine::run(&loaded.config, action, &log).await;
+        done.map_or_else(|(exit, why)| fail(exit, why), |()| Exit::Ok)
     })
 }
 

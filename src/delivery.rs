@@ -75,18 +75,42 @@ pub struct Delivery {
     pub attempt: u32,
     /// The message as received.
     pub body: Bytes,
+    /// The message says that it is a replay from the quarantine. Boxed: hardly any does.
+    pub replay: Option<Box<Replay>>,
     ticket: Ticket,
+}
+
+/// How far a delivery is a replay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// It has this header; not looked at yet.
+    Claimed(String),
+    /// An operator signed it: [`Delivery::origin`] is that of the original.
+    Proven {
+        /// No token is asked for.
+        trusted: bool,
+    },
 }
 
 impl Delivery {
     /// A delivery that reports its verdict to `desk` under the number `slot`.
     pub fn new(origin: Origin, attempt: u32, body: Bytes, slot: u64, desk: Arc<Desk>) -> Self {
-        Self { origin, attempt, body, ticket: Ticket { slot, desk: Some(desk), legs: None } }
+        Self { origin, attempt, body, replay: None, ticket: Ticket { slot, desk: Some(desk), legs: None } }
     }
 
-    /// Whether the broker has delivered it before, to us or to another replica.
+    /// Whether it has been delivered before, to us or to another replica: its effects may be there already.
     pub fn is_redelivery(&self) -> bool {
-        self.attempt > 1
+        self.attempt > 1 || self.is_replay()
+    }
+
+    /// Whether an operator replays it.
+    pub fn is_replay(&self) -> bool {
+        matches!(self.replay.as_deref(), Some(Replay::Proven { .. }))
+    }
+
+    /// Whether it needs no token.
+    pub fn is_trusted(&self) -> bool {
+        matches!(self.replay.as_deref(), Some(Replay::Proven { trusted: true }))
     }
 
     /// Frees the body and keeps the duty.

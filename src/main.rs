@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Migrate => commands::migrate(&loaded),
         Command::CheckConfig => commands::check_config(&loaded),
         Command::Simulate(options) => commands::simulate(&loaded, &options),
+        Command::Quarantine(action) => commands::quarantine(&loaded, &action),
     };
     exit.into()
 }

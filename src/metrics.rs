@@ -21,7 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 use serde::Serialize;
 
-pub use self::label::{Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per};
+pub use self::label::{Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per, ReplayClaim};
 pub use self::ledger::{Ledger, Ledgers};
 use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
@@ -73,6 +73,8 @@ pub struct ValidationMetrics {
     pub accepted: Per<MsgKind, Counter>,
     /// `ingest_rejections_total{reason}`.
     pub rejections: Per<Reason, Counter>,
+    /// `ingest_replays_total{result}`: messages with a replay's header.
+    pub replays: Per<ReplayClaim, Counter>,
     /// `ingest_timestamp_fallbacks_total`: events without a usable `ts`, which got the broker's time.
     pub timestamp_fallbacks: Counter,
     /// `ingest_metric_keys_mapped_total`: metrics renamed by a module's key map.
@@ -240,6 +242,7 @@ impl ValidationMetrics {
         Self {
             accepted: book.default("events_accepted", "Valid events of the telemetry lane"),
             rejections: book.default("rejections", "Refused messages of all lanes"),
+            replays: book.default("replays", "Messages with a replay's header, by whether it was an operator's"),
             timestamp_fallbacks: book.default("timestamp_fallbacks", "Events that got the broker's time"),
             metric_keys_mapped: book.default("metric_keys_mapped", "Metrics renamed by a module's key map"),
         }

@@ -119,17 +119,25 @@ pub struct Rejection {
     pub reason: Reason,
     /// A short sentence for people; never holds a value of the message, so never a token.
     pub detail: Cow<'static, str>,
+    /// Whether the sender had proven who it is, or had no need to: a replay of the message then needs no token.
+    pub authenticated: bool,
 }
 
 impl Rejection {
     /// A rejection with a detail.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), authenticated: false }
+    }
+
+    /// The same, knowing whether the sender had proven who it is.
+    #[must_use]
+    pub fn authenticated(self, authenticated: bool) -> Self {
+        Self { authenticated, ..self }
     }
 }
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, detail: Cow::Borrowed("") }
+        Self { reason, detail: Cow::Borrowed(""), authenticated: false }
     }
 }

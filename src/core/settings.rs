@@ -1,6 +1,7 @@
 //! The run-time settings of `app_settings`: taken over while the node runs, a bad value keeps the previous one.
 
 use super::rate_limit::Limit;
+use super::replay;
 
 /// The platform's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub max_payload_bytes: usize,
     /// `RATE_LIMIT_RPS` and `RATE_LIMIT_BURST`, per device.
     pub limit: Limit,
+    /// What signs replays; no row of `app_settings`. Without it no message is a replay.
+    pub replay_key: Option<replay::Key>,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             mirror_rejects_to_raw: false,
             max_payload_bytes: 8192,
             limit: Limit { rps: 5.0, burst: 20.0 },
+            replay_key: None,
         }
     }
 }

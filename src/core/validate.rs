@@ -50,6 +50,8 @@ pub struct Context<'a> {
     pub policy: Policy,
     /// The broker's time of the message, Unix microseconds.
     pub received_us: i64,
+    /// A replay that needs no token.
+    pub trusted: bool,
 }
 
 /// A verdict that needs the registry's answer first: `Ok(None)` where `lookup` knows nothing yet.
@@ -84,24 +86,23 @@ pub fn telemetry<'l>(
         Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
         Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
     };
-    match device.subscription {
-        Subscription::Passes => {}
-        Subscription::Suspended => return Err(Reason::SubscriptionSuspended.into()),
-        Subscription::Expired => return Err(Reason::SubscriptionExpired.into()),
+    let authenticate = || authenticate(device, envelope, &report, context);
+    let standing = match device.subscription {
+        Subscription::Suspended => Some(Reason::SubscriptionSuspended),
+        Subscription::Expired => Some(Reason::SubscriptionExpired),
+        Subscription::Passes if !device.active => Some(Reason::DeviceRevoked),
+        Subscription::Passes if device.site_id != site => Some(Reason::SiteMismatch),
+        Subscription::Passes => None,
+    };
+    if let Some(reason) = standing {
+        // Refused in any case; but once the device may send again, a replay must know whether it was the device.
+        return Err(Rejection::from(reason).authenticated(authenticate().is_ok()));
     }
-    if !device.active {
-        return Err(Reason::DeviceRevoked.into());
-    }
-    if device.site_id != site {
-        return Err(Reason::SiteMismatch.into());
-    }
-    if !has_certificate(device, &envelope.username, context) && context.policy.require_token {
-        check_token(device.token_hash, report.token.as_deref())?;
-    }
+    authenticate()?;
     if !admit(&device.key) {
-        return Err(Reason::RateLimited.into());
+        return Err(Rejection::from(Reason::RateLimited).authenticated(true));
     }
-    metric::check(&report.metrics)?;
+    metric::check(&report.metrics).map_err(|rejection| rejection.authenticated(true))?;
     Ok(Some(event(envelope, &topic, &report, device, context, tally)))
 }
 
@@ -207,9 +208,23 @@ fn active_device<'l>(
     match lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) {
         None => Ok(None),
         Some(Lookup::Found(device)) if device.active => Ok(Some(device.clone())),
-        Some(Lookup::Found(_)) => Err(Reason::DeviceRevoked.into()),
+        // These lanes ask for no proof.
+        Some(Lookup::Found(_)) => Err(Rejection::from(Reason::DeviceRevoked).authenticated(true)),
         Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
     }
+}
+
+/// Check 9: a certificate that the broker has seen, or the token, where the operator asks for one.
+fn authenticate(
+    device: &Device,
+    envelope: &Envelope,
+    report: &Report<'_>,
+    context: Context<'_>,
+) -> Result<(), Rejection> {
+    if context.trusted || !context.policy.require_token || has_certificate(device, &envelope.username, context) {
+        return Ok(());
+    }
+    check_token(device.token_hash, report.token.as_deref())
 }
 
 /// Whether the broker authenticated this very device by a certificate that still stands.

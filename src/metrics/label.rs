@@ -206,6 +206,16 @@ label! {
 }
 
 label! {
+    /// What a header that makes a message a replay from the quarantine was worth.
+    ReplayClaim = "result" {
+        /// Signed with the database's key.
+        Proven = "proven",
+        /// Forged, altered or of another database: the message was judged as any other.
+        Unproven = "unproven",
+    }
+}
+
+label! {
     /// How something simple ended.
     Outcome = "result" {
         /// Done.

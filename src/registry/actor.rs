@@ -10,7 +10,7 @@ use slog::{Logger, info, warn};
 
 use super::Config;
 use super::listen::{self, Change};
-use super::query::{self, Answers, Asked};
+use super::query::{self, Answers, Asked, SettingsRead};
 use crate::core::backoff::Backoff;
 use crate::core::device::DeviceKey;
 use crate::core::route::BadRoute;
@@ -200,18 +200,19 @@ impl Registry {
         let pool = self.parts.pool.clone();
         let read = async move { query::settings(&pool).await };
         ctx.spawn(read.into_actor(self).map(|rows, registry, _| match rows {
-            Ok(rows) => {
+            Ok(read) => {
                 registry.reached(Ok(()));
-                registry.apply_settings(&rows);
+                registry.apply_settings(read);
             }
             // The old ones stay.
             Err(error) => registry.reached(Err(error)),
         }));
     }
 
-    fn apply_settings(&mut self, rows: &[(String, String)]) {
+    fn apply_settings(&mut self, SettingsRead { rows, replay_key }: SettingsRead) {
         let before = self.settings.clone().unwrap_or_default();
-        let (settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        let (mut settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        settings.replay_key = replay_key;
         for bad in refused.iter().filter(|bad| !self.refused_settings.contains(bad)) {
             warn!(self.parts.log, "setting refused; the previous value stays";
                 "key" => &bad.key, "value" => &bad.value, "accepted" => bad.accepted);

@@ -7,6 +7,7 @@ mod provision;
 mod query;
 
 pub use self::actor::{Parts, Registry};
+pub use self::query::replay_key;
 
 use serde::{Deserialize, Serialize};
 

@@ -8,6 +8,7 @@ use tokio_postgres::Error;
 
 use super::{lookup, provision};
 use crate::core::device::{DeviceKey, Lookup};
+use crate::core::replay;
 use crate::core::route::BadRoute;
 use crate::metrics::{LookupResult, Metrics};
 use crate::sentence::sentence;
@@ -58,16 +59,35 @@ pub async fn look_up(pool: &Pool, asked: &[Asked], provisions: bool, metrics: &M
     answers
 }
 
-/// The rows of `app_settings`.
+/// What is read again and again.
+#[derive(Debug)]
+pub struct SettingsRead {
+    /// The rows of `app_settings`.
+    pub rows: Vec<(String, String)>,
+    /// What signs replays.
+    pub replay_key: Option<replay::Key>,
+}
+
+/// The run-time settings, and the key that goes with them.
 ///
 /// # Errors
 /// A sentence.
-pub async fn settings(pool: &Pool) -> Result<Vec<(String, String)>, String> {
+pub async fn settings(pool: &Pool) -> Result<SettingsRead, String> {
     bounded(pool, async |client| {
         let rows = client.query("SELECT key, value FROM app_settings WHERE value IS NOT NULL", &[]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let replay_key = replay_key(client).await?;
+        Ok(SettingsRead { rows: rows.iter().map(|row| (row.get(0), row.get(1))).collect(), replay_key })
     })
     .await
+}
+
+/// What signs replays; `None` where somebody has removed it, or put something else there.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub async fn replay_key(client: &tokio_postgres::Client) -> Result<Option<replay::Key>, Error> {
+    let row = client.query_opt("SELECT secret FROM ingest_node_secrets WHERE name = 'replay'", &[]).await?;
+    Ok(row.and_then(|row| replay::Key::new(row.get(0))))
 }
 
 async fn answers(client: &mut Client, asked: &[Asked], provisions: bool, metrics: &Metrics) -> Result<Answers, Error> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use async_nats::{Client, Message as NatsMessage, Subject};
+use async_nats::{Client, HeaderMap, Message as NatsMessage, Subject};
 use slog::{Logger, error, warn};
 
 use super::Config;
@@ -21,8 +21,8 @@ use crate::core::disposition::{Disposition, Verdict};
 use crate::core::envelope::Envelope;
 use crate::core::in_flight::{InFlight, Window};
 use crate::core::pull::Pulls;
-use crate::core::shard;
-use crate::delivery::{Delivery, Desk, Lane, Origin};
+use crate::core::{replay, shard};
+use crate::delivery::{Delivery, Desk, Lane, Origin, Replay};
 use crate::drained::Drained;
 use crate::health::Health;
 use crate::lifeline::Lifeline;
@@ -198,7 +198,9 @@ impl Consumer {
             let envelope = Envelope::open(&message.payload);
             let shard = envelope.as_ref().map_or(0, |envelope| shard::of_topic(&envelope.topic, shards));
             let slot = self.in_flight.admit(Entry { reply, attempt }, message.payload.len(), now_ms);
-            dealt[shard].push((Delivery::new(origin, attempt, message.payload, slot, desk.clone()), envelope));
+            let mut delivery = Delivery::new(origin, attempt, message.payload, slot, desk.clone());
+            delivery.replay = message.headers.as_ref().and_then(claimed_replay);
+            dealt[shard].push((delivery, envelope));
         }
         self.pulls.arrived(admitted);
         {
@@ -248,6 +250,12 @@ impl Consumer {
         self.check_drained();
         drained
     }
+}
+
+/// What a message's headers say about it being a replay.
+fn claimed_replay(headers: &HeaderMap) -> Option<Box<Replay>> {
+    let header = headers.get(replay::HEADER)?;
+    Some(Box::new(Replay::Claimed(header.as_str().to_owned())))
 }
 
 impl Actor for Consumer {

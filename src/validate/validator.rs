@@ -16,16 +16,17 @@ use crate::core::device::{DeviceKey, DeviceRef, Lookup};
 use crate::core::envelope::Envelope;
 use crate::core::event::{CommandAck, Event, ShadowReport};
 use crate::core::rejection::{Reason, Rejection};
+use crate::core::replay::Facts;
 use crate::core::settings::Settings;
 use crate::core::topic::Topic;
 use crate::core::validate::{self, Context as Checks, Policy};
 use crate::core::{refusal, route};
-use crate::delivery::{Delivery, Lane};
+use crate::delivery::{Delivery, Lane, Origin, Replay};
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantRoutes, Validate, Write};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ReplayClaim};
 
 /// From this attempt on a message is judged under guard: if it is what crashes us, it is quarantined instead of
 /// crashing the house again. An outage alone never gets it there: what passes, passes, at whatever attempt.
@@ -131,7 +132,8 @@ impl Validator {
         let mut tally = ChunkTally::default();
         let mut write = Write::default();
         let mut unknown = Vec::new();
-        for (lane, delivery, opened) in chunk {
+        for (lane, mut delivery, opened) in chunk {
+            self.check_replay(&mut delivery);
             self.newest_us = self.newest_us.max(delivery.origin.received_us);
             let envelope = match opened {
                 Ok(envelope) => envelope,
@@ -163,6 +165,25 @@ impl Validator {
         if !unknown.is_empty() {
             self.parts.registry.do_send(Resolve { devices: unknown, reply_to: ctx.address().recipient() });
         }
+    }
+
+    /// A proven replay takes the place of its original; what only claims to be one is a message as any other.
+    fn check_replay(&self, delivery: &mut Delivery) {
+        let Some(Replay::Claimed(header)) = delivery.replay.as_deref() else { return };
+        let key = self.settings.as_ref().and_then(|settings| settings.replay_key.as_ref());
+        let facts = key.and_then(|key| Facts::proven(header, key, &delivery.body));
+        let replays = &self.parts.metrics.validation.replays;
+        delivery.replay = match facts {
+            Some(Facts { stream, stream_seq, received_us, trusted }) => {
+                replays.of(ReplayClaim::Proven).inc();
+                delivery.origin = Origin { stream: stream.into(), stream_seq, received_us };
+                Some(Box::new(Replay::Proven { trusted }))
+            }
+            None => {
+                replays.of(ReplayClaim::Unproven).inc();
+                None
+            }
+        };
     }
 
     fn judge_guarded(
@@ -201,9 +222,16 @@ impl Validator {
         };
         Ok(match lane {
             Lane::Telemetry => {
-                let checks = Checks { settings, policy: self.policy, received_us: delivery.origin.received_us };
+                let checks = Checks {
+                    settings,
+                    policy: self.policy,
+                    received_us: delivery.origin.received_us,
+                    trusted: delivery.is_trusted(),
+                };
+                // A replay was sent long ago, and not by its device.
                 let admit = |device: &DeviceKey| {
-                    buckets.admit(device, delivery.origin.received_us, delivery.is_redelivery(), &settings.limit)
+                    delivery.is_replay()
+                        || buckets.admit(device, delivery.origin.received_us, delivery.is_redelivery(), &settings.limit)
                 };
                 validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
                     if let Some(routes) = routes.get(&event.device.key.tenant_id) {

@@ -5,6 +5,7 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
+//! - `quarantine`: looking at refused messages, and replaying them.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
@@ -14,6 +15,7 @@ mod ledger;
 mod load;
 mod outage;
 mod postgres;
+mod quarantine;
 mod registry;
 mod routes;
 mod shutdown;

@@ -8,6 +8,7 @@ mod names;
 mod payload_filter;
 mod rate_limit;
 mod redact;
+mod replay;
 mod sensor;
 mod timestamp;
 mod topic;

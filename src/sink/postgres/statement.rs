@@ -85,14 +85,14 @@ pub async fn quarantine(transaction: &Transaction<'_>, refused: &[Refused], coun
     const SQL: &str = "
         WITH kept AS (
             SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[],
-                $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[])
+                $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $18::boolean[])
             AS r (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason,
-                detail, payload, raw)
+                detail, payload, raw, authenticated)
         ), stored AS (
             INSERT INTO quarantine_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id,
-                device_id, msg_type, reason, detail, payload, raw)
+                device_id, msg_type, reason, detail, payload, raw, authenticated)
             SELECT received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason,
-                detail, payload::jsonb, raw
+                detail, payload::jsonb, raw, authenticated
             FROM kept ORDER BY received_at, stream, stream_seq, reason
             ON CONFLICT DO NOTHING
             RETURNING received_at, tenant_id, reason
@@ -141,6 +141,7 @@ pub async fn quarantine(transaction: &Transaction<'_>, refused: &[Refused], coun
                 &counted_tenants,
                 &counted_reasons,
                 &count,
+                &of.map(|one| one.refusal.rejection.authenticated),
             ],
         )
         .await?;

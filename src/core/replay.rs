@@ -1,0 +1,191 @@
+//! Replays from the quarantine: the header that makes a message one, and its proof.
+//!
+//! A refused message is kept without its provision token, so a replay of it can't authenticate as its device. Instead
+//! the operator's command signs it, header and body, with a key that only the database holds:
+//!
+//! ```text
+//! Ingest-Replay: v1;{stream};{stream_seq};{received_us};{trusted|judged};{hmac-sha256, lower-case hexadecimal}
+//! ```
+//!
+//! The facts are those of the message's first life, so that everything stored of a replay has the keys of the original.
+
+use std::fmt::{self, Write};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+/// The header's name.
+pub const HEADER: &str = "Ingest-Replay";
+
+const VERSION: &str = "v1";
+const TRUSTED: &str = "trusted";
+const JUDGED: &str = "judged";
+
+/// The secret that signs replays. Its `Debug` says `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// The key of these bytes; `None` unless there are 32.
+    pub fn new(secret: &[u8]) -> Option<Self> {
+        secret.try_into().ok().map(Self)
+    }
+
+    /// Over the header without its last field, and the body. The length comes first: no other pair reads the same.
+    fn sign(&self, facts: &str, body: &[u8]) -> String {
+        // HMAC itself fills a short key up with zeros.
+        let mut block = [0; 64];
+        block[..self.0.len()].copy_from_slice(&self.0);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        mac.update(&(facts.len() as u64).to_be_bytes());
+        mac.update(facts.as_bytes());
+        mac.update(body);
+        let mut hex = String::with_capacity(64);
+        for byte in mac.finalize().into_bytes() {
+            // Writing to a String never fails.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What a replay says about the message's first life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The stream it came in on.
+    pub stream: String,
+    /// Its sequence number there.
+    pub stream_seq: u64,
+    /// When the broker stored it, Unix microseconds.
+    pub received_us: i64,
+    /// Its sender had proven who it is, or the operator vouches for it: no token is asked for.
+    pub trusted: bool,
+}
+
+impl Facts {
+    /// The header of a replay with this body.
+    pub fn header(&self, key: &Key, body: &[u8]) -> String {
+        let facts = self.to_string();
+        let proof = key.sign(&facts, body);
+        format!("{facts};{proof}")
+    }
+
+    /// The facts of a header; `None` where it is not exactly what [`Facts::header`] wrote for this body. Takes the same
+    /// time however much of a proof is right.
+    pub fn proven(header: &str, key: &Key, body: &[u8]) -> Option<Self> {
+        let (facts, proof) = header.rsplit_once(';')?;
+        let is_right: bool = key.sign(facts, body).as_bytes().ct_eq(proof.as_bytes()).into();
+        if is_right { Self::read(facts) } else { None }
+    }
+
+    /// From the right: a stream may have semicolons in its name.
+    fn read(facts: &str) -> Option<Self> {
+        let mut fields = facts.strip_prefix(VERSION)?.strip_prefix(';')?.rsplitn(4, ';');
+        let trusted = match fields.next()? {
+            TRUSTED => true,
+            JUDGED => false,
+            _ => return None,
+        };
+        let received_us = fields.next()?.parse().ok()?;
+        let stream_seq = fields.next()?.parse().ok()?;
+        Some(Self { stream: fields.next()?.to_owned(), stream_seq, received_us, trusted })
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, stream_seq, received_us, trusted } = self;
+        let trust = if *trusted { TRUSTED } else { JUDGED };
+        write!(f, "{VERSION};{stream};{stream_seq};{received_us};{trust}")
+    }
+}
+
+/// The envelope of a replay. `payload` is JSON text.
+pub fn envelope(topic: &str, payload: &str) -> String {
+    format!(r#"{{"topic":{},"payload":{}}}"#, serde_json::Value::from(topic), compact(payload))
+}
+
+/// JSON text without the blanks that PostgreSQL puts between its tokens: they would count as the payload's size.
+fn compact(json: &str) -> String {
+    let (mut in_string, mut escaped) = (false, false);
+    let is_kept = |c: &char| {
+        if in_string {
+            in_string = escaped || *c != '"';
+            escaped = !escaped && *c == '\\';
+            return true;
+        }
+        in_string = *c == '"';
+        !c.is_ascii_whitespace()
+    };
+    json.chars().filter(is_kept).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = b"{}";
+
+    fn key(byte: u8) -> Key {
+        Key::new(&[byte; 32]).unwrap()
+    }
+
+    fn facts() -> Facts {
+        Facts { stream: "TELEMETRY".to_owned(), stream_seq: 120, received_us: 1_770_628_523_045_000, trusted: true }
+    }
+
+    #[test]
+    fn a_header_is_the_facts_and_their_hmac() {
+        let header = facts().header(&key(7), BODY);
+        // As Python's hmac module makes it of the facts' length (8 bytes, big-endian), the facts and the body.
+        let proof = "5ec92cb32159fb03aef1de2a47581f8ba7f1d6fae5c61c4412220c0445dcc707";
+        assert_eq!(header, format!("v1;TELEMETRY;120;1770628523045000;trusted;{proof}"));
+    }
+
+    #[test]
+    fn only_the_key_of_the_database_proves_anything() {
+        let header = facts().header(&key(7), BODY);
+        assert_eq!(Facts::proven(&header, &key(7), BODY), Some(facts()));
+        assert_eq!(Facts::proven(&header, &key(8), BODY), None);
+        assert_eq!(Facts::proven(&header, &key(7), b"{ }"), None);
+        assert_eq!(Facts::proven(&header.to_uppercase(), &key(7), BODY), None);
+    }
+
+    #[test]
+    fn what_was_judged_can_not_be_made_trusted() {
+        let judged = Facts { trusted: false, ..facts() }.header(&key(7), BODY);
+        assert_eq!(Facts::proven(&judged.replace("judged", "trusted"), &key(7), BODY), None);
+    }
+
+    #[test]
+    fn what_is_no_header_proves_nothing() {
+        for text in ["", ";", "v1", "v1;TELEMETRY;120;5;trusted", "v1;TELEMETRY;120;5;trusted;", ";;;;;;"] {
+            assert_eq!(Facts::proven(text, &key(7), BODY), None, "{text}");
+        }
+        for facts in ["v2;S;1;5;trusted", "v1;S;1;5;yes", "v1;S;-1;5;trusted", "v1;1;5;trusted"] {
+            let header = format!("{facts};{}", key(7).sign(facts, BODY));
+            assert_eq!(Facts::proven(&header, &key(7), BODY), None, "{facts}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_32_bytes_and_stays_out_of_logs() {
+        assert_eq!((Key::new(b""), Key::new(&[0; 31]), Key::new(&[0; 33])), (None, None, None));
+        assert_eq!(format!("{:?}", key(7)), "***");
+    }
+
+    #[test]
+    fn an_envelope_has_no_blanks_but_those_in_strings() {
+        assert_eq!(
+            envelope("tenant/a \"b\"/device/d/t", r#"{"a \" b\\": [1, 2], "c": " \\"}"#),
+            r#"{"topic":"tenant/a \"b\"/device/d/t","payload":{"a \" b\\":[1,2],"c":" \\"}}"#
+        );
+    }
+}
