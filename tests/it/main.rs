@@ -5,7 +5,7 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
-//! - `quarantine`: looking at refused messages, and replaying them.
+//! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
 
@@ -22,5 +22,6 @@ mod shutdown;
 mod simulate;
 mod startup;
 mod state;
+mod tenants;
 mod workload;
 mod world;
