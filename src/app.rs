@@ -74,9 +74,10 @@ async fn meet(config: &Config, health: &Arc<Health>, log: &Logger) -> Result<Dep
         Exit::Unavailable
     };
     let (connection, pool) = meet_postgres(&config.postgres, health, log).await?;
-    let nats_log = log.new(o!("room" => "nats"));
-    let nats = connect(&config.nats, "deliveries", health.clone(), &nats_log).await.map_err(unavailable)?;
-    let nats_jobs = connect(&config.nats, "jobs", health.clone(), &nats_log).await.map_err(unavailable)?;
+    let log_of = |connection| log.new(o!("room" => "nats", "connection" => connection));
+    let (name, jobs_name) = ("deliveries", "jobs");
+    let nats = connect(&config.nats, name, Some(health.clone()), &log_of(name)).await.map_err(unavailable)?;
+    let nats_jobs = connect(&config.nats, jobs_name, None, &log_of(jobs_name)).await.map_err(unavailable)?;
     Ok(Dependencies { connection, pool, nats, nats_jobs })
 }
 

@@ -190,7 +190,7 @@ impl Metrics {
 
     /// Shows an actor's restarts from the start, at zero: an alert on a series that is not there yet never fires.
     pub fn watched(&self, actor: &'static str) {
-        self.restarts.get_or_create(&ActorLabel { actor });
+        drop(self.restarts.get_or_create(&ActorLabel { actor }));
     }
 
     /// Counts a restart (`ingest_actor_restarts_total{actor}`); `actor` is the role's name.

@@ -22,7 +22,6 @@ use crate::core::rejection::Reason;
 use crate::core::replay::{self, Facts, Key};
 use crate::core::topic::Topic;
 use crate::delivery::Lane;
-use crate::health::Health;
 use crate::registry;
 use crate::sentence::sentence;
 use crate::source::connect;
@@ -137,7 +136,7 @@ async fn replay_all(
 }
 
 async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
-    let client = connect::connect(&config.nats, "replay", Health::new(), log).await?;
+    let client = connect::connect(&config.nats, "replay", None, log).await?;
     Ok(ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * CHUNK).build(client))
 }
 

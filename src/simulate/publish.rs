@@ -14,7 +14,6 @@ use super::generate::Simulated;
 use super::{SimulateError, Summary};
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
-use crate::health::Health;
 use crate::source::{self, connect};
 
 /// Messages on their way at once: hides the broker's latency at any rate that it can take.
@@ -34,7 +33,7 @@ impl Publisher {
     /// Connects, and makes the stream if it is missing, as the node would.
     pub(super) async fn connect(config: &source::Config, log: &Logger) -> Result<Self, SimulateError> {
         let client =
-            connect::connect(config, "simulate", Health::new(), log).await.map_err(SimulateError::Unavailable)?;
+            connect::connect(config, "simulate", None, log).await.map_err(SimulateError::Unavailable)?;
         let jetstream =
             ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * WINDOW).build(client);
         let stream = connect::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());

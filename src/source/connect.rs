@@ -13,17 +13,20 @@ use super::Config;
 use crate::delivery::Lane;
 use crate::health::{Health, Part};
 
-/// Connects, within the bound of the configuration. From then on the client reconnects by itself, for ever.
+/// Connects, within the bound of the configuration. From then on the client reconnects by itself, for ever. The board is
+/// kept by one connection only: two would overwrite each other's word.
 ///
 /// # Errors
 /// A sentence, where NATS did not answer in time.
-pub async fn connect(config: &Config, name: &str, health: Arc<Health>, log: &Logger) -> Result<Client, String> {
+pub async fn connect(config: &Config, name: &str, health: Option<Arc<Health>>, log: &Logger) -> Result<Client, String> {
     let deadline = tokio::time::Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
     loop {
         match options(name, health.clone(), log.clone()).connect(servers(config)?).await {
             Ok(client) => {
-                health.up(Part::Nats);
+                if let Some(health) = &health {
+                    health.up(Part::Nats);
+                }
                 return Ok(client);
             }
             Err(error) if tokio::time::Instant::now() + delay >= deadline => {
@@ -49,7 +52,7 @@ fn servers(config: &Config) -> Result<Vec<async_nats::ServerAddr>, String> {
         .collect()
 }
 
-fn options(name: &str, health: Arc<Health>, log: Logger) -> ConnectOptions {
+fn options(name: &str, health: Option<Arc<Health>>, log: Logger) -> ConnectOptions {
     ConnectOptions::new()
         .name(format!("ingest-node {name}"))
         .max_reconnects(None)
@@ -62,11 +65,15 @@ fn options(name: &str, health: Arc<Health>, log: Logger) -> ConnectOptions {
             async move {
                 match event {
                     Event::Connected => {
-                        health.up(Part::Nats);
+                        if let Some(health) = &health {
+                            health.up(Part::Nats);
+                        }
                         info!(log, "nats connected");
                     }
                     Event::Disconnected => {
-                        health.down(Part::Nats, "disconnected");
+                        if let Some(health) = &health {
+                            health.down(Part::Nats, "disconnected");
+                        }
                         warn!(log, "nats disconnected");
                     }
                     other => debug!(log, "nats event"; "event" => %other),
