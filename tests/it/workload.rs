@@ -59,9 +59,9 @@ impl Workload {
         seed::devices(&world.database, &self.devices).await;
     }
 
-    /// Waits until InfluxDB has confirmed every line.
+    /// Waits until every good message has a point. What a node owed when it died comes when its lease has run out.
     pub async fn wait_for_points(&self, world: &World) {
-        wait_for("every point to be in InfluxDB", DEADLINE, async || {
+        wait_for("every point to be in InfluxDB", 3 * DEADLINE, async || {
             self.good_by_tenant.iter().all(|(tenant, count)| world.influx.point_count(&database(tenant)) >= *count)
         })
         .await;
