@@ -13,7 +13,7 @@ use super::Config;
 use super::batch::{Batch, Manner, Queue};
 use super::classify::Failure;
 use super::outlets::Outlets;
-use super::quarantine::{Gate, Refused};
+use super::quarantine::{Gate, Keep, Refused};
 use super::store::{Store, Stored};
 use crate::core::backoff::Backoff;
 use crate::core::rejection::Reason;
@@ -301,7 +301,12 @@ impl Handler<Write> for Writer {
     fn handle(&mut self, mut chunk: Write, ctx: &mut Self::Context) {
         for (delivery, refusal) in std::mem::take(&mut chunk.refusals) {
             let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
-            let (keep, capped) = self.gate.decide(&delivery.origin, &refusal, has_rows);
+            let (keep, capped) = if delivery.is_replay() {
+                // Its event is there already, or it is refused for another reason now: no flood, an operator's doing.
+                (Keep::STORED, false)
+            } else {
+                self.gate.decide(&delivery.origin, &refusal, has_rows)
+            };
             if capped {
                 self.parts.metrics.postgres.quarantine_capped.inc();
             }
