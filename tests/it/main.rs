@@ -2,26 +2,33 @@
 //! InfluxDB 3. One file per theme; every test has servers, or at least a database, of its own.
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
-//! - `load`, `crash`, `shutdown`, `outage`, `startup`: what must hold whatever happens.
+//! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what must hold whatever happens.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
+//! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
 //! - `simulate`: the simulator, and the node against its word.
-//! - `world`, `workload`, `ledger`: servers, messages with the account that must come out, the node's own account.
+//! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
+//!   them, the node's own account.
 
 mod cases;
 mod crash;
+mod flood;
 mod ledger;
 mod load;
 mod outage;
 mod postgres;
 mod quarantine;
 mod registry;
+mod replicas;
 mod routes;
+mod rubbish;
 mod shutdown;
 mod simulate;
+mod staleness;
 mod startup;
 mod state;
 mod tenants;
+mod traffic;
 mod workload;
 mod world;
