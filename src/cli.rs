@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{quarantine, simulate};
+use crate::{provision_tenants, quarantine, simulate};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -31,6 +31,8 @@ pub enum Command {
     Run,
     /// Bring the database to this version's schema.
     Migrate,
+    /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.
+    ProvisionTenants(provision_tenants::Options),
     /// Print the effective configuration, without secrets, each value with its source.
     CheckConfig,
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.

@@ -9,7 +9,7 @@ use slog::warn;
 
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::{app, logging, migrate, quarantine, simulate};
+use crate::{app, logging, migrate, provision_tenants, quarantine, simulate};
 
 /// `run`: the node, until it is told to stop or gives up.
 pub fn run(loaded: &Loaded) -> Exit {
@@ -57,6 +57,13 @@ pub fn quarantine(loaded: &Loaded, action: &quarantine::Action) -> Exit {
     on_runtime(async {
         let done = quarantine::run(&loaded.config, action, &log).await;
         done.map_or_else(|(exit, why)| fail(exit, why), |()| Exit::Ok)
+    })
+}
+
+/// `provision-tenants`: gives every tenant its database.
+pub fn provision_tenants(loaded: &Loaded, options: &provision_tenants::Options) -> Exit {
+    on_runtime(async {
+        provision_tenants::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why))
     })
 }
 

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, or drained with nothing left undone.
     Ok = 0,
+    /// Some of what was asked for could not be done; standard output says what.
+    Incomplete = 1,
     /// The configuration or the command line is wrong; nothing has been started.
     Config = 64,
     /// Something that the node depends on was not available within its bound at start-up.

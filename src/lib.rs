@@ -19,6 +19,7 @@ pub mod logging;
 pub mod message;
 pub mod metrics;
 pub mod migrate;
+pub mod provision_tenants;
 pub mod quarantine;
 pub mod registry;
 pub mod secret;

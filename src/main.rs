@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Run => commands::run(&loaded),
         Command::Migrate => commands::migrate(&loaded),
         Command::CheckConfig => commands::check_config(&loaded),
+        Command::ProvisionTenants(options) => commands::provision_tenants(&loaded, &options),
         Command::Simulate(options) => commands::simulate(&loaded, &options),
         Command::Quarantine(action) => commands::quarantine(&loaded, &action),
     };

@@ -18,6 +18,7 @@ mod ledger;
 mod load;
 mod outage;
 mod postgres;
+mod provision;
 mod quarantine;
 mod registry;
 mod replicas;

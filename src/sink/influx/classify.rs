@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::provision::Provisioned;
 use crate::core::field_types::{self, Conflict};
 use crate::sink::Fault;
 
@@ -165,6 +166,18 @@ fn cause(message: &str) -> Cause {
 }
 
 /// Status and the beginning of the body, on one line: for logs and `/stats`.
+/// Reads the answer to a request for a database: `POST /api/v3/configure/database`.
+pub fn database_made(status: u16, body: &[u8]) -> Provisioned {
+    match status {
+        200..=299 => Provisioned::Made,
+        409 => Provisioned::Exists,
+        _ => match classify(status, None, body, 1) {
+            Outcome::Failed { fault, .. } => Provisioned::Failed(fault.to_string()),
+            _ => Provisioned::Failed(said(status, body)),
+        },
+    }
+}
+
 fn said(status: u16, body: &[u8]) -> String {
     const LONGEST: usize = 240;
     let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST)]);

@@ -6,6 +6,7 @@ mod batcher;
 mod breaker;
 mod classify;
 mod files;
+mod provision;
 mod request;
 mod router;
 mod target;
@@ -13,6 +14,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use self::provision::Provisioned;
 pub use self::router::{Parts, Router};
 pub use self::target::Destination;
 

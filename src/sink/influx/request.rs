@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_rt::time::timeout;
 use awc::http::Uri;
 use awc::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use awc::{Client, Connector};
+use awc::{Client, ClientRequest, Connector};
 use bytes::Bytes;
 
 use super::Config;
@@ -46,8 +46,8 @@ fn build_client() -> Client {
 /// A server and how it wants to be asked.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Everything of a request's address but the name of the database and what follows it.
-    address: String,
+    /// Everything of a request's address before `/api`.
+    base: String,
     authorization: Option<HeaderValue>,
     token: Secret,
     timeout: Duration,
@@ -69,7 +69,7 @@ impl Server {
             Some(value)
         };
         Ok(Self {
-            address: address(url).ok_or("INFLUXDB_URL must look like http://host:8181 or https://host/path")?,
+            base: base(url).ok_or("INFLUXDB_URL must look like http://host:8181 or https://host/path")?,
             authorization,
             token: config.token.clone(),
             timeout: Duration::from_secs(config.request_timeout_secs),
@@ -78,19 +78,53 @@ impl Server {
 
     /// One of its databases.
     pub fn database(&self, name: &str) -> Endpoint {
-        let uri = format!("{}{name}&precision=ns&accept_partial=true&no_sync=false", self.address);
+        let uri = format!("{}/api/v3/write_lp?db={name}&precision=ns&accept_partial=true&no_sync=false", self.base);
         Endpoint { server: self.clone(), uri }
+    }
+
+    /// Asks for a database to be made: `POST /api/v3/configure/database`. The status and what the server says.
+    ///
+    /// # Errors
+    /// A sentence, where there was no answer.
+    pub async fn create_database(&self, name: &str) -> Result<(u16, String), String> {
+        let request = self.authorized(client().post(format!("{}/api/v3/configure/database", self.base)));
+        let asked = async {
+            let sent = request.send_json(&serde_json::json!({ "db": name })).await;
+            let mut response = sent.map_err(|error| self.without_token(&error.to_string()))?;
+            let status = response.status().as_u16();
+            // The status alone says enough where the body broke off.
+            let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
+            Ok((status, self.without_token(&String::from_utf8_lossy(&answer))))
+        };
+        match timeout(self.timeout, asked).await {
+            Ok(answered) => answered,
+            Err(_) => Err(format!("no answer within {} s", self.timeout.as_secs())),
+        }
+    }
+
+    fn authorized(&self, request: ClientRequest) -> ClientRequest {
+        match &self.authorization {
+            Some(authorization) => request.insert_header((AUTHORIZATION, authorization.clone())),
+            None => request,
+        }
+    }
+
+    /// Proxies like to repeat a request's headers in their error pages.
+    fn without_token(&self, text: &str) -> String {
+        match self.token.expose() {
+            "" => text.to_owned(),
+            token => text.replace(token, "***"),
+        }
     }
 }
 
-/// Where write requests to the server at `url` go, up to the name of the database. The URL may have a path (a proxy's
-/// prefix), no query.
-fn address(url: &str) -> Option<String> {
+/// Where the API of the server at `url` begins. The URL may have a path (a proxy's prefix), no query.
+fn base(url: &str) -> Option<String> {
     let url: Uri = url.trim().parse().ok()?;
     let (scheme @ ("http" | "https"), authority, None) = (url.scheme_str()?, url.authority()?, url.query()) else {
         return None;
     };
-    Some(format!("{scheme}://{authority}{}/api/v3/write_lp?db=", url.path().trim_end_matches('/')))
+    Some(format!("{scheme}://{authority}{}", url.path().trim_end_matches('/')))
 }
 
 /// A tenant's database at a server.
@@ -110,31 +144,24 @@ impl Endpoint {
     }
 
     async fn send(&self, body: Bytes, lines: usize) -> Outcome {
-        let mut request = client().post(&*self.uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
-        if let Some(authorization) = &self.server.authorization {
-            request = request.insert_header((AUTHORIZATION, authorization.clone()));
-        }
+        let request = client().post(&*self.uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
+        let request = self.server.authorized(request);
         let mut response = match request.send_body(body).await {
             Ok(response) => response,
-            Err(error) => return Outcome::transient(self.without_token(&error.to_string())),
+            Err(error) => return Outcome::transient(self.server.without_token(&error.to_string())),
         };
         let status = response.status().as_u16();
         let retry_after = retry_after(response.headers());
         match response.body().limit(LONGEST_ANSWER).await {
             Ok(answer) if response.status().is_success() => classify(status, retry_after, &answer, lines),
-            Ok(answer) => {
-                classify(status, retry_after, self.without_token(&String::from_utf8_lossy(&answer)).as_bytes(), lines)
-            }
+            Ok(answer) => classify(
+                status,
+                retry_after,
+                self.server.without_token(&String::from_utf8_lossy(&answer)).as_bytes(),
+                lines,
+            ),
             // The status alone says enough where the body broke off.
             Err(_) => classify(status, retry_after, b"", lines),
-        }
-    }
-
-    /// Proxies like to repeat a request's headers in their error pages.
-    fn without_token(&self, text: &str) -> String {
-        match self.server.token.expose() {
-            "" => text.to_owned(),
-            token => text.replace(token, "***"),
         }
     }
 }
@@ -183,7 +210,7 @@ mod tests {
         let config = Config { token: Secret::new("apiv3_secret"), ..Config::default() };
         let endpoint = Server::new("http://influx", &config).unwrap().database("d");
         assert!(!format!("{endpoint:?}").contains("apiv3_secret"));
-        assert_eq!(endpoint.without_token("got Bearer apiv3_secret!"), "got Bearer ***!");
+        assert_eq!(endpoint.server.without_token("got Bearer apiv3_secret!"), "got Bearer ***!");
     }
 
     #[test]

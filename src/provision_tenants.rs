@@ -1,0 +1,77 @@
+//! `ingest-node provision-tenants`: gives every tenant its database, before its first point meets none.
+
+use std::io::{self, Write};
+
+use clap::Args;
+use tokio_postgres::Client;
+
+use crate::config::Config;
+use crate::core::names::influx_database;
+use crate::exit::Exit;
+use crate::sentence::sentence;
+use crate::sink::influx::{Destination, Provisioned};
+use crate::sink::postgres::pool;
+
+/// Every tenant that has a device.
+const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY tenant_id";
+
+/// Which tenants.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Only this tenant; may be given several times [default: every tenant of device_registry].
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub tenants: Vec<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Provisions tenant by tenant and goes on after an error: `OK`, `EXISTS`, `WARN` or `ERR` for each, on standard output.
+///
+/// # Errors
+/// The exit code and a sentence, where it could not begin.
+pub async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
+    let destination = Destination::new(&config.influx).map_err(|why| (Exit::Config, why))?;
+    let tenants = match options.tenants.as_slice() {
+        [] => registered(config).await?,
+        named => named.to_vec(),
+    };
+    let mut failed = 0;
+    for tenant in &tenants {
+        let database = influx_database(tenant);
+        let outcome = match (options.dry_run, destination.has(&database)) {
+            (true, Some(true)) => Provisioned::Exists,
+            (true, _) => {
+                say(&format!("WOULD   {tenant}  {database}\n"));
+                continue;
+            }
+            (false, _) => destination.provision(&database).await,
+        };
+        failed += usize::from(matches!(outcome, Provisioned::Failed(_)));
+        say(&line(tenant, &database, &outcome));
+    }
+    say(&format!("{} tenants, {failed} failed\n", tenants.len()));
+    Ok(if failed == 0 { Exit::Ok } else { Exit::Incomplete })
+}
+
+fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
+    match outcome {
+        Provisioned::Made => format!("OK      {tenant}  {database}\n"),
+        Provisioned::Exists => format!("EXISTS  {tenant}  {database}\n"),
+        Provisioned::Warned(why) => format!("WARN    {tenant}  {database}: {why}\n"),
+        Provisioned::Failed(why) => format!("ERR     {tenant}  {database}: {why}\n"),
+    }
+}
+
+async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
+    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
+    let unavailable = |error: tokio_postgres::Error| (Exit::Unavailable, format!("PostgreSQL: {}", sentence(&error)));
+    let database: Client = pool::connect(&connection).await.map_err(unavailable)?;
+    let rows = database.query(TENANTS, &[]).await.map_err(unavailable)?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Writes to standard output; whoever closed it early has read enough.
+fn say(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}

@@ -1,0 +1,72 @@
+//! Making a tenant's database before its first point comes.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::classify::{Outcome, database_made};
+use super::request::Server;
+use super::target::Destination;
+
+/// What a server without the configure API is told: a first write makes the database.
+const FIRST_LINE: &[u8] = b"_init,source=provisioning value=1i\n";
+
+/// What became of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provisioned {
+    /// It was made.
+    Made,
+    /// It was there.
+    Exists,
+    /// It is there, but the server said something an operator should know.
+    Warned(String),
+    /// It is not there.
+    Failed(String),
+}
+
+impl Destination {
+    /// Makes sure that a database exists. Idempotent.
+    pub async fn provision(&self, database: &str) -> Provisioned {
+        match self {
+            Destination::Server(server) => at_server(server, database).await,
+            Destination::Files(directory, _) => below(&directory.join(database)),
+        }
+    }
+
+    /// Whether a database is there already, without making it; `None` where that can't be asked.
+    pub fn has(&self, database: &str) -> Option<bool> {
+        match self {
+            Destination::Server(_) => None,
+            Destination::Files(directory, _) => Some(directory.join(database).is_dir()),
+        }
+    }
+}
+
+async fn at_server(server: &Server, database: &str) -> Provisioned {
+    match server.create_database(database).await {
+        Ok((404 | 405, _)) => by_first_write(server, database).await,
+        Ok((status, answer)) => database_made(status, answer.as_bytes()),
+        Err(error) => Provisioned::Failed(error),
+    }
+}
+
+async fn by_first_write(server: &Server, database: &str) -> Provisioned {
+    match server.database(database).write(Bytes::from_static(FIRST_LINE), 1).await {
+        Outcome::Written => Provisioned::Made,
+        Outcome::Refused { .. } => {
+            Provisioned::Warned("the server refused the first line; the database is there".into())
+        }
+        Outcome::Failed { fault, .. } => Provisioned::Failed(fault.to_string()),
+        Outcome::Halve(why) => Provisioned::Failed(why),
+    }
+}
+
+fn below(directory: &Path) -> Provisioned {
+    if directory.is_dir() {
+        return Provisioned::Exists;
+    }
+    match std::fs::create_dir_all(directory) {
+        Ok(()) => Provisioned::Made,
+        Err(error) => Provisioned::Failed(format!("{}: {error}", directory.display())),
+    }
+}
