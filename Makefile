@@ -3,10 +3,11 @@
 # make test    every test, against real servers
 # make demo    a whole system on this machine, its load and its final account
 # make bench   the node against the yardstick, on durable servers
+# make bench-cases   the node alone where it is harder: cold cache, bad messages, routes; and its memory per device
 
 CARGO ?= cargo
 
-.PHONY: setup lint test demo bench
+.PHONY: setup lint test demo bench bench-cases
 
 setup:
 	scripts/setup
@@ -28,3 +29,6 @@ demo: release
 
 bench: release
 	target/release/drain target/release/ingest-node target/release/yardstick
+
+bench-cases: export BENCH_CASES ?= cold,bad,routes,memory
+bench-cases: bench
