@@ -104,6 +104,11 @@ impl Health {
         self.board().draining = true;
     }
 
+    /// Whether the drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.board().draining
+    }
+
     /// Whether the node should be given work.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod core;
+pub mod debt;
 pub mod delivery;
 pub mod drained;
 pub mod exit;

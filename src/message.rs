@@ -21,6 +21,7 @@ use crate::core::envelope::Envelope;
 use crate::core::event::{CommandAck, Event, Job, Refusal, ShadowReport};
 use crate::core::rejection::Rejection;
 use crate::core::settings::Settings;
+use crate::debt::Share;
 use crate::delivery::{Delivery, Lane, Origin, Settled, Ticket};
 
 /// Consumer to Validator: deliveries of one shard, in the order of their arrival.
@@ -125,6 +126,8 @@ pub struct Point {
     pub origin: Origin,
     /// With policy `required` the delivery ends only when the point is durable.
     pub ticket: Option<Ticket>,
+    /// With policy `best_effort` the point is on record until it is durable.
+    pub owed: Share,
 }
 
 /// Supervisor to the influx Router, once per generation: where refused points become durable. The Router is built
@@ -132,6 +135,12 @@ pub struct Point {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct AttachWriter(pub Recipient<Refuse>);
+
+/// Supervisor to the Replayer, once per generation: where replayed points go. The Replayer is built before the Router,
+/// so that it drains after it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct AttachRouter(pub Recipient<Points>);
 
 /// Influx Router to Writer: points that InfluxDB refused for good, one quarantine event each (`POINT_REFUSED`). Refusals
 /// come during a drain too, after the Writer has answered its own [`Drain`].
@@ -155,6 +164,8 @@ pub struct RefusedPoint {
     pub message: String,
     /// With policy `required`: ends as done once the refusal is durable, for the point's fate is then settled.
     pub ticket: Option<Ticket>,
+    /// With policy `best_effort`: confirmed once the refusal is durable.
+    pub owed: Share,
 }
 
 /// Writer to the route Publisher: jobs of committed rows.

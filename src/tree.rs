@@ -8,12 +8,14 @@ use slog::{Logger, o};
 
 use crate::app::Dependencies;
 use crate::config::Config;
+use crate::debt::Outbox;
 use crate::delivery::Lane;
 use crate::health::Health;
-use crate::message::{AttachWriter, Drain};
+use crate::message::{AttachRouter, AttachWriter, Drain};
 use crate::metrics::Metrics;
 use crate::registry::{self, Registry};
-use crate::sink::influx::{self, Router};
+use crate::sink::influx::replay::Replayer;
+use crate::sink::influx::{self, Router, WritePolicy};
 use crate::sink::postgres::{self, Outlets, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, Keeper};
@@ -48,6 +50,7 @@ impl Common {
 pub fn factories(common: Arc<Common>) -> Vec<Factory> {
     let mut list = Vec::new();
     if common.config.influx.write_enabled {
+        list.push(replayer(common.clone()));
         list.push(router(common.clone()));
     }
     list.push(publisher(common.clone()));
@@ -58,6 +61,28 @@ pub fn factories(common: Arc<Common>) -> Vec<Factory> {
     list.extend((0..shards).map(|shard| validator(common.clone(), shard, shards)));
     list.extend(Lane::ALL.map(|lane| consumer(common.clone(), lane)));
     list
+}
+
+/// Lowest of all: it drains when all others have said what became of their points.
+fn replayer(common: Arc<Common>) -> Factory {
+    factory("replayer", "side", move |wiring, Seat { thread, lifeline }| {
+        let (outbox, ends) = Outbox::new();
+        let is_owed = common.config.influx.write_policy == WritePolicy::BestEffort;
+        wiring.outbox = is_owed.then(|| outbox.clone());
+        let parts = influx::replay::Parts {
+            config: common.config.influx.clone(),
+            connection: common.dependencies.connection.clone(),
+            outbox: (outbox, ends),
+            metrics: common.metrics.clone(),
+            stats: common.stats.clone(),
+            health: common.health.clone(),
+            log: common.room("replay"),
+            lifeline,
+        };
+        let replayer = start(&thread, Replayer::new(parts));
+        wiring.attach_router = Some(replayer.clone().recipient());
+        Ok(replayer.recipient())
+    })
 }
 
 /// The Router has the batchers on threads of its own.
@@ -73,6 +98,9 @@ fn router(common: Arc<Common>) -> Factory {
         };
         let router = start(&thread, Router::new(parts));
         wiring.points = Some(router.clone().recipient());
+        if let Some(replayer) = &wiring.attach_router {
+            replayer.do_send(AttachRouter(router.clone().recipient()));
+        }
         wiring.attach_writer = Some(router.clone().recipient());
         Ok(router.recipient())
     })
@@ -114,6 +142,7 @@ fn writer(common: Arc<Common>) -> Factory {
         let parts = postgres::Parts {
             config: common.config.postgres.clone(),
             pool: common.dependencies.pool.clone(),
+            outbox: wiring.outbox.clone(),
             outlets: Outlets {
                 points: wiring.points.clone(),
                 policy: common.config.influx.write_policy,

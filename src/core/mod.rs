@@ -23,6 +23,7 @@ pub mod period;
 pub mod point;
 pub mod pull;
 pub mod rate_limit;
+pub mod rebuild;
 pub mod redact;
 pub mod refusal;
 pub mod rejection;

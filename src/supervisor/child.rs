@@ -5,14 +5,20 @@ use std::sync::Arc;
 use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
+use crate::debt::Outbox;
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{
-    AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe, Validate, Write,
+    AttachRouter, AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
+    Validate, Write,
 };
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]
 pub struct Wiring {
+    /// The outbox, where points are recorded with their rows.
+    pub outbox: Option<Outbox>,
+    /// The Replayer, to be told where replayed points go.
+    pub attach_router: Option<Recipient<AttachRouter>>,
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
     /// The influx Router, to be told where refusals go.

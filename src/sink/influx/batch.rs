@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::classify::RefusedLine;
+use crate::debt::Share;
 use crate::delivery::{Origin, Ticket};
 use crate::message::Point;
 
@@ -18,6 +19,8 @@ pub struct Entry {
     pub origin: Origin,
     /// The duty to end its delivery (policy `required`).
     pub ticket: Option<Ticket>,
+    /// Its part in what is on record (policy `best_effort`).
+    pub owed: Share,
     /// Bytes of its line, line feed included.
     len: u32,
 }
@@ -33,12 +36,12 @@ pub struct Filling {
 impl Filling {
     /// Adds a point.
     pub fn push(&mut self, point: Point, now: Instant) {
-        let Point { line, origin, ticket } = point;
+        let Point { line, origin, ticket, owed } = point;
         self.since.get_or_insert(now);
         self.body.put_slice(line.as_bytes());
         self.body.put_u8(b'\n');
         // A line is built from one message, whose size is bounded far below 4 GiB.
-        self.entries.push(Entry { origin, ticket, len: line.len() as u32 + 1 });
+        self.entries.push(Entry { origin, ticket, owed, len: line.len() as u32 + 1 });
     }
 
     /// Number of lines.
@@ -100,7 +103,7 @@ impl Batch {
         self.since
     }
 
-    /// Whether deliveries wait for it. They do for all of a batch or for none: it is the policy's doing.
+    /// Whether deliveries wait for it. They do for none with policy `best_effort`, else for all but those that are replayed.
     pub fn is_required(&self) -> bool {
         is_required(&self.entries)
     }
@@ -144,7 +147,7 @@ impl Batch {
                 body.put_slice(&self.body[unbroken..start]);
                 unbroken = end;
                 let line = String::from_utf8_lossy(&self.body[start..end - 1]).into_owned();
-                out.push((Point { line, origin: entry.origin, ticket: entry.ticket }, refusal));
+                out.push((Point { line, origin: entry.origin, ticket: entry.ticket, owed: entry.owed }, refusal));
             } else {
                 kept.push(entry);
             }
@@ -163,7 +166,7 @@ impl Batch {
 }
 
 fn is_required(entries: &[Entry]) -> bool {
-    entries.first().is_some_and(|entry| entry.ticket.is_some())
+    entries.iter().any(|entry| entry.ticket.is_some())
 }
 
 #[cfg(test)]
@@ -175,7 +178,7 @@ mod tests {
 
     fn point(line: &str, stream_seq: u64) -> Point {
         let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 0 };
-        Point { line: line.to_owned(), origin, ticket: None }
+        Point { line: line.to_owned(), origin, ticket: None, owed: Share::default() }
     }
 
     fn batch(lines: &[String]) -> Option<Batch> {

@@ -7,6 +7,7 @@ mod breaker;
 mod classify;
 mod files;
 mod provision;
+pub mod replay;
 mod request;
 mod router;
 mod target;
@@ -66,6 +67,14 @@ pub struct Config {
     pub drain_secs: u64,
     /// Bound on one request. A durable write takes up to the server's WAL interval, one second by default.
     pub request_timeout_secs: u64,
+    /// Most lines per second that the replay reads back from PostgreSQL: an outage's debt is paid beside live traffic,
+    /// not instead of it.
+    pub replay_lines_per_sec: usize,
+    /// How often the replay looks for something to claim.
+    pub replay_interval_ms: u64,
+    /// `INFLUX_TAKEOVER_SECONDS`: a node that was not seen for so long is taken for dead, and what it owed is written by
+    /// the others. Nodes show themselves four times as often. Writing twice changes nothing, so this need not be sure.
+    pub takeover_secs: u64,
     /// Where line-protocol files go, one directory per database.
     pub data_dir: PathBuf,
     /// A file is closed, fsynced and renamed at this size.
@@ -104,6 +113,9 @@ impl Default for Config {
             idle_secs: 600,
             drain_secs: 5,
             request_timeout_secs: 30,
+            replay_lines_per_sec: 5_000,
+            replay_interval_ms: 2_000,
+            takeover_secs: 20,
             data_dir: PathBuf::from("data/line-protocol"),
             file_rotate_bytes: 64 * 1024 * 1024,
         }

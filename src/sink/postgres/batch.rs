@@ -9,6 +9,7 @@ use super::quarantine::{Keep, Refused};
 use crate::core::disposition::Verdict;
 use crate::core::event::{CommandAck, Content, Event, Refusal, ShadowReport};
 use crate::core::rejection::{Reason, Rejection};
+use crate::debt::Share;
 use crate::delivery::{Delivery, Origin};
 use crate::message::Write;
 
@@ -23,6 +24,8 @@ pub struct Batch {
     pub shadows: Vec<(Delivery, ShadowReport)>,
     /// Acknowledgements of the command lane.
     pub acks: Vec<(Delivery, CommandAck)>,
+    /// What the outbox has on record of the events' points, one share per event; empty where nothing is recorded.
+    pub owed: Vec<Share>,
     /// How it is to be written.
     pub manner: Manner,
 }
@@ -159,7 +162,7 @@ impl Queue {
         let refusals = take(&mut self.refusals, &mut for_refusals);
         room += for_refusals;
         let events = take(&mut self.events, &mut room);
-        Batch { events, refusals, shadows, acks, manner: Manner::Straight }
+        Batch { events, refusals, shadows, acks, ..Batch::default() }
     }
 }
 
@@ -216,5 +219,6 @@ fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, content: Strin
 
 fn refused_by_postgres(delivery: Delivery, refusal: Refusal) -> Refused {
     let origin: Origin = delivery.origin.clone();
-    Refused { origin, refusal, keep: Keep::STORED, ticket: Some(delivery.into_ticket()), verdict: Verdict::Poison }
+    let ticket = Some(delivery.into_ticket());
+    Refused { origin, refusal, keep: Keep::STORED, ticket, verdict: Verdict::Poison, owed: Share::default() }
 }

@@ -10,10 +10,12 @@ use deadpool_postgres::{Object, Transaction};
 
 use super::batch::{Batch, Poison};
 use super::classify::Failure;
+use super::outbox;
 use super::quarantine::Keep;
 use super::statement;
 use super::store::Stored;
 use crate::core::event::Content;
+use crate::debt::Outbox;
 use crate::failpoint;
 use crate::sink::Fault;
 
@@ -21,7 +23,12 @@ use crate::sink::Fault;
 ///
 /// # Errors
 /// Faults only: then nothing of the batch is stored.
-pub async fn store_isolated(client: &mut Object, batch: &mut Batch, counters: bool) -> Result<Stored, Failure> {
+pub async fn store_isolated(
+    client: &mut Object,
+    batch: &mut Batch,
+    counters: bool,
+    outbox: Option<&Outbox>,
+) -> Result<Stored, Failure> {
     let mut transaction = client.transaction().await?;
     let mut stored = Stored::default();
     let mut poison = Poison::default();
@@ -49,9 +56,17 @@ pub async fn store_isolated(client: &mut Object, batch: &mut Batch, counters: bo
             .await?;
 
     batch.refuse(poison);
+    let owed = match outbox {
+        Some(outbox) => {
+            let statement = outbox::prepare(&transaction).await?;
+            outbox::record(&transaction, &statement, outbox, &batch.events).await?
+        }
+        None => Vec::new(),
+    };
     (stored.quarantined, stored.unkept) = store_refusals(&mut transaction, batch, counters).await?;
     failpoint::pass("writer");
     transaction.commit().await?;
+    batch.owed = owed;
     Ok(stored)
 }
 

@@ -5,6 +5,7 @@ pub(super) mod classify;
 mod copy;
 mod isolate;
 pub(super) mod lease;
+mod outbox;
 mod outlets;
 mod partitions;
 pub mod pool;
@@ -12,7 +13,7 @@ mod quarantine;
 pub mod schema;
 mod statement;
 mod store;
-pub(super) mod types;
+pub(crate) mod types;
 mod writer;
 
 pub use self::outlets::Outlets;

@@ -8,6 +8,7 @@ use actix::Recipient;
 use super::batch::Batch;
 use crate::core::disposition::Verdict;
 use crate::core::event::Event;
+use crate::debt::Share;
 use crate::delivery::{Delivery, Settlement, Ticket};
 use crate::message::{Observe, Point, Points, Publish, RouteJobs};
 use crate::sink::influx::WritePolicy;
@@ -30,10 +31,13 @@ impl Outlets {
     pub fn hand_on(&self, batch: Batch) {
         let mut settlement = Settlement::default();
         let mut chunks = Chunks::default();
+        let mut owed = batch.owed.into_iter();
         for (delivery, event) in batch.events {
-            self.hand_on_event(delivery, event, &mut chunks, &mut settlement);
+            let owed = owed.next().unwrap_or_default();
+            self.hand_on_event(delivery, event, owed, &mut chunks, &mut settlement);
         }
         for refused in batch.refusals {
+            refused.owed.confirm();
             if let Some(ticket) = refused.ticket {
                 settlement.add(ticket, refused.verdict);
             }
@@ -48,7 +52,14 @@ impl Outlets {
         settlement.send();
     }
 
-    fn hand_on_event(&self, delivery: Delivery, mut event: Event, chunks: &mut Chunks, settlement: &mut Settlement) {
+    fn hand_on_event(
+        &self,
+        delivery: Delivery,
+        mut event: Event,
+        owed: Share,
+        chunks: &mut Chunks,
+        settlement: &mut Settlement,
+    ) {
         let line = event.line.take().filter(|_| self.points.is_some());
         let jobs = if self.jobs.is_some() { std::mem::take(&mut event.jobs) } else { Vec::new() };
         let waits_for_point = line.is_some() && self.policy == WritePolicy::Required;
@@ -72,7 +83,7 @@ impl Outlets {
             chunks.jobs.push(RouteJobs { tenant_id, origin, jobs, ticket });
         }
         if let Some(line) = line {
-            let point = Point { line, origin, ticket: for_point };
+            let point = Point { line, origin, ticket: for_point, owed };
             match chunks.points.get_mut(tenant_id) {
                 Some(points) => points.push(point),
                 None => drop(chunks.points.insert(tenant_id.clone(), vec![point])),

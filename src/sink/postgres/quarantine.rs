@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::core::disposition::Verdict;
 use crate::core::event::Refusal;
+use crate::debt::Share;
 use crate::delivery::{Delivery, Origin, Ticket};
 use crate::message::RefusedPoint;
 
@@ -28,6 +29,8 @@ pub struct Refused {
     pub ticket: Option<Ticket>,
     /// What the delivery ends with once the refusal is durable.
     pub verdict: Verdict,
+    /// A refused point's part in what is owed to InfluxDB: nothing is any more once the refusal is durable.
+    pub owed: Share,
 }
 
 /// Where a refusal goes, beside the counters.
@@ -108,7 +111,8 @@ impl Refused {
     /// A refused message.
     pub fn message(delivery: Delivery, refusal: Refusal, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
-        Self { origin: delivery.origin.clone(), refusal, keep, ticket: Some(delivery.into_ticket()), verdict }
+        let origin = delivery.origin.clone();
+        Self { origin, refusal, keep, ticket: Some(delivery.into_ticket()), verdict, owed: Share::default() }
     }
 
     /// A refused point: its row stays, so the delivery, where it still waits, is done.
@@ -126,7 +130,14 @@ impl Refused {
             event_us: None,
             content: Content::Raw(point.line.into()),
         };
-        Self { origin: point.origin, refusal, keep: Keep::STORED, ticket: point.ticket, verdict: Verdict::Done }
+        Self {
+            origin: point.origin,
+            refusal,
+            keep: Keep::STORED,
+            ticket: point.ticket,
+            verdict: Verdict::Done,
+            owed: point.owed,
+        }
     }
 }
 

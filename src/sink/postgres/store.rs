@@ -10,8 +10,10 @@ use super::batch::{Batch, Manner};
 use super::classify::Failure;
 use super::isolate::store_isolated;
 use super::lease;
+use super::outbox;
 use super::partitions::Partitions;
 use super::statement;
+use crate::debt::Outbox;
 use crate::failpoint;
 
 /// What attempts share.
@@ -21,6 +23,7 @@ pub struct Store {
     partitions: Partitions,
     bound: Duration,
     counters: bool,
+    outbox: Option<Outbox>,
     log: Logger,
 }
 
@@ -42,13 +45,14 @@ pub struct Stored {
 }
 
 impl Store {
-    /// Attempts over the connections of `pool`.
-    pub fn new(pool: Pool, config: &Config, log: Logger) -> Self {
+    /// Attempts over the connections of `pool`. With an outbox, points are recorded there with their rows.
+    pub fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, log: Logger) -> Self {
         Self {
             pool,
             partitions: Partitions::default(),
             bound: Duration::from_secs(config.transaction_timeout_secs),
             counters: config.counters_enabled,
+            outbox,
             log,
         }
     }
@@ -86,18 +90,32 @@ impl Store {
 
     async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
         match batch.manner {
-            Manner::Straight if batch.is_new_rows_only() => {
+            Manner::Straight if batch.is_new_rows_only() && !self.records(batch) => {
                 let rows = statement::copy_alone(client, statement::encode(batch.events.iter())).await?;
                 Ok(Stored { rows, ..Stored::default() })
             }
             Manner::Straight | Manner::Staged => self.store_together(client, batch).await,
-            Manner::Isolated => store_isolated(client, batch, self.counters).await,
+            Manner::Isolated => store_isolated(client, batch, self.counters, self.outbox.as_ref()).await,
         }
     }
 
-    async fn store_together(&self, client: &mut Object, batch: &Batch) -> Result<Stored, Failure> {
+    /// Whether a batch has points that go on record.
+    fn records(&self, batch: &Batch) -> bool {
+        self.outbox.is_some() && batch.events.iter().any(|(_, event)| event.line.is_some())
+    }
+
+    async fn store_together(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
         let transaction = client.transaction().await?;
-        let (rows, duplicates) = store_rows(&transaction, batch).await?;
+        let (owed, (rows, duplicates)) = match self.outbox.as_ref().filter(|_| self.records(batch)) {
+            None => (Vec::new(), store_rows(&transaction, batch).await?),
+            Some(outbox) => {
+                // Sent one right behind the other: the record costs the rows no round trip.
+                let statement = outbox::prepare(&transaction).await?;
+                let record = outbox::record(&transaction, &statement, outbox, &batch.events);
+                let (owed, rows) = tokio::join!(biased; record, store_rows(&transaction, batch));
+                (owed?, rows?)
+            }
+        };
         let mut stored = Stored { rows, duplicates, ..Stored::default() };
         if !batch.shadows.is_empty() {
             stored.shadows = statement::shadows(&transaction, &batch.shadows).await?;
@@ -112,6 +130,7 @@ impl Store {
         }
         failpoint::pass("writer");
         transaction.commit().await?;
+        batch.owed = owed;
         Ok(stored)
     }
 }

@@ -3,12 +3,12 @@
 use std::error::Error;
 
 use bytes::{BufMut, BytesMut};
-use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 /// 2000-01-01, from which `timestamptz` counts, in Unix microseconds.
 pub const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
-/// A `timestamptz` parameter, in Unix microseconds: exact, and without a calendar.
+/// A `timestamptz`, in Unix microseconds: exact, and without a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnixMicros(pub i64);
 
@@ -20,6 +20,15 @@ impl ToSql for UnixMicros {
 
     accepts!(TIMESTAMPTZ);
     to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for UnixMicros {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        let since_2000 = i64::from_be_bytes(raw.try_into()?);
+        Ok(UnixMicros(since_2000.saturating_add(POSTGRES_EPOCH_US)))
+    }
+
+    accepts!(TIMESTAMPTZ);
 }
 
 /// Text that PostgreSQL can hold: it refuses U+0000, which becomes U+FFFD.

@@ -17,6 +17,7 @@ use super::quarantine::{Gate, Keep, Refused};
 use super::store::{Store, Stored};
 use crate::core::backoff::Backoff;
 use crate::core::rejection::Reason;
+use crate::debt::Outbox;
 use crate::delivery::Lane;
 use crate::drained::Drained;
 use crate::failpoint;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub config: Config,
     /// Connections; survives the writer's generations.
     pub pool: Pool,
+    /// Where points are recorded with their rows; `None` where nothing is owed (no points, or deliveries wait for them).
+    pub outbox: Option<Outbox>,
     /// Where committed rows go next.
     pub outlets: Outlets,
     /// Its metrics.
@@ -89,7 +92,7 @@ impl Writer {
     /// A writer with nothing to do.
     pub fn new(parts: Parts) -> Self {
         Self {
-            store: Arc::new(Store::new(parts.pool.clone(), &parts.config, parts.log.clone())),
+            store: Arc::new(Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), parts.log.clone())),
             gate: Gate::new(parts.config.quarantine_cap_per_minute),
             parts,
             queue: Queue::default(),

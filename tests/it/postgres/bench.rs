@@ -116,6 +116,7 @@ impl Bench {
         let parts = Parts {
             pool: pool::pool(&config).unwrap(),
             config,
+            outbox: None,
             outlets,
             metrics: metrics.clone(),
             health: health.clone(),

@@ -178,6 +178,7 @@ async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
             line: "telemetry,device_id=d1 seq=1i 1".to_owned(),
             message: "column type conflict".to_owned(),
             ticket: ticket.take(),
+            owed: Default::default(),
         };
         bench.writer.do_send(Refuse { points: vec![point] });
     }

@@ -167,9 +167,9 @@ impl Batcher {
     }
 
     pub(super) fn refused(&self, point: Point, message: String) -> RefusedPoint {
-        let Point { line, origin, ticket } = point;
+        let Point { line, origin, ticket, owed } = point;
         self.parts.account.end(LineResult::Refused, 1, line.len() + 1);
-        RefusedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, ticket }
+        RefusedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, ticket, owed }
     }
 
     pub(super) fn refuse(&self, points: Vec<RefusedPoint>) {
@@ -186,8 +186,9 @@ impl Batcher {
     fn end(&self, batch: Batch, result: LineResult) {
         let (lines, bytes) = (batch.len(), batch.body().len());
         let mut settlement = Settlement::default();
-        for Entry { ticket, .. } in batch.into_entries() {
+        for Entry { ticket, owed, .. } in batch.into_entries() {
             if result == LineResult::Ok {
+                owed.confirm();
                 if let Some(ticket) = ticket {
                     settlement.add(ticket, Verdict::Done);
                 }

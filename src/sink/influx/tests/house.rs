@@ -13,6 +13,7 @@ use slog::{Discard, Logger, o};
 use super::super::batcher::Batcher;
 use super::super::{Config, Destination, Parts, Router};
 use crate::core::disposition::Verdict;
+use crate::debt::Share;
 use crate::delivery::{Delivery, Desk, Lane, Origin};
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
@@ -128,7 +129,10 @@ impl House {
 
     /// Best-effort lines.
     pub fn send(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
-        let points = lines.into_iter().map(|line| Point { line, origin: origin(0), ticket: None }).collect();
+        let points = lines
+            .into_iter()
+            .map(|line| Point { line, origin: origin(0), ticket: None, owed: Share::default() })
+            .collect();
         self.router.do_send(Points { tenant_id: tenant_id.into(), points });
     }
 
@@ -136,7 +140,7 @@ impl House {
     pub fn send_required(&self, tenant_id: &str, first: u64, lines: impl IntoIterator<Item = String>) {
         let points = lines.into_iter().zip(first..).map(|(line, slot)| {
             let delivery = Delivery::new(origin(slot), 1, Bytes::new(), slot, self.desk.clone());
-            Point { line, origin: origin(slot), ticket: Some(delivery.into_ticket()) }
+            Point { line, origin: origin(slot), ticket: Some(delivery.into_ticket()), owed: Share::default() }
         });
         self.router.do_send(Points { tenant_id: tenant_id.into(), points: points.collect() });
     }

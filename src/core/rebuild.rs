@@ -1,0 +1,81 @@
+//! A row's point: the same as the one its message made at its first delivery.
+//!
+//! The row holds all that the point is made of: the tags' columns, the sequence number, the time to the microsecond,
+//! and the metrics under their mapped names. jsonb may have put them in another order, and spells numbers its own way;
+//! it keeps what counts, their values and whether they are integers (see
+//! [`Metric::spelling_for_jsonb`](super::metric::Metric::spelling_for_jsonb)).
+
+use super::event::MsgType;
+use super::metric;
+use super::point::{self, SkipCounts, Source};
+
+/// What a row of `raw_events` knows of its point.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Column `msg_type`.
+    pub msg_type: &'a str,
+    /// Column `device_id`.
+    pub device_id: &'a str,
+    /// Column `site_id`.
+    pub site_id: &'a str,
+    /// Column `seq`.
+    pub seq: i64,
+    /// Column `event_ts`, Unix microseconds.
+    pub event_us: i64,
+    /// Member `metrics` of column `payload`, as jsonb writes it.
+    pub metrics: Option<&'a str>,
+}
+
+/// The line, without its line feed; `None` where the row's message made no point. What it skips was counted then.
+pub fn line(row: Row<'_>) -> Option<String> {
+    let msg_type = match row.msg_type {
+        "telemetry" => MsgType::Telemetry,
+        "heartbeat" => MsgType::Heartbeat,
+        _ => return None,
+    };
+    let metrics = row.metrics.and_then(metric::read).unwrap_or_default();
+    let source = Source {
+        msg_type: &msg_type,
+        device_id: row.device_id,
+        site_id: row.site_id,
+        seq: row.seq,
+        event_us: row.event_us,
+        metrics: &metrics,
+        keys: None,
+    };
+    point::line(source, &mut SkipCounts::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: Row<'_> = Row {
+        msg_type: "telemetry",
+        device_id: "dev-1",
+        site_id: "lab 1",
+        seq: 7,
+        event_us: 1_795_219_200_123_456,
+        metrics: Some(r#"{"a": 24.0, "b": 24, "ok": true, "seq": 5, "text": "x"}"#),
+    };
+
+    #[test]
+    fn a_row_makes_the_point_of_its_message() {
+        let fields = "seq=7i,a=24.0,b=24i,ok=true";
+        let expected = format!(r"telemetry,device_id=dev-1,site_id=lab\ 1 {fields} 1795219200123456000");
+        assert_eq!(line(ROW), Some(expected));
+    }
+
+    #[test]
+    fn a_heartbeat_has_its_sequence_number_alone() {
+        let row = Row { msg_type: "heartbeat", ..ROW };
+        assert_eq!(line(row).unwrap(), r"heartbeat,device_id=dev-1,site_id=lab\ 1 seq=7i 1795219200123456000");
+    }
+
+    #[test]
+    fn rows_of_other_types_and_times_beyond_the_format_make_no_point() {
+        assert_eq!(line(Row { msg_type: "event", ..ROW }), None);
+        assert_eq!(line(Row { event_us: i64::MAX, ..ROW }), None);
+        assert!(line(Row { metrics: None, ..ROW }).unwrap().contains(" seq=7i 1795"));
+    }
+}

@@ -1,0 +1,169 @@
+//! What InfluxDB has not confirmed: rows of `influx_outbox` that this node answers for, and each line's share in them.
+//!
+//! As with a delivery, forgetting is impossible: a [`Share`] that is dropped without a word (a full buffer, a dead
+//! batcher, a drain) leaves its rows on record, and they are released for the replay. Only when every share has been
+//! confirmed are they deleted.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// One generation's part in the outbox: its name there, and where its debts report their end.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    owner: Arc<str>,
+    ended: UnboundedSender<Ended>,
+}
+
+/// Rows of the outbox whose lines have all met their fate, as far as this node is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The rows.
+    pub ids: Vec<i64>,
+    /// Whose replay it was; `None` where the lines came with their deliveries.
+    pub replayed_for: Option<Arc<str>>,
+    /// Lines that were confirmed: durable in InfluxDB, or refused by it and durable in the quarantine.
+    pub confirmed: u64,
+    /// Whether all were: then the rows can go.
+    pub is_clear: bool,
+}
+
+impl Outbox {
+    /// An outbox with a new name, and the ends of its debts.
+    pub fn new() -> (Self, UnboundedReceiver<Ended>) {
+        let (ended, ends) = unbounded_channel();
+        (Self { owner: random_uuid().into(), ended }, ends)
+    }
+
+    /// The name under which this generation owns rows: a random UUID.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Takes on these rows, for lines that came with their deliveries. The share given out stands for whoever holds it.
+    pub fn take_on(&self, ids: Vec<i64>) -> Share {
+        self.share(ids, None)
+    }
+
+    /// The same for lines that are replayed.
+    pub fn take_over(&self, ids: Vec<i64>, tenant_id: Arc<str>) -> Share {
+        self.share(ids, Some(tenant_id))
+    }
+
+    fn share(&self, ids: Vec<i64>, replayed_for: Option<Arc<str>>) -> Share {
+        Share(Some(Arc::new(Debt {
+            ids,
+            replayed_for,
+            confirmed: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
+            ended: self.ended.clone(),
+        })))
+    }
+}
+
+/// One line's part in a debt. The default is a part in none: confirming or dropping it has no effect.
+#[derive(Debug, Default)]
+pub struct Share(Option<Arc<Debt>>);
+
+impl Share {
+    /// Another line's part in the same debt.
+    #[must_use]
+    pub fn another(&self) -> Share {
+        Share(self.0.clone())
+    }
+
+    /// The line is durable in InfluxDB, or refused by it and durable in the quarantine.
+    pub fn confirm(mut self) {
+        if let Some(debt) = self.0.take() {
+            debt.confirmed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// There is no line behind this part: it stood for those that were still to be given out.
+    pub fn resolve(mut self) {
+        self.0.take();
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(debt) = self.0.take() {
+            debt.is_kept.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Ends when its last share does; the reference count's own ordering makes their words visible to it.
+#[derive(Debug)]
+struct Debt {
+    ids: Vec<i64>,
+    replayed_for: Option<Arc<str>>,
+    confirmed: AtomicU64,
+    is_kept: AtomicBool,
+    ended: UnboundedSender<Ended>,
+}
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        // Without a receiver the generation is at its end, and its rows are taken over as those of a dead node.
+        let _ = self.ended.send(Ended {
+            ids: std::mem::take(&mut self.ids),
+            replayed_for: self.replayed_for.take(),
+            confirmed: *self.confirmed.get_mut(),
+            is_clear: !*self.is_kept.get_mut(),
+        });
+    }
+}
+
+/// A version 4 UUID. The hasher's keys come from the operating system: nodes that start at the same moment differ.
+fn random_uuid() -> String {
+    let [high, low] = [0_u64, 1].map(|half| {
+        let mut hasher = RandomState::new().build_hasher();
+        hasher.write_u64(half);
+        hasher.finish()
+    });
+    let bits = (u128::from(high) << 64 | u128::from(low)) & !(0xF << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let hex = format!("{bits:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debt_is_clear_when_every_share_is_confirmed() {
+        let (outbox, mut ends) = Outbox::new();
+        let first = outbox.take_on(vec![1, 2]);
+        let second = first.another();
+        first.confirm();
+        assert!(ends.try_recv().is_err(), "one share is still out");
+        second.confirm();
+        let ended = Ended { ids: vec![1, 2], replayed_for: None, confirmed: 2, is_clear: true };
+        assert_eq!(ends.try_recv(), Ok(ended));
+    }
+
+    #[test]
+    fn a_dropped_share_keeps_the_rows_on_record() {
+        let (outbox, mut ends) = Outbox::new();
+        let first = outbox.take_over(vec![7], "acme".into());
+        drop(first.another());
+        first.another().confirm();
+        first.resolve();
+        let ended = Ended { ids: vec![7], replayed_for: Some("acme".into()), confirmed: 1, is_clear: false };
+        assert_eq!(ends.try_recv(), Ok(ended));
+        drop(Share::default());
+        assert!(ends.try_recv().is_err());
+    }
+
+    #[test]
+    fn every_outbox_has_a_name_of_its_own() {
+        let (first, second) = (random_uuid(), random_uuid());
+        assert_ne!(first, second);
+        assert_eq!((first.len(), first.as_bytes()[14]), (36, b'4'));
+        assert!(matches!(first.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{first}");
+    }
+}

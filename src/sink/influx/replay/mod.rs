@@ -1,0 +1,20 @@
+//! The replay: keeps the record of what InfluxDB has not confirmed, and writes what nobody else will.
+//!
+//! ```text
+//! Writer --rows and record, one transaction--> influx_outbox --claim--> Reader --Points--> Router -> Batcher
+//!                                                    ^                                               |
+//!                                                    +----delete or release---- Clerk <-- shares ----+
+//! ```
+//!
+//! Replayed points take the way of all points, through the tenant's batcher: its breaker, its bounds, its reading of
+//! the server's answers. So a tenant's trouble is its own here too.
+
+mod clerk;
+mod reader;
+mod record;
+mod replayer;
+mod session;
+mod tenants;
+mod windows;
+
+pub use self::replayer::{Parts, Replayer};

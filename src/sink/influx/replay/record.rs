@@ -1,0 +1,235 @@
+//! The statements on `influx_outbox` and `ingest_nodes`, and the one that reads rows back.
+
+use std::sync::Arc;
+
+use tokio_postgres::{Client, Error, Row};
+
+use crate::sink::postgres::types::UnixMicros;
+
+/// A claimed row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its number.
+    pub id: i64,
+    /// Whose points.
+    pub tenant_id: String,
+    /// The stream that their messages came from.
+    pub stream: String,
+    /// When the broker received the first and the last of them, Unix microseconds.
+    pub received_us: (i64, i64),
+}
+
+/// How much may be claimed at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Lines of one tenant; one row is always taken.
+    pub lines_per_tenant: i64,
+    /// Rows in all.
+    pub rows: i64,
+}
+
+/// What is on record and owned by nobody, of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Whose points.
+    pub tenant_id: String,
+    /// Rows of the outbox.
+    pub rows: i64,
+    /// Lines they stand for.
+    pub lines: i64,
+    /// Age of the oldest, in seconds.
+    pub oldest_secs: i64,
+}
+
+/// Says that this node lives.
+pub async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
+    const SQL: &str = "
+        INSERT INTO ingest_nodes (node_id, seen_at) VALUES ($1::text::uuid, now())
+        ON CONFLICT (node_id) DO UPDATE SET seen_at = excluded.seen_at";
+    client.execute(SQL, &[&owner]).await.map(drop)
+}
+
+/// Releases what nodes own that have not been seen for so long; how many rows. A row that is younger than that is left
+/// alone: its node may not have said yet that it lives.
+pub async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
+    // Owners are few and their rows many: each owner is looked at once, by way of the index.
+    const SQL: &str = "
+        WITH RECURSIVE owners AS (
+            (SELECT owner FROM influx_outbox WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
+            UNION ALL
+            SELECT (SELECT o.owner FROM influx_outbox o WHERE o.owner > owners.owner ORDER BY o.owner LIMIT 1)
+            FROM owners WHERE owners.owner IS NOT NULL
+        ), gone AS (
+            SELECT owner FROM owners WHERE owner IS NOT NULL AND NOT EXISTS (
+                SELECT FROM ingest_nodes n
+                WHERE n.node_id = owners.owner AND n.seen_at > now() - $1 * interval '1 second')
+        )
+        UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE id IN (
+            SELECT id FROM influx_outbox
+            WHERE owner IN (SELECT owner FROM gone) AND created_at < now() - $1 * interval '1 second'
+            LIMIT 10000 FOR UPDATE SKIP LOCKED)";
+    client.execute(SQL, &[&unseen_secs]).await
+}
+
+/// Claims a portion of what nobody owns and is due, the oldest of each tenant; nothing of the tenants `except`.
+pub async fn claim(client: &Client, owner: &str, except: &[&str], portion: Portion) -> Result<Vec<Claim>, Error> {
+    // Rows that another replica is claiming at this moment are passed over.
+    const SQL: &str = "
+        WITH RECURSIVE tenants AS (
+            (SELECT tenant_id FROM influx_outbox WHERE owner IS NULL ORDER BY tenant_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT o.tenant_id FROM influx_outbox o WHERE o.owner IS NULL AND o.tenant_id > tenants.tenant_id
+                    ORDER BY o.tenant_id LIMIT 1)
+            FROM tenants WHERE tenants.tenant_id IS NOT NULL
+        ), due AS (
+            SELECT portion.id FROM tenants CROSS JOIN LATERAL (
+                SELECT id, sum(lines) OVER (ORDER BY retry_at, id) - lines AS lines_before
+                FROM (SELECT id, lines, retry_at FROM influx_outbox o
+                      WHERE o.owner IS NULL AND o.tenant_id = tenants.tenant_id AND o.retry_at <= now()
+                      ORDER BY o.retry_at, o.id LIMIT 100) AS oldest
+            ) AS portion
+            WHERE tenants.tenant_id <> ALL ($2::text[]) AND portion.lines_before < $3::bigint
+            LIMIT $4
+        ), mine AS (
+            SELECT id FROM influx_outbox WHERE id IN (SELECT id FROM due) AND owner IS NULL FOR UPDATE SKIP LOCKED
+        )
+        UPDATE influx_outbox o SET owner = $1::text::uuid, claimed = true FROM mine WHERE o.id = mine.id
+        RETURNING o.id, o.tenant_id, o.stream, o.received_from, o.received_to";
+    let rows = client.query(SQL, &[&owner, &except, &portion.lines_per_tenant, &portion.rows]).await?;
+    Ok(rows.iter().map(claimed).collect())
+}
+
+fn claimed(row: &Row) -> Claim {
+    let (UnixMicros(from), UnixMicros(to)) = (row.get(3), row.get(4));
+    Claim { id: row.get(0), tenant_id: row.get(1), stream: row.get(2), received_us: (from, to) }
+}
+
+/// Releases what this node has claimed without knowing: the answer to its claim was lost. `known` are the claims it works on.
+pub async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
+    const SQL: &str = "
+        UPDATE influx_outbox SET owner = NULL, retry_at = now()
+        WHERE owner = $1::text::uuid AND claimed AND id <> ALL ($2)";
+    client.execute(SQL, &[&owner, &known]).await
+}
+
+/// Deletes rows whose lines are all confirmed.
+pub async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
+    client.execute("DELETE FROM influx_outbox WHERE id = ANY ($1)", &[&ids]).await.map(drop)
+}
+
+/// Gives rows up, unless somebody else has taken them over meanwhile. With `failed`, their replay has, and the next one
+/// waits: longer every time, up to a minute.
+pub async fn release(client: &Client, owner: &str, ids: &[i64], failed: bool) -> Result<(), Error> {
+    const SQL: &str = "
+        UPDATE influx_outbox SET owner = NULL,
+            attempts = attempts + CASE WHEN $3 THEN 1 ELSE 0 END,
+            retry_at = now() + CASE WHEN $3 THEN least(60, power(2, least(attempts, 10))) ELSE 0 END * interval '1 second'
+        WHERE id = ANY ($2) AND owner = $1::text::uuid";
+    client.execute(SQL, &[&owner, &ids, &failed]).await.map(drop)
+}
+
+/// Gives everything up and says that this node lives no more.
+pub async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
+    const RELEASE: &str = "UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE owner = $1::text::uuid";
+    let released = client.execute(RELEASE, &[&owner]).await?;
+    client.execute("DELETE FROM ingest_nodes WHERE node_id = $1::text::uuid", &[&owner]).await?;
+    Ok(released)
+}
+
+/// Forgets nodes that were last seen long ago: a node without an entry counts as gone as well.
+pub async fn forget_nodes(client: &Client) -> Result<(), Error> {
+    client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
+}
+
+/// What waits for a replay, by tenant, the largest first; counted over at most 100,000 rows and told for at most 20
+/// tenants, the last entry, without a name, stands for all others.
+pub async fn waiting(client: &Client) -> Result<Vec<Waiting>, Error> {
+    const TOLD: usize = 20;
+    const SQL: &str = "
+        SELECT tenant_id, count(*), sum(lines)::bigint,
+            greatest(0, extract(epoch FROM now() - min(created_at)))::bigint
+        FROM (SELECT tenant_id, lines, created_at FROM influx_outbox WHERE owner IS NULL LIMIT 100000) AS some
+        GROUP BY tenant_id ORDER BY 3 DESC";
+    let rows = client.query(SQL, &[]).await?;
+    let mut all: Vec<Waiting> = rows
+        .iter()
+        .map(|row| Waiting { tenant_id: row.get(0), rows: row.get(1), lines: row.get(2), oldest_secs: row.get(3) })
+        .collect();
+    if all.len() > TOLD {
+        let others = all.split_off(TOLD - 1);
+        all.push(Waiting {
+            tenant_id: String::new(),
+            rows: others.iter().map(|one| one.rows).sum(),
+            lines: others.iter().map(|one| one.lines).sum(),
+            oldest_secs: others.iter().map(|one| one.oldest_secs).max().unwrap_or(0),
+        });
+    }
+    Ok(all)
+}
+
+/// A row of `raw_events` whose message made a point.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Column `tenant_id`.
+    pub tenant_id: String,
+    /// Column `received_at`, Unix microseconds.
+    pub received_us: i64,
+    /// Column `stream_seq`.
+    pub stream_seq: i64,
+    /// Column `device_id`.
+    pub device_id: String,
+    /// Column `site_id`.
+    pub site_id: String,
+    /// Column `msg_type`.
+    pub msg_type: String,
+    /// Column `seq`.
+    pub seq: i64,
+    /// Column `event_ts`, Unix microseconds.
+    pub event_us: i64,
+    /// Member `metrics` of column `payload`.
+    pub metrics: Option<String>,
+}
+
+/// Which rows to read.
+#[derive(Clone, Debug)]
+pub struct Page<'a> {
+    /// Of this stream.
+    pub stream: &'a Arc<str>,
+    /// Of these tenants.
+    pub tenants: &'a [&'a str],
+    /// Received from here on, Unix microseconds and stream sequence: after this message.
+    pub after: (i64, i64),
+    /// Received until then, Unix microseconds.
+    pub to_us: i64,
+    /// At most so many.
+    pub rows: i64,
+}
+
+/// Reads rows in the order of their key.
+pub async fn read(client: &Client, page: Page<'_>) -> Result<Vec<Stored>, Error> {
+    const SQL: &str = "
+        SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, coalesce(seq, 0), event_ts,
+            (payload -> 'metrics')::text
+        FROM raw_events
+        WHERE received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
+            AND tenant_id = ANY ($5) AND accepted AND msg_type IN ('telemetry', 'heartbeat')
+            AND device_id <> '' AND site_id <> ''
+        ORDER BY received_at, stream_seq LIMIT $6";
+    let (from, to) = (UnixMicros(page.after.0), UnixMicros(page.to_us));
+    let rows = client.query(SQL, &[&from, &to, &&**page.stream, &page.after.1, &page.tenants, &page.rows]).await?;
+    let micros = |UnixMicros(us)| us;
+    Ok(rows
+        .iter()
+        .map(|row| Stored {
+            tenant_id: row.get(0),
+            received_us: micros(row.get(1)),
+            stream_seq: row.get(2),
+            device_id: row.get(3),
+            site_id: row.get(4),
+            msg_type: row.get(5),
+            seq: row.get(6),
+            event_us: micros(row.get(7)),
+            metrics: row.get(8),
+        })
+        .collect())
+}

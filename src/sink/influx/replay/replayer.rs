@@ -1,0 +1,131 @@
+//! The child of the supervision tree that keeps the record and replays it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use actix::prelude::*;
+use serde_json::Value;
+use slog::Logger;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::clerk::{self, Clerk};
+use super::reader::Reader;
+use super::tenants::Tenants;
+use crate::debt::{Ended, Outbox};
+use crate::health::Health;
+use crate::lifeline::Lifeline;
+use crate::message::{AttachRouter, Drain, Points};
+use crate::metrics::Metrics;
+use crate::sink::influx::Config;
+use crate::stats::Stats;
+
+/// What the replayer is made of.
+pub struct Parts {
+    /// The `[influx]` settings.
+    pub config: Config,
+    /// How to reach PostgreSQL.
+    pub connection: tokio_postgres::Config,
+    /// This generation's part in the outbox, and the ends of its debts.
+    pub outbox: (Outbox, UnboundedReceiver<Ended>),
+    /// Every metric.
+    pub metrics: Arc<Metrics>,
+    /// Gets what waits for a replay, as `influx_replay`.
+    pub stats: Arc<Stats>,
+    /// Tells when a drain begins: then nothing more is claimed.
+    pub health: Arc<Health>,
+    /// Its log.
+    pub log: Logger,
+    /// Its lifeline.
+    pub lifeline: Lifeline,
+}
+
+/// Keeps the record of what InfluxDB has not confirmed, and has it written. One per node.
+///
+/// It has no mailbox to speak of: debts report their ends over a channel, and it works by the clock. Its work is never
+/// a sign of death, for all of it is bounded in time and waits for nobody but PostgreSQL.
+pub struct Replayer {
+    _lifeline: Lifeline,
+    clerk: Arc<tokio::sync::Mutex<Clerk>>,
+    reader: Option<Reader>,
+    shared: Arc<Shared>,
+}
+
+/// What the two halves have in common.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    tenants: Mutex<Tenants>,
+    router: Mutex<Option<Recipient<Points>>>,
+    state: Mutex<Value>,
+}
+
+impl Shared {
+    pub fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        lock(&self.tenants)
+    }
+
+    /// Where points go; `None` before it is attached.
+    pub fn router(&self) -> Option<Recipient<Points>> {
+        lock(&self.router).clone()
+    }
+
+    /// What `/stats` tells from now on.
+    pub fn set_state(&self, state: Value) {
+        *lock(&self.state) = state;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Replayer {
+    /// A replayer that begins when it is started.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { config, connection, outbox, metrics, stats, health, log, lifeline } = parts;
+        let shared = Arc::new(Shared::default());
+        let shown = Arc::downgrade(&shared);
+        stats.register("influx_replay", move || {
+            shown.upgrade().map_or(Value::Null, |shared| lock(&shared.state).clone())
+        });
+        let takeover = Duration::from_secs(config.takeover_secs);
+        let reader = Reader::new(config, connection.clone(), outbox.0.clone(), shared.clone(), health, log.clone());
+        let clerk = Clerk::new(takeover, connection, outbox, shared.clone(), metrics.influx.clone(), log);
+        let clerk = Arc::new(tokio::sync::Mutex::new(clerk));
+        Self { _lifeline: lifeline, clerk, reader: Some(reader), shared }
+    }
+}
+
+impl Actor for Replayer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let clerk = self.clerk.clone();
+        let keep = async move {
+            loop {
+                clerk.lock().await.work().await;
+                tokio::time::sleep(clerk::INTERVAL).await;
+            }
+        };
+        ctx.spawn(keep.into_actor(self));
+        if let Some(reader) = self.reader.take() {
+            ctx.spawn(reader.run().into_actor(self));
+        }
+    }
+}
+
+impl Handler<AttachRouter> for Replayer {
+    type Result = ();
+
+    fn handle(&mut self, AttachRouter(router): AttachRouter, _: &mut Context<Self>) {
+        *lock(&self.shared.router) = Some(router);
+    }
+}
+
+impl Handler<Drain> for Replayer {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> ResponseFuture<()> {
+        let clerk = self.clerk.clone();
+        Box::pin(async move { clerk.lock().await.farewell().await })
+    }
+}
