@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ingest_kit::wait_for;
+use ingest_kit::{Node, wait_for};
 
 use crate::ledger::Auditor;
 use crate::workload::{Workload, acked};
@@ -13,16 +13,44 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killing_the_node_under_load_loses_and_doubles_nothing() {
-    let world = World::new().await;
+    let world = World::with_own_postgres().await;
     world.create_quickly_redelivering_consumers().await;
     let load = Workload::with_bad(5_000, 100);
     load.seed(&world).await;
-    world.publish(load.messages.clone()).await;
+    let (first, rest) = load.messages.split_at(1_000);
+    world.publish(first.to_vec()).await;
 
     let mut node = world.start_node().await;
     wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 500).await;
+    // A frozen database keeps the rest in flight, some of it in transactions whose end the node will never learn.
+    let cluster = world.postgres.as_ref().expect("a cluster of its own");
+    cluster.pause();
+    world.publish(rest.to_vec()).await;
+    let in_flight = async |node: &Node| node.metrics().await.count("ingest_in_flight", &[("consumer", LANES[0].1)]);
+    wait_for("deliveries in flight", DEADLINE, async || in_flight(&node).await >= 1_000).await;
     node.sigkill();
+    cluster.resume();
     assert!(!world.is_settled(LANES[0]).await, "the node was killed too late to matter");
+
+    let node = world.start_node().await;
+    world.wait_settled(LANES[0], SETTLED_WITHIN).await;
+    load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_restart_budget_is_spent_ends_with_70() {
+    let world = World::new().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "[supervisor]\nrestart_budget = 0\n").expect("a file");
+    let load = Workload::with_bad(10, 0);
+    load.seed(&world).await;
+
+    let arguments = ["--config", file.to_str().expect("UTF-8"), "run"];
+    let mut node = start(world.node().arguments(&arguments).env("INGEST_FAILPOINTS", "validator=panic@1")).await;
+    world.publish(load.messages.clone()).await;
+    assert_eq!(node.wait_exit(DEADLINE).await, Some(70), "{}", node.log());
 
     let node = world.start_node().await;
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;

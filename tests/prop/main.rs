@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
 
 mod backoff;
+mod batch;
+mod disposition;
 mod line_protocol;
 mod metric_keys;
 mod names;
@@ -13,3 +15,4 @@ mod sensor;
 mod timestamp;
 mod topic;
 mod topic_filter;
+mod validation;

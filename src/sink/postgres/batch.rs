@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::partitions::Day;
 use super::quarantine::{Keep, Refused};
+use crate::core::batch::{extract, take};
 use crate::core::disposition::Verdict;
 use crate::core::event::{CommandAck, Content, Event, Refusal, ShadowReport};
 use crate::core::rejection::{Reason, Rejection};
@@ -92,15 +93,15 @@ impl Batch {
     /// Turns what PostgreSQL refused for good into refusals of their own. The lists name the items by their index, in
     /// ascending order, each with the server's words.
     pub fn refuse(&mut self, poison: Poison) {
-        for (delivery, event, message) in extract(&mut self.events, poison.events) {
+        for ((delivery, event), message) in extract(&mut self.events, poison.events) {
             let refusal = refused_row(event, message);
             self.refusals.push(refused_by_postgres(delivery, refusal));
         }
-        for (delivery, report, message) in extract(&mut self.shadows, poison.shadows) {
+        for ((delivery, report), message) in extract(&mut self.shadows, poison.shadows) {
             let refusal = refused_side(&report.device.key, "shadow/reported", report.reported, message);
             self.refusals.push(refused_by_postgres(delivery, refusal));
         }
-        for (delivery, ack, message) in extract(&mut self.acks, poison.acks) {
+        for ((delivery, ack), message) in extract(&mut self.acks, poison.acks) {
             let refusal = refused_side(&ack.device.key, "commands/ack", ack.ack_details, message);
             self.refusals.push(refused_by_postgres(delivery, refusal));
         }
@@ -164,30 +165,6 @@ impl Queue {
         let events = take(&mut self.events, &mut room);
         Batch { events, refusals, shadows, acks, ..Batch::default() }
     }
-}
-
-fn take<T>(queue: &mut VecDeque<T>, room: &mut usize) -> Vec<T> {
-    let count = queue.len().min(*room);
-    *room -= count;
-    queue.drain(..count).collect()
-}
-
-/// Takes the named items out and leaves the others in their order.
-fn extract<T>(items: &mut Vec<(Delivery, T)>, poison: Vec<(usize, String)>) -> Vec<(Delivery, T, String)> {
-    if poison.is_empty() {
-        return Vec::new();
-    }
-    let mut poison = poison.into_iter().peekable();
-    let mut taken = Vec::new();
-    let mut kept = Vec::with_capacity(items.len());
-    for (index, (delivery, item)) in std::mem::take(items).into_iter().enumerate() {
-        match poison.next_if(|(at, _)| *at == index) {
-            Some((_, message)) => taken.push((delivery, item, message)),
-            None => kept.push((delivery, item)),
-        }
-    }
-    *items = kept;
-    taken
 }
 
 fn refused_row(event: Event, message: String) -> Refusal {
