@@ -44,8 +44,9 @@ fn payload() -> impl Strategy<Value = Value> {
     })
 }
 
-fn judge(body: &Bytes) -> Result<String, ingest_node::core::event::Refusal> {
-    let envelope = Envelope::open(body).map_err(|rejection| refusal::of_bytes(body, rejection))?;
+/// The row of a message, or what the quarantine keeps of it.
+fn judge(body: &Bytes) -> Result<String, Content> {
+    let envelope = Envelope::open(body).map_err(|rejection| refusal::of_bytes(body, rejection).content)?;
     let lookup = Lookup::Found(Arc::new(Device {
         key: DeviceKey::new("acme", "d1"),
         site_id: "lab-1".to_owned(),
@@ -64,7 +65,7 @@ fn judge(body: &Bytes) -> Result<String, ingest_node::core::event::Refusal> {
     match validate::telemetry(&envelope, context, |_| Some(&lookup), |_| true, &mut tally) {
         Ok(Some(event)) => Ok(event.payload),
         Ok(None) => unreachable!("the device is known"),
-        Err(rejection) => Err(refusal::of_envelope(&envelope, rejection)),
+        Err(rejection) => Err(refusal::of_envelope(&envelope, rejection).content),
     }
 }
 
@@ -81,10 +82,8 @@ proptest! {
         let cut = text.floor_char_boundary(text.len().saturating_sub(cut.saturating_sub(200)));
         let stored = match judge(&Bytes::copy_from_slice(&text.as_bytes()[..cut])) {
             Ok(row) => row,
-            Err(refusal) => match refusal.content {
-                Content::Json(json) => json,
-                Content::Raw(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            },
+            Err(Content::Json(json)) => json,
+            Err(Content::Raw(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
         };
         prop_assert!(!stored.contains(TOKEN), "{}", stored);
     }
