@@ -1,19 +1,50 @@
 //! One database of a cluster, and how tests look into it.
 
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, NoTls, Row};
 
-/// A database; it goes with its cluster.
+/// A database. One of a temporary cluster goes with the last handle to it, others stay.
 #[derive(Clone, Debug)]
 pub struct Database {
     name: String,
     url: String,
+    _dropped_with: Option<Arc<DropDatabase>>,
+}
+
+/// Drops a database, with whoever is still connected. A test binary makes some hundred of them, thousands of files each.
+#[derive(Debug)]
+pub(crate) struct DropDatabase {
+    pub dropdb: PathBuf,
+    pub admin_url: String,
+    pub name: String,
+}
+
+impl Drop for DropDatabase {
+    fn drop(&mut self) {
+        // Where the server is gone already, so is the database.
+        let _ = Command::new(&self.dropdb)
+            .args(["--force", "--if-exists", "--maintenance-db", &self.admin_url, &self.name])
+            // A frozen server would keep us for ever.
+            .env("PGCONNECT_TIMEOUT", "5")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+    }
 }
 
 impl Database {
     /// A database that exists already.
     pub fn new(name: &str, url: String) -> Self {
-        Self { name: name.to_owned(), url }
+        Self { name: name.to_owned(), url, _dropped_with: None }
+    }
+
+    pub(crate) fn dropped_with(self, guard: Option<DropDatabase>) -> Self {
+        Self { _dropped_with: guard.map(Arc::new), ..self }
     }
 
     /// Its name.

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
-use crate::database::Database;
+use crate::database::{Database, DropDatabase};
 use crate::ports::free_port;
 use crate::process::{LeashOf, Process, find_program, send};
 use crate::procfs::family;
@@ -142,7 +142,12 @@ impl Postgres {
             }
         })
         .await;
-        Database::new(&name, self.url(&name))
+        let guard = self.temporary.is_some().then(|| DropDatabase {
+            dropdb: self.bin.join("dropdb"),
+            admin_url: self.url("postgres"),
+            name: name.clone(),
+        });
+        Database::new(&name, self.url(&name)).dropped_with(guard)
     }
 
     /// Stops the server in order: open transactions are rolled back, connections are closed (a fast shutdown).
@@ -352,6 +357,9 @@ mod tests {
         assert_eq!(second.count("pg_tables WHERE tablename = 't'").await, 0);
         let copy = cluster.create_database_like(first.name()).await;
         assert_eq!(copy.count("t WHERE seven = 7").await, 1);
+        let name = first.name().to_owned();
+        drop(first);
+        assert_eq!(second.count(&format!("pg_database WHERE datname = '{name}'")).await, 0);
     }
 
     #[tokio::test]
