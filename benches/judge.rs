@@ -10,6 +10,7 @@ use bytes::Bytes;
 use ingest_node::core::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
 use ingest_node::core::envelope::Envelope;
 use ingest_node::core::metric_keys::MetricKeyMap;
+use ingest_node::core::point::Layout;
 use ingest_node::core::settings::Settings;
 use ingest_node::core::validate::{self, Context, Policy, Tally};
 use sha2::{Digest, Sha256};
@@ -33,8 +34,8 @@ fn main() {
         sensor_limit: 20,
     }));
     let settings = Settings::default();
-    for makes_points in [false, true] {
-        let policy = Policy { require_token: true, cert_auth_enabled: false, makes_points };
+    for points in [None, Some(Layout::PerTenant)] {
+        let policy = Policy { require_token: true, cert_auth_enabled: false, points };
         let context = Context { settings: &settings, policy, received_us: 1_795_219_200_000_000, trusted: false };
         let open = least(|| {
             black_box(Envelope::open(black_box(&body)).expect("a good envelope"));
@@ -45,7 +46,7 @@ fn main() {
             let judged = validate::telemetry(black_box(&envelope), context, |_| Some(&lookup), |_| true, &mut tally);
             black_box(judged.expect("a good message"));
         });
-        println!("points {makes_points}: open {open:.0} ns, judge {judge:.0} ns per message");
+        println!("points {points:?}: open {open:.0} ns, judge {judge:.0} ns per message");
     }
 }
 

@@ -134,6 +134,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     known("influx.token", "INFLUXDB_TOKEN", Form::Secret, "The bearer token."),
     known(
+        "influx.database_layout",
+        "INFLUXDB_DATABASE_LAYOUT",
+        Form::Choice(&["per_tenant", "shared"]),
+        "`per_tenant`: a database for each tenant; `shared`: one for all, with a tag `tenant_id`.",
+    ),
+    known(
         "influx.write_policy",
         "INFLUXDB_WRITE_POLICY",
         Form::Choice(&["best_effort", "required"]),

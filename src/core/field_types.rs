@@ -260,7 +260,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::core::line_protocol::{self, FieldValue, Kind};
+    use crate::core::line_protocol::{self, FieldValue, Kind, Tags};
 
     fn learned(line: &str, columns: &[(&str, FieldType)]) -> FieldTypes {
         let mut types = FieldTypes::default();
@@ -378,7 +378,7 @@ mod tests {
 
     fn line_of(fields: &[(String, String)]) -> String {
         let mut line = String::new();
-        line_protocol::begin(&mut line, Kind::Telemetry, "d 1", "s,=1", 7);
+        line_protocol::begin(&mut line, Kind::Telemetry, Tags::new("d 1", "s,=1"), 7);
         for (key, value) in fields {
             let value = match value.as_str() {
                 "true" => FieldValue::Boolean(true),

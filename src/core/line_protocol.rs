@@ -113,15 +113,37 @@ pub fn is_reserved(key: &str) -> bool {
     matches!(key, "time" | "device_id" | "site_id" | "seq" | "__chunk_order")
 }
 
-/// Begins a line: table, tags, and `seq` as its first field. Neither tag may be empty.
-pub fn begin(out: &mut String, kind: Kind, device_id: &str, site_id: &str, seq: i64) {
+/// The tags of a point. None may be empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Tags<'a> {
+    /// Tag `device_id`.
+    pub device_id: &'a str,
+    /// Tag `site_id`.
+    pub site_id: &'a str,
+    /// Tag `tenant_id`, where tenants share a database.
+    pub tenant_id: Option<&'a str>,
+}
+
+impl<'a> Tags<'a> {
+    /// Those of a point in its tenant's own database.
+    pub fn new(device_id: &'a str, site_id: &'a str) -> Self {
+        Self { device_id, site_id, tenant_id: None }
+    }
+}
+
+/// Begins a line: table, tags in the order of their names, and `seq` as its first field.
+pub fn begin(out: &mut String, kind: Kind, tags: Tags<'_>, seq: i64) {
     out.push_str(match kind {
         Kind::Telemetry => "telemetry,device_id=",
         Kind::Heartbeat => "heartbeat,device_id=",
     });
-    push_name(out, device_id);
+    push_name(out, tags.device_id);
     out.push_str(",site_id=");
-    push_name(out, site_id);
+    push_name(out, tags.site_id);
+    if let Some(tenant_id) = tags.tenant_id {
+        out.push_str(",tenant_id=");
+        push_name(out, tenant_id);
+    }
     out.push_str(" seq=");
     push_integer(out, seq);
     out.push('i');
@@ -246,7 +268,7 @@ mod tests {
 
     fn heartbeat(device_id: &str, site_id: &str) -> String {
         let mut line = String::new();
-        begin(&mut line, Kind::Heartbeat, device_id, site_id, 7);
+        begin(&mut line, Kind::Heartbeat, Tags::new(device_id, site_id), 7);
         assert!(end(&mut line, 1));
         line
     }
@@ -276,7 +298,8 @@ mod tests {
                 let is_telemetry = text("msg_type") == "telemetry";
                 let kind = if is_telemetry { Kind::Telemetry } else { Kind::Heartbeat };
                 let mut line = String::new();
-                begin(&mut line, kind, text("device_id"), text("site_id"), expect["seq"].as_i64().unwrap());
+                let tags = Tags::new(text("device_id"), text("site_id"));
+                begin(&mut line, kind, tags, expect["seq"].as_i64().unwrap());
                 let metrics =
                     payload.get("metrics").filter(|_| is_telemetry).map(|metrics| cases::members(metrics.get()));
                 for (key, value) in metrics.iter().flat_map(fields) {
@@ -295,7 +318,7 @@ mod tests {
     #[test]
     fn a_line_is_written_as_the_contract_shows_it() {
         let mut line = String::new();
-        begin(&mut line, Kind::Telemetry, "dev-0001", "lab-1", 120);
+        begin(&mut line, Kind::Telemetry, Tags::new("dev-0001", "lab-1"), 120);
         field(&mut line, "battery_pct", FieldValue::Float("87.5"));
         field(&mut line, "rssi_dbm", FieldValue::Integer("-85"));
         field(&mut line, "uplink_ok", FieldValue::Boolean(true));

@@ -1,9 +1,32 @@
 //! The point of a message: one line of line protocol, the same at the first delivery and when rebuilt from its row.
 
+use serde::{Deserialize, Serialize};
+
 use super::event::MsgType;
-use super::line_protocol::{self, Kind, Skipped};
+use super::line_protocol::{self, Kind, Skipped, Tags};
 use super::metric::Metric;
 use super::metric_keys::MetricKeyMap;
+
+/// How tenants share what their points are written to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Each has a database of its own.
+    #[default]
+    PerTenant,
+    /// All are in one; the tag `tenant_id` tells their points apart.
+    Shared,
+}
+
+impl Layout {
+    /// The tag that a tenant's points need.
+    pub fn tenant_tag(self, tenant_id: &str) -> Option<&str> {
+        match self {
+            Layout::PerTenant => None,
+            Layout::Shared => Some(tenant_id),
+        }
+    }
+}
 
 /// What points could not hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,10 +48,8 @@ impl SkipCounts {
 pub struct Source<'a> {
     /// Only telemetry and heartbeats become points.
     pub msg_type: &'a MsgType,
-    /// Tag `device_id`.
-    pub device_id: &'a str,
-    /// Tag `site_id`.
-    pub site_id: &'a str,
+    /// The tags.
+    pub tags: Tags<'a>,
     /// The first field.
     pub seq: i64,
     /// The point's time, Unix microseconds.
@@ -48,9 +69,9 @@ pub fn line(source: Source<'_>, skipped: &mut SkipCounts) -> Option<String> {
         MsgType::Other(_) => return None,
     };
     let mut line = String::with_capacity(192);
-    line_protocol::begin(&mut line, kind, source.device_id, source.site_id, source.seq);
+    line_protocol::begin(&mut line, kind, source.tags, source.seq);
     if kind == Kind::Telemetry {
-        fields(&mut line, source.metrics, source.keys, skipped);
+        fields(&mut line, source, skipped);
     }
     if !line_protocol::end(&mut line, source.event_us) {
         skipped.points += 1;
@@ -60,14 +81,17 @@ pub fn line(source: Source<'_>, skipped: &mut SkipCounts) -> Option<String> {
 }
 
 /// Equal names make one field: at the place of the first, with the value of the last, as jsonb decides too.
-fn fields(line: &mut String, metrics: &[Metric<'_>], keys: Option<&MetricKeyMap>, skipped: &mut SkipCounts) {
+fn fields(line: &mut String, source: Source<'_>, skipped: &mut SkipCounts) {
+    let Source { metrics, keys, .. } = source;
+    let is_reserved =
+        |name: &str| line_protocol::is_reserved(name) || (source.tags.tenant_id.is_some() && name == "tenant_id");
     for (at, metric) in metrics.iter().enumerate() {
         let name = metric.mapped(keys);
         if metrics[..at].iter().any(|earlier| earlier.mapped(keys) == name) {
             skipped.field(Skipped::Duplicate);
             continue;
         }
-        if line_protocol::is_reserved(name) {
+        if is_reserved(name) {
             skipped.field(Skipped::Reserved);
             continue;
         }

@@ -6,14 +6,17 @@
 //! [`Metric::spelling_for_jsonb`](super::metric::Metric::spelling_for_jsonb)).
 
 use super::event::MsgType;
+use super::line_protocol::Tags;
 use super::metric;
-use super::point::{self, SkipCounts, Source};
+use super::point::{self, Layout, SkipCounts, Source};
 
 /// What a row of `raw_events` knows of its point.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Column `msg_type`.
     pub msg_type: &'a str,
+    /// Column `tenant_id`.
+    pub tenant_id: &'a str,
     /// Column `device_id`.
     pub device_id: &'a str,
     /// Column `site_id`.
@@ -27,7 +30,7 @@ pub struct Row<'a> {
 }
 
 /// The line, without its line feed; `None` where the row's message made no point. What it skips was counted then.
-pub fn line(row: Row<'_>) -> Option<String> {
+pub fn line(row: Row<'_>, layout: Layout) -> Option<String> {
     let msg_type = match row.msg_type {
         "telemetry" => MsgType::Telemetry,
         "heartbeat" => MsgType::Heartbeat,
@@ -36,8 +39,7 @@ pub fn line(row: Row<'_>) -> Option<String> {
     let metrics = row.metrics.and_then(metric::read).unwrap_or_default();
     let source = Source {
         msg_type: &msg_type,
-        device_id: row.device_id,
-        site_id: row.site_id,
+        tags: Tags { device_id: row.device_id, site_id: row.site_id, tenant_id: layout.tenant_tag(row.tenant_id) },
         seq: row.seq,
         event_us: row.event_us,
         metrics: &metrics,
@@ -52,6 +54,7 @@ mod tests {
 
     const ROW: Row<'_> = Row {
         msg_type: "telemetry",
+        tenant_id: "acme",
         device_id: "dev-1",
         site_id: "lab 1",
         seq: 7,
@@ -63,19 +66,30 @@ mod tests {
     fn a_row_makes_the_point_of_its_message() {
         let fields = "seq=7i,a=24.0,b=24i,ok=true";
         let expected = format!(r"telemetry,device_id=dev-1,site_id=lab\ 1 {fields} 1795219200123456000");
-        assert_eq!(line(ROW), Some(expected));
+        assert_eq!(line(ROW, Layout::PerTenant), Some(expected));
     }
 
     #[test]
     fn a_heartbeat_has_its_sequence_number_alone() {
         let row = Row { msg_type: "heartbeat", ..ROW };
-        assert_eq!(line(row).unwrap(), r"heartbeat,device_id=dev-1,site_id=lab\ 1 seq=7i 1795219200123456000");
+        assert_eq!(
+            line(row, Layout::PerTenant).unwrap(),
+            r"heartbeat,device_id=dev-1,site_id=lab\ 1 seq=7i 1795219200123456000"
+        );
+    }
+
+    #[test]
+    fn where_tenants_share_a_database_their_tag_tells_them_apart() {
+        let row = Row { metrics: Some(r#"{"tenant_id": 1}"#), ..ROW };
+        let tags = r"device_id=dev-1,site_id=lab\ 1,tenant_id=acme";
+        assert_eq!(line(row, Layout::Shared), Some(format!("telemetry,{tags} seq=7i 1795219200123456000")));
+        assert!(line(row, Layout::PerTenant).unwrap().contains("seq=7i,tenant_id=1i "));
     }
 
     #[test]
     fn rows_of_other_types_and_times_beyond_the_format_make_no_point() {
-        assert_eq!(line(Row { msg_type: "event", ..ROW }), None);
-        assert_eq!(line(Row { event_us: i64::MAX, ..ROW }), None);
-        assert!(line(Row { metrics: None, ..ROW }).unwrap().contains(" seq=7i 1795"));
+        assert_eq!(line(Row { msg_type: "event", ..ROW }, Layout::PerTenant), None);
+        assert_eq!(line(Row { event_us: i64::MAX, ..ROW }, Layout::PerTenant), None);
+        assert!(line(Row { metrics: None, ..ROW }, Layout::PerTenant).unwrap().contains(" seq=7i 1795"));
     }
 }

@@ -12,10 +12,11 @@ use subtle::ConstantTimeEq;
 use super::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription, TokenHash};
 use super::envelope::Envelope;
 use super::event::{CommandAck, Event, MsgType, ShadowReport};
+use super::line_protocol::Tags;
 use super::metric::{self, Metric};
 use super::metric_keys::MetricKeyMap;
 use super::payload::{self, Report, TenantClaim};
-use super::point::{self, SkipCounts};
+use super::point::{self, Layout, SkipCounts};
 use super::rejection::{Reason, Rejection};
 use super::settings::Settings;
 use super::storable;
@@ -28,8 +29,8 @@ pub struct Policy {
     pub require_token: bool,
     /// `CERT_AUTH_ENABLED`.
     pub cert_auth_enabled: bool,
-    /// Whether any target wants points.
-    pub makes_points: bool,
+    /// How points are laid out; `None` where no target wants any.
+    pub points: Option<Layout>,
 }
 
 /// What a chunk's messages add up to, for the metrics.
@@ -261,16 +262,16 @@ fn event(
         tally.timestamp_fallbacks += 1;
         context.received_us
     });
-    let source = point::Source {
-        msg_type: &msg_type,
-        device_id: &device.key.device_id,
-        site_id: &device.site_id,
-        seq: report.seq,
-        event_us,
-        metrics: &report.metrics,
-        keys,
-    };
-    let line = if context.policy.makes_points { point::line(source, &mut tally.skipped) } else { None };
+    let line = context.policy.points.and_then(|layout| {
+        let tags = Tags {
+            device_id: &device.key.device_id,
+            site_id: &device.site_id,
+            tenant_id: layout.tenant_tag(&device.key.tenant_id),
+        };
+        let (msg_type, metrics) = (&msg_type, &*report.metrics);
+        let source = point::Source { msg_type, tags, seq: report.seq, event_us, metrics, keys };
+        point::line(source, &mut tally.skipped)
+    });
     Event {
         device: device.clone(),
         topic: envelope.topic.clone(),

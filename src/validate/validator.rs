@@ -15,6 +15,7 @@ use super::tally::ChunkTally;
 use crate::core::device::{DeviceKey, DeviceRef, Lookup};
 use crate::core::envelope::Envelope;
 use crate::core::event::{CommandAck, Event, ShadowReport};
+use crate::core::point::Layout;
 use crate::core::rejection::{Reason, Rejection};
 use crate::core::replay::Facts;
 use crate::core::settings::Settings;
@@ -38,8 +39,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// The `[validate]` settings.
     pub config: Config,
-    /// Whether any target wants points.
-    pub makes_points: bool,
+    /// How points are laid out; `None` where no target wants any.
+    pub points: Option<Layout>,
     /// Where valid and refused messages go.
     pub writer: Recipient<Write>,
     /// Who knows the devices.
@@ -99,7 +100,7 @@ impl Validator {
         let policy = Policy {
             require_token: config.require_token,
             cert_auth_enabled: config.cert_auth_enabled,
-            makes_points: parts.makes_points,
+            points: parts.points,
         };
         Self {
             policy,

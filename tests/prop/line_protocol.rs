@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use influxdb_line_protocol::{FieldValue as Parsed, parse_lines};
-use ingest_node::core::line_protocol::{self, FieldValue, Kind, Skipped, is_reserved};
+use ingest_node::core::line_protocol::{self, FieldValue, Kind, Skipped, Tags, is_reserved};
 use proptest::prelude::*;
 
 /// Names with everything that line protocol finds special, and what the percent-encoding writes.
@@ -64,6 +64,7 @@ struct Point {
     kind: Kind,
     device_id: String,
     site_id: String,
+    tenant_id: Option<String>,
     seq: i64,
     metrics: Vec<(String, String)>,
     event_us: i64,
@@ -79,7 +80,8 @@ impl Point {
 
     fn line(&self) -> String {
         let mut line = String::new();
-        line_protocol::begin(&mut line, self.kind, &self.device_id, &self.site_id, self.seq);
+        let tags = Tags { tenant_id: self.tenant_id.as_deref(), ..Tags::new(&self.device_id, &self.site_id) };
+        line_protocol::begin(&mut line, self.kind, tags, self.seq);
         for (key, value) in self.fields() {
             line_protocol::field(&mut line, key, value);
         }
@@ -92,8 +94,16 @@ fn points() -> impl Strategy<Value = Point> {
     let kinds = prop_oneof![Just(Kind::Telemetry), Just(Kind::Heartbeat)];
     let metrics = prop::collection::vec((names(), values()), 0..6);
     let times = i64::MIN / 1_000..=i64::MAX / 1_000;
-    (kinds, names(), names(), any::<i64>(), metrics, times).prop_map(
-        |(kind, device_id, site_id, seq, metrics, event_us)| Point { kind, device_id, site_id, seq, metrics, event_us },
+    (kinds, names(), names(), prop::option::of(names()), any::<i64>(), metrics, times).prop_map(
+        |(kind, device_id, site_id, tenant_id, seq, metrics, event_us)| Point {
+            kind,
+            device_id,
+            site_id,
+            tenant_id,
+            seq,
+            metrics,
+            event_us,
+        },
     )
 }
 
@@ -109,7 +119,8 @@ proptest! {
             prop_assert_eq!(line.series.measurement.as_str(), table);
             let tags = line.series.tag_set.unwrap();
             let tags: Vec<_> = tags.iter().map(|(key, value)| (key.as_str(), decoded(value))).collect();
-            let expected = vec![("device_id", point.device_id.clone()), ("site_id", point.site_id.clone())];
+            let mut expected = vec![("device_id", point.device_id.clone()), ("site_id", point.site_id.clone())];
+            expected.extend(point.tenant_id.clone().map(|tenant_id| ("tenant_id", tenant_id)));
             prop_assert_eq!(tags, expected);
             prop_assert_eq!(line.timestamp, Some(point.event_us * 1_000));
             let mut fields = line.field_set.iter();
@@ -133,7 +144,7 @@ proptest! {
         prop_assume!(one != other);
         let point = |device_id: &str| {
             let mut line = String::new();
-            line_protocol::begin(&mut line, Kind::Heartbeat, device_id, "s", 0);
+            line_protocol::begin(&mut line, Kind::Heartbeat, Tags::new(device_id, "s"), 0);
             line
         };
         prop_assert_ne!(point(&one), point(&other));

@@ -7,6 +7,7 @@ use ingest_node::core::device::{Device, DeviceKey, Lookup, Subscription};
 use ingest_node::core::envelope::Envelope;
 use ingest_node::core::event::Content;
 use ingest_node::core::metric_keys::MetricKeyMap;
+use ingest_node::core::point::Layout;
 use ingest_node::core::refusal;
 use ingest_node::core::settings::Settings;
 use ingest_node::core::validate::{self, Context, Policy, Tally};
@@ -59,7 +60,7 @@ fn judge(body: &Bytes) -> Result<String, Content> {
         sensor_limit: 20,
     }));
     let settings = Settings::default();
-    let policy = Policy { require_token: false, cert_auth_enabled: true, makes_points: true };
+    let policy = Policy { require_token: false, cert_auth_enabled: true, points: Some(Layout::PerTenant) };
     let context = Context { settings: &settings, policy, received_us: 0, trusted: false };
     let mut tally = Tally::default();
     match validate::telemetry(&envelope, context, |_| Some(&lookup), |_| true, &mut tally) {

@@ -8,6 +8,7 @@ use super::*;
 use crate::core::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
 use crate::core::envelope::Envelope;
 use crate::core::metric_keys::MetricKeyMap;
+use crate::core::point::Layout;
 use crate::core::settings::Settings;
 use crate::core::validate::{self, Context, Policy, Tally};
 
@@ -36,7 +37,7 @@ fn registry() -> HashMap<(String, String), Lookup> {
 #[test]
 fn every_message_ends_as_it_says() {
     let (registry, settings) = (registry(), Settings::default());
-    let policy = Policy { require_token: true, cert_auth_enabled: false, makes_points: true };
+    let policy = Policy { require_token: true, cert_auth_enabled: false, points: Some(Layout::PerTenant) };
     let mut reasons = HashSet::new();
     for message in Generator::new(FLEET, MIX).take(2_000) {
         let context = Context { settings: &settings, policy, received_us: 0, trusted: false };

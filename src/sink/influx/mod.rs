@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::core::point::Layout;
 use crate::secret::Secret;
 
 /// The `[influx]` table.
@@ -35,6 +36,8 @@ pub struct Config {
     pub url: Option<String>,
     /// `INFLUXDB_TOKEN`.
     pub token: Secret,
+    /// `INFLUXDB_DATABASE_LAYOUT`.
+    pub database_layout: Layout,
     /// `INFLUXDB_WRITE_POLICY`.
     pub write_policy: WritePolicy,
     /// `INFLUX_BATCH_SIZE`: lines that make a batch full.
@@ -98,6 +101,7 @@ impl Default for Config {
             write_enabled: true,
             url: None,
             token: Secret::default(),
+            database_layout: Layout::PerTenant,
             write_policy: WritePolicy::BestEffort,
             batch_size: 5_000,
             flush_interval_ms: 1_000,

@@ -12,9 +12,7 @@ use super::record::{self, Claim, Page, Portion};
 use super::replayer::Shared;
 use super::session::Session;
 use super::windows::{Stretch, Window, stretches};
-use crate::core::rebuild;
 use crate::debt::{Outbox, Share};
-use crate::delivery::Origin;
 use crate::health::Health;
 use crate::message::{Point, Points};
 use crate::sink::influx::Config;
@@ -165,22 +163,9 @@ impl Reader {
         let mut tenants: BTreeMap<&Arc<str>, Vec<Point>> = BTreeMap::new();
         for row in rows {
             let Some(at) = stretch.window_of(&row.tenant_id, row.received_us) else { continue };
-            let Some(line) = rebuild::line(rebuild::Row {
-                msg_type: &row.msg_type,
-                device_id: &row.device_id,
-                site_id: &row.site_id,
-                seq: row.seq,
-                event_us: row.event_us,
-                metrics: row.metrics.as_deref(),
-            }) else {
+            let Some(point) = row.point(stretch.stream.clone(), self.config.database_layout, &shares[at]) else {
                 continue;
             };
-            let origin = Origin {
-                stream: stretch.stream.clone(),
-                stream_seq: row.stream_seq as u64,
-                received_us: row.received_us,
-            };
-            let point = Point { line, origin, ticket: None, owed: shares[at].another() };
             tenants.entry(&stretch.windows[at].tenant_id).or_default().push(point);
         }
         let mut sent = 0;

@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use tokio_postgres::{Client, Error, Row};
 
+use crate::core::point::Layout;
+use crate::core::rebuild;
+use crate::debt::Share;
+use crate::delivery::Origin;
+use crate::message::Point;
 use crate::sink::postgres::types::UnixMicros;
 
 /// A claimed row of the outbox.
@@ -188,6 +193,24 @@ pub struct Stored {
     pub event_us: i64,
     /// Member `metrics` of column `payload`.
     pub metrics: Option<String>,
+}
+
+impl Stored {
+    /// The row's point, with a part in what it is owed for; `None` where its message made none.
+    pub fn point(&self, stream: Arc<str>, layout: Layout, owed: &Share) -> Option<Point> {
+        let row = rebuild::Row {
+            msg_type: &self.msg_type,
+            tenant_id: &self.tenant_id,
+            device_id: &self.device_id,
+            site_id: &self.site_id,
+            seq: self.seq,
+            event_us: self.event_us,
+            metrics: self.metrics.as_deref(),
+        };
+        let line = rebuild::line(row, layout)?;
+        let origin = Origin { stream, stream_seq: self.stream_seq as u64, received_us: self.received_us };
+        Some(Point { line, origin, ticket: None, owed: owed.another() })
+    }
 }
 
 /// Which rows to read.
