@@ -16,10 +16,12 @@ use crate::delivery::Lane;
 use crate::exit::Exit;
 use crate::health::{Health, Part};
 use crate::metrics::Metrics;
+use crate::sink::influx::Survey;
 use crate::sink::postgres::{pool, schema};
 use crate::source::connect::connect;
 use crate::stats::Stats;
 use crate::supervisor::root::{Ending, Root, Shutdown};
+use crate::survey::{self, Finding};
 use crate::tree::{self, Common};
 use crate::{http, sink};
 
@@ -39,6 +41,7 @@ pub async fn run(config: Config, log: Logger) -> Exit {
     let exit = tokio::select! {
         met = meet(&config, &health, &log) => match met {
             Ok(dependencies) => {
+                actix_rt::spawn(advise(config.clone(), log.clone()));
                 let common = Common { config, dependencies, health, metrics, stats, log: log.clone() };
                 live(common).await
             }
@@ -126,6 +129,19 @@ where
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(Duration::from_secs(2));
             }
+        }
+    }
+}
+
+/// Says what operators should know before it hurts: whether InfluxDB can hold every tenant. Best effort, beside the work.
+async fn advise(config: Config, log: Logger) {
+    for Finding { of, result } in survey::look(&config).await {
+        match result {
+            Ok(Survey { found, advice: Some(advice) }) => {
+                warn!(log, "this will not hold all tenants"; "of" => of, "found" => found, "advice" => advice);
+            }
+            Ok(Survey { found, advice: None }) => info!(log, "looked around"; "of" => of, "found" => found),
+            Err(why) => info!(log, "could not look around"; "of" => of, "why" => why),
         }
     }
 }

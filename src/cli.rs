@@ -34,7 +34,12 @@ pub enum Command {
     /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.
     ProvisionTenants(provision_tenants::Options),
     /// Print the effective configuration, without secrets, each value with its source.
-    CheckConfig,
+    CheckConfig {
+        /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if
+        /// one does not answer, 1 if there is something to be done.
+        #[arg(long)]
+        online: bool,
+    },
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
     Simulate(simulate::Options),
     /// Look at refused messages, and send them through the pipeline again.

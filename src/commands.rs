@@ -9,7 +9,8 @@ use slog::warn;
 
 use crate::config::Loaded;
 use crate::exit::Exit;
-use crate::{app, logging, migrate, provision_tenants, quarantine, simulate};
+use crate::sink::influx::Survey;
+use crate::{app, logging, migrate, provision_tenants, quarantine, simulate, survey};
 
 /// `run`: the node, until it is told to stop or gives up.
 pub fn run(loaded: &Loaded) -> Exit {
@@ -26,16 +27,33 @@ pub fn migrate(loaded: &Loaded) -> Exit {
     on_runtime(migrate::run(&loaded.config))
 }
 
-/// `check-config`: prints the effective configuration, without secrets.
-pub fn check_config(loaded: &Loaded) -> Exit {
+/// `check-config`: prints the effective configuration, without secrets; with `online`, what is there beside it.
+pub fn check_config(loaded: &Loaded, online: bool) -> Exit {
     loaded.notices.iter().for_each(complain);
     match loaded.show() {
-        Ok(text) => {
-            say(&text);
-            Exit::Ok
-        }
-        Err(error) => fail(Exit::Config, error),
+        Ok(text) => say(&text),
+        Err(error) => return fail(Exit::Config, error),
     }
+    if !online {
+        return Exit::Ok;
+    }
+    on_runtime(async {
+        let mut exit = Exit::Ok;
+        for survey::Finding { of, result } in survey::look(&loaded.config).await {
+            match result {
+                Ok(Survey { found, advice: None }) => say(&format!("# OK    {of}: {found}\n")),
+                Ok(Survey { found, advice: Some(advice) }) => {
+                    say(&format!("# WARN  {of}: {found}; {advice}\n"));
+                    exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
+                }
+                Err(why) => {
+                    say(&format!("# ERR   {of}: {why}\n"));
+                    exit = Exit::Unavailable;
+                }
+            }
+        }
+        exit
+    })
 }
 
 /// `simulate`: publishes messages and prints what must become of them.

@@ -30,5 +30,6 @@ pub mod sink;
 pub mod source;
 pub mod stats;
 pub mod supervisor;
+pub mod survey;
 pub mod tree;
 pub mod validate;

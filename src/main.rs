@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run => commands::run(&loaded),
         Command::Migrate => commands::migrate(&loaded),
-        Command::CheckConfig => commands::check_config(&loaded),
+        Command::CheckConfig { online } => commands::check_config(&loaded, online),
         Command::ProvisionTenants(options) => commands::provision_tenants(&loaded, &options),
         Command::Simulate(options) => commands::simulate(&loaded, &options),
         Command::Quarantine(action) => commands::quarantine(&loaded, &action),

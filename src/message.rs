@@ -142,6 +142,11 @@ pub struct AttachWriter(pub Recipient<Refuse>);
 #[rtype(result = "()")]
 pub struct AttachRouter(pub Recipient<Points>);
 
+/// Registry to the influx Router: these tenants have devices, which is news.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TenantsRegistered(pub Vec<Arc<str>>);
+
 /// Influx Router to Writer: points that InfluxDB refused for good, one quarantine event each (`POINT_REFUSED`). Refusals
 /// come during a drain too, after the Writer has answered its own [`Drain`].
 #[derive(Debug, Message)]

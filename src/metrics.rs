@@ -21,7 +21,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry;
 use serde::Serialize;
 
-pub use self::label::{Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per, ReplayClaim};
+pub use self::label::{
+    Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per, ReplayClaim, ServerLimit,
+};
 pub use self::ledger::{Ledger, Ledgers};
 use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
@@ -142,6 +144,8 @@ pub struct InfluxMetrics {
     pub batchers: Gauge,
     /// `ingest_influx_breakers_open`: tenants whose database does not take writes now.
     pub breakers_open: Gauge,
+    /// `ingest_influx_limit_refusals_total{limit}`: what the server turned away because it holds only so much of it.
+    pub limits: Per<ServerLimit, Counter>,
     /// `ingest_influx_fields_skipped_total{reason}`: metrics that no point can hold.
     pub fields_skipped: Per<Skipped, Counter>,
     /// `ingest_influx_points_skipped_total`: events whose time no point can hold.
@@ -291,6 +295,7 @@ impl InfluxMetrics {
             replayed_lines: book.default("influx_replayed_lines", "Confirmed lines rebuilt from their rows"),
             batchers: book.default("influx_batchers", "Tenants with a batcher"),
             breakers_open: book.default("influx_breakers_open", "Tenants whose database does not take writes now"),
+            limits: book.default("influx_limit_refusals", "What the server had no room for"),
             fields_skipped: book.default("influx_fields_skipped", "Metrics that no point can hold"),
             points_skipped: book.default("influx_points_skipped", "Events whose time no point can hold"),
         }

@@ -3,17 +3,13 @@
 use std::io::{self, Write};
 
 use clap::Args;
-use tokio_postgres::Client;
 
 use crate::config::Config;
-use crate::core::names::influx_database;
 use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::influx::{Destination, Provisioned};
 use crate::sink::postgres::pool;
-
-/// Every tenant that has a device.
-const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY tenant_id";
+use crate::survey;
 
 /// Which tenants.
 #[derive(Clone, Debug, Args)]
@@ -38,14 +34,14 @@ pub async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, Stri
     };
     let mut failed = 0;
     for tenant in &tenants {
-        let database = influx_database(tenant);
-        let outcome = match (options.dry_run, destination.has(&database)) {
+        let database = destination.database(tenant);
+        let outcome = match (options.dry_run, destination.has(tenant)) {
             (true, Some(true)) => Provisioned::Exists,
             (true, _) => {
                 say(&format!("WOULD   {tenant}  {database}\n"));
                 continue;
             }
-            (false, _) => destination.provision(&database).await,
+            (false, _) => destination.provision(tenant).await,
         };
         failed += usize::from(matches!(outcome, Provisioned::Failed(_)));
         say(&line(tenant, &database, &outcome));
@@ -65,10 +61,9 @@ fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
 
 async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
-    let unavailable = |error: tokio_postgres::Error| (Exit::Unavailable, format!("PostgreSQL: {}", sentence(&error)));
-    let database: Client = pool::connect(&connection).await.map_err(unavailable)?;
-    let rows = database.query(TENANTS, &[]).await.map_err(unavailable)?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
+    let database = pool::connect(&connection).await.map_err(|error| unavailable(sentence(&error)))?;
+    survey::tenants(&database).await.map_err(unavailable)
 }
 
 /// Writes to standard output; whoever closed it early has read enough.

@@ -98,6 +98,7 @@ fn router(common: Arc<Common>) -> Factory {
         };
         let router = start(&thread, Router::new(parts));
         wiring.points = Some(router.clone().recipient());
+        wiring.newcomers = Some(router.clone().recipient());
         if let Some(replayer) = &wiring.attach_router {
             replayer.do_send(AttachRouter(router.clone().recipient()));
         }
@@ -171,6 +172,7 @@ fn registry(common: Arc<Common>) -> Factory {
             connection: common.dependencies.connection.clone(),
             pool: common.dependencies.pool.clone(),
             settings_readers: wiring.settings_readers.clone(),
+            newcomers: wiring.newcomers.clone(),
             metrics: common.metrics.clone(),
             health: common.health.clone(),
             log: common.room("registry"),

@@ -46,6 +46,10 @@ pub enum Form {
     Address,
     /// A path of the file system.
     Path,
+    /// Any text that is not empty.
+    Text,
+    /// The name of an InfluxDB 3 database.
+    Database,
     /// Text that must never be shown.
     Secret,
     /// One or several NATS servers; may hold credentials.
@@ -82,7 +86,12 @@ impl Form {
             (Form::Choice(words), Value::String(text)) => words.contains(&text.as_str()),
             (Form::Level, Value::String(text)) => text.parse::<slog::Level>().is_ok(),
             (Form::Address, Value::String(text)) => text.parse::<SocketAddr>().is_ok(),
-            (Form::Path, Value::String(text)) => !text.is_empty(),
+            (Form::Path | Form::Text, Value::String(text)) => !text.is_empty(),
+            (Form::Database, Value::String(text)) => {
+                text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                    && text.len() <= 511
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            }
             (Form::NatsUrl, Value::String(text)) => text.split(',').all(|server| {
                 server.trim().parse::<async_nats::ServerAddr>().is_ok_and(|server| !server.host().is_empty())
             }),
@@ -115,7 +124,8 @@ impl fmt::Display for Form {
             Form::Level => f.write_str("trace, debug, info, warning, error or critical"),
             Form::Address => f.write_str("an IP address and a port like 0.0.0.0:8080"),
             Form::Path => f.write_str("a path"),
-            Form::Secret => f.write_str("text"),
+            Form::Secret | Form::Text => f.write_str("text"),
+            Form::Database => f.write_str("ASCII letters, digits, _ and -, the first a letter or digit"),
             Form::NatsUrl => f.write_str("one or several URLs like nats://host:4222, separated by commas"),
             Form::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database, without sslmode=require (the node speaks no TLS to it)"),
             Form::HttpUrl => f.write_str("a URL like http://host:8181, without credentials or parameters"),
@@ -145,6 +155,8 @@ mod tests {
                 &["postgres://u:p@h/db", "postgresql://h"],
                 &["host=h", "mysql://h/db", "h", "postgres:///db", "postgres://h/db?sslmode=require"],
             ),
+            (Form::Text, &["my org", "b_{tenant_id}"], &["", " "]),
+            (Form::Database, &["telemetry", "0a_-B"], &["", "_a", "a b", "a/b", "é"]),
             (Form::HttpUrl, &["http://h:8181", "https://h/x"], &["h:8181", "ftp://h", "http://", "http://u:p@h"]),
         ];
         for (form, good, bad) in cases {

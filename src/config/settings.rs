@@ -127,12 +127,38 @@ pub const SETTINGS: &[Setting] = &[
     inner("postgres.start_wait_secs", whole(1, 3_600), "How long `run` waits for PostgreSQL before it exits with 69."),
     known("influx.write_enabled", "INFLUXDB_WRITE_ENABLED", Form::Flag, "Write points at all."),
     known(
+        "influx.api",
+        "INFLUXDB_API",
+        Form::Choice(&["v3", "v2", "files"]),
+        "`v3`: InfluxDB 3; `v2`: InfluxDB 2 and VictoriaMetrics; `files`: line-protocol files below `data_dir`.",
+    ),
+    known(
         "influx.url",
         "INFLUXDB_URL",
         Form::HttpUrl,
         "The server; without one, points go to line-protocol files below `data_dir`.",
     ),
-    known("influx.token", "INFLUXDB_TOKEN", Form::Secret, "The bearer token."),
+    known("influx.token", "INFLUXDB_TOKEN", Form::Secret, "The token."),
+    known(
+        "influx.ca_file",
+        "INFLUXDB_CA_FILE",
+        Form::Path,
+        "Certificates (PEM) of the authority that vouches for an https server; then no other authority is trusted.",
+    ),
+    known("influx.org", "INFLUXDB_ORG", Form::Text, "With `v2`: the organisation, by name or id."),
+    known(
+        "influx.bucket",
+        "INFLUXDB_BUCKET",
+        Form::Text,
+        "With `v2`: the bucket; `{tenant_id}` in it makes one for each tenant. Not set: `telemetry_{tenant_id}`, or \
+         `database` where tenants share it.",
+    ),
+    known(
+        "influx.database",
+        "INFLUXDB_DATABASE",
+        Form::Database,
+        "The database that tenants share, with the layout `shared`.",
+    ),
     known(
         "influx.database_layout",
         "INFLUXDB_DATABASE_LAYOUT",
@@ -191,6 +217,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     inner("influx.idle_secs", whole(1, 86_400), "A batcher without work for so long ends."),
     inner("influx.drain_secs", whole(1, 600), "How long a drain waits for databases that do not answer."),
+    inner("influx.gzip_min_bytes", whole(0, i64::MAX), "A request is compressed (gzip) from this size on; 0 = never."),
     inner("influx.request_timeout_secs", whole(1, 600), "Bound on one request."),
     known(
         "influx.replay_lines_per_sec",

@@ -7,30 +7,30 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// A column's type, as InfluxDB's answers name it (`iox::column_type::...`).
+/// A column's type, as InfluxDB's answers name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldType {
-    /// `field::float`
+    /// `float`
     Float,
-    /// `field::integer`
+    /// `integer`
     Integer,
-    /// `field::uinteger`
+    /// `uinteger`; `unsigned` in InfluxDB 2
     Unsigned,
-    /// `field::boolean`
+    /// `boolean`
     Boolean,
     /// Text, a tag or the timestamp: nothing that a metric's value could be.
     Other,
 }
 
 impl FieldType {
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name.strip_prefix("iox::column_type::")? {
-            "field::float" => FieldType::Float,
-            "field::integer" => FieldType::Integer,
-            "field::uinteger" => FieldType::Unsigned,
-            "field::boolean" => FieldType::Boolean,
+    fn parse(name: &str) -> Self {
+        match name {
+            "float" => FieldType::Float,
+            "integer" => FieldType::Integer,
+            "uinteger" | "unsigned" => FieldType::Unsigned,
+            "boolean" => FieldType::Boolean,
             _ => FieldType::Other,
-        })
+        }
     }
 
     /// The type of a field's value in line protocol.
@@ -64,6 +64,8 @@ impl FieldType {
 /// A refused value: its column and the type that the column has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
+    /// The table, where the server names it: with InfluxDB 3 it is that of the refused line.
+    pub table: Option<String>,
     /// The column's name, not escaped.
     pub column: String,
     /// The type it has.
@@ -71,16 +73,33 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// Reads `invalid column type for column 'v', expected iox::column_type::field::float, got
-    /// iox::column_type::field::integer`; `None` where the message is another or the value is a tag's.
+    /// Reads the server's words; `None` where they are about something else.
     pub fn parse(message: &str) -> Option<Self> {
-        let rest = message.strip_prefix("invalid column type for column '")?;
+        Self::parse_v3(message).or_else(|| Self::parse_v2(message))
+    }
+
+    /// InfluxDB 3: `invalid column type for column 'v', expected iox::column_type::field::float, got
+    /// iox::column_type::field::integer`, alone or after other words. A tag's value is no field's.
+    fn parse_v3(message: &str) -> Option<Self> {
+        let (_, rest) = message.split_once("invalid column type for column '")?;
         let (rest, got) = rest.rsplit_once(", got ")?;
-        let (column, expected) = rest.rsplit_once("', expected ")?;
+        let (column, expected) = rest.rsplit_once("', expected iox::column_type::")?;
         if !got.starts_with("iox::column_type::field::") {
             return None;
         }
-        Some(Self { column: column.to_owned(), expected: FieldType::parse(expected)? })
+        let expected = expected.strip_prefix("field::").map_or(FieldType::Other, FieldType::parse);
+        Some(Self { table: None, column: column.to_owned(), expected })
+    }
+
+    /// InfluxDB 1 and 2: `field type conflict: input field "v" on measurement "t" is type integer, already exists as
+    /// type float dropped=1`, after other words.
+    fn parse_v2(message: &str) -> Option<Self> {
+        let (_, rest) = message.split_once("field type conflict: input field \"")?;
+        let (rest, expected) = rest.rsplit_once(", already exists as type ")?;
+        let (rest, _got) = rest.rsplit_once("\" is type ")?;
+        let (column, table) = rest.rsplit_once("\" on measurement \"")?;
+        let expected = FieldType::parse(expected.split_whitespace().next()?);
+        Some(Self { table: Some(table.to_owned()), column: column.to_owned(), expected })
     }
 }
 
@@ -100,8 +119,8 @@ pub enum Fitted {
     Changed {
         /// The line.
         line: String,
-        /// Fields left out of it.
-        skipped: u64,
+        /// Columns of the fields left out of it.
+        skipped: Vec<String>,
     },
     /// No field of it fits.
     Nothing,
@@ -116,6 +135,11 @@ impl FieldTypes {
     /// Learns from the refusal of a line.
     pub fn learn(&mut self, line: &str, conflict: Conflict) {
         let table = &line[..end_of(line, 0, |byte| matches!(byte, b',' | b' '))];
+        self.learn_of(table, conflict);
+    }
+
+    /// Learns about a column of a table.
+    pub fn learn_of(&mut self, table: &str, conflict: Conflict) {
         let index = self.tables.iter().position(|(name, _)| name == table).unwrap_or_else(|| {
             self.tables.push((table.to_owned(), HashMap::new()));
             self.tables.len() - 1
@@ -127,7 +151,7 @@ impl FieldTypes {
     pub fn fit(&self, line: &str) -> Fitted {
         let table = &line[..end_of(line, 0, |byte| matches!(byte, b',' | b' '))];
         let Some((_, columns)) = self.tables.iter().find(|(name, _)| name == table) else { return Fitted::AsIs };
-        let mut edit = Edit { line, out: None, skipped: 0, fields: 0 };
+        let mut edit = Edit { line, out: None, skipped: Vec::new(), fields: 0 };
         // Tags and fields are parted by the first blank that is not escaped, as fields and time are.
         let mut at = end_of(line, table.len(), |byte| byte == b' ') + 1;
         while at < line.len() {
@@ -142,7 +166,7 @@ impl FieldTypes {
                 None => edit.keep(start, end),
                 Some(held) => match held.hold(&line[equals + 1..end]) {
                     Some(value) => edit.write(start, equals, &value, end),
-                    None => edit.skip(start),
+                    None => edit.skip(start, &name),
                 },
             }
             at = end + 1;
@@ -158,7 +182,7 @@ impl FieldTypes {
 struct Edit<'a> {
     line: &'a str,
     out: Option<String>,
-    skipped: u64,
+    skipped: Vec<String>,
     fields: u64,
 }
 
@@ -187,9 +211,9 @@ impl Edit<'_> {
     }
 
     /// The field that starts there is left out.
-    fn skip(&mut self, start: usize) {
+    fn skip(&mut self, start: usize, column: &str) {
         self.copy(start);
-        self.skipped += 1;
+        self.skipped.push(column.to_owned());
     }
 
     /// Starts the copy with everything before the field that starts there.
@@ -255,183 +279,4 @@ fn unescaped(key: &str) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use influxdb_line_protocol::{FieldValue as Parsed, parse_lines};
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::core::line_protocol::{self, FieldValue, Kind, Tags};
-
-    fn learned(line: &str, columns: &[(&str, FieldType)]) -> FieldTypes {
-        let mut types = FieldTypes::default();
-        for &(column, expected) in columns {
-            types.learn(line, Conflict { column: column.to_owned(), expected });
-        }
-        types
-    }
-
-    fn fit(line: &str, columns: &[(&str, FieldType)]) -> Fitted {
-        learned(line, columns).fit(line)
-    }
-
-    fn changed(line: &str, skipped: u64) -> Fitted {
-        Fitted::Changed { line: line.to_owned(), skipped }
-    }
-
-    #[test]
-    fn the_servers_words_are_understood() {
-        let conflict = |message| Conflict::parse(message).map(|conflict| (conflict.column, conflict.expected));
-        assert_eq!(
-            conflict(
-                "invalid column type for column 'it's', expected ', expected iox::column_type::field::boolean, got \
-                 iox::column_type::field::float"
-            ),
-            Some(("it's', expected ".into(), FieldType::Boolean))
-        );
-        assert_eq!(
-            conflict(
-                "invalid column type for column 'zz', expected iox::column_type::tag, got \
-                 iox::column_type::field::float"
-            ),
-            Some(("zz".into(), FieldType::Other))
-        );
-        assert_eq!(
-            conflict(
-                "invalid column type for column 'site_id', expected iox::column_type::field::float, got \
-                 iox::column_type::tag"
-            ),
-            None
-        );
-        assert_eq!(conflict("No fields were provided"), None);
-    }
-
-    #[test]
-    fn an_integer_goes_without_its_mark_into_a_float_column() {
-        let float = [("v", FieldType::Float)];
-        assert_eq!(fit("t,d=1 seq=1i,v=24i,w=3i 9", &float), changed("t,d=1 seq=1i,v=24,w=3i 9", 0));
-        assert_eq!(fit("t,d=1 v=-24i 9", &float), changed("t,d=1 v=-24 9", 0));
-        assert_eq!(fit("t,d=1 v=24.5 9", &float), Fitted::AsIs);
-        assert_eq!(fit("t,d=1 vv=24i 9", &float), Fitted::AsIs);
-    }
-
-    #[test]
-    fn a_value_that_its_column_cannot_hold_is_left_out() {
-        for (expected, value) in [
-            (FieldType::Integer, "1.5"),
-            (FieldType::Integer, "true"),
-            (FieldType::Boolean, "1i"),
-            (FieldType::Float, "false"),
-            (FieldType::Unsigned, "-1i"),
-            (FieldType::Other, "1i"),
-        ] {
-            let columns = [("v", expected)];
-            assert_eq!(fit(&format!("t,d=1 seq=1i,v={value},w=3i 9"), &columns), changed("t,d=1 seq=1i,w=3i 9", 1));
-            assert_eq!(fit(&format!("t,d=1 v={value},w=3i 9"), &columns), changed("t,d=1 w=3i 9", 1));
-            assert_eq!(fit(&format!("t,d=1 seq=1i,v={value} 9"), &columns), changed("t,d=1 seq=1i 9", 1));
-            assert_eq!(fit(&format!("t,d=1 v={value} 9"), &columns), Fitted::Nothing);
-        }
-    }
-
-    #[test]
-    fn an_unsigned_column_takes_what_is_not_negative() {
-        assert_eq!(fit("t v=7i", &[("v", FieldType::Unsigned)]), changed("t v=7u", 0));
-        assert_eq!(fit("t v=7u", &[("v", FieldType::Float)]), changed("t v=7", 0));
-    }
-
-    #[test]
-    fn a_table_knows_nothing_of_the_other() {
-        let types = learned("heartbeat,d=1 seq=1i 9", &[("seq", FieldType::Float)]);
-        assert!(!types.is_empty());
-        assert_eq!(types.fit("telemetry,d=1 seq=1i 9"), Fitted::AsIs);
-        assert_eq!(types.fit("heartbeat,d=1 seq=1i 9"), changed("heartbeat,d=1 seq=1 9", 0));
-    }
-
-    #[test]
-    fn names_are_compared_without_their_escapes() {
-        let line = r#"t,d=a\ b\,c\=d v\ w\,x\=y\\z=1i,q="a, b=\" c",v=2i 9"#;
-        let name = r"v w,x=y\z";
-        assert_eq!(
-            fit(line, &[(name, FieldType::Float)]),
-            changed(r#"t,d=a\ b\,c\=d v\ w\,x\=y\\z=1,q="a, b=\" c",v=2i 9"#, 0)
-        );
-        assert_eq!(fit(line, &[("q", FieldType::Float)]), changed(r"t,d=a\ b\,c\=d v\ w\,x\=y\\z=1i,v=2i 9", 1));
-    }
-
-    #[test]
-    fn no_text_makes_it_panic() {
-        for line in ["", " ", ",", "t", "t ", "t v", "t v=", "t v=1i,", "t =,= ", "t\\", "t v\\", "t v=\"", "t, ,v,=="]
-        {
-            let columns = [("v", FieldType::Float), ("", FieldType::Boolean)];
-            fit(line, &columns);
-        }
-    }
-
-    /// A field's key and value as line protocol writes them.
-    fn field() -> impl Strategy<Value = (String, String)> {
-        let value = prop_oneof![
-            any::<i64>().prop_map(|value| format!("{value}i")),
-            any::<i32>().prop_map(|value| format!("{}", f64::from(value) / 8.0)),
-            any::<bool>().prop_map(|value| value.to_string()),
-        ];
-        ("[a-c ,=\\\\é]{1,4}", value)
-    }
-
-    fn line_of(fields: &[(String, String)]) -> String {
-        let mut line = String::new();
-        line_protocol::begin(&mut line, Kind::Telemetry, Tags::new("d 1", "s,=1"), 7);
-        for (key, value) in fields {
-            let value = match value.as_str() {
-                "true" => FieldValue::Boolean(true),
-                "false" => FieldValue::Boolean(false),
-                text => text.strip_suffix('i').map_or(FieldValue::Float(text), FieldValue::Integer),
-            };
-            line_protocol::field(&mut line, key, value);
-        }
-        assert!(line_protocol::end(&mut line, 1_000));
-        line
-    }
-
-    /// The fields of a line as the format's owner reads them.
-    fn parsed(line: &str) -> (String, Vec<(String, Parsed<'_>)>) {
-        let line = parse_lines(line).next().unwrap().unwrap();
-        let head = format!("{:?} {:?}", line.series.to_string(), line.timestamp);
-        (head, line.field_set.into_iter().map(|(key, value)| (key.to_string(), value)).collect())
-    }
-
-    proptest! {
-        #[test]
-        fn a_fitted_line_holds_just_what_the_columns_hold(
-            fields in prop::collection::vec(field(), 0..6),
-            columns in prop::collection::vec(("[a-c ,=\\\\é]{1,4}", 0..5_usize), 0..6),
-        ) {
-            const TYPES: [FieldType; 5] =
-                [FieldType::Float, FieldType::Integer, FieldType::Unsigned, FieldType::Boolean, FieldType::Other];
-            let line = line_of(&fields);
-            let (head, before) = parsed(&line);
-            let keys: Vec<String> = before.iter().map(|(key, _)| key.clone()).collect();
-            // Half of the columns are those of the line.
-            let own = keys.iter().zip(&columns).map(|(key, (_, kind))| (key.as_str(), TYPES[*kind]));
-            let columns: HashMap<&str, FieldType> =
-                columns.iter().map(|(key, kind)| (key.as_str(), TYPES[*kind])).chain(own).collect();
-            let types = learned(&line, &columns.iter().map(|(key, kind)| (*key, *kind)).collect::<Vec<_>>());
-            let mut expected = Vec::new();
-            for (key, value) in before {
-                let value = match (columns.get(key.as_str()), value) {
-                    (None, value) => value,
-                    (Some(FieldType::Float), Parsed::I64(value)) => Parsed::F64(value as f64),
-                    (Some(FieldType::Float), value @ Parsed::F64(_)) => value,
-                    (Some(FieldType::Integer), value @ Parsed::I64(_)) => value,
-                    (Some(FieldType::Unsigned), Parsed::I64(value)) if value >= 0 => Parsed::U64(value as u64),
-                    (Some(FieldType::Boolean), value @ Parsed::Boolean(_)) => value,
-                    _ => continue,
-                };
-                expected.push((key, value));
-            }
-            match types.fit(&line) {
-                Fitted::AsIs => prop_assert_eq!(parsed(&line), (head, expected)),
-                Fitted::Changed { line, .. } => prop_assert_eq!(parsed(&line), (head, expected)),
-                Fitted::Nothing => prop_assert!(expected.is_empty()),
-            }
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@
 pub mod ack_subject;
 pub mod backoff;
 pub mod batch;
+pub mod capacity;
 pub mod device;
 pub mod disposition;
 pub mod envelope;

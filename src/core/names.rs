@@ -15,6 +15,10 @@ const ESCAPED_DATABASE: &str = "telemetry-x-";
 const HASHED_DATABASE: &str = "telemetry-h-";
 /// Longest database name that InfluxDB 3 takes.
 const MAX_DATABASE_BYTES: usize = 511;
+/// Where a bucket's template gets the tenant's name.
+pub const TENANT_PLACE: &str = "{tenant_id}";
+/// Longest bucket name that InfluxDB 3 takes on its v2 endpoint; InfluxDB 2 takes longer ones.
+const MAX_BUCKET_BYTES: usize = 64;
 /// Longest token we put into a subject: a subject must fit a NATS protocol line (4096 bytes by default).
 const MAX_TOKEN_BYTES: usize = 1024;
 /// Longest metric label.
@@ -30,13 +34,43 @@ const MAX_LABEL_BYTES: usize = 64;
 ///
 /// The three can't meet: their beginnings differ.
 pub fn influx_database(tenant: &str) -> String {
-    let is_plain = !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    let name = if is_plain {
+    let name = if is_plain(tenant) {
         format!("{PLAIN_DATABASE}{tenant}")
     } else {
         escaped(ESCAPED_DATABASE, '_', tenant, |b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if name.len() > MAX_DATABASE_BYTES { format!("{HASHED_DATABASE}{}", sha256_hex(tenant)) } else { name }
+}
+
+/// The InfluxDB 2 bucket of a tenant: the template, with `{tenant_id}` replaced by the tenant's part.
+///
+/// 1. An id of ASCII letters, digits, `_` and `-` alone that begins with neither `x--` nor `h--` is its own part.
+/// 2. Any other: `x--` and the id, escaped as in [`influx_database`].
+/// 3. Where the bucket's name is longer than 64 bytes: `h--` and the first 32 digits of the id's SHA-256 in lower-case
+///    hexadecimal.
+pub fn influx_bucket(template: &str, tenant: &str) -> String {
+    let is_marked = tenant.starts_with("x--") || tenant.starts_with("h--");
+    let part = if is_plain(tenant) && !is_marked {
+        tenant.to_owned()
+    } else {
+        escaped("x--", '_', tenant, |b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    let name = template.replace(TENANT_PLACE, &part);
+    if name.len() > MAX_BUCKET_BYTES {
+        template.replace(TENANT_PLACE, &format!("h--{}", &sha256_hex(tenant)[..32]))
+    } else {
+        name
+    }
+}
+
+/// Whether an id can be part of a database's name as it is.
+fn is_plain(tenant: &str) -> bool {
+    !tenant.is_empty() && tenant.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// Text as part of a URL's query: everything but RFC 3986's unreserved characters percent-encoded.
+pub fn query_value(text: &str) -> Cow<'_, str> {
+    percent_encoded(text, |b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~'))
 }
 
 /// The token that stands for a tenant in a NATS subject (`routes.{token}`).
@@ -126,6 +160,25 @@ mod tests {
         assert_ne!(name, influx_database(&"x".repeat(503)));
         assert!(influx_database(&"é".repeat(84)).starts_with("telemetry-h-"));
         assert!(influx_database(&"é".repeat(83)).starts_with("telemetry-x-_C3_A9"));
+    }
+
+    #[test]
+    fn a_bucket_is_its_template_with_the_tenant_in_it() {
+        let bucket = |tenant: &str| influx_bucket("iot_{tenant_id}", tenant);
+        for (tenant, name) in [
+            ("acme", "iot_acme"),
+            ("a_b-c", "iot_a_b-c"),
+            ("a b", "iot_x--a_20b"),
+            ("x--a_20b", "iot_x--x--a_5F20b"),
+            ("h--0", "iot_x--h--0"),
+            ("", "iot_x--"),
+        ] {
+            assert_eq!(bucket(tenant), name);
+        }
+        let long = bucket(&"x".repeat(61));
+        assert_eq!((long.len(), &long[..7]), (39, "iot_h--"));
+        assert_eq!(influx_bucket("everything", "acme"), "everything");
+        assert_eq!(query_value("my org&b=\u{e9}"), "my%20org%26b%3D%C3%A9");
     }
 
     #[test]

@@ -196,6 +196,18 @@ label! {
 }
 
 label! {
+    /// What an InfluxDB server can hold only so much of.
+    ServerLimit = "limit" {
+        /// Requests turned away for want of room for another database.
+        Databases = "databases",
+        /// Lines that would need another table; they stay owed.
+        Tables = "tables",
+        /// Lines that would bring another column to a full table; they are quarantined.
+        Columns = "columns",
+    }
+}
+
+label! {
     /// Whether a message of the shadow or command lane changed anything.
     Effect = "result" {
         /// It did.

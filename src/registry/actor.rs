@@ -19,7 +19,7 @@ use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::{Health, Part};
 use crate::lifeline::Lifeline;
-use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
+use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered};
 use crate::metrics::Metrics;
 
 /// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.
@@ -37,6 +37,8 @@ pub struct Parts {
     pub pool: Pool,
     /// Who reads the settings but does not subscribe: the rooms that were built before.
     pub settings_readers: Vec<Recipient<SettingsChanged>>,
+    /// Who prepares for new tenants; `None` where nobody does.
+    pub newcomers: Option<Recipient<TenantsRegistered>>,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board.
@@ -54,6 +56,8 @@ pub struct Registry {
     settings: Option<Arc<Settings>>,
     refused_settings: Vec<Refused>,
     bad_routes: HashSet<String>,
+    /// Tenants known to have devices, as far as changes told.
+    tenants: HashSet<Arc<str>>,
     /// Not asked yet.
     queue: Vec<Asked>,
     /// Who waits for which device, asked or not: a device is asked about once, whoever wants to know.
@@ -85,6 +89,7 @@ impl Registry {
             settings: None,
             refused_settings: Vec::new(),
             bad_routes: HashSet::new(),
+            tenants: HashSet::new(),
             queue: Vec::new(),
             waiting: HashMap::new(),
             lookups: 0,
@@ -189,6 +194,31 @@ impl Registry {
             }
         }
         self.broadcast(&Invalidate::Reachable(reachable));
+    }
+
+    /// Devices of a tenant changed (of any tenant, where none is named): it may be a new one. Best effort.
+    fn look_for_newcomers(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
+        let Some(newcomers) = self.parts.newcomers.clone() else { return };
+        let (pool, tenant) = (self.parts.pool.clone(), tenant.map(Arc::<str>::from));
+        // At once, so that a burst of new devices asks one question.
+        if tenant.as_ref().is_some_and(|tenant| !self.tenants.insert(tenant.clone())) {
+            return;
+        }
+        let found = async move {
+            let found = query::tenants_with_devices(&pool, tenant.as_deref()).await;
+            (tenant, found.unwrap_or_default())
+        };
+        ctx.spawn(found.into_actor(self).map(move |(asked, found), registry, _| {
+            // Not there, or not answered: the next change asks again.
+            if let Some(asked) = asked {
+                registry.tenants.remove(&asked);
+            }
+            let found = found.into_iter().map(Arc::from);
+            let news: Vec<Arc<str>> = found.filter(|tenant| registry.tenants.insert(Arc::clone(tenant))).collect();
+            if !news.is_empty() {
+                newcomers.do_send(TenantsRegistered(news));
+            }
+        }));
     }
 
     fn broadcast(&mut self, invalid: &Invalidate) {
@@ -297,6 +327,9 @@ impl Handler<Changed> for Registry {
 
     fn handle(&mut self, Changed(change): Changed, ctx: &mut Self::Context) {
         self.parts.metrics.registry.invalidations.inc();
+        if let Some(change) = change.as_ref().filter(|change| change.table == "device_registry") {
+            self.look_for_newcomers(change.tenant.as_deref(), ctx);
+        }
         let invalid = match change {
             Some(change) if change.table == "app_settings" => return self.read_settings(ctx),
             Some(Change { tenant: Some(tenant), device: Some(device), .. }) => {

@@ -90,6 +90,16 @@ pub async fn replay_key(client: &tokio_postgres::Client) -> Result<Option<replay
     Ok(row.and_then(|row| replay::Key::new(row.get(0))))
 }
 
+/// This tenant, if it has a device; every tenant that has one, where none is named.
+///
+/// # Errors
+/// A sentence.
+pub async fn tenants_with_devices(pool: &Pool, tenant: Option<&str>) -> Result<Vec<String>, String> {
+    const SQL: &str = "SELECT DISTINCT tenant_id FROM device_registry WHERE tenant_id = $1 OR $1 IS NULL";
+    let rows = bounded(pool, async |client| client.query(SQL, &[&tenant]).await).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 async fn answers(client: &mut Client, asked: &[Asked], provisions: bool, metrics: &Metrics) -> Result<Answers, Error> {
     let keys: Vec<DeviceKey> = asked.iter().map(|asked| asked.key.clone()).collect();
     let mut found = lookup::devices(client, &keys).await?;

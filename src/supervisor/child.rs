@@ -9,7 +9,7 @@ use crate::debt::Outbox;
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{
     AttachRouter, AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
-    Validate, Write,
+    TenantsRegistered, Validate, Write,
 };
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
@@ -21,6 +21,8 @@ pub struct Wiring {
     pub attach_router: Option<Recipient<AttachRouter>>,
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
+    /// The influx Router, to be told of new tenants.
+    pub newcomers: Option<Recipient<TenantsRegistered>>,
     /// The influx Router, to be told where refusals go.
     pub attach_writer: Option<Recipient<AttachWriter>>,
     /// The route Publisher.

@@ -87,6 +87,7 @@ impl Bench {
             config,
             connection: pool::connection_config(&postgres).unwrap(),
             pool: pool::pool(&postgres).unwrap(),
+            newcomers: None,
             settings_readers: Vec::new(),
             metrics: metrics.clone(),
             health: health.clone(),

@@ -89,6 +89,8 @@ pub struct Account {
     troubled: AtomicBool,
     open: AtomicBool,
     last_error: Mutex<String>,
+    /// How many values did not fit their column's type, by column.
+    misfits: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Account {
@@ -105,6 +107,7 @@ impl Account {
             troubled: AtomicBool::new(false),
             open: AtomicBool::new(false),
             last_error: Mutex::default(),
+            misfits: Mutex::default(),
         }
     }
 
@@ -185,6 +188,16 @@ impl Account {
         error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// A value did not fit its column's type. At most `most` columns are named.
+    pub fn misfit(&self, column: &str, most: usize) {
+        let mut misfits = self.misfits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(values) = misfits.get_mut(column) {
+            *values += 1;
+        } else if misfits.len() < most {
+            misfits.insert(column.to_owned(), 1);
+        }
+    }
+
     fn to_json(&self, tenant_id: &str) -> Value {
         let ended = |result: LineResult| self.ended[result.index()].load(Ordering::Relaxed);
         let breaker = match (self.open.load(Ordering::Relaxed), self.is_troubled()) {
@@ -200,6 +213,7 @@ impl Account {
             "requests_failed": self.failures.load(Ordering::Relaxed),
             "breaker": breaker,
             "last_error": *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
+            "misfits": *self.misfits.lock().unwrap_or_else(PoisonError::into_inner),
             "lines": {
                 "ok": ended(LineResult::Ok),
                 "refused": ended(LineResult::Refused),

@@ -132,6 +132,17 @@ impl Batch {
         (self, Some(second))
     }
 
+    /// Ends the batch: what is left is its points.
+    pub fn into_points(self) -> Vec<Point> {
+        let mut rest = &self.body[..];
+        let point = |Entry { origin, ticket, owed, len }: Entry| {
+            let (line, others) = rest.split_at(len as usize);
+            rest = others;
+            Point { line: String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(), origin, ticket, owed }
+        };
+        self.entries.into_iter().map(point).collect()
+    }
+
     /// Takes the refused lines out. What is left may be empty and is told as a batch only if it is not.
     pub fn take(self, refused: Vec<RefusedLine>) -> (Vec<(Point, RefusedLine)>, Option<Batch>) {
         let since = self.since;

@@ -1,8 +1,10 @@
 //! One tenant's lines on their way: collects them into batches, writes the batches, and ends every line exactly once.
 
+mod fit;
 mod outcome;
+mod refusal;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::{Logger, error};
 
-use self::outcome::Fit;
+use self::fit::{Fit, NOTHING_FITS};
 use super::Config;
 use super::account::Account;
 use super::batch::{Batch, Filling};
@@ -110,6 +112,8 @@ pub struct Batcher {
     alarm: Option<(Instant, SpawnHandle)>,
     /// What the log was told last: a database that is away is news once.
     told: String,
+    /// Columns of which the log was told that values do not fit them.
+    told_columns: HashSet<String>,
     drained: Drained,
     drain_until: Option<Instant>,
     closing: bool,
@@ -132,6 +136,7 @@ impl Batcher {
             written: 0,
             alarm: None,
             told: String::new(),
+            told_columns: HashSet::new(),
             drained: Drained::default(),
             drain_until: None,
             closing: false,
@@ -144,7 +149,7 @@ impl Batcher {
         let mut refused = Vec::new();
         for mut point in points {
             if !self.types.is_empty() && self.fit(&mut point) == Fit::Nothing {
-                refused.push(self.refused(point, "its columns hold other types than its values".to_owned()));
+                refused.push(self.refused(point, NOTHING_FITS.to_owned()));
                 continue;
             }
             self.filling.push(point, now);
@@ -247,8 +252,8 @@ impl Batcher {
             self.closing = true;
             let closed = self.parts.target.clone().close().into_actor(self);
             ctx.spawn(closed.map(|outcome, this, _| {
-                if let Outcome::Failed { fault, .. } = outcome {
-                    error!(this.parts.log, "lines may not be durable"; "error" => ?fault);
+                if let Outcome::Failed { message, .. } = outcome {
+                    error!(this.parts.log, "lines may not be durable"; "error" => message);
                 }
                 this.closing = false;
                 this.drained.tell();

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::Api;
 use super::classify::{Outcome, database_made};
 use super::request::Server;
-use super::target::Destination;
+use super::target::{Destination, Place};
 
 /// What a server without the configure API is told: a first write makes the database.
 const FIRST_LINE: &[u8] = b"_init,source=provisioning value=1i\n";
@@ -25,19 +26,21 @@ pub enum Provisioned {
 }
 
 impl Destination {
-    /// Makes sure that a database exists. Idempotent.
-    pub async fn provision(&self, database: &str) -> Provisioned {
-        match self {
-            Destination::Server(server) => at_server(server, database).await,
-            Destination::Files(directory, _) => below(&directory.join(database)),
+    /// Makes sure that a tenant's database exists. Idempotent.
+    pub async fn provision(&self, tenant_id: &str) -> Provisioned {
+        let database = self.database(tenant_id);
+        match &self.place {
+            Place::Server(server) if server.api() == Api::V2 => by_first_write(server, &database).await,
+            Place::Server(server) => at_server(server, &database).await,
+            Place::Files(directory, _) => below(&directory.join(database)),
         }
     }
 
-    /// Whether a database is there already, without making it; `None` where that can't be asked.
-    pub fn has(&self, database: &str) -> Option<bool> {
-        match self {
-            Destination::Server(_) => None,
-            Destination::Files(directory, _) => Some(directory.join(database).is_dir()),
+    /// Whether a tenant's database is there already, without making it; `None` where that can't be asked.
+    pub fn has(&self, tenant_id: &str) -> Option<bool> {
+        match &self.place {
+            Place::Server(_) => None,
+            Place::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),
         }
     }
 }
@@ -56,8 +59,7 @@ async fn by_first_write(server: &Server, database: &str) -> Provisioned {
         Outcome::Refused { .. } => {
             Provisioned::Warned("the server refused the first line; the database is there".into())
         }
-        Outcome::Failed { fault, .. } => Provisioned::Failed(fault.to_string()),
-        Outcome::Halve(why) => Provisioned::Failed(why),
+        Outcome::Failed { message, .. } | Outcome::Halve { message, .. } => Provisioned::Failed(message),
     }
 }
 

@@ -1,84 +1,91 @@
-//! One write request to an InfluxDB 3 server: the only place that speaks HTTP to it.
+//! Requests to an InfluxDB server: the only place that speaks HTTP to it.
 //!
-//! `POST {INFLUXDB_URL}/api/v3/write_lp?db=..&precision=ns&accept_partial=true&no_sync=false`, the lines as body. With
-//! `no_sync=false` the answer comes when the lines are in the server's write-ahead log, up to its flush interval later
-//! (one second by default): that wait is what makes an answer worth an acknowledgement.
+//! - v3: `POST {INFLUXDB_URL}/api/v3/write_lp?db=..&precision=ns&accept_partial=true&no_sync=false`, the lines as body.
+//!   With `no_sync=false` the answer comes when the lines are in the server's write-ahead log, up to its flush interval
+//!   later (one second by default): that wait is what makes an answer worth an acknowledgement.
+//! - v2: `POST {INFLUXDB_URL}/api/v2/write?org=..&bucket=..&precision=ns`.
 
-use std::cell::OnceCell;
-use std::time::Duration;
+use std::io::Write;
+use std::time::{Duration, SystemTime};
 
 use actix_rt::time::timeout;
+use awc::ClientRequest;
 use awc::http::Uri;
-use awc::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use awc::{Client, ClientRequest, Connector};
+use awc::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
-use super::Config;
 use super::classify::{Outcome, classify};
+use super::client::{Trust, client};
+use super::{Api, Config};
+use crate::core::names::query_value;
 use crate::secret::Secret;
-
-/// How long connecting may take: a host that is gone should not hold a batch for the time a slow write may need.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest answer that is read. A refused line costs about a hundred bytes of it, so a batch's worth fits easily.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
-thread_local! {
-    /// `awc::Client` can't leave its thread; one per thread, so that all tenants share its connections.
-    static CLIENT: OnceCell<Client> = const { OnceCell::new() };
-}
-
-fn client() -> Client {
-    CLIENT.with(|client| client.get_or_init(build_client).clone())
-}
-
-fn build_client() -> Client {
-    Client::builder()
-        // No limit on connections: requests in flight are bounded per tenant, and a common limit would let the tenants
-        // whose database hangs starve the others.
-        .connector(Connector::new().timeout(CONNECT_TIMEOUT).limit(0))
-        .add_default_header(("User-Agent", concat!("ingest-node/", env!("CARGO_PKG_VERSION"))))
-        .disable_redirects()
-        .disable_timeout()
-        .finish()
-}
-
 /// A server and how it wants to be asked.
 #[derive(Clone, Debug)]
 pub struct Server {
+    api: Api,
     /// Everything of a request's address before `/api`.
     base: String,
+    org: Option<String>,
     authorization: Option<HeaderValue>,
     token: Secret,
+    trust: Trust,
+    gzip_min_bytes: usize,
     timeout: Duration,
 }
 
 impl Server {
-    /// The server at `url`, with the token and the bounds of the configuration.
+    /// The server at `url`, with the API, the token and the bounds of the configuration.
     ///
     /// # Errors
-    /// A sentence for operators when the URL or the token can't be used.
+    /// A sentence for operators when the URL, the token or the file of certificates can't be used.
     pub fn new(url: &str, config: &Config) -> Result<Self, String> {
         let token = config.token.expose();
         let authorization = if token.is_empty() {
             None
         } else {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}"))
+            let scheme = if config.api == Api::V2 { "Token" } else { "Bearer" };
+            let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
                 .map_err(|_| "INFLUXDB_TOKEN holds characters that no HTTP header can carry".to_owned())?;
             value.set_sensitive(true);
             Some(value)
         };
         Ok(Self {
+            api: config.api,
             base: base(url).ok_or("INFLUXDB_URL must look like http://host:8181 or https://host/path")?,
+            org: config.org.clone(),
             authorization,
             token: config.token.clone(),
+            trust: Trust::new(config.ca_file.as_deref())?,
+            gzip_min_bytes: config.gzip_min_bytes,
             timeout: Duration::from_secs(config.request_timeout_secs),
         })
     }
 
-    /// One of its databases.
+    /// How it is asked.
+    pub fn api(&self) -> Api {
+        self.api
+    }
+
+    /// Where it is, without credentials.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// One of its databases or buckets.
     pub fn database(&self, name: &str) -> Endpoint {
-        let uri = format!("{}/api/v3/write_lp?db={name}&precision=ns&accept_partial=true&no_sync=false", self.base);
+        let (base, name) = (&self.base, query_value(name));
+        let uri = if self.api == Api::V2 {
+            let org = self.org.as_deref().map(|org| format!("org={}&", query_value(org))).unwrap_or_default();
+            format!("{base}/api/v2/write?{org}bucket={name}&precision=ns")
+        } else {
+            format!("{base}/api/v3/write_lp?db={name}&precision=ns&accept_partial=true&no_sync=false")
+        };
         Endpoint { server: self.clone(), uri }
     }
 
@@ -87,9 +94,22 @@ impl Server {
     /// # Errors
     /// A sentence, where there was no answer.
     pub async fn create_database(&self, name: &str) -> Result<(u16, String), String> {
-        let request = self.authorized(client().post(format!("{}/api/v3/configure/database", self.base)));
+        let request = client(&self.trust).post(format!("{}/api/v3/configure/database", self.base));
+        let body = serde_json::json!({ "db": name }).to_string();
+        self.ask(request.insert_header((CONTENT_TYPE, "application/json")), Bytes::from(body)).await
+    }
+
+    /// Asks for what is at a path. The status and what the server says.
+    ///
+    /// # Errors
+    /// A sentence, where there was no answer.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        self.ask(client(&self.trust).get(format!("{}{path}", self.base)), Bytes::new()).await
+    }
+
+    async fn ask(&self, request: ClientRequest, body: Bytes) -> Result<(u16, String), String> {
         let asked = async {
-            let sent = request.send_json(&serde_json::json!({ "db": name })).await;
+            let sent = self.authorized(request).send_body(body).await;
             let mut response = sent.map_err(|error| self.without_token(&error.to_string()))?;
             let status = response.status().as_u16();
             // The status alone says enough where the body broke off.
@@ -98,8 +118,12 @@ impl Server {
         };
         match timeout(self.timeout, asked).await {
             Ok(answered) => answered,
-            Err(_) => Err(format!("no answer within {} s", self.timeout.as_secs())),
+            Err(_) => Err(self.unanswered()),
         }
+    }
+
+    fn unanswered(&self) -> String {
+        format!("no answer within {} s", self.timeout.as_secs())
     }
 
     fn authorized(&self, request: ClientRequest) -> ClientRequest {
@@ -127,7 +151,7 @@ fn base(url: &str) -> Option<String> {
     Some(format!("{scheme}://{authority}{}", url.path().trim_end_matches('/')))
 }
 
-/// A tenant's database at a server.
+/// A database or bucket at a server.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     server: Server,
@@ -139,36 +163,53 @@ impl Endpoint {
     pub async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match timeout(self.server.timeout, self.send(body, lines)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::transient(format!("no answer within {} s", self.server.timeout.as_secs())),
+            Err(_) => Outcome::passing(self.server.unanswered()),
         }
     }
 
     async fn send(&self, body: Bytes, lines: usize) -> Outcome {
-        let request = client().post(&*self.uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
-        let request = self.server.authorized(request);
-        let mut response = match request.send_body(body).await {
+        let server = &self.server;
+        let request = client(&server.trust).post(&*self.uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
+        let request = server.authorized(request);
+        let is_large = server.gzip_min_bytes > 0 && body.len() >= server.gzip_min_bytes;
+        let sent = match if is_large { compressed(body.clone()).await } else { None } {
+            Some(compressed) => request.insert_header((CONTENT_ENCODING, "gzip")).send_body(compressed).await,
+            None => request.send_body(body).await,
+        };
+        let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Outcome::transient(self.server.without_token(&error.to_string())),
+            Err(error) => return Outcome::passing(server.without_token(&error.to_string())),
         };
         let status = response.status().as_u16();
-        let retry_after = retry_after(response.headers());
-        match response.body().limit(LONGEST_ANSWER).await {
-            Ok(answer) if response.status().is_success() => classify(status, retry_after, &answer, lines),
-            Ok(answer) => classify(
-                status,
-                retry_after,
-                self.server.without_token(&String::from_utf8_lossy(&answer)).as_bytes(),
-                lines,
-            ),
-            // The status alone says enough where the body broke off.
-            Err(_) => classify(status, retry_after, b"", lines),
-        }
+        let retry_after = retry_after(response.headers(), SystemTime::now());
+        // The status alone says enough where the body broke off.
+        let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
+        let answer = if response.status().is_success() || server.token.expose().is_empty() {
+            answer
+        } else {
+            server.without_token(&String::from_utf8_lossy(&answer)).into()
+        };
+        classify(server.api, status, retry_after, &answer, lines)
     }
 }
 
-/// `Retry-After` in its form as a number of seconds; the form as a date is not worth a parser here.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// Off the actors' threads: a large batch would hold up their other tenants. `None` where that failed; it goes as it is then.
+async fn compressed(body: Bytes) -> Option<Vec<u8>> {
+    let work = move || {
+        // Fast: lines repeat themselves so much that more effort gains little.
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+        encoder.write_all(&body).and_then(|()| encoder.finish()).ok()
+    };
+    tokio::task::spawn_blocking(work).await.ok().flatten()
+}
+
+/// `Retry-After`, as a number of seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +229,15 @@ mod tests {
             );
         }
         assert!(uri("https://example.com/influx/").unwrap().starts_with("https://example.com/influx/api/v3/write_lp?"));
+    }
+
+    #[test]
+    fn a_bucket_is_asked_for_in_the_words_of_the_v2_api() {
+        let config = Config { api: Api::V2, org: Some("my org".to_owned()), ..Config::default() };
+        let bucket = |config: &Config| Server::new("http://influx:8086", config).unwrap().database("a&b").uri;
+        assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?org=my%20org&bucket=a%26b&precision=ns");
+        let config = Config { org: None, ..config };
+        assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?bucket=a%26b&precision=ns");
     }
 
     #[test]
@@ -214,12 +264,18 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_wish_to_wait_is_read_as_seconds() {
+    fn the_servers_wish_to_wait_is_read_in_both_its_forms() {
         let mut headers = HeaderMap::new();
-        assert_eq!(retry_after(&headers), None);
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("120"));
-        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("Fri, 31 Dec 1999 23:59:59 GMT"));
-        assert_eq!(retry_after(&headers), None);
+        let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
+        assert_eq!(retry_after(&headers, now), None);
+        for (text, seconds) in [
+            ("120", Some(120)),
+            ("Fri, 31 Dec 1999 23:59:59 GMT", Some(59)),
+            ("Fri, 31 Dec 1999 23:58:00 GMT", None),
+            ("soon", None),
+        ] {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        }
     }
 }

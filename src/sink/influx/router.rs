@@ -10,17 +10,17 @@ use actix_rt::Arbiter;
 use futures_util::future::join_all;
 use serde_json::Value;
 use slog::{Logger, error, info, o, warn};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::account::{Account, Accounts};
 use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
 use super::target::Destination;
-use super::{Config, WritePolicy};
+use super::{Config, WritePolicy, newcomers};
 use crate::core::backoff::Backoff;
 use crate::core::disposition::Verdict;
-use crate::core::names::influx_database;
 use crate::delivery::Settlement;
 use crate::lifeline::Lifeline;
-use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint};
+use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
 use crate::stats::Stats;
 
@@ -51,8 +51,8 @@ pub struct Parts {
 
 /// Takes points and hands them to their tenant's batcher.
 ///
-/// Sent to: [`Points`] by the Writer, [`Refuse`] and [`Died`] by the batchers, [`AttachWriter`] and [`Drain`] by the
-/// supervisor.
+/// Sent to: [`Points`] by the Writer and the replay, [`TenantsRegistered`] by the Registry, [`Refuse`] and [`Died`] by the
+/// batchers, [`AttachWriter`] and [`Drain`] by the supervisor.
 pub struct Router {
     config: Arc<Config>,
     destination: Destination,
@@ -67,6 +67,9 @@ pub struct Router {
     writer: Option<Recipient<Refuse>>,
     /// Refused before the writer was attached.
     early: Vec<RefusedPoint>,
+    /// Tenants that are to have their databases.
+    newcomers: UnboundedSender<Arc<str>>,
+    provisioning: Option<UnboundedReceiver<Arc<str>>>,
 }
 
 struct Tenant {
@@ -90,7 +93,10 @@ impl Router {
         let accounts = Accounts::new(metrics.influx.clone(), lost_as);
         let shown = Arc::downgrade(&accounts);
         stats.register("influx", move || shown.upgrade().map_or(Value::Null, |accounts| accounts.to_json()));
+        let (newcomers, provisioning) = unbounded_channel();
         Self {
+            newcomers,
+            provisioning: Some(provisioning),
             config: Arc::new(config),
             destination,
             metrics,
@@ -140,10 +146,9 @@ impl Router {
 
     fn build(&self, tenant_id: &Arc<str>, account: Arc<Account>, ctx: &Context<Self>) -> Addr<Batcher> {
         let router = ctx.address().downgrade();
-        let database = influx_database(tenant_id);
         let parts = batcher::Parts {
             tenant_id: tenant_id.clone(),
-            target: self.destination.open(&database),
+            target: self.destination.open(tenant_id),
             config: self.config.clone(),
             account,
             metrics: self.metrics.influx.clone(),
@@ -226,6 +231,10 @@ impl Actor for Router {
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
         ctx.run_interval(TICK, |this, _| this.tick());
+        if let Some(tenants) = self.provisioning.take() {
+            let provision = newcomers::provision(self.destination.clone(), tenants, self.log.clone());
+            ctx.spawn(provision.into_actor(self));
+        }
     }
 }
 
@@ -256,6 +265,17 @@ impl Handler<Points> for Router {
         if let Some(batcher) = batcher.filter(|_| !points.is_empty()) {
             account.take_in(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
             batcher.do_send(Points { tenant_id, points });
+        }
+    }
+}
+
+impl Handler<TenantsRegistered> for Router {
+    type Result = ();
+
+    fn handle(&mut self, TenantsRegistered(tenants): TenantsRegistered, _: &mut Context<Self>) {
+        for tenant_id in tenants {
+            // Its end is the room's.
+            let _ = self.newcomers.send(tenant_id);
         }
     }
 }

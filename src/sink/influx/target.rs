@@ -5,75 +5,169 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::Config;
 use super::classify::Outcome;
 use super::files::LineFiles;
 use super::request::{Endpoint, Server};
+use super::{Api, Config};
+use crate::core::names::{self, TENANT_PLACE};
+use crate::core::point::Layout;
 
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
-pub enum Destination {
-    /// To a server.
+pub struct Destination {
+    pub(super) place: Place,
+    naming: Naming,
+    complaint: Arc<Complaint>,
+}
+
+/// What holds the databases.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// A server.
     Server(Server),
-    /// To files below this directory, each rotated at this size.
+    /// This directory; its files are rotated at this size.
     Files(PathBuf, u64),
+}
+
+/// How a tenant's database is called.
+#[derive(Clone, Debug)]
+enum Naming {
+    /// By the rule for databases.
+    Database,
+    /// By the rule for buckets, from this template.
+    Bucket(String),
+    /// As that of all others.
+    Shared(String),
 }
 
 impl Destination {
     /// What the configuration asks for.
     ///
     /// # Errors
-    /// A sentence for operators when the server's URL or token can't be used.
+    /// A sentence for operators when a setting, or two of them together, can't be used.
     pub fn new(config: &Config) -> Result<Self, String> {
-        Ok(match config.url.as_deref().filter(|url| !url.trim().is_empty()) {
-            Some(url) => Destination::Server(Server::new(url, config)?),
-            None => Destination::Files(config.data_dir.clone(), config.file_rotate_bytes),
-        })
+        let url = config.url.as_deref().filter(|url| !url.trim().is_empty());
+        let place = match (config.api, url) {
+            (Api::V2, None) => return Err("INFLUXDB_API=v2 needs INFLUXDB_URL".to_owned()),
+            (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
+            (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
+        };
+        let naming = match (&place, config.database_layout) {
+            // Two tenants' batchers can't append to one file; and what limits servers to few databases is no matter here.
+            (Place::Files(..), _) => Naming::Database,
+            (Place::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
+            (_, Layout::PerTenant) => Naming::Database,
+            (_, Layout::Shared) => Naming::Shared(config.database.clone()),
+        };
+        Ok(Self { place, naming, complaint: Arc::default() })
     }
 
-    /// One database there. Nothing is touched before the first write.
-    pub fn open(&self, database: &str) -> Target {
-        match self {
-            Destination::Server(server) => Target::Server(server.database(database)),
-            Destination::Files(directory, rotate_bytes) => {
-                Target::Files(Arc::new(Mutex::new(LineFiles::new(directory, database, *rotate_bytes))))
-            }
+    /// What a tenant's database is called there.
+    pub fn database(&self, tenant_id: &str) -> String {
+        match &self.naming {
+            Naming::Database => names::influx_database(tenant_id),
+            Naming::Bucket(template) => names::influx_bucket(template, tenant_id),
+            Naming::Shared(name) => name.clone(),
         }
+    }
+
+    /// Whether each tenant has a database of its own.
+    pub fn is_per_tenant(&self) -> bool {
+        !matches!(self.naming, Naming::Shared(_))
+    }
+
+    /// A tenant's database there. Nothing is touched before the first write.
+    pub fn open(&self, tenant_id: &str) -> Target {
+        let database = self.database(tenant_id);
+        let place = match &self.place {
+            Place::Server(server) => Database::Endpoint(server.database(&database)),
+            Place::Files(directory, rotate_bytes) => {
+                Database::Files(Arc::new(Mutex::new(LineFiles::new(directory, &database, *rotate_bytes))))
+            }
+        };
+        Target { database: place, complaint: self.complaint.clone() }
+    }
+}
+
+/// A bucket for each tenant or one for all: the template must say what the layout says, or tenants' points would merge.
+fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
+    let template = config.bucket.as_deref();
+    match (layout, template.map(|template| template.contains(TENANT_PLACE))) {
+        (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
+        (Layout::PerTenant, Some(true)) => Ok(Naming::Bucket(template.unwrap_or_default().to_owned())),
+        (Layout::PerTenant, Some(false)) => Err(format!(
+            "INFLUXDB_BUCKET without {TENANT_PLACE} is one bucket for all tenants, which needs \
+             INFLUXDB_DATABASE_LAYOUT=shared to tell their points apart"
+        )),
+        (Layout::Shared, Some(true)) => {
+            Err(format!("INFLUXDB_DATABASE_LAYOUT=shared and INFLUXDB_BUCKET with {TENANT_PLACE} exclude each other"))
+        }
+        (Layout::Shared, _) => Ok(Naming::Shared(template.unwrap_or(&config.database).to_owned())),
     }
 }
 
 /// Where the points of one tenant go.
 #[derive(Clone, Debug)]
-pub enum Target {
-    /// To its database at a server.
-    Server(Endpoint),
-    /// To its files.
+pub struct Target {
+    database: Database,
+    complaint: Arc<Complaint>,
+}
+
+#[derive(Clone, Debug)]
+enum Database {
+    /// A server's.
+    Endpoint(Endpoint),
+    /// Files.
     Files(Arc<Mutex<LineFiles>>),
 }
 
 impl Target {
     /// How many writes may be under way at once, where `wanted` were configured.
     pub fn most_in_flight(&self, wanted: usize) -> usize {
-        match self {
-            Target::Server(_) => wanted.max(1),
-            Target::Files(_) => 1, // they would only wait for each other
+        match &self.database {
+            Database::Endpoint(_) => wanted.max(1),
+            Database::Files(_) => 1, // they would only wait for each other
         }
     }
 
     /// Writes `lines` lines, each ended by a line feed. `durably` is for files; a server's answer always means it.
     pub async fn write(self, body: Bytes, lines: usize, durably: bool) -> Outcome {
-        match self {
-            Target::Server(endpoint) => endpoint.write(body, lines).await,
-            Target::Files(files) => blocking(files, move |files| files.append(&body, durably)).await,
+        match self.database {
+            Database::Endpoint(endpoint) => endpoint.write(body, lines).await,
+            Database::Files(files) => blocking(files, move |files| files.append(&body, durably)).await,
         }
     }
 
     /// Makes durable what is not yet; nothing is written afterwards.
     pub async fn close(self) -> Outcome {
-        match self {
-            Target::Server(_) => Outcome::Written,
-            Target::Files(files) => blocking(files, LineFiles::close).await,
+        match self.database {
+            Database::Endpoint(_) => Outcome::Written,
+            Database::Files(files) => blocking(files, LineFiles::close).await,
         }
+    }
+
+    /// What is wrong with all databases there, as far as their tenants have found out.
+    pub fn complaint(&self) -> &Complaint {
+        &self.complaint
+    }
+}
+
+/// What is wrong with a whole server is news once, not once per tenant.
+#[derive(Debug, Default)]
+pub struct Complaint(Mutex<Option<String>>);
+
+impl Complaint {
+    /// Whether this is news.
+    pub fn raise(&self, message: &str) -> bool {
+        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = raised.as_deref() != Some(message);
+        *raised = Some(message.to_owned());
+        is_news
+    }
+
+    /// Something works there; whether that is news.
+    pub fn settle(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 }
 
@@ -88,7 +182,56 @@ async fn blocking(
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => Outcome::Written,
-        Ok(Err(error)) => Outcome::transient(error),
-        Err(error) => Outcome::transient(error.to_string()),
+        Ok(Err(error)) => Outcome::passing(error),
+        Err(error) => Outcome::passing(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(api: Api, layout: Layout, bucket: Option<&str>) -> Config {
+        Config {
+            api,
+            url: Some("http://influx:8181".to_owned()),
+            database_layout: layout,
+            bucket: bucket.map(str::to_owned),
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn layout_and_template_decide_where_a_tenants_points_go() {
+        use Layout::{PerTenant, Shared};
+        for (config, database) in [
+            (config(Api::V3, PerTenant, None), "telemetry_acme"),
+            (config(Api::V3, Shared, None), "telemetry"),
+            (config(Api::V2, PerTenant, None), "telemetry_acme"),
+            (config(Api::V2, PerTenant, Some("iot-{tenant_id}-raw")), "iot-acme-raw"),
+            (config(Api::V2, Shared, None), "telemetry"),
+            (config(Api::V2, Shared, Some("iot")), "iot"),
+            (config(Api::Files, Shared, None), "telemetry_acme"),
+        ] {
+            assert_eq!(Destination::new(&config).unwrap().database("acme"), database);
+        }
+    }
+
+    #[test]
+    fn tenants_never_share_a_bucket_without_a_tag() {
+        for (layout, bucket) in [(Layout::PerTenant, "iot"), (Layout::Shared, "iot_{tenant_id}")] {
+            let why = Destination::new(&config(Api::V2, layout, Some(bucket))).unwrap_err();
+            assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
+        }
+        let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
+        assert_eq!(Destination::new(&no_url).unwrap_err(), "INFLUXDB_API=v2 needs INFLUXDB_URL");
+    }
+
+    #[test]
+    fn a_complaint_is_news_until_something_works_again() {
+        let complaint = Complaint::default();
+        assert!(complaint.raise("a") && !complaint.raise("a") && complaint.raise("b"));
+        assert!(complaint.settle() && !complaint.settle());
+        assert!(complaint.raise("b"));
     }
 }

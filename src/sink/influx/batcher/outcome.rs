@@ -1,34 +1,20 @@
 //! What an answer means for the lines it is about: how each of them ends, or is tried again.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slog::{debug, error, info, warn};
 
 use super::Batcher;
 use crate::core::disposition::Verdict;
-use crate::core::field_types::Fitted;
-use crate::core::line_protocol::Skipped;
+use crate::core::field_types::Conflict;
 use crate::delivery::{Settlement, Ticket};
-use crate::message::{Point, Refuse, RefusedPoint};
-use crate::metrics::{FlushResult, LineResult};
-use crate::sink::Fault;
-use crate::sink::influx::batch::{Batch, Entry, Filling};
+use crate::metrics::{FlushResult, LineResult, ServerLimit};
+use crate::sink::influx::batch::{Batch, Entry};
 use crate::sink::influx::breaker::{Round, Severity};
-use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
+use crate::sink::influx::classify::{Cause, Outcome, RefusedLine, Trouble};
 
 /// A batch that failed so often while others were written is taken for the cause.
 const STUBBORN: u32 = 5;
-
-/// What became of a point that was made to fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// It fits as it was.
-    Same,
-    /// It was changed and fits.
-    Changed,
-    /// No field of it fits.
-    Nothing,
-}
 
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
@@ -40,42 +26,42 @@ impl Batcher {
             _ => flushes.of(FlushResult::Failed).inc(),
         };
         match outcome {
-            Outcome::Failed { fault, retry_after } => {
-                self.failed(round, fault, retry_after);
+            Outcome::Failed { trouble, message } => {
+                self.failed(round, trouble, message);
                 self.try_again(batch);
                 return;
             }
             Outcome::Written => self.end(batch, LineResult::Ok),
             Outcome::Refused { lines, rest_written } => self.sort_out(batch, lines, rest_written),
-            Outcome::Halve(message) => match batch.halve() {
-                (first, Some(second)) => {
-                    self.ready.push_front(second);
-                    self.ready.push_front(first);
-                }
-                (single, None) => {
-                    let line = RefusedLine { index: 0, message, cause: Cause::Line };
-                    self.sort_out(single, vec![line], true);
-                }
-            },
+            Outcome::Halve { message, cause } => self.narrow_down(batch, message, cause),
         }
         self.written += 1;
         self.parts.account.request_ended(None);
+        if self.parts.target.complaint().settle() {
+            info!(self.parts.log, "influxdb accepts the token again");
+        }
         if self.breaker.succeeded(round) {
             info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
             self.told.clear();
         }
     }
 
-    fn failed(&mut self, round: Round, fault: Fault, wish: Option<Duration>) {
-        let (severity, message) = match fault {
-            Fault::Fatal(message) => (Severity::Lasting, message),
-            Fault::Transient(message) | Fault::Poison { message, .. } => (Severity::Passing, message),
-        };
+    fn failed(&mut self, round: Round, trouble: Trouble, message: String) {
         self.parts.account.request_ended(Some(&message));
+        let (severity, wish) = match trouble {
+            Trouble::Passing(wish) => (Severity::Passing, wish),
+            Trouble::Token | Trouble::Room | Trouble::Request => (Severity::Lasting, None),
+        };
+        if trouble == Trouble::Room {
+            self.parts.metrics.limits.of(ServerLimit::Databases).inc();
+        }
         let opened = self.breaker.failed(round, severity, wish, Instant::now(), fastrand::f64());
         let log = &self.parts.log;
         match severity {
-            Severity::Lasting if self.told != message => {
+            Severity::Lasting if trouble == Trouble::Token && self.parts.target.complaint().raise(&message) => {
+                error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
+            }
+            Severity::Lasting if trouble != Trouble::Token && self.told != message => {
                 error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => &message);
                 self.told = message;
             }
@@ -84,6 +70,25 @@ impl Batcher {
                 self.told = message;
             }
             _ => debug!(log, "influxdb did not take a batch"; "error" => message),
+        }
+    }
+
+    /// The server did not say which line it refuses: unless its words are enough to make the lines fit, the halves are
+    /// tried, down to the one.
+    fn narrow_down(&mut self, batch: Batch, message: String, cause: Cause) {
+        let batch = match &cause {
+            Cause::Type(conflict @ Conflict { table: Some(_), .. }) => match self.fit_all(batch, conflict) {
+                Ok(()) => return,
+                Err(batch) => batch,
+            },
+            _ => batch,
+        };
+        match batch.halve() {
+            (first, Some(second)) => {
+                self.ready.push_front(second);
+                self.ready.push_front(first);
+            }
+            (single, None) => self.sort_out(single, vec![RefusedLine { index: 0, message, cause }], true),
         }
     }
 
@@ -114,76 +119,8 @@ impl Batcher {
         }
     }
 
-    /// Lines were refused by name: those that can be written in another form are, the others go to the quarantine.
-    fn sort_out(&mut self, batch: Batch, lines: Vec<RefusedLine>, rest_written: bool) {
-        let since = batch.since();
-        let (taken, rest) = batch.take(lines);
-        match rest {
-            Some(rest) if rest_written => self.end(rest, LineResult::Ok),
-            Some(rest) => self.ready.push_front(rest),
-            None => {}
-        }
-        let (mut repaired, mut refused, mut no_room) = (Filling::default(), Vec::new(), Vec::new());
-        for (mut point, RefusedLine { message, cause, .. }) in taken {
-            match cause {
-                Cause::Type(conflict) => {
-                    self.types.learn(&point.line, conflict);
-                    match self.fit(&mut point) {
-                        Fit::Changed => repaired.push(point, since),
-                        Fit::Same | Fit::Nothing => refused.push(self.refused(point, message)),
-                    }
-                }
-                Cause::NoRoom => {
-                    self.parts.account.remember(&message);
-                    no_room.push(point);
-                }
-                Cause::Line => refused.push(self.refused(point, message)),
-            }
-        }
-        if let Some(repaired) = repaired.seal() {
-            self.ready.push_front(repaired);
-        }
-        self.leave_owed(no_room);
-        self.refuse(refused);
-    }
-
-    /// Lines for which the server has no table: nothing is wrong with them, and nothing but an operator can help.
-    fn leave_owed(&mut self, points: Vec<Point>) {
-        if points.is_empty() {
-            return;
-        }
-        const TOLD: &str = "no room for another table";
-        if self.told != TOLD {
-            error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed";
-                "lines" => points.len());
-            TOLD.clone_into(&mut self.told);
-        }
-        let mut settlement = Settlement::default();
-        for point in points {
-            let result = give_up(point.ticket, &mut settlement);
-            self.parts.account.end(result, 1, point.line.len() + 1);
-        }
-        settlement.send();
-    }
-
-    pub(super) fn refused(&self, point: Point, message: String) -> RefusedPoint {
-        let Point { line, origin, ticket, owed } = point;
-        self.parts.account.end(LineResult::Refused, 1, line.len() + 1);
-        RefusedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, ticket, owed }
-    }
-
-    pub(super) fn refuse(&self, points: Vec<RefusedPoint>) {
-        let Some(first) = points.first() else { return };
-        // The server's words may repeat a value.
-        debug!(self.parts.log, "a line was refused"; "message" => &first.message);
-        warn!(self.parts.log, "influxdb refused lines"; "lines" => points.len());
-        if let Some(router) = self.parts.refuse.upgrade() {
-            router.do_send(Refuse { points });
-        }
-    }
-
     /// All lines of a batch have met the same fate.
-    fn end(&self, batch: Batch, result: LineResult) {
+    pub(super) fn end(&self, batch: Batch, result: LineResult) {
         let (lines, bytes) = (batch.len(), batch.body().len());
         let mut settlement = Settlement::default();
         for Entry { ticket, owed, .. } in batch.into_entries() {
@@ -205,26 +142,10 @@ impl Batcher {
         let result = if batch.is_required() { LineResult::Returned } else { LineResult::Deferred };
         self.end(batch, result);
     }
-
-    /// Makes a point fit its columns, as far as they are known.
-    pub(super) fn fit(&self, point: &mut Point) -> Fit {
-        match self.types.fit(&point.line) {
-            Fitted::AsIs => Fit::Same,
-            Fitted::Changed { line, skipped } => {
-                if skipped > 0 {
-                    self.parts.metrics.fields_skipped.of(Skipped::TypeConflict).inc_by(skipped);
-                }
-                self.parts.account.shrink(point.line.len() - line.len());
-                point.line = line;
-                Fit::Changed
-            }
-            Fitted::Nothing => Fit::Nothing,
-        }
-    }
 }
 
 /// Hands a delivery back to the broker; without one, the line stays owed.
-fn give_up(ticket: Option<Ticket>, settlement: &mut Settlement) -> LineResult {
+pub(super) fn give_up(ticket: Option<Ticket>, settlement: &mut Settlement) -> LineResult {
     match ticket {
         Some(ticket) => {
             settlement.add(ticket, Verdict::Retry);

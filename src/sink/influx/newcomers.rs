@@ -1,0 +1,30 @@
+//! Databases for tenants whose first device is registered while we run, so that their first point meets one. Best effort:
+//! where that fails, the first point makes the database, or waits for it on record.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use slog::{Logger, debug, info, warn};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::provision::Provisioned;
+use super::target::Destination;
+
+/// Provisions one tenant after another, each once.
+pub async fn provision(destination: Destination, mut tenants: UnboundedReceiver<Arc<str>>, log: Logger) {
+    let mut seen = HashSet::new();
+    while let Some(tenant_id) = tenants.recv().await {
+        let database = destination.database(&tenant_id);
+        if !seen.insert(database.clone()) {
+            continue;
+        }
+        match destination.provision(&tenant_id).await {
+            Provisioned::Made => info!(log, "a new tenant has its database";
+                "tenant_id" => &*tenant_id, "database" => database),
+            Provisioned::Exists => debug!(log, "a new tenant's database was there"; "tenant_id" => &*tenant_id),
+            Provisioned::Warned(why) | Provisioned::Failed(why) => {
+                warn!(log, "a new tenant's database could not be made beforehand"; "tenant_id" => &*tenant_id, "why" => why);
+            }
+        }
+    }
+}

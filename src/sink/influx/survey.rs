@@ -1,0 +1,80 @@
+//! What a server can hold, beside the tenants that there are.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use super::Api;
+use super::request::Server;
+use super::target::{Destination, Place};
+use crate::core::capacity;
+
+/// What became of a look at the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// What is there, in a few words.
+    pub found: String,
+    /// What an operator should do, where it can't hold all tenants' points as they are to be laid out.
+    pub advice: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Ping {
+    product_name: String,
+}
+
+#[derive(Deserialize)]
+struct Database {
+    #[serde(rename = "iox::database")]
+    name: String,
+}
+
+impl Destination {
+    /// Looks whether these tenants' points can be held.
+    ///
+    /// # Errors
+    /// A sentence, where the server does not answer or does not let us look.
+    pub async fn survey(&self, tenants: &[String]) -> Result<Survey, String> {
+        let wanted: BTreeSet<String> = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
+        match &self.place {
+            Place::Files(directory, _) => {
+                Ok(Survey { found: format!("files below {}", directory.display()), advice: None })
+            }
+            Place::Server(server) if server.api() == Api::V2 => self.survey_v2(server).await,
+            Place::Server(server) => survey_v3(server, &wanted).await,
+        }
+    }
+
+    /// The v2 API tells nothing of limits; but VictoriaMetrics speaks it and has no buckets: tenants would share series.
+    async fn survey_v2(&self, server: &Server) -> Result<Survey, String> {
+        // It answers Prometheus' API too, InfluxDB does not.
+        let is_victoria_metrics = matches!(server.get("/api/v1/status/buildinfo").await?, (200, _));
+        if !is_victoria_metrics {
+            return Ok(Survey { found: format!("a server with the v2 API at {}", server.base()), advice: None });
+        }
+        let advice = self.is_per_tenant().then(|| {
+            "VictoriaMetrics has no buckets, so tenants whose devices have the same names would share their series: set \
+             INFLUXDB_DATABASE_LAYOUT=shared, which tags points with their tenant"
+                .to_owned()
+        });
+        Ok(Survey { found: format!("VictoriaMetrics at {}", server.base()), advice })
+    }
+}
+
+async fn survey_v3(server: &Server, wanted: &BTreeSet<String>) -> Result<Survey, String> {
+    let Ping { product_name } = asked(server, "/ping").await?;
+    let found = format!("{product_name} at {}", server.base());
+    let Some(most) = capacity::most_databases(&product_name) else { return Ok(Survey { found, advice: None }) };
+    let databases: Vec<Database> = asked(server, "/api/v3/configure/database?format=json").await?;
+    // Its own does not count.
+    let exist = databases.into_iter().map(|database| database.name).filter(|name| name != "_internal").collect();
+    Ok(Survey { found, advice: capacity::advice(&product_name, most, &exist, wanted) })
+}
+
+async fn asked<T: for<'de> Deserialize<'de>>(server: &Server, path: &str) -> Result<T, String> {
+    match server.get(path).await? {
+        (200, answer) => serde_json::from_str(&answer).map_err(|_| format!("GET {path} has an unexpected answer")),
+        (401 | 403, _) => Err(format!("GET {path} is not allowed: check INFLUXDB_TOKEN")),
+        (status, _) => Err(format!("GET {path} is answered with status {status}: check INFLUXDB_URL and INFLUXDB_API")),
+    }
+}
