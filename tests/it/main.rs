@@ -7,6 +7,7 @@
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
+//! - `targets`: what else speaks line protocol. `provision`: databases before points.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
 //!   them, the node's own account.
@@ -29,6 +30,7 @@ mod simulate;
 mod staleness;
 mod startup;
 mod state;
+mod targets;
 mod tenants;
 mod traffic;
 mod workload;

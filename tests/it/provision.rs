@@ -1,9 +1,9 @@
-//! `provision-tenants`: every tenant gets its database, whatever became of the one before.
+//! Databases before points: `provision-tenants`, a running node that hears of a new tenant, and what a server can hold.
 
 use ingest_kit::influx::InfluxStubBuilder;
-use ingest_kit::{InfluxStub, seed};
+use ingest_kit::{Finished, InfluxStub, seed, wait_for};
 
-use crate::world::{DEADLINE, World, node};
+use crate::world::{DEADLINE, World, drain, node, start};
 
 async fn provision(world: &World, influx: &InfluxStub, arguments: &[&str]) -> (Option<i32>, String) {
     let arguments: Vec<&str> = ["provision-tenants"].iter().chain(arguments).copied().collect();
@@ -50,4 +50,70 @@ async fn a_server_that_is_full_costs_the_other_tenants_nothing_and_is_named() {
     assert_eq!(code, Some(1), "{text}");
     assert_eq!((text.matches("OK      ").count(), text.matches("ERR     ").count()), (5, 2), "{text}");
     assert!(text.contains("no room for another database"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_whose_first_device_is_registered_gets_its_database_at_once() {
+    let world = World::new().await;
+    register(&world, &["old"]).await;
+    let node = world.start_node().await;
+    register(&world, &["acme", "m\u{fc}ller"]).await;
+    let databases = || world.influx.databases();
+    wait_for("the databases", DEADLINE, async || databases() == ["telemetry-x-m_C3_BCller", "telemetry_acme"]).await;
+    assert_eq!(world.influx.counts().requests, 0, "no point was needed");
+
+    // Its last device goes: that is no reason to make a database.
+    world.database.query("DELETE FROM device_registry WHERE tenant_id = 'old'", &[]).await;
+    register(&world, &["last"]).await;
+    wait_for("the next database", DEADLINE, async || databases().contains(&"telemetry_last".to_owned())).await;
+    assert!(!databases().contains(&"telemetry_old".to_owned()));
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_cannot_make_databases_keeps_no_node_from_working() {
+    let mut world = World::new().await;
+    world.influx.stop().await;
+    let mut node = world.start_node().await;
+    register(&world, &["acme"]).await;
+    let said = "a new tenant's database could not be made beforehand";
+    wait_for("the log to say so", DEADLINE, async || node.log().contains(said)).await;
+    node.wait_ready(DEADLINE).await;
+    drain(node).await;
+}
+
+async fn check_online(world: &World, influx: &str, layout: &str) -> Finished {
+    node()
+        .arguments(&["check-config", "--online"])
+        .env("DATABASE_URL", world.database.url())
+        .env("INFLUXDB_URL", influx)
+        .env("INFLUXDB_TOKEN", "apiv3_test")
+        .env("INFLUXDB_DATABASE_LAYOUT", layout)
+        .run_to_end(DEADLINE)
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_tenants_than_a_server_can_hold_are_told_beforehand_with_what_to_do() {
+    let world = World::new().await;
+    let tenants: Vec<String> = (0..7).map(|number| format!("t{number}")).collect();
+    register(&world, &tenants.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let advice =
+        "InfluxDB 3 Core holds 5 databases; 0 are there and 7 more are needed, so 2 of 7 tenants will have none";
+
+    let checked = check_online(&world, &world.influx.url(), "per_tenant").await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(checked.stdout.contains(advice), "{checked:?}");
+    assert!(checked.stdout.contains("set INFLUXDB_DATABASE_LAYOUT=shared"), "{checked:?}");
+    assert!(checked.stdout.contains("# OK    postgresql: 7 tenants"), "{checked:?}");
+    assert!(!checked.stdout.contains("apiv3_test"), "the token is shown");
+
+    let checked = check_online(&world, &world.influx.url(), "shared").await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let checked = check_online(&world, "http://127.0.0.1:9", "shared").await;
+    assert_eq!(checked.code, Some(69), "{checked:?}");
+
+    let node = start(world.node()).await;
+    wait_for("the log to say so", DEADLINE, async || node.log().contains(advice)).await;
+    drain(node).await;
 }

@@ -2,6 +2,7 @@
 //! and the demo.
 //!
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
+//! - [`VictoriaMetrics`], [`Influx1`]: the same, of what else speaks line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
 //! - [`Node`]: the program under test as a child process; [`Metrics`] reads what it says about itself.
 //! - [`seed`], [`jetstream`], [`envelope`]: what is in the registry, what devices send.
@@ -15,6 +16,7 @@ pub mod database;
 pub mod envelope;
 mod http;
 pub mod influx;
+mod influx1;
 pub mod jetstream;
 mod metrics;
 mod nats;
@@ -24,14 +26,17 @@ mod postgres;
 mod process;
 pub mod procfs;
 pub mod seed;
+mod victoria;
 mod wait;
 
 pub use database::Database;
 pub use http::{Response, get, post};
 pub use influx::{InfluxStub, Point, Value};
+pub use influx1::Influx1;
 pub use metrics::Metrics;
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresBuilder};
+pub use victoria::{Series, VictoriaMetrics};
 pub use wait::{wait_for, wait_for_value};

@@ -20,7 +20,9 @@ pub(crate) fn find_program(name: &str, also: impl IntoIterator<Item = PathBuf>) 
         .chain(also)
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
-        .unwrap_or_else(|| panic!("`{name}` is not installed; run: apt-get install nats-server postgresql"))
+        .unwrap_or_else(|| {
+            panic!("`{name}` is not installed; run: apt-get install nats-server postgresql influxdb victoria-metrics")
+        })
 }
 
 /// A running child: killed and reaped on drop, and killed by its [`Leash`] should this process die first.

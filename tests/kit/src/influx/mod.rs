@@ -3,6 +3,7 @@
 //! - `server`: HTTP: parameters, sizes, encodings, tokens, the bodies of errors.
 //! - `store`: databases, tables, column types (the first writer wins), points (the last value of a field wins), limits.
 //! - `lines`: one line of line protocol, read with the format owner's parser, and what the server says about a bad one.
+//! - `tls`: a certificate.
 //! - `control`: what a test may do to it: slow, failing, hanging, counting only.
 
 mod control;
@@ -10,6 +11,7 @@ mod lines;
 mod name;
 mod server;
 mod store;
+mod tls;
 
 pub use control::Counts;
 pub use lines::{Point, Value, parse_line};
@@ -20,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use rustls::ServerConfig;
 
 use crate::ports::free_port;
 use control::Shared;
@@ -32,6 +35,7 @@ pub struct InfluxStubBuilder {
     database_limit: Option<usize>,
     type_scope: TypeScope,
     count_only: bool,
+    tls: Option<ServerConfig>,
 }
 
 impl InfluxStubBuilder {
@@ -70,13 +74,24 @@ impl InfluxStubBuilder {
         self
     }
 
+    /// Speaks TLS with a certificate for `127.0.0.1` of an authority of its own, whose certificate (PEM) comes back.
+    ///
+    /// # Panics
+    /// When no certificate can be made.
+    #[must_use]
+    pub fn tls(mut self) -> (Self, String) {
+        let (config, authority) = tls::server_config();
+        self.tls = Some(config);
+        (self, authority)
+    }
+
     /// Starts it.
     ///
     /// # Panics
     /// When it cannot listen.
     pub fn start(self) -> InfluxStub {
         let port = self.port.unwrap_or_else(free_port);
-        let mut stub = InfluxStub { port, shared: Arc::new(Shared::new(&self)), running: None };
+        let mut stub = InfluxStub { port, shared: Arc::new(Shared::new(&self)), tls: self.tls, running: None };
         stub.start_again();
         stub
     }
@@ -87,6 +102,7 @@ impl InfluxStubBuilder {
 pub struct InfluxStub {
     port: u16,
     shared: Arc<Shared>,
+    tls: Option<ServerConfig>,
     running: Option<Running>,
 }
 
@@ -107,9 +123,10 @@ impl InfluxStub {
         InfluxStubBuilder::default()
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or `https://..`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address())
     }
 
     /// `127.0.0.1:PORT`.
@@ -132,8 +149,8 @@ impl InfluxStub {
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the stand-in runs already");
         let (send, started) = std::sync::mpsc::channel();
-        let (shared, port) = (self.shared.clone(), self.port);
-        let thread = std::thread::spawn(move || server::run(shared, port, &send));
+        let (shared, port, tls) = (self.shared.clone(), self.port, self.tls.clone());
+        let thread = std::thread::spawn(move || server::run(shared, port, tls, &send));
         let handle = started.recv().expect("the server's thread").unwrap_or_else(|e| panic!("cannot listen: {e}"));
         self.running = Some(Running { handle, thread });
     }

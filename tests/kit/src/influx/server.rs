@@ -13,6 +13,7 @@ use base64::Engine;
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
+use rustls::ServerConfig;
 use serde_json::json;
 
 use super::control::Shared;
@@ -23,7 +24,12 @@ use super::store::{Refused, Written};
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// Runs the server on this thread until it is stopped; says through `started` whether it listens.
-pub(super) fn run(shared: Arc<Shared>, port: u16, started: &Sender<std::io::Result<ServerHandle>>) {
+pub(super) fn run(
+    shared: Arc<Shared>,
+    port: u16,
+    tls: Option<ServerConfig>,
+    started: &Sender<std::io::Result<ServerHandle>>,
+) {
     actix_web::rt::System::new().block_on(async move {
         let app = move || {
             App::new()
@@ -38,7 +44,12 @@ pub(super) fn run(shared: Arc<Shared>, port: u16, started: &Sender<std::io::Resu
                 .route("/ping", web::post().to(ping))
                 .default_service(web::to(|| async { text(404, "Not found") }))
         };
-        let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", port));
+        let (server, address) =
+            (HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(0), ("127.0.0.1", port));
+        let server = match tls {
+            Some(tls) => server.bind_rustls_0_23(address, tls),
+            None => server.bind(address),
+        };
         match server.map(HttpServer::run) {
             Ok(server) => {
                 let _ = started.send(Ok(server.handle()));
