@@ -217,7 +217,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     inner("influx.idle_secs", whole(1, 86_400), "A batcher without work for so long ends."),
     inner("influx.drain_secs", whole(1, 600), "How long a drain waits for databases that do not answer."),
-    inner("influx.gzip_min_bytes", whole(0, i64::MAX), "A request is compressed (gzip) from this size on; 0 = never."),
+    known(
+        "influx.gzip_min_bytes",
+        "INFLUX_GZIP_MIN_BYTES",
+        whole(0, i64::MAX),
+        "A request is compressed (gzip) from this size on; 0 = never.",
+    ),
     inner("influx.request_timeout_secs", whole(1, 600), "Bound on one request."),
     known(
         "influx.replay_lines_per_sec",

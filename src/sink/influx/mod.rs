@@ -82,8 +82,8 @@ pub struct Config {
     pub idle_secs: u64,
     /// How long a drain waits for databases that do not answer; under the supervisor's bound on the whole drain.
     pub drain_secs: u64,
-    /// A request's body is compressed from this size on; 0 = never. Lines compress tenfold, at about half a microsecond
-    /// of CPU time each.
+    /// `INFLUX_GZIP_MIN_BYTES`: a request's body is compressed from this size on; 0 = never. Lines shrink to a sixth, at
+    /// about 0.4 us of CPU time each; short requests are not worth it.
     pub gzip_min_bytes: usize,
     /// Bound on one request. A durable write takes up to the server's WAL interval, one second by default.
     pub request_timeout_secs: u64,
