@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{provision_tenants, quarantine, simulate};
+use crate::{backfill, provision_tenants, quarantine, simulate};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -33,6 +33,12 @@ pub enum Command {
     Migrate,
     /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.
     ProvisionTenants(provision_tenants::Options),
+    /// Write a tenant's points to InfluxDB again, from the rows in PostgreSQL; run again, it goes on where it stopped.
+    ///
+    /// For an InfluxDB that is new, was restored or has another layout. Writing a point twice changes nothing. Exit codes: 0
+    /// done, 1 the target refused points (their rows stay), 69 PostgreSQL is away or another run works on the same backfill,
+    /// 75 stopped before the end. While the target is away it waits.
+    Backfill(backfill::Options),
     /// Print the effective configuration, without secrets, each value with its source.
     CheckConfig {
         /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if

@@ -10,7 +10,7 @@ use slog::warn;
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::sink::influx::Survey;
-use crate::{app, logging, migrate, provision_tenants, quarantine, simulate, survey};
+use crate::{app, backfill, logging, migrate, provision_tenants, quarantine, simulate, survey};
 
 /// `run`: the node, until it is told to stop or gives up.
 pub fn run(loaded: &Loaded) -> Exit {
@@ -83,6 +83,11 @@ pub fn provision_tenants(loaded: &Loaded, options: &provision_tenants::Options) 
     on_runtime(async {
         provision_tenants::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why))
     })
+}
+
+/// `backfill`: writes a range of rows to InfluxDB again.
+pub fn backfill(loaded: &Loaded, options: &backfill::Options) -> Exit {
+    on_runtime(async { backfill::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
 }
 
 fn on_runtime(command: impl Future<Output = Exit>) -> Exit {

@@ -6,7 +6,7 @@ mod draft;
 mod setting;
 mod settings;
 mod show;
-mod url;
+pub(crate) mod url;
 
 use std::collections::BTreeMap;
 use std::path::Path;

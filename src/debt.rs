@@ -75,6 +75,11 @@ impl Share {
         Share(self.0.clone())
     }
 
+    /// The rows of the debt that it is a part of; none where it is a part in none.
+    pub fn ids(&self) -> &[i64] {
+        self.0.as_ref().map_or(&[], |debt| &debt.ids)
+    }
+
     /// The line is durable in InfluxDB, or refused by it and durable in the quarantine.
     pub fn confirm(mut self) {
         if let Some(debt) = self.0.take() {
@@ -150,6 +155,7 @@ mod tests {
     fn a_dropped_share_keeps_the_rows_on_record() {
         let (outbox, mut ends) = Outbox::new();
         let first = outbox.take_over(vec![7], "acme".into());
+        assert_eq!((first.ids(), Share::default().ids()), (&[7_i64][..], &[][..]));
         drop(first.another());
         first.another().confirm();
         first.resolve();

@@ -16,7 +16,7 @@ pub enum Exit {
     Unavailable = 69,
     /// The supervisor gave up: the restart budget is spent.
     GaveUp = 70,
-    /// The drain's deadline passed with work undone, which the broker delivers again.
+    /// The drain's deadline passed with work undone, which the broker delivers again; or a command was told to stop.
     Unfinished = 75,
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod backfill;
 #[cfg(test)]
 mod cases;
 pub mod cli;

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Migrate => commands::migrate(&loaded),
         Command::CheckConfig { online } => commands::check_config(&loaded, online),
         Command::ProvisionTenants(options) => commands::provision_tenants(&loaded, &options),
+        Command::Backfill(options) => commands::backfill(&loaded, &options),
         Command::Simulate(options) => commands::simulate(&loaded, &options),
         Command::Quarantine(action) => commands::quarantine(&loaded, &action),
     };

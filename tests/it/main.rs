@@ -8,10 +8,12 @@
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
 //! - `targets`: what else speaks line protocol. `provision`: databases before points.
+//! - `backfill`: rows written to InfluxDB again.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
 //!   them, the node's own account.
 
+mod backfill;
 mod cases;
 mod crash;
 mod flood;

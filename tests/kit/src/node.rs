@@ -197,6 +197,11 @@ impl Node {
         self.process.signal(Signal::TERM);
     }
 
+    /// What Ctrl-C at a terminal sends.
+    pub fn sigint(&mut self) {
+        self.process.signal(Signal::INT);
+    }
+
     /// Kills it on the spot and reaps it.
     pub fn sigkill(&mut self) {
         self.process.signal(Signal::KILL);
