@@ -82,19 +82,28 @@ pub async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
     check_range(options, now_us)?;
     let mut influx = config.influx.clone();
     influx.url = options.target.clone().or(influx.url);
-    let destination = Destination::new(&influx).map_err(|why| (Exit::Config, why))?;
+    let destination = Destination::new(&influx).map_err(|why| match options.target {
+        Some(_) => (Exit::Config, format!("--target: {why}")),
+        None => (Exit::Config, why),
+    })?;
     let session = connect(config).await?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, sentence(&error)))?;
     let sender = Sender::start(&influx, destination);
     let backfill = Backfill { options, layout: influx.database_layout, now_us, session, sender, stop: stop.clone() };
     tokio::select! {
         done = every_tenant(backfill, &influx) => done,
-        () = stop.told(2) => Err((Exit::Unfinished, format!("ended at once; {GO_ON}"))),
+        () = stop.told(2) => Err(stopped(options)),
     }
 }
 
-/// How a backfill that was stopped is finished.
-const GO_ON: &str = "the same command line goes on where this one stopped";
+fn stopped(options: &Options) -> Failure {
+    let sentence = match (options.dry_run, options.restart) {
+        (true, _) => "stopped before the end; nothing was written",
+        (false, true) => "stopped; the same command line without --restart goes on where this one stopped",
+        (false, false) => "stopped; the same command line goes on where this one stopped",
+    };
+    (Exit::Unfinished, sentence.to_owned())
+}
 
 fn check_range(options: &Options, now_us: i64) -> Result<(), Failure> {
     let wrong = match options.to {
@@ -134,7 +143,7 @@ async fn every_tenant(mut backfill: Backfill<'_>, influx: &influx::Config) -> Re
         }
         if account.ending == Ending::Stopped {
             backfill.sender.close().await;
-            return Err((Exit::Unfinished, format!("stopped; {GO_ON}")));
+            return Err(stopped(backfill.options));
         }
     }
     backfill.sender.close().await;

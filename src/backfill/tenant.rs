@@ -316,6 +316,9 @@ impl Backfill<'_> {
 
     /// Waits for what is on its way, as long as there is hope.
     async fn wait_for_the_last(&mut self, course: &mut Course) {
+        if self.sender.is_busy() {
+            course.progress.say("stopping, once what is on its way has arrived; told again, it stops at once");
+        }
         let deadline = Instant::now() + LAST_WAIT;
         let mut ticks = interval(TICK);
         while self.sender.is_busy() && self.sender.trouble(&course.tenant_id).is_none() {

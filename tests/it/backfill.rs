@@ -132,7 +132,7 @@ async fn a_target_that_is_away_is_waited_for() {
     let mut world = world_with_rows(1_000, false).await;
     world.influx.stop().await;
     let mut waiting = backfill(&world, &[]).start();
-    wait_for("a word about it", DEADLINE, async || waiting.log().contains("the target takes no writes")).await;
+    wait_for_word(&waiting, "the target takes no writes").await;
     assert!(waiting.is_running());
     world.influx.start_again();
     assert_eq!(waiting.wait_exit(DEADLINE).await, Some(0), "{}", waiting.log());
@@ -146,12 +146,39 @@ async fn told_to_stop_while_the_target_is_away_it_stops_at_once() {
     let mut world = world_with_rows(1_000, false).await;
     world.influx.stop().await;
     let mut waiting = backfill(&world, &[]).start();
-    wait_for("a word about it", DEADLINE, async || waiting.log().contains("the target takes no writes")).await;
+    wait_for_word(&waiting, "the target takes no writes").await;
     waiting.sigterm();
     assert_eq!(waiting.wait_exit(Duration::from_secs(10)).await, Some(75), "{}", waiting.log());
     world.influx.start_again();
     assert_eq!(run(&world, &[]).await.0, Some(0));
     assert_eq!(world.influx.point_count(&database("tenant-0")), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_twice_it_ends_at_once_whatever_is_on_its_way() {
+    let world = world_with_rows(1_000, false).await;
+    world.influx.hang(None);
+    let mut running = backfill(&world, &[]).start();
+    wait_for("a request", DEADLINE, async || world.influx.counts().requests > 0).await;
+    running.sigint();
+    wait_for_word(&running, "stopping").await;
+    assert!(running.is_running(), "what is on its way is waited for");
+    running.sigint();
+    assert_eq!(running.wait_exit(Duration::from_secs(5)).await, Some(75), "{}", running.log());
+    world.influx.release();
+    assert_eq!(run(&world, &[]).await.0, Some(0));
+    assert_eq!(world.influx.point_count(&database("tenant-0")), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_went_down_with_a_batcher_are_sent_again_and_counted_once() {
+    let world = world_with_rows(10_000, false).await;
+    let command = backfill(&world, &[]).env("INFLUX_BATCH_SIZE", 100).env("INGEST_FAILPOINTS", "batcher=panic@7");
+    let finished = command.run_to_end(DEADLINE).await;
+    assert_eq!((finished.code, number(&finished.stdout, "written")), (Some(0), 2_000), "{finished:?}");
+    assert!(finished.stderr.contains("it is sent again"), "{finished:?}");
+    assert_eq!(world.influx.point_count(&database("tenant-0")), 2_000);
+    assert_eq!(world.database.count("influx_backfills WHERE written = 2000 AND refused = 0").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
