@@ -191,6 +191,8 @@ impl Refused {
             *refusals.by_sending.entry(*sending).or_default() += 1;
         }
         if refusals.examples.len() < EXAMPLES {
+            // A terminal should not do what a metric's name says.
+            let message = message.replace(char::is_control, "?");
             refusals.examples.push(format!("{} {}: {message}", origin.stream, origin.stream_seq));
         }
         drop(refusals);

@@ -1,6 +1,5 @@
 //! One tenant's backfill, as a story: find where it stands, read and send, move the position, end.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,12 @@ use super::record::{self, Ask, Standing};
 use super::sender::{LINES_ON_THEIR_WAY, Landed, Sender};
 use super::session::Session;
 use super::stop::Stop;
-use super::track::{Page, Position, Tally, Track};
+use super::track::{Next, Page, Position, Tally, Track};
 use super::{Failure, Options, reader};
 use crate::core::backoff::Backoff;
 use crate::core::point::Layout;
 use crate::exit::Exit;
+use crate::message::Point;
 
 /// How often the progress is shown and the position stored.
 const TICK: Duration = Duration::from_secs(1);
@@ -31,9 +31,6 @@ const PAUSE_MS: (u64, u64) = (200, 10_000);
 
 /// Why a backfill can't be worked on.
 const TAKEN: &str = "another run is working on this very backfill; let it end, or stop it first";
-
-/// What is said while PostgreSQL is away.
-const NO_POSTGRESQL: &str = "waiting for PostgreSQL";
 
 /// What a run is made of.
 pub struct Backfill<'a> {
@@ -77,16 +74,16 @@ pub enum Ending {
     Counted,
 }
 
+/// A page, its points without their shares, and what they count.
+type Read = (Page, Vec<Point>, Tally);
+
 /// One tenant's run, between its pages.
 struct Course {
     id: i32,
     tenant_id: Arc<str>,
     /// Where it stood when this run began.
     begun: Standing,
-    end: Position,
     track: Track,
-    /// Pages that have to be sent again.
-    lost: VecDeque<u64>,
     /// The position that is on record.
     stored: Position,
     /// When the rate, or a pause, allows the next page.
@@ -95,6 +92,8 @@ struct Course {
     pause: Backoff,
     /// Pauses of PostgreSQL.
     rest: Backoff,
+    /// The last of them.
+    rest_for: Duration,
     /// Whether it was said that it waits for something: an outage is news once.
     is_waiting: bool,
     progress: Progress,
@@ -148,13 +147,12 @@ impl Backfill<'_> {
         let range_us = (begun.position.received_us, begun.to_us);
         let mut course = Course {
             id,
-            end: Position::before(begun.to_us),
-            track: Track::new(begun.position.clone()),
-            lost: VecDeque::new(),
+            track: Track::new(begun.position.clone(), Position::before(begun.to_us), PAGES_ON_THEIR_WAY),
             stored: begun.position.clone(),
             next_page: Instant::now(),
             pause: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
             rest: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
+            rest_for: Duration::ZERO,
             is_waiting: false,
             progress: Progress::new(&tenant_id, range_us),
             tenant_id,
@@ -164,13 +162,13 @@ impl Backfill<'_> {
         if !is_finished {
             self.wait_for_the_last(&mut course).await;
         }
-        let is_finished = course.is_at_end();
+        let is_finished = course.track.is_done();
         while !self.store(&mut course, is_finished).await? {
             if self.stop.is_told() {
                 course.progress.say("its position could not be stored; some points will be written again");
                 break;
             }
-            self.rest(&mut course).await;
+            self.rest(&course).await;
         }
         for example in self.sender.take_examples() {
             course.progress.say(&format!("refused: {example}"));
@@ -185,45 +183,44 @@ impl Backfill<'_> {
     async fn run(&mut self, course: &mut Course) -> Result<bool, Failure> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while !course.is_at_end() {
-            let may_read = course.has_work() && self.has_room(course);
+        while !course.track.is_done() {
+            let next = course.track.next().filter(|_| self.has_room());
             tokio::select! {
                 biased;
                 () = self.stop.told(1) => return Ok(false),
                 _ = ticks.tick() => self.look(course).await?,
                 landed = self.sender.landed() => self.take(course, landed)?,
-                () = sleep_until(course.next_page), if may_read => self.send_next(course).await,
+                next = after(course.next_page, next) => self.send(course, next).await,
             }
         }
         Ok(true)
     }
 
-    fn has_room(&self, course: &Course) -> bool {
-        course.track.open() < PAGES_ON_THEIR_WAY && self.sender.lines() + reader::PAGE_ROWS as u64 <= LINES_ON_THEIR_WAY
+    fn has_room(&self) -> bool {
+        self.sender.lines() + reader::PAGE_ROWS as u64 <= LINES_ON_THEIR_WAY
     }
 
-    /// Reads a page and sends it: one that was lost before any other.
-    async fn send_next(&mut self, course: &mut Course) {
-        let tenant_id = course.tenant_id.clone();
-        let lost = course.lost.front().and_then(|number| Some((*number, course.track.page(*number)?.clone())));
-        let read = match &lost {
-            Some((_, page)) => self.read_again(&tenant_id, page).await,
-            None => self.read(&tenant_id, course.track.end(), &course.end).await,
+    /// Reads a page and sends it.
+    async fn send(&mut self, course: &mut Course, next: Next) {
+        let (tenant_id, end_us) = (course.tenant_id.clone(), course.begun.to_us);
+        let read = match &next {
+            Next::Behind(place) => self.read(&tenant_id, place, &Position::before(end_us)).await,
+            Next::Again(_, page) => self.read_again(&tenant_id, page).await,
         };
         let (page, points, tally) = match read {
             Ok(read) => read,
             Err(why) => {
-                course.say(NO_POSTGRESQL, &why);
+                course.miss_postgresql(&why);
                 return self.rest(course).await;
             }
         };
         course.rest.reset();
-        let number = match lost {
-            Some((number, _)) => {
-                course.lost.pop_front();
+        let number = match next {
+            Next::Behind(_) => course.track.begin(page),
+            Next::Again(number, _) => {
+                course.track.begin_again(number);
                 number
             }
-            None => course.track.begin(page),
         };
         self.sender.send(&tenant_id, number, points, tally);
         let time_for_it = Duration::from_secs_f64(tally.points as f64 / f64::from(self.options.rate));
@@ -250,11 +247,13 @@ impl Backfill<'_> {
     fn take(&self, course: &mut Course, landed: Landed) -> Result<(), Failure> {
         match landed {
             Landed::Confirmed(page, tally) => {
-                course.pause.reset();
                 course.track.confirm(page, tally);
+                if course.track.is_whole() {
+                    course.pause.reset();
+                }
             }
             Landed::Lost(page) => {
-                course.lost.push_back(page);
+                course.track.lose(page);
                 course.next_page = course.next_page.max(Instant::now() + course.pause.next(fastrand::f64()));
                 let why = self.sender.last_error(&course.tenant_id);
                 course.say("the target did not take all of a page; it is sent again", &why);
@@ -269,9 +268,7 @@ impl Backfill<'_> {
         course.show();
         match self.sender.trouble(&course.tenant_id) {
             Some(why) => course.say("the target takes no writes; waiting for it", &why),
-            None if course.lost.is_empty() && course.pause.failures() + course.rest.failures() == 0 => {
-                course.well_again()
-            }
+            None if course.track.is_whole() && course.rest.failures() == 0 => course.well_again(),
             None => {}
         }
         // Where it fails, the next look stores more.
@@ -295,21 +292,22 @@ impl Backfill<'_> {
         match self.session.run(async |client| record::advance(client, id, &standing).await).await {
             Ok(true) => {
                 course.stored = standing.position;
+                course.rest.reset();
                 Ok(true)
             }
             // While the connection was away, so was the lock.
             Ok(false) => Err((Exit::Unavailable, format!("{}: {TAKEN}", course.tenant_id))),
             Err(why) => {
-                course.say(NO_POSTGRESQL, &why);
+                course.miss_postgresql(&why);
                 Ok(false)
             }
         }
     }
 
     /// PostgreSQL did not answer: waits a while.
-    async fn rest(&self, course: &mut Course) {
+    async fn rest(&self, course: &Course) {
         tokio::select! {
-            () = sleep(course.rest.next(fastrand::f64())) => {}
+            () = sleep(course.rest_for) => {}
             () = self.stop.told(1) => {}
         }
     }
@@ -324,7 +322,7 @@ impl Backfill<'_> {
         while self.sender.is_busy() && self.sender.trouble(&course.tenant_id).is_none() {
             tokio::select! {
                 landed = self.sender.landed() => match landed {
-                    Landed::Confirmed(page, tally) => drop(course.track.confirm(page, tally)),
+                    Landed::Confirmed(page, tally) => course.track.confirm(page, tally),
                     Landed::Lost(_) => {}
                     Landed::Died => return,
                 },
@@ -335,17 +333,7 @@ impl Backfill<'_> {
     }
 }
 
-type Read = (Page, Vec<crate::message::Point>, Tally);
-
 impl Course {
-    fn is_at_end(&self) -> bool {
-        *self.track.position() == self.end
-    }
-
-    fn has_work(&self) -> bool {
-        !self.lost.is_empty() || *self.track.end() != self.end
-    }
-
     fn show(&mut self) {
         let Tally { written, refused, .. } = self.track.confirmed();
         self.progress.show(self.track.position().received_us, written + refused);
@@ -359,10 +347,25 @@ impl Course {
         }
     }
 
+    /// PostgreSQL did not answer.
+    fn miss_postgresql(&mut self, why: &str) {
+        self.rest_for = self.rest.next(fastrand::f64());
+        self.say("waiting for PostgreSQL", why);
+    }
+
     fn well_again(&mut self) {
         if std::mem::take(&mut self.is_waiting) {
             self.progress.say("going on");
         }
+    }
+}
+
+/// What is to be read, once it may be.
+async fn after(time: Instant, next: Option<Next>) -> Next {
+    sleep_until(time).await;
+    match next {
+        Some(next) => next,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! How far a backfill has come: pages are confirmed in any order, the position moves only over those without a gap.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::AddAssign;
 
 /// A place in the order of `raw_events`: behind the row with this key.
@@ -54,47 +54,79 @@ impl AddAssign for Tally {
     }
 }
 
+/// What is to be read next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The page behind this place, which was not read yet.
+    Behind(Position),
+    /// A page that was lost on its way.
+    Again(u64, Page),
+}
+
 /// Pages in the order of their reading, and which of them are confirmed.
 #[derive(Debug)]
 pub struct Track {
     position: Position,
+    goal: Position,
+    /// Most pages that the position is not behind.
+    most_open: usize,
     confirmed: Tally,
     /// The number of the first page that the position is not behind.
     first: u64,
     pages: VecDeque<(Page, Option<Tally>)>,
+    /// Pages that are to be read again.
+    lost: VecDeque<u64>,
+    /// Pages that were lost and are not confirmed yet.
+    missing: BTreeSet<u64>,
 }
 
 impl Track {
-    /// A track from this place on.
-    pub fn new(position: Position) -> Self {
-        Self { position, confirmed: Tally::default(), first: 0, pages: VecDeque::new() }
+    /// A track from one place to another.
+    pub fn new(position: Position, goal: Position, most_open: usize) -> Self {
+        let (confirmed, pages, lost, missing) = Default::default();
+        Self { position, goal, most_open, confirmed, first: 0, pages, lost, missing }
     }
 
-    /// Appends a page; its number.
+    /// What is to be read next: what was lost comes first, as the position waits for it. `None` while too much is open,
+    /// and at the end.
+    pub fn next(&self) -> Option<Next> {
+        if let Some(number) = self.lost.front() {
+            let (page, _) = self.pages.get(self.index(*number)?)?;
+            return Some(Next::Again(*number, page.clone()));
+        }
+        let read_to = self.pages.back().map_or(&self.position, |(page, _)| &page.until);
+        (*read_to != self.goal && self.pages.len() < self.most_open).then(|| Next::Behind(read_to.clone()))
+    }
+
+    /// A page is on its way for the first time; its number.
     pub fn begin(&mut self, page: Page) -> u64 {
         self.pages.push_back((page, None));
         self.first + self.pages.len() as u64 - 1
     }
 
-    /// A page whose fate is open.
-    pub fn page(&self, number: u64) -> Option<&Page> {
-        let (page, tally) = self.pages.get(self.index(number)?)?;
-        tally.is_none().then_some(page)
+    /// A page that was lost is on its way again.
+    pub fn begin_again(&mut self, number: u64) {
+        self.lost.retain(|lost| *lost != number);
     }
 
-    /// All of a page is confirmed; whether the position moves.
-    pub fn confirm(&mut self, number: u64, tally: Tally) -> bool {
-        let Some((_, open)) = self.index(number).and_then(|index| self.pages.get_mut(index)) else { return false };
-        *open = Some(tally);
-        let before = self.first;
-        while let Some((_, Some(_))) = self.pages.front() {
-            if let Some((page, Some(tally))) = self.pages.pop_front() {
-                self.first += 1;
-                self.position = page.until;
-                self.confirmed += tally;
-            }
+    /// A page was lost on its way.
+    pub fn lose(&mut self, number: u64) {
+        self.lost.push_back(number);
+        self.missing.insert(number);
+    }
+
+    /// All of a page is confirmed: the position moves, unless an earlier one is missing.
+    pub fn confirm(&mut self, number: u64, tally: Tally) {
+        self.missing.remove(&number);
+        if let Some((_, open)) = self.index(number).and_then(|index| self.pages.get_mut(index)) {
+            *open = Some(tally);
         }
-        self.first != before
+        let unbroken = self.pages.iter().take_while(|(_, tally)| tally.is_some()).count();
+        for (page, tally) in self.pages.drain(..unbroken) {
+            self.first += 1;
+            self.position = page.until;
+            self.confirmed += tally.unwrap_or_default();
+        }
     }
 
     /// Up to here everything is confirmed.
@@ -107,14 +139,14 @@ impl Track {
         self.confirmed
     }
 
-    /// Where the next page begins.
-    pub fn end(&self) -> &Position {
-        self.pages.back().map_or(&self.position, |(page, _)| &page.until)
+    /// Whether everything is confirmed.
+    pub fn is_done(&self) -> bool {
+        self.position == self.goal
     }
 
-    /// Pages that the position is not behind.
-    pub fn open(&self) -> usize {
-        self.pages.len()
+    /// Whether nothing that was lost is still missing.
+    pub fn is_whole(&self) -> bool {
+        self.missing.is_empty()
     }
 
     fn index(&self, number: u64) -> Option<usize> {
@@ -142,55 +174,73 @@ mod tests {
 
     #[test]
     fn the_position_waits_for_the_page_that_is_missing() {
-        let mut track = Track::new(at(0));
+        let mut track = Track::new(at(0), at(30), 9);
         let (first, second) = (track.begin(page(0, 10)), track.begin(page(10, 20)));
-        assert_eq!((track.end(), track.open()), (&at(20), 2));
-        assert!(!track.confirm(second, tally(7)));
+        assert_eq!(track.next(), Some(Next::Behind(at(20))));
+        track.confirm(second, tally(7));
         assert_eq!((track.position(), track.confirmed()), (&at(0), tally(0)));
-        assert_eq!((track.page(first), track.page(second)), (Some(&page(0, 10)), None));
-        assert!(track.confirm(first, tally(5)));
-        assert_eq!((track.position(), track.confirmed(), track.open()), (&at(20), tally(12), 0));
+        track.confirm(first, tally(5));
+        assert_eq!((track.position(), track.confirmed()), (&at(20), tally(12)));
+        let last = track.begin(page(20, 30));
+        assert_eq!((track.next(), track.is_done()), (None, false));
+        track.confirm(last, tally(1));
+        assert!(track.is_done());
     }
 
     #[test]
-    fn a_page_that_the_position_is_behind_is_past() {
-        let mut track = Track::new(at(0));
-        let first = track.begin(page(0, 10));
+    fn a_lost_page_is_next_however_much_is_open() {
+        let mut track = Track::new(at(0), at(90), 2);
+        let (first, second) = (track.begin(page(0, 10)), track.begin(page(10, 20)));
+        assert_eq!(track.next(), None, "as much is open as may be");
+        track.confirm(second, tally(7));
+        track.lose(first);
+        assert_eq!(track.next(), Some(Next::Again(first, page(0, 10))));
+        track.begin_again(first);
+        assert_eq!((track.next(), track.is_whole()), (None, false));
         track.confirm(first, tally(5));
-        assert_eq!(track.page(first), None);
-        assert!(!track.confirm(first, tally(5)));
-        assert_eq!((track.position(), track.confirmed()), (&at(10), tally(5)));
-        assert_eq!(track.begin(page(10, 20)), 1);
+        assert_eq!((track.next(), track.is_whole()), (Some(Next::Behind(at(20))), true));
+        assert_eq!(track.confirmed(), tally(12));
     }
 
     proptest! {
+        /// Each step ends a page by chance: one of those on their way, well or not.
         #[test]
-        fn in_whatever_order_pages_are_confirmed_the_position_is_behind_the_longest_unbroken_run(
-            order in Just((0..20_usize).collect::<Vec<_>>()).prop_shuffle(),
-            begun_first in 1..20_usize,
+        fn whatever_is_lost_on_the_way_the_position_never_passes_it_and_all_is_counted_once(
+            steps in prop::collection::vec((any::<usize>(), prop::bool::weighted(0.3)), 1..200),
+            most_open in 1..9_usize,
         ) {
-            let mut track = Track::new(at(0));
-            let mut numbers = Vec::new();
-            let mut done = [false; 20];
-            let mut waiting = order.clone();
-            while !waiting.is_empty() {
-                // Reading goes on while earlier pages are being confirmed.
-                let begun = (numbers.len() + begun_first).min(20);
-                for page_index in numbers.len()..begun {
-                    let from = page_index as i64 * 10;
-                    numbers.push(track.begin(page(from, from + 10)));
+            const PAGES: i64 = 20;
+            let mut track = Track::new(at(0), at(PAGES), most_open);
+            let mut flying = Vec::new();
+            let mut confirmed = std::collections::BTreeSet::new();
+            // Chance first; then all goes well.
+            let well = (0, false);
+            for (chosen, is_lost) in steps.into_iter().chain(std::iter::repeat_n(well, 2 * PAGES as usize)) {
+                while let Some(next) = track.next() {
+                    match next {
+                        Next::Behind(place) => flying.push(track.begin(page(place.received_us, place.received_us + 1))),
+                        Next::Again(number, again) => {
+                            prop_assert_eq!(again, page(number as i64, number as i64 + 1));
+                            track.begin_again(number);
+                            flying.push(number);
+                        }
+                    }
                 }
-                let Some(next) = waiting.iter().position(|index| *index < begun) else { continue };
-                let index = waiting.remove(next);
-                let before = track.position().received_us;
-                done[index] = true;
-                let moves = track.confirm(numbers[index], tally(1 << index));
-                let unbroken = done.iter().take_while(|done| **done).count();
-                prop_assert_eq!(track.position(), &at(unbroken as i64 * 10));
+                if flying.is_empty() {
+                    break;
+                }
+                let number = flying.swap_remove(chosen % flying.len());
+                if is_lost {
+                    track.lose(number);
+                } else {
+                    prop_assert!(confirmed.insert(number), "page {} was on its way twice", number);
+                    track.confirm(number, tally(1 << number));
+                }
+                let unbroken = (0..).take_while(|number| confirmed.contains(number)).count();
+                prop_assert_eq!(track.position(), &at(unbroken as i64));
                 prop_assert_eq!(track.confirmed().written, (1 << unbroken) - 1);
-                prop_assert_eq!(moves, track.position().received_us > before);
-                prop_assert_eq!(track.open(), begun - unbroken);
             }
+            prop_assert!(track.is_done() && track.is_whole());
         }
     }
 }

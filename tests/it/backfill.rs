@@ -255,6 +255,17 @@ async fn where_tenants_share_a_database_the_points_carry_their_tenant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_server_the_points_go_to_files() {
+    let world = world_with_rows(1_000, false).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut running = backfill(&world, &[]).env("INFLUXDB_URL", "").dir(dir.path()).start();
+    assert_eq!(running.wait_exit(DEADLINE).await, Some(0), "{}", running.log());
+    let files = dir.path().join("data/line-protocol").join(database("tenant-0"));
+    let text = std::fs::read_to_string(files.join("current.lp")).expect("the tenant's file");
+    assert_eq!(text.lines().count(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_goes_away_meanwhile_is_waited_for() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::good(20_000);
