@@ -31,12 +31,11 @@ use self::stop::Stop;
 use self::tenant::{Account, Backfill, Ending};
 use crate::config::Config;
 use crate::config::url::masked;
-use crate::core::names::influx_database;
 use crate::core::point::Layout;
 use crate::core::timestamp;
 use crate::exit::Exit;
 use crate::sentence::sentence;
-use crate::sink::influx::{self, Destination};
+use crate::sink::influx::Destination;
 use crate::sink::postgres::{pool, schema};
 
 /// What to write again, and where to.
@@ -88,10 +87,10 @@ pub async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
     })?;
     let session = connect(config).await?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, sentence(&error)))?;
-    let sender = Sender::start(&influx, destination);
+    let sender = Sender::start(&influx, destination.clone());
     let backfill = Backfill { options, layout: influx.database_layout, now_us, session, sender, stop: stop.clone() };
     tokio::select! {
-        done = every_tenant(backfill, &influx) => done,
+        done = every_tenant(backfill, &destination) => done,
         () = stop.told(2) => Err(stopped(options)),
     }
 }
@@ -125,7 +124,7 @@ async fn connect(config: &Config) -> Result<Session, Failure> {
     Ok(Session::new(connection))
 }
 
-async fn every_tenant(mut backfill: Backfill<'_>, influx: &influx::Config) -> Result<Exit, Failure> {
+async fn every_tenant(mut backfill: Backfill<'_>, destination: &Destination) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let mut done: Vec<&str> = Vec::new();
     for tenant_id in &backfill.options.tenants {
@@ -135,7 +134,7 @@ async fn every_tenant(mut backfill: Backfill<'_>, influx: &influx::Config) -> Re
         done.push(tenant_id);
         let account = match backfill.options.dry_run {
             true => backfill.count(tenant_id).await?,
-            false => backfill.fill(tenant_id, &target(influx, tenant_id)).await?,
+            false => backfill.fill(tenant_id, &target(destination, backfill.layout, tenant_id)).await?,
         };
         say(&line(tenant_id, &account));
         if account.all_refused > 0 {
@@ -151,16 +150,14 @@ async fn every_tenant(mut backfill: Backfill<'_>, influx: &influx::Config) -> Re
 }
 
 /// What a backfill writes to, without credentials: another place, database or layout makes it another backfill.
-fn target(influx: &influx::Config, tenant_id: &str) -> String {
-    let place = match influx.url.as_deref().map(str::trim).filter(|url| !url.is_empty()) {
-        Some(url) => masked(url.trim_end_matches('/')),
-        None => influx.data_dir.display().to_string(),
-    };
-    let layout = match influx.database_layout {
+fn target(destination: &Destination, layout: Layout, tenant_id: &str) -> String {
+    let layout = match layout {
         Layout::PerTenant => "per_tenant",
         Layout::Shared => "shared",
     };
-    format!("{place} {} {layout}", influx_database(tenant_id))
+    let address = destination.address();
+    let place = if address.contains("://") { masked(&address) } else { address };
+    format!("{place} {} {layout}", destination.database(tenant_id))
 }
 
 /// The account of one tenant.
@@ -196,17 +193,19 @@ fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::influx;
 
     #[test]
     fn a_target_is_named_without_its_credentials() {
-        let url = |url: &str| influx::Config { url: Some(url.to_owned()), ..influx::Config::default() };
-        assert_eq!(
-            target(&url("https://user:secret@influx/path/"), "acme"),
-            "https://***@influx/path telemetry_acme per_tenant"
-        );
-        let shared = influx::Config { database_layout: Layout::Shared, ..influx::Config::default() };
-        assert!(target(&shared, "acme").starts_with("data/line-protocol "));
-        assert!(target(&shared, "acme").ends_with(" shared"));
+        let target = |url: Option<&str>, database_layout| {
+            let url = url.map(str::to_owned);
+            let config = influx::Config { url, database_layout, ..influx::Config::default() };
+            super::target(&Destination::new(&config).unwrap(), database_layout, "acme")
+        };
+        let url = Some("https://user:secret@influx/path/");
+        assert_eq!(target(url, Layout::PerTenant), "https://***@influx/path telemetry_acme per_tenant");
+        assert_eq!(target(url, Layout::Shared), "https://***@influx/path telemetry shared");
+        assert_eq!(target(None, Layout::Shared), "data/line-protocol telemetry_acme shared");
     }
 
     #[test]

@@ -62,6 +62,14 @@ impl Destination {
         Ok(Self { place, naming, complaint: Arc::default() })
     }
 
+    /// Where it is: the server's URL as it was given, or the directory.
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::Server(server) => server.base().to_owned(),
+            Place::Files(directory, _) => directory.display().to_string(),
+        }
+    }
+
     /// What a tenant's database is called there.
     pub fn database(&self, tenant_id: &str) -> String {
         match &self.naming {
