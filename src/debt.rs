@@ -80,6 +80,16 @@ impl Share {
         self.0.as_ref().map_or(&[], |debt| &debt.ids)
     }
 
+    /// Whether its line is replayed: rebuilt from its row, long after its delivery.
+    pub fn is_replayed(&self) -> bool {
+        self.0.as_ref().is_some_and(|debt| debt.replayed_for.is_some())
+    }
+
+    /// Whether another part of its debt was dropped: the rows stay on record, whatever becomes of this line.
+    pub fn is_in_vain(&self) -> bool {
+        self.0.as_ref().is_some_and(|debt| debt.is_kept.load(Ordering::Relaxed))
+    }
+
     /// The line is durable in InfluxDB, or refused by it and durable in the quarantine.
     pub fn confirm(mut self) {
         if let Some(debt) = self.0.take() {
@@ -156,7 +166,11 @@ mod tests {
         let (outbox, mut ends) = Outbox::new();
         let first = outbox.take_over(vec![7], "acme".into());
         assert_eq!((first.ids(), Share::default().ids()), (&[7_i64][..], &[][..]));
+        assert!(first.is_replayed() && !outbox.take_on(vec![8]).is_replayed());
+        assert!(ends.try_recv().is_ok());
+        assert!(!first.is_in_vain());
         drop(first.another());
+        assert!(first.is_in_vain());
         first.another().confirm();
         first.resolve();
         let ended = Ended { ids: vec![7], replayed_for: Some("acme".into()), confirmed: 1, is_clear: false };

@@ -5,6 +5,7 @@
 
 mod label;
 mod ledger;
+mod owed;
 #[cfg(test)]
 mod reference;
 
@@ -12,6 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +27,7 @@ pub use self::label::{
     Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per, ReplayClaim, ServerLimit,
 };
 pub use self::ledger::{Ledger, Ledgers};
+pub use self::owed::{Owed, Standing};
 use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
@@ -140,6 +143,10 @@ pub struct InfluxMetrics {
     pub buffered_lines: Gauge,
     /// `ingest_influx_replayed_lines_total`: confirmed lines that the replay rebuilt from their rows.
     pub replayed_lines: Counter,
+    /// `ingest_influx_vanished_lines_total`: lines on record of which PostgreSQL has no row any more.
+    pub vanished_lines: Counter,
+    /// `ingest_influx_owed_*{tenant}`, `ingest_influx_replay_*{tenant}`: what tenants are owed, and how fast it is paid.
+    pub owed: Arc<Owed>,
     /// `ingest_influx_batchers`: tenants with a batcher.
     pub batchers: Gauge,
     /// `ingest_influx_breakers_open`: tenants whose database does not take writes now.
@@ -293,6 +300,9 @@ impl InfluxMetrics {
             unconfirmed_lines: book.default("influx_unconfirmed_lines", "Lines owed to InfluxDB"),
             buffered_lines: book.default("influx_buffered_lines", "Lines in the batchers' buffers"),
             replayed_lines: book.default("influx_replayed_lines", "Confirmed lines rebuilt from their rows"),
+            vanished_lines: book
+                .default("influx_vanished_lines", "Lines owed that can't be replayed: their rows are gone"),
+            owed: book.collector(),
             batchers: book.default("influx_batchers", "Tenants with a batcher"),
             breakers_open: book.default("influx_breakers_open", "Tenants whose database does not take writes now"),
             limits: book.default("influx_limit_refusals", "What the server had no room for"),
@@ -309,6 +319,15 @@ impl Book {
     fn enter<M: registry::Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.0.register(name, help, metric.clone());
         metric
+    }
+
+    fn collector<C: Collector + Default>(&mut self) -> Arc<C>
+    where
+        Arc<C>: Collector,
+    {
+        let collector = Arc::new(C::default());
+        self.0.register_collector(Box::new(collector.clone()));
+        collector
     }
 
     fn default<M: registry::Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {

@@ -21,6 +21,9 @@ pub const TENANT_PLACE: &str = "{tenant_id}";
 const MAX_BUCKET_BYTES: usize = 64;
 /// Longest token we put into a subject: a subject must fit a NATS protocol line (4096 bytes by default).
 const MAX_TOKEN_BYTES: usize = 1024;
+/// The `tenant` label of all tenants that have no series of their own. No tenant's label is like it: there a `%` is
+/// followed by another one or by hexadecimal digits.
+pub const OTHER_TENANTS_LABEL: &str = "%other";
 /// Longest metric label.
 const MAX_LABEL_BYTES: usize = 64;
 

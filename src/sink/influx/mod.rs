@@ -88,9 +88,11 @@ pub struct Config {
     /// Bound on one request. A durable write takes up to the server's WAL interval, one second by default.
     pub request_timeout_secs: u64,
     /// Most lines per second that the replay reads back from PostgreSQL: an outage's debt is paid beside live traffic,
-    /// not instead of it.
+    /// not instead of it. 20,000 pay a night of 5,000 lines per second within the next two or three hours, cost
+    /// PostgreSQL ten short reads per second, and are about what one tenant's share of its batcher can keep under way
+    /// (`replay_open_lines`) where every write takes a second.
     pub replay_lines_per_sec: usize,
-    /// How often the replay looks for something to claim.
+    /// How often the replay looks for something to claim, where nothing wakes it.
     pub replay_interval_ms: u64,
     /// `INFLUX_TAKEOVER_SECONDS`: a node that was not seen for so long is taken for dead, and what it owed is written by
     /// the others. Nodes show themselves four times as often. Writing twice changes nothing, so this need not be sure.
@@ -153,11 +155,29 @@ impl Default for Config {
             drain_secs: 5,
             gzip_min_bytes: 16 * 1024,
             request_timeout_secs: 30,
-            replay_lines_per_sec: 5_000,
+            replay_lines_per_sec: 20_000,
             replay_interval_ms: 2_000,
             takeover_secs: 20,
             data_dir: PathBuf::from("data/line-protocol"),
             file_rotate_bytes: 64 * 1024 * 1024,
         }
+    }
+}
+
+impl Config {
+    /// Most lines of a tenant that the replay has under way. Less than [`Config::replay_room`]: what live lines usually
+    /// hold must not turn replayed ones away.
+    fn replay_open_lines(&self) -> usize {
+        (self.buffer_lines / 5 * 3).max(1)
+    }
+
+    /// Lines that the replay claims of a tenant at once: as many as its batcher sends in one request.
+    fn replay_portion_lines(&self) -> usize {
+        self.batch_size.clamp(1, self.replay_open_lines())
+    }
+
+    /// What replayed lines may take of a buffer's room: the last fifth is for live lines alone.
+    fn replay_room(most: usize) -> usize {
+        most - most / 5
     }
 }

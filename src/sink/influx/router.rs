@@ -161,12 +161,13 @@ impl Router {
         Batcher::start_in_arbiter(&thread, move |_| Batcher::new(parts, obituary))
     }
 
-    /// How many more lines a tenant's batcher may be given.
-    fn room(&self, account: &Account) -> usize {
+    /// How many more lines a tenant's batcher may be given: where there is little room, live lines get the rest of it.
+    fn room(&self, account: &Account, is_replay: bool) -> usize {
+        let of = |most: usize| if is_replay { Config::replay_room(most) } else { most };
         let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
         let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
-        let is_full = self.accounts.held_bytes() >= self.config.buffer_total_bytes as u64;
-        if is_full { 0 } else { most.saturating_sub(account.held_lines() as usize) }
+        let is_full = self.accounts.held_bytes() >= of(self.config.buffer_total_bytes) as u64;
+        if is_full { 0 } else { of(most).saturating_sub(account.held_lines() as usize) }
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
@@ -258,7 +259,9 @@ impl Handler<Points> for Router {
         self.lifeline.busy(true);
         let batcher = self.batcher(&tenant_id, Instant::now(), ctx);
         let Some(account) = self.tenants.get(&tenant_id).map(|tenant| tenant.account.clone()) else { return };
-        let room = if batcher.is_some() { self.room(&account) } else { 0 };
+        // The Writer and the replay send messages of their own: a message is of one kind.
+        let is_replay = points.first().is_some_and(|point| point.owed.is_replayed());
+        let room = if batcher.is_some() { self.room(&account, is_replay) } else { 0 };
         if points.len() > room {
             self.turn_away(&account, points.split_off(room));
         }

@@ -217,6 +217,21 @@ async fn a_full_buffer_leaves_further_lines_owed() {
 }
 
 #[actix_rt::test]
+async fn replayed_lines_leave_room_for_live_ones() {
+    let stub = InfluxStub::start();
+    stub.hang(None);
+    let house = House::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
+    house.replay("acme", lines(100));
+    house.wait_for(LineResult::Deferred, 20).await;
+    house.replay("acme", lines(5));
+    house.wait_for(LineResult::Deferred, 25).await;
+    house.send("acme", lines(20));
+    stub.release();
+    house.wait_for(LineResult::Ok, 100).await;
+    assert_eq!(house.count(LineResult::Deferred), 25, "a live line was turned away");
+}
+
+#[actix_rt::test]
 async fn an_integer_goes_as_a_float_where_the_column_is_one() {
     let stub = InfluxStub::start();
     let house = House::new(quick(&stub.url()));

@@ -1,21 +1,20 @@
-//! Keeps the record: says that this node lives, deletes what is confirmed, releases what is not, and tells how much waits.
+//! Keeps the record: says that this node lives, deletes what is confirmed, releases what is not, and what the dead owned.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use slog::{Logger, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_postgres::Config as Connection;
 
-use super::record::{self, Waiting};
+use super::record::{self, Release};
 use super::replayer::Shared;
 use super::session::Session;
 use crate::debt::{Ended, Outbox};
 use crate::metrics::InfluxMetrics;
 
 /// How often ends are worked off: one statement for all of them.
-pub const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Nodes are forgotten so rarely.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
@@ -28,22 +27,30 @@ pub struct Clerk {
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
-    beat_every: Duration,
+    takeover: Duration,
     beat_at: Option<Instant>,
+    said_farewell: bool,
+    looked_at: Option<Instant>,
     tidied_at: Instant,
     /// Rows to be deleted, to be released, and to be released after a failed replay.
     clear: Vec<i64>,
     release: Vec<i64>,
     failed: Vec<i64>,
-    /// Lines that wait for a replay, as the gauge holds them now.
-    waiting_lines: i64,
-    /// Replayed lines when they were last counted, and when that was.
-    counted: (u64, Instant),
     told: bool,
 }
 
+/// A node says so often that it lives: four times as often as it needs to be seen.
+fn beat_every(takeover: Duration) -> Duration {
+    takeover / 4
+}
+
+/// It looks so often for nodes that are gone.
+fn look_every(takeover: Duration) -> Duration {
+    takeover / 10
+}
+
 impl Clerk {
-    /// A clerk with a connection of its own. It says that the node lives four times as often as it needs to be seen.
+    /// A clerk with a connection of its own.
     pub fn new(
         takeover: Duration,
         connection: Connection,
@@ -56,26 +63,63 @@ impl Clerk {
             outbox,
             ends,
             shared,
+            metrics,
             log,
             session: Session::new(connection),
-            beat_every: takeover / 4,
+            takeover,
             beat_at: None,
+            said_farewell: false,
+            looked_at: None,
             tidied_at: Instant::now(),
             clear: Vec::new(),
             release: Vec::new(),
             failed: Vec::new(),
-            waiting_lines: 0,
-            counted: (metrics.replayed_lines.get(), Instant::now()),
-            metrics,
             told: false,
         }
     }
 
-    /// Does what is due. What PostgreSQL does not take now is kept for the next time.
+    /// Takes ends in for a while, then does what is due. What PostgreSQL does not take now is kept for the next time.
     pub async fn work(&mut self) {
-        self.collect();
-        let result = self.write().await;
-        match result {
+        let until = tokio::time::Instant::now() + INTERVAL;
+        // The channel never closes: the outbox holds an end of it.
+        while let Ok(Some(ended)) = tokio::time::timeout_at(until, self.ends.recv()).await {
+            self.take_in(ended);
+        }
+        self.keep().await;
+    }
+
+    /// Does what is left, then gives everything up that this node owns, so that others need not wait for its silence.
+    pub async fn farewell(&mut self) {
+        while let Ok(ended) = self.ends.try_recv() {
+            self.take_in(ended);
+        }
+        self.keep().await;
+        let owner = self.outbox.owner();
+        match self.session.run(async |client| record::farewell(client, owner).await).await {
+            Ok(released) => info!(self.log, "the record is in order"; "left_to_others" => released),
+            Err(error) => warn!(self.log, "others will take over only when they miss this node"; "error" => error),
+        }
+        self.said_farewell = true;
+    }
+
+    /// The reader hears of an end at once, PostgreSQL with the others.
+    fn take_in(&mut self, ended: Ended) {
+        let ids = match (ended.is_clear, &ended.replayed_for) {
+            (true, _) => &mut self.clear,
+            (false, None) => &mut self.release,
+            (false, Some(_)) => &mut self.failed,
+        };
+        ids.extend(&ended.ids);
+        if let Some(tenant_id) = ended.replayed_for {
+            self.metrics.replayed_lines.inc_by(ended.confirmed);
+            self.shared.rates().add(&tenant_id, ended.confirmed);
+            self.shared.tenants().end(&tenant_id, &ended.ids, ended.is_clear, Instant::now(), fastrand::f64());
+            self.shared.tell_news();
+        }
+    }
+
+    async fn keep(&mut self) {
+        match self.write().await {
             Ok(()) => self.told = false,
             Err(error) if !self.told => {
                 warn!(self.log, "the record of what influxdb owes can't be kept; trying on"; "error" => error);
@@ -85,54 +129,25 @@ impl Clerk {
         }
     }
 
-    /// Does what is left, then gives everything up that this node owns, so that others need not wait for its silence.
-    pub async fn farewell(&mut self) {
-        self.work().await;
-        let owner = self.outbox.owner();
-        match self.session.run(async |client| record::farewell(client, owner).await).await {
-            Ok(released) => info!(self.log, "the record is in order"; "left_to_others" => released),
-            Err(error) => warn!(self.log, "others will take over only when they miss this node"; "error" => error),
-        }
-        self.beat_at = None;
-    }
-
-    fn collect(&mut self) {
-        while let Ok(ended) = self.ends.try_recv() {
-            let ids = match (ended.is_clear, &ended.replayed_for) {
-                (true, _) => &mut self.clear,
-                (false, None) => &mut self.release,
-                (false, Some(_)) => &mut self.failed,
-            };
-            ids.extend(&ended.ids);
-            if let Some(tenant_id) = ended.replayed_for {
-                self.metrics.replayed_lines.inc_by(ended.confirmed);
-                self.shared.tenants().end(&tenant_id, &ended.ids, ended.is_clear, Instant::now(), fastrand::f64());
-            }
-        }
-    }
-
     async fn write(&mut self) -> Result<(), String> {
         let owner = self.outbox.owner();
+        // First of all: what follows may take its time.
+        if !self.said_farewell && self.beat_at.is_none_or(|at| at.elapsed() >= beat_every(self.takeover)) {
+            self.session.run(async |client| record::beat(client, owner).await).await?;
+            self.beat_at = Some(Instant::now());
+        }
         if !self.clear.is_empty() {
             self.session.run(async |client| record::clear(client, &self.clear).await).await?;
             self.clear.clear();
         }
-        for (ids, failed) in [(&mut self.release, false), (&mut self.failed, true)] {
+        for (ids, why) in [(&mut self.release, Release::Live), (&mut self.failed, Release::Replay)] {
             if !ids.is_empty() {
-                self.session.run(async |client| record::release(client, owner, ids, failed).await).await?;
+                self.session.run(async |client| record::release(client, owner, ids, why).await).await?;
                 ids.clear();
             }
         }
-        if self.beat_at.is_none_or(|at| at.elapsed() >= self.beat_every) {
-            let waiting = self
-                .session
-                .run(async |client| {
-                    record::beat(client, owner).await?;
-                    record::waiting(client).await
-                })
-                .await?;
-            self.beat_at = Some(Instant::now());
-            self.tell(&waiting);
+        if self.looked_at.is_none_or(|at| at.elapsed() >= look_every(self.takeover)) {
+            self.take_over().await?;
         }
         if self.tidied_at.elapsed() >= TIDY_EVERY {
             self.session.run(async |client| record::forget_nodes(client).await).await?;
@@ -141,50 +156,32 @@ impl Clerk {
         Ok(())
     }
 
-    /// Brings the gauge and `/stats` up to date.
-    fn tell(&mut self, waiting: &[Waiting]) {
-        let lines: i64 = waiting.iter().map(|one| one.lines).sum();
-        self.metrics.unconfirmed_lines.inc_by(lines - self.waiting_lines);
-        self.waiting_lines = lines;
-
-        let (replayed, now) = (self.metrics.replayed_lines.get(), Instant::now());
-        let secs = now.duration_since(self.counted.1).as_secs_f64();
-        let rate = (replayed - self.counted.0) as f64 / secs.max(0.001);
-        self.counted = (replayed, now);
-        self.shared.set_state(state(waiting, rate));
+    /// Releases what nodes own that are gone. Where that is a lot, the rest follows the next time.
+    async fn take_over(&mut self) -> Result<(), String> {
+        let unseen_secs = self.takeover.as_secs_f64();
+        let rows = self.session.run(async |client| record::disown(client, unseen_secs).await).await?;
+        self.looked_at = (rows < record::DISOWN_ROWS).then(Instant::now);
+        if rows > 0 {
+            info!(self.log, "took over what a node that is gone still owed"; "flushes" => rows);
+            self.shared.tell_news();
+        }
+        Ok(())
     }
 }
 
-impl Drop for Clerk {
-    fn drop(&mut self) {
-        // The metrics outlive this generation.
-        self.metrics.unconfirmed_lines.dec_by(self.waiting_lines);
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::influx::Config;
 
-/// What waits, for `/stats`. A tenant's time left is told at the rate of all together: an upper bound.
-fn state(waiting: &[Waiting], lines_per_sec: f64) -> Value {
-    let rate = lines_per_sec.round();
-    let eta = |lines: i64| if rate >= 1.0 { json!((lines as f64 / rate).ceil()) } else { Value::Null };
-    let tenants: Vec<Value> = waiting
-        .iter()
-        .map(|one| {
-            json!({
-                "tenant_id": if one.tenant_id.is_empty() { Value::Null } else { json!(one.tenant_id) },
-                "flushes": one.rows,
-                "lines": one.lines,
-                "oldest_secs": one.oldest_secs,
-                "eta_secs": eta(one.lines),
-            })
-        })
-        .collect();
-    let lines: i64 = waiting.iter().map(|one| one.lines).sum();
-    json!({
-        "flushes": waiting.iter().map(|one| one.rows).sum::<i64>(),
-        "lines": lines,
-        "oldest_secs": waiting.iter().map(|one| one.oldest_secs).max().unwrap_or(0),
-        "lines_per_sec": rate,
-        "eta_secs": if lines == 0 { json!(0) } else { eta(lines) },
-        "tenants": tenants,
-    })
+    #[test]
+    fn the_share_of_a_node_that_dies_is_taken_over_within_half_a_minute() {
+        let config = Config::default();
+        let takeover = Duration::from_secs(config.takeover_secs);
+        // It dies right after it was seen, another one looks right before that is long enough ago, and the reader, who
+        // is told, is busy with a claim of a second's reading.
+        let worst = takeover + look_every(takeover) + INTERVAL + Duration::from_secs(1);
+        assert!(worst < Duration::from_secs(30), "{worst:?}");
+        assert!(beat_every(takeover) + 2 * INTERVAL < takeover / 3, "a living node is not missed");
+    }
 }

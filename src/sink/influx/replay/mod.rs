@@ -6,15 +6,21 @@
 //!                                                    +----delete or release---- Clerk <-- shares ----+
 //! ```
 //!
+//! Beside them the Auditor merges rows that fit together, and tells what is owed.
+//!
 //! Replayed points take the way of all points, through the tenant's batcher: its breaker, its bounds, its reading of
 //! the server's answers. So a tenant's trouble is its own here too.
 
+mod auditor;
 mod clerk;
+pub mod compact;
+mod rates;
 mod reader;
 mod record;
 mod replayer;
 mod session;
 mod tenants;
+mod told;
 mod windows;
 
 pub use self::replayer::{Parts, Replayer};

@@ -5,22 +5,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Recipient;
-use slog::{Logger, debug, info, warn};
+use slog::{Logger, debug, warn};
 use tokio_postgres::Config as Connection;
 
 use super::record::{self, Claim, Page, Portion};
 use super::replayer::Shared;
 use super::session::Session;
+use super::tenants::Bounds;
 use super::windows::{Stretch, Window, stretches};
 use crate::debt::{Outbox, Share};
 use crate::health::Health;
 use crate::message::{Point, Points};
+use crate::metrics::InfluxMetrics;
 use crate::sink::influx::Config;
 
 /// Rows read at once.
 const PAGE_ROWS: i64 = 2_000;
 
-/// Rows of the outbox claimed at once, over all tenants: a claim should be read within some seconds.
+/// The same at the beginning of a stretch: where nobody takes its points, little was read in vain.
+const FIRST_PAGE_ROWS: i64 = 100;
+
+/// Rows of the outbox claimed at once, over all tenants.
 const CLAIM_ROWS: i64 = 500;
 
 /// Reads as long as the node lives.
@@ -29,6 +34,7 @@ pub struct Reader {
     outbox: Outbox,
     shared: Arc<Shared>,
     health: Arc<Health>,
+    metrics: InfluxMetrics,
     log: Logger,
     session: Session,
     /// When the rate allows the next page.
@@ -47,10 +53,12 @@ impl Reader {
         outbox: Outbox,
         shared: Arc<Shared>,
         health: Arc<Health>,
+        metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
         let session = Session::new(connection);
-        Self { config, outbox, shared, health, log, session, next_page: Instant::now(), lost_claim: false, told: None }
+        let next_page = Instant::now();
+        Self { config, outbox, shared, health, metrics, log, session, next_page, lost_claim: false, told: None }
     }
 
     /// Claims and reads, until the drain.
@@ -58,7 +66,8 @@ impl Reader {
         let interval = Duration::from_millis(self.config.replay_interval_ms);
         while !self.health.is_draining() {
             match self.round().await {
-                Ok(0) => tokio::time::sleep(interval).await,
+                // What may be claimed changes with the end of a portion, or with time.
+                Ok(0) => drop(tokio::time::timeout(interval, self.shared.news()).await),
                 Ok(claims) => {
                     self.told = None;
                     debug!(self.log, "read claimed points"; "claims" => claims);
@@ -83,36 +92,39 @@ impl Reader {
         let stretches: Vec<_> =
             stretches(claims).into_iter().map(|stretch| (self.take_over(&stretch), stretch)).collect();
         for (shares, stretch) in stretches {
-            self.send_stretch(&stretch, shares, &router).await?;
+            let vanished = self.send_stretch(&stretch, shares, &router).await?;
+            if vanished > 0 {
+                self.metrics.vanished_lines.inc_by(vanished);
+                warn!(self.log, "lines that influxdb never got have no rows any more; they can't be replayed";
+                    "lines" => vanished);
+            }
         }
         Ok(count)
     }
 
     async fn claim(&mut self) -> Result<Vec<Claim>, String> {
-        let unavailable = self.shared.tenants().unavailable(Instant::now());
-        let (owner, unseen_secs) = (self.outbox.owner(), self.config.takeover_secs as f64);
-        // A tenant gets as much at once as its batcher sends in a few requests.
-        let lines_per_tenant = self.config.batch_size.min(self.config.buffer_lines / 2).max(1) as i64;
-        let portion = Portion { lines_per_tenant, rows: CLAIM_ROWS };
-        let known = std::mem::take(&mut self.lost_claim).then(|| self.shared.tenants().claims());
+        let owner = self.outbox.owner();
+        let lines_per_tenant = self.config.replay_portion_lines() as i64;
+        let bounds = Bounds { portion: lines_per_tenant, open: self.config.replay_open_lines() as i64 };
+        let allowances = self.shared.tenants().allowances(bounds, Instant::now());
+        // As much as may be read in a second: then the next look shows who else has become free.
+        let lines = self.config.replay_lines_per_sec as i64;
+        let portion = Portion { lines_per_tenant, lines, rows: CLAIM_ROWS };
         // Whatever fails from here on may leave claims behind that we do not hear of.
-        self.lost_claim = true;
-        let (disowned, claims) = self
+        let known = std::mem::replace(&mut self.lost_claim, true).then(|| self.shared.tenants().claims());
+        let mut claims = self
             .session
             .run(async |client| {
                 if let Some(known) = known {
                     record::release_strays(client, owner, &known).await?;
                 }
                 record::beat(client, owner).await?;
-                let disowned = record::disown(client, unseen_secs).await?;
-                let except: Vec<&str> = unavailable.iter().map(|tenant_id| &**tenant_id).collect();
-                Ok((disowned, record::claim(client, owner, &except, portion).await?))
+                record::claim(client, owner, &allowances, portion).await
             })
             .await?;
         self.lost_claim = false;
-        if disowned > 0 {
-            info!(self.log, "took over what a node that is gone still owed"; "flushes" => disowned);
-        }
+        let tenants = self.shared.tenants();
+        claims.retain(|claim| !tenants.is_open(&claim.tenant_id, claim.id));
         Ok(claims)
     }
 
@@ -120,34 +132,38 @@ impl Reader {
     fn take_over(&self, stretch: &Stretch) -> Vec<Share> {
         let mut tenants = self.shared.tenants();
         let take = |window: &Window| {
-            tenants.begin(&window.tenant_id, &window.ids);
+            tenants.begin(&window.tenant_id, &window.ids, window.lines);
             self.outbox.take_over(window.ids.clone(), window.tenant_id.clone())
         };
         stretch.windows.iter().map(take).collect()
     }
 
+    /// Sends a stretch's points; how many lines are owed that it has no row of.
     async fn send_stretch(
         &mut self,
         stretch: &Stretch,
         shares: Vec<Share>,
         router: &Recipient<Points>,
-    ) -> Result<(), String> {
-        let tenants = stretch.tenants();
+    ) -> Result<u64, String> {
+        let mut found = vec![0; stretch.windows.len()];
         let mut after = (stretch.received_us.0, i64::MIN);
+        let mut page_rows = FIRST_PAGE_ROWS;
         loop {
             self.keep_to_rate().await;
             if self.health.is_draining() {
-                return Ok(());
+                return Ok(0);
             }
-            let page = Page {
-                stream: &stretch.stream,
-                tenants: &tenants,
-                after,
-                to_us: stretch.received_us.1,
-                rows: PAGE_ROWS,
-            };
+            // What was turned away stays on record as a whole: the rest of it is not read.
+            let tenants = stretch.tenants_where(|at| !shares[at].is_in_vain());
+            if tenants.is_empty() {
+                return Ok(0);
+            }
+            let to_us = stretch.received_us.1;
+            let page = Page { stream: &stretch.stream, tenants: &tenants, after, to_us, rows: page_rows };
             let rows = self.session.run(async |client| record::read(client, page).await).await?;
-            let (is_last, sent) = ((rows.len() as i64) < PAGE_ROWS, self.send(stretch, &shares, &rows, router));
+            let is_last = (rows.len() as i64) < page_rows;
+            page_rows = PAGE_ROWS;
+            let sent = self.send(stretch, &shares, &rows, &mut found, router);
             self.next_page = Instant::now().max(self.next_page) + self.time_for(sent);
             match rows.last() {
                 Some(last) if !is_last => after = (last.received_us, last.stream_seq),
@@ -155,17 +171,27 @@ impl Reader {
             }
         }
         shares.into_iter().for_each(Share::resolve);
-        Ok(())
+        // A redelivered message counts in two rows of the outbox, so only where nothing is left something is missing.
+        let windows = stretch.windows.iter().zip(found);
+        Ok(windows.filter(|(_, found)| *found == 0).map(|(window, _)| window.lines.unsigned_abs()).sum())
     }
 
-    /// Sends a page's points, one message per tenant; how many points.
-    fn send(&self, stretch: &Stretch, shares: &[Share], rows: &[record::Stored], router: &Recipient<Points>) -> usize {
+    /// Sends a page's points, one message per tenant; how many points. Adds them to what each window has `found`.
+    fn send(
+        &self,
+        stretch: &Stretch,
+        shares: &[Share],
+        rows: &[record::Stored],
+        found: &mut [usize],
+        router: &Recipient<Points>,
+    ) -> usize {
         let mut tenants: BTreeMap<&Arc<str>, Vec<Point>> = BTreeMap::new();
         for row in rows {
             let Some(at) = stretch.window_of(&row.tenant_id, row.received_us) else { continue };
             let Some(point) = row.point(stretch.stream.clone(), self.config.database_layout, &shares[at]) else {
                 continue;
             };
+            found[at] += 1;
             tenants.entry(&stretch.windows[at].tenant_id).or_default().push(point);
         }
         let mut sent = 0;

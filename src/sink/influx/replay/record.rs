@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_postgres::{Client, Error, Row};
 
+use super::tenants::Allowance;
 use crate::core::point::Layout;
 use crate::core::rebuild;
 use crate::debt::Share;
@@ -22,28 +23,19 @@ pub struct Claim {
     pub stream: String,
     /// When the broker received the first and the last of them, Unix microseconds.
     pub received_us: (i64, i64),
+    /// Lines it stands for.
+    pub lines: i64,
 }
 
-/// How much may be claimed at once.
+/// What may be claimed at once, of all tenants together.
 #[derive(Clone, Copy, Debug)]
 pub struct Portion {
-    /// Lines of one tenant; one row is always taken.
+    /// Lines of one tenant that nothing is known of; of the others, what their allowance says.
     pub lines_per_tenant: i64,
+    /// Lines in all.
+    pub lines: i64,
     /// Rows in all.
     pub rows: i64,
-}
-
-/// What is on record and owned by nobody, of one tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Whose points.
-    pub tenant_id: String,
-    /// Rows of the outbox.
-    pub rows: i64,
-    /// Lines they stand for.
-    pub lines: i64,
-    /// Age of the oldest, in seconds.
-    pub oldest_secs: i64,
 }
 
 /// Says that this node lives.
@@ -53,6 +45,9 @@ pub async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
         ON CONFLICT (node_id) DO UPDATE SET seen_at = excluded.seen_at";
     client.execute(SQL, &[&owner]).await.map(drop)
 }
+
+/// Most rows that are released at once.
+pub const DISOWN_ROWS: u64 = 10_000;
 
 /// Releases what nodes own that have not been seen for so long; how many rows. A row that is younger than that is left
 /// alone: its node may not have said yet that it lives.
@@ -72,12 +67,18 @@ pub async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
         UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE id IN (
             SELECT id FROM influx_outbox
             WHERE owner IN (SELECT owner FROM gone) AND created_at < now() - $1 * interval '1 second'
-            LIMIT 10000 FOR UPDATE SKIP LOCKED)";
-    client.execute(SQL, &[&unseen_secs]).await
+            LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    client.execute(SQL, &[&unseen_secs, &(DISOWN_ROWS as i64)]).await
 }
 
-/// Claims a portion of what nobody owns and is due, the oldest of each tenant; nothing of the tenants `except`.
-pub async fn claim(client: &Client, owner: &str, except: &[&str], portion: Portion) -> Result<Vec<Claim>, Error> {
+/// Claims what nobody owns and is due, the oldest of each tenant first, and first of those tenants of which the least
+/// is on its way: at least one row wherever anything may be claimed.
+pub async fn claim(
+    client: &Client,
+    owner: &str,
+    allowances: &[Allowance],
+    portion: Portion,
+) -> Result<Vec<Claim>, Error> {
     // Rows that another replica is claiming at this moment are passed over.
     const SQL: &str = "
         WITH RECURSIVE tenants AS (
@@ -86,27 +87,40 @@ pub async fn claim(client: &Client, owner: &str, except: &[&str], portion: Porti
             SELECT (SELECT o.tenant_id FROM influx_outbox o WHERE o.owner IS NULL AND o.tenant_id > tenants.tenant_id
                     ORDER BY o.tenant_id LIMIT 1)
             FROM tenants WHERE tenants.tenant_id IS NOT NULL
+        ), able AS (
+            SELECT t.tenant_id, coalesce(a.open, 0) AS open, coalesce(a.more, $5::bigint) AS more
+            FROM tenants t LEFT JOIN unnest($2::text[], $3::bigint[], $4::bigint[]) AS a (tenant_id, open, more)
+                ON a.tenant_id = t.tenant_id
+            WHERE t.tenant_id IS NOT NULL AND coalesce(a.more, $5::bigint) > 0
         ), due AS (
-            SELECT portion.id FROM tenants CROSS JOIN LATERAL (
-                SELECT id, sum(lines) OVER (ORDER BY retry_at, id) - lines AS lines_before
+            SELECT id, lines, able.tenant_id, able.open + lines_before AS served
+            FROM able CROSS JOIN LATERAL (
+                SELECT id, lines, sum(lines) OVER (ORDER BY retry_at, id) - lines AS lines_before
                 FROM (SELECT id, lines, retry_at FROM influx_outbox o
-                      WHERE o.owner IS NULL AND o.tenant_id = tenants.tenant_id AND o.retry_at <= now()
+                      WHERE o.owner IS NULL AND o.tenant_id = able.tenant_id AND o.retry_at <= now()
                       ORDER BY o.retry_at, o.id LIMIT 100) AS oldest
             ) AS portion
-            WHERE tenants.tenant_id <> ALL ($2::text[]) AND portion.lines_before < $3::bigint
-            LIMIT $4
+            WHERE lines_before < able.more
+        ), fair AS (
+            SELECT id, sum(lines) OVER (ORDER BY served, tenant_id, id) - lines AS lines_before FROM due
         ), mine AS (
-            SELECT id FROM influx_outbox WHERE id IN (SELECT id FROM due) AND owner IS NULL FOR UPDATE SKIP LOCKED
+            SELECT id FROM influx_outbox
+            WHERE id IN (SELECT id FROM fair WHERE lines_before < $6::bigint ORDER BY lines_before LIMIT $7)
+                AND owner IS NULL FOR UPDATE SKIP LOCKED
         )
         UPDATE influx_outbox o SET owner = $1::text::uuid, claimed = true FROM mine WHERE o.id = mine.id
-        RETURNING o.id, o.tenant_id, o.stream, o.received_from, o.received_to";
-    let rows = client.query(SQL, &[&owner, &except, &portion.lines_per_tenant, &portion.rows]).await?;
+        RETURNING o.id, o.tenant_id, o.stream, o.received_from, o.received_to, o.lines";
+    let tenants: Vec<&str> = allowances.iter().map(|of| &*of.tenant_id).collect();
+    let open: Vec<i64> = allowances.iter().map(|of| of.open).collect();
+    let more: Vec<i64> = allowances.iter().map(|of| of.more).collect();
+    let Portion { lines_per_tenant, lines, rows } = portion;
+    let rows = client.query(SQL, &[&owner, &tenants, &open, &more, &lines_per_tenant, &lines, &rows]).await?;
     Ok(rows.iter().map(claimed).collect())
 }
 
 fn claimed(row: &Row) -> Claim {
     let (UnixMicros(from), UnixMicros(to)) = (row.get(3), row.get(4));
-    Claim { id: row.get(0), tenant_id: row.get(1), stream: row.get(2), received_us: (from, to) }
+    Claim { id: row.get(0), tenant_id: row.get(1), stream: row.get(2), received_us: (from, to), lines: row.get(5) }
 }
 
 /// Releases what this node has claimed without knowing: the answer to its claim was lost. `known` are the claims it works on.
@@ -122,15 +136,24 @@ pub async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
     client.execute("DELETE FROM influx_outbox WHERE id = ANY ($1)", &[&ids]).await.map(drop)
 }
 
-/// Gives rows up, unless somebody else has taken them over meanwhile. With `failed`, their replay has, and the next one
-/// waits: longer every time, up to a minute.
-pub async fn release(client: &Client, owner: &str, ids: &[i64], failed: bool) -> Result<(), Error> {
+/// Why rows are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Lines that came with their deliveries were not all confirmed.
+    Live,
+    /// A replay was not confirmed: the next one waits, longer every time, up to a minute.
+    Replay,
+}
+
+/// Gives rows up, unless somebody else has taken them over meanwhile, or this node itself for a replay: a node that was
+/// taken for dead may find its own rows free.
+pub async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) -> Result<(), Error> {
     const SQL: &str = "
         UPDATE influx_outbox SET owner = NULL,
             attempts = attempts + CASE WHEN $3 THEN 1 ELSE 0 END,
             retry_at = now() + CASE WHEN $3 THEN least(60, power(2, least(attempts, 10))) ELSE 0 END * interval '1 second'
-        WHERE id = ANY ($2) AND owner = $1::text::uuid";
-    client.execute(SQL, &[&owner, &ids, &failed]).await.map(drop)
+        WHERE id = ANY ($2) AND owner = $1::text::uuid AND claimed = $3";
+    client.execute(SQL, &[&owner, &ids, &(why == Release::Replay)]).await.map(drop)
 }
 
 /// Gives everything up and says that this node lives no more.
@@ -144,32 +167,6 @@ pub async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
 /// Forgets nodes that were last seen long ago: a node without an entry counts as gone as well.
 pub async fn forget_nodes(client: &Client) -> Result<(), Error> {
     client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
-}
-
-/// What waits for a replay, by tenant, the largest first; counted over at most 100,000 rows and told for at most 20
-/// tenants, the last entry, without a name, stands for all others.
-pub async fn waiting(client: &Client) -> Result<Vec<Waiting>, Error> {
-    const TOLD: usize = 20;
-    const SQL: &str = "
-        SELECT tenant_id, count(*), sum(lines)::bigint,
-            greatest(0, extract(epoch FROM now() - min(created_at)))::bigint
-        FROM (SELECT tenant_id, lines, created_at FROM influx_outbox WHERE owner IS NULL LIMIT 100000) AS some
-        GROUP BY tenant_id ORDER BY 3 DESC";
-    let rows = client.query(SQL, &[]).await?;
-    let mut all: Vec<Waiting> = rows
-        .iter()
-        .map(|row| Waiting { tenant_id: row.get(0), rows: row.get(1), lines: row.get(2), oldest_secs: row.get(3) })
-        .collect();
-    if all.len() > TOLD {
-        let others = all.split_off(TOLD - 1);
-        all.push(Waiting {
-            tenant_id: String::new(),
-            rows: others.iter().map(|one| one.rows).sum(),
-            lines: others.iter().map(|one| one.lines).sum(),
-            oldest_secs: others.iter().map(|one| one.oldest_secs).max().unwrap_or(0),
-        });
-    }
-    Ok(all)
 }
 
 /// A row of `raw_events` whose message made a point.

@@ -6,9 +6,12 @@ use std::time::Duration;
 use actix::prelude::*;
 use serde_json::Value;
 use slog::Logger;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::clerk::{self, Clerk};
+use super::auditor::Auditor;
+use super::clerk::Clerk;
+use super::rates::Rates;
 use super::reader::Reader;
 use super::tenants::Tenants;
 use crate::debt::{Ended, Outbox};
@@ -47,13 +50,16 @@ pub struct Replayer {
     _lifeline: Lifeline,
     clerk: Arc<tokio::sync::Mutex<Clerk>>,
     reader: Option<Reader>,
+    auditor: Option<Auditor>,
     shared: Arc<Shared>,
 }
 
-/// What the two halves have in common.
+/// What its parts have in common.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     tenants: Mutex<Tenants>,
+    rates: Mutex<Rates>,
+    news: Notify,
     router: Mutex<Option<Recipient<Points>>>,
     state: Mutex<Value>,
 }
@@ -61,6 +67,20 @@ pub(super) struct Shared {
 impl Shared {
     pub fn tenants(&self) -> MutexGuard<'_, Tenants> {
         lock(&self.tenants)
+    }
+
+    pub fn rates(&self) -> MutexGuard<'_, Rates> {
+        lock(&self.rates)
+    }
+
+    /// Something may have become free to be claimed.
+    pub fn tell_news(&self) {
+        self.news.notify_one();
+    }
+
+    /// Waits until it is told; what was told since the last time counts.
+    pub async fn news(&self) {
+        self.news.notified().await;
     }
 
     /// Where points go; `None` before it is attached.
@@ -88,10 +108,25 @@ impl Replayer {
             shown.upgrade().map_or(Value::Null, |shared| lock(&shared.state).clone())
         });
         let takeover = Duration::from_secs(config.takeover_secs);
-        let reader = Reader::new(config, connection.clone(), outbox.0.clone(), shared.clone(), health, log.clone());
-        let clerk = Clerk::new(takeover, connection, outbox, shared.clone(), metrics.influx.clone(), log);
+        let metrics = metrics.influx.clone();
+        let auditor = Auditor::new(
+            config.replay_portion_lines(),
+            connection.clone(),
+            shared.clone(),
+            metrics.clone(),
+            log.clone(),
+        );
+        let clerk = Clerk::new(
+            takeover,
+            connection.clone(),
+            (outbox.0.clone(), outbox.1),
+            shared.clone(),
+            metrics.clone(),
+            log.clone(),
+        );
+        let reader = Reader::new(config, connection, outbox.0, shared.clone(), health, metrics, log);
         let clerk = Arc::new(tokio::sync::Mutex::new(clerk));
-        Self { _lifeline: lifeline, clerk, reader: Some(reader), shared }
+        Self { _lifeline: lifeline, clerk, reader: Some(reader), auditor: Some(auditor), shared }
     }
 }
 
@@ -103,12 +138,14 @@ impl Actor for Replayer {
         let keep = async move {
             loop {
                 clerk.lock().await.work().await;
-                tokio::time::sleep(clerk::INTERVAL).await;
             }
         };
         ctx.spawn(keep.into_actor(self));
         if let Some(reader) = self.reader.take() {
             ctx.spawn(reader.run().into_actor(self));
+        }
+        if let Some(auditor) = self.auditor.take() {
+            ctx.spawn(auditor.run().into_actor(self));
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Window {
     pub received_us: (i64, i64),
     /// The claims.
     pub ids: Vec<i64>,
+    /// The lines they stand for.
+    pub lines: i64,
 }
 
 /// A stretch of one stream, and the windows that lie in it.
@@ -36,9 +38,10 @@ impl Stretch {
         (&*window.tenant_id == tenant_id && received_us <= window.received_us.1).then_some(at)
     }
 
-    /// Its tenants, each once.
-    pub fn tenants(&self) -> Vec<&str> {
-        let mut tenants: Vec<&str> = self.windows.iter().map(|window| &*window.tenant_id).collect();
+    /// The tenants of those of its windows that are asked for by their index, each once.
+    pub fn tenants_where(&self, is_asked_for: impl Fn(usize) -> bool) -> Vec<&str> {
+        let windows = self.windows.iter().enumerate().filter(|(at, _)| is_asked_for(*at));
+        let mut tenants: Vec<&str> = windows.map(|(_, window)| &*window.tenant_id).collect();
         tenants.dedup();
         tenants
     }
@@ -83,11 +86,13 @@ fn stretch(stream: Arc<str>, mut claims: Vec<Claim>) -> Stretch {
             Some(open) if *open.tenant_id == *claim.tenant_id && claim.received_us.0 <= open.received_us.1 => {
                 open.received_us.1 = open.received_us.1.max(claim.received_us.1);
                 open.ids.push(claim.id);
+                open.lines += claim.lines;
             }
             _ => windows.push(Window {
                 tenant_id: claim.tenant_id.into(),
                 received_us: claim.received_us,
                 ids: vec![claim.id],
+                lines: claim.lines,
             }),
         }
     }
@@ -101,7 +106,7 @@ mod tests {
     use super::*;
 
     fn claim(id: i64, tenant_id: &str, from: i64, to: i64) -> Claim {
-        Claim { id, tenant_id: tenant_id.to_owned(), stream: "TELEMETRY".to_owned(), received_us: (from, to) }
+        Claim { id, tenant_id: tenant_id.to_owned(), stream: "TELEMETRY".to_owned(), received_us: (from, to), lines: 1 }
     }
 
     #[test]
@@ -109,8 +114,9 @@ mod tests {
         let all =
             stretches(vec![claim(1, "b", 10, 30), claim(2, "a", 5, 12), claim(3, "b", 20, 40), claim(4, "a", 90, 95)]);
         assert_eq!(all.len(), 2);
-        assert_eq!((all[0].received_us, all[0].tenants()), ((5, 40), vec!["a", "b"]));
-        assert_eq!(all[0].windows[1].ids, [1, 3]);
+        assert_eq!((all[0].received_us, all[0].tenants_where(|_| true)), ((5, 40), vec!["a", "b"]));
+        assert_eq!(all[0].tenants_where(|at| at == 1), ["b"]);
+        assert_eq!((&all[0].windows[1].ids[..], all[0].windows[1].lines), (&[1, 3][..], 2));
         assert_eq!(all[0].window_of("a", 12), Some(0));
         assert_eq!(all[0].window_of("a", 13), None);
         assert_eq!(all[0].window_of("b", 40), Some(1));

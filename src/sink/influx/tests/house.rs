@@ -13,7 +13,7 @@ use slog::{Discard, Logger, o};
 use super::super::batcher::Batcher;
 use super::super::{Config, Destination, Parts, Router};
 use crate::core::disposition::Verdict;
-use crate::debt::Share;
+use crate::debt::{Outbox, Share};
 use crate::delivery::{Delivery, Desk, Lane, Origin};
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
@@ -134,6 +134,14 @@ impl House {
             .map(|line| Point { line, origin: origin(0), ticket: None, owed: Share::default() })
             .collect();
         self.router.do_send(Points { tenant_id: tenant_id.into(), points });
+    }
+
+    /// Lines that are replayed.
+    pub fn replay(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
+        let (outbox, _) = Outbox::new();
+        let owed = outbox.take_over(vec![1], tenant_id.into());
+        let point = |line| Point { line, origin: origin(0), ticket: None, owed: owed.another() };
+        self.router.do_send(Points { tenant_id: tenant_id.into(), points: lines.into_iter().map(point).collect() });
     }
 
     /// Lines that deliveries wait for, numbered from `first`.

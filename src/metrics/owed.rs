@@ -1,0 +1,66 @@
+//! What tenants are owed: series that come with a debt and go with it, of a bounded number of tenants.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// How one tenant stands, or all others together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// The `tenant` label.
+    pub tenant: String,
+    /// Lines on record.
+    pub lines: i64,
+    /// Age of the oldest, in seconds.
+    pub oldest_secs: i64,
+    /// Replayed lines per second, and in how many seconds that would pay the debt; `None` while nothing is paid.
+    pub replay: Option<(f64, f64)>,
+}
+
+/// The tenants that are owed something, as they were found last.
+#[derive(Debug, Default)]
+pub struct Owed(Mutex<Vec<Standing>>);
+
+impl Owed {
+    /// Shows these from now on, and nobody else.
+    pub fn set(&self, standings: Vec<Standing>) {
+        *self.lock() = standings;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Standing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for Owed {
+    /// One snapshot for all series of a scrape: a tenant has all of its figures or none.
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        type Value = fn(&Standing) -> Option<f64>;
+        const SERIES: [(&str, &str, Value); 4] = [
+            ("influx_owed_lines", "Lines on record for a late tenant, of all replicas.", |of| Some(of.lines as f64)),
+            ("influx_owed_oldest_seconds", "Age of the oldest of them.", |of| Some(of.oldest_secs as f64)),
+            ("influx_replay_lines_per_second", "Lines that this replica replays.", |of| {
+                of.replay.map(|(rate, _)| rate)
+            }),
+            ("influx_replay_eta_seconds", "Time left until all is paid, at that rate.", |of| {
+                of.replay.map(|(_, eta)| eta)
+            }),
+        ];
+        let standings = self.lock();
+        for (name, help, value) in SERIES {
+            let samples: Vec<_> = standings.iter().filter_map(|of| Some((of, value(of)?))).collect();
+            if samples.is_empty() {
+                continue;
+            }
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (of, value) in samples {
+                ConstGauge::new(value).encode(family.encode_family(&[("tenant", of.tenant.as_str())])?)?;
+            }
+        }
+        Ok(())
+    }
+}
