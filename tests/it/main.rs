@@ -3,6 +3,7 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what must hold whatever happens.
+//! - `influx_replay`: what InfluxDB is owed, after an outage and after the death of a node.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
@@ -17,6 +18,7 @@ mod backfill;
 mod cases;
 mod crash;
 mod flood;
+mod influx_replay;
 mod ledger;
 mod load;
 mod outage;

@@ -208,6 +208,16 @@ impl Node {
         self.process.wait(Duration::from_secs(10));
     }
 
+    /// Freezes it (SIGSTOP): its connections stay open and it does nothing.
+    pub fn pause(&mut self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&mut self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Whether it has not exited yet.
     pub fn is_running(&mut self) -> bool {
         self.process.try_wait().is_none()
