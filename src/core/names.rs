@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn no_tenant_has_the_label_of_all_others() {
+        for tenant in ["%other", "other", "%25other", "%", "", &"%other".repeat(20)] {
+            let label = metric_label(tenant);
+            assert_ne!(label, OTHER_TENANTS_LABEL);
+            // After a `%`, anything but another one is of a number.
+            let follows = label.split('%').skip(1).all(|rest| !rest.starts_with('o'));
+            assert!(follows, "{label}");
+        }
+    }
+
+    #[test]
     fn a_subject_token_has_no_dots_blanks_or_wildcards() {
         for (tenant, token) in [
             ("acme", "acme"),

@@ -56,7 +56,7 @@ pub fn tell(debts: &[Debt], rate: impl Fn(&str) -> Option<f64>) -> Told {
         told.standings.push(standing);
     }
     let all = standing("", &late, rate_of(&late));
-    told.state = entry(json!(late.len()), late.iter().map(|debt| debt.flushes).sum(), &all);
+    told.state = entry(Value::Null, late.iter().map(|debt| debt.flushes).sum(), &all);
     // Of all together, a list instead of a name.
     if let Some(state) = told.state.as_object_mut() {
         state.remove("tenant_id");
