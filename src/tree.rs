@@ -190,7 +190,7 @@ fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
     factory("validator", &format!("validator-{shard}"), move |wiring, Seat { thread, lifeline }| {
         let parts = validate::Parts {
             config: common.config.validate.clone(),
-            points: wiring.points.as_ref().map(|_| common.config.influx.database_layout),
+            points: wiring.points.as_ref().map(|_| common.config.influx.layout()),
             writer: Wiring::need(&wiring.write, "writer")?,
             registry: Wiring::need(&wiring.resolve, "registry")?,
             changes: Wiring::need(&wiring.subscribe, "registry")?,

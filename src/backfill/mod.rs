@@ -88,7 +88,7 @@ pub async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
     let session = connect(config).await?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, sentence(&error)))?;
     let sender = Sender::start(&influx, destination.clone());
-    let backfill = Backfill { options, layout: influx.database_layout, now_us, session, sender, stop: stop.clone() };
+    let backfill = Backfill { options, layout: influx.layout(), now_us, session, sender, stop: stop.clone() };
     tokio::select! {
         done = every_tenant(backfill, &destination) => done,
         () = stop.told(2) => Err(stopped(options)),

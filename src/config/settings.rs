@@ -150,8 +150,8 @@ pub const SETTINGS: &[Setting] = &[
         "influx.bucket",
         "INFLUXDB_BUCKET",
         Form::Text,
-        "With `v2`: the bucket; `{tenant_id}` in it makes one for each tenant. Not set: `telemetry_{tenant_id}`, or \
-         `database` where tenants share it.",
+        "With `v2`: the bucket. With `{tenant_id}` in it, one for each tenant; without, one for all (`shared`). Not set: \
+         `telemetry_{tenant_id}`, or `database` where tenants share it.",
     ),
     known(
         "influx.database",

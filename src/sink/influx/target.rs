@@ -52,7 +52,7 @@ impl Destination {
             (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
             (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
         };
-        let naming = match (&place, config.database_layout) {
+        let naming = match (&place, config.layout()) {
             // Two tenants' batchers can't append to one file; and what limits servers to few databases is no matter here.
             (Place::Files(..), _) => Naming::Database,
             (Place::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
@@ -97,20 +97,15 @@ impl Destination {
     }
 }
 
-/// A bucket for each tenant or one for all: the template must say what the layout says, or tenants' points would merge.
+/// A bucket for each tenant or one for all.
 fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
-    let template = config.bucket.as_deref();
-    match (layout, template.map(|template| template.contains(TENANT_PLACE))) {
+    match (layout, config.bucket.as_deref()) {
         (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
-        (Layout::PerTenant, Some(true)) => Ok(Naming::Bucket(template.unwrap_or_default().to_owned())),
-        (Layout::PerTenant, Some(false)) => Err(format!(
-            "INFLUXDB_BUCKET without {TENANT_PLACE} is one bucket for all tenants, which needs \
-             INFLUXDB_DATABASE_LAYOUT=shared to tell their points apart"
-        )),
-        (Layout::Shared, Some(true)) => {
+        (Layout::PerTenant, Some(template)) => Ok(Naming::Bucket(template.to_owned())),
+        (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => {
             Err(format!("INFLUXDB_DATABASE_LAYOUT=shared and INFLUXDB_BUCKET with {TENANT_PLACE} exclude each other"))
         }
-        (Layout::Shared, _) => Ok(Naming::Shared(template.unwrap_or(&config.database).to_owned())),
+        (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.database).to_owned())),
     }
 }
 
@@ -219,18 +214,20 @@ mod tests {
             (config(Api::V2, PerTenant, Some("iot-{tenant_id}-raw")), "iot-acme-raw"),
             (config(Api::V2, Shared, None), "telemetry"),
             (config(Api::V2, Shared, Some("iot")), "iot"),
+            (config(Api::V2, PerTenant, Some("iot")), "iot"),
             (config(Api::Files, Shared, None), "telemetry_acme"),
         ] {
-            assert_eq!(Destination::new(&config).unwrap().database("acme"), database);
+            let destination = Destination::new(&config).unwrap();
+            assert_eq!(destination.database("acme"), database);
+            let is_alone = destination.database("acme") != destination.database("other");
+            assert!(is_alone || config.layout() == Shared, "tenants never share a database without a tag");
         }
     }
 
     #[test]
-    fn tenants_never_share_a_bucket_without_a_tag() {
-        for (layout, bucket) in [(Layout::PerTenant, "iot"), (Layout::Shared, "iot_{tenant_id}")] {
-            let why = Destination::new(&config(Api::V2, layout, Some(bucket))).unwrap_err();
-            assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
-        }
+    fn settings_that_do_not_go_together_are_told() {
+        let why = Destination::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
+        assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
         let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
         assert_eq!(Destination::new(&no_url).unwrap_err(), "INFLUXDB_API=v2 needs INFLUXDB_URL");
     }

@@ -188,7 +188,7 @@ impl Reader {
         let mut tenants: BTreeMap<&Arc<str>, Vec<Point>> = BTreeMap::new();
         for row in rows {
             let Some(at) = stretch.window_of(&row.tenant_id, row.received_us) else { continue };
-            let Some(point) = row.point(stretch.stream.clone(), self.config.database_layout, &shares[at]) else {
+            let Some(point) = row.point(stretch.stream.clone(), self.config.layout(), &shares[at]) else {
                 continue;
             };
             found[at] += 1;
