@@ -186,7 +186,7 @@ pub const SETTINGS: &[Setting] = &[
     inner(
         "influx.buffer_total_bytes",
         whole(1, i64::MAX),
-        "Most bytes that all batchers hold together, as for `buffer_lines`: tenants may be many.",
+        "Most memory that all batchers hold together, as for `buffer_lines`; one of them half of it at most.",
     ),
     inner(
         "influx.max_in_flight",

@@ -9,7 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::batch::Entry;
 use crate::metrics::{InfluxMetrics, Label, LineResult};
+
+/// What is kept of a line beside its text: half as much again, with a line of usual length.
+const BESIDE_A_LINE: u64 = size_of::<Entry>() as u64;
 
 /// All accounts of a router.
 #[derive(Debug)]
@@ -54,9 +58,9 @@ impl Accounts {
         self.total.held_lines.load(Ordering::Relaxed)
     }
 
-    /// Bytes in all buffers and requests.
+    /// Memory of all buffers and requests: the lines, and what is kept of each beside it.
     pub fn held_bytes(&self) -> u64 {
-        self.total.held_bytes.load(Ordering::Relaxed)
+        self.total.held_bytes.load(Ordering::Relaxed) + self.held_lines() * BESIDE_A_LINE
     }
 
     /// Requests that have ended, however they did: a number that changes as long as the batchers get on.
@@ -155,6 +159,11 @@ impl Account {
         self.held_lines.load(Ordering::Relaxed)
     }
 
+    /// The memory that they take, as [`Accounts::held_bytes`] counts it.
+    pub fn held_bytes(&self) -> u64 {
+        self.held_bytes.load(Ordering::Relaxed) + self.held_lines() * BESIDE_A_LINE
+    }
+
     /// Whether the database fails or keeps requests waiting: then deliveries are better handed back than held.
     pub fn is_troubled(&self) -> bool {
         self.troubled.load(Ordering::Relaxed)
@@ -244,7 +253,9 @@ mod tests {
         account.shrink(100);
         account.end(LineResult::Ok, 4, 300);
         account.end(LineResult::Deferred, 3, 200);
-        assert_eq!((account.held_lines(), accounts.held_lines(), accounts.held_bytes()), (3, 3, 400));
+        assert_eq!((account.held_lines(), accounts.held_lines()), (3, 3));
+        let memory = 400 + 3 * BESIDE_A_LINE;
+        assert_eq!((account.held_bytes(), accounts.held_bytes()), (memory, memory));
         assert_eq!(metrics.influx.buffered_lines.get(), 3);
         assert_eq!(metrics.influx.unconfirmed_lines.get(), 3, "what is deferred is the replay's to count");
     }

@@ -166,8 +166,9 @@ impl Router {
         let of = |most: usize| if is_replay { Config::replay_room(most) } else { most };
         let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
         let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
-        let is_full = self.accounts.held_bytes() >= of(self.config.buffer_total_bytes) as u64;
-        if is_full { 0 } else { of(most).saturating_sub(account.held_lines() as usize) }
+        // A tenant may hold as much as all of them leave free: however many fall behind, the next one finds room.
+        let free = (of(self.config.buffer_total_bytes) as u64).saturating_sub(self.accounts.held_bytes());
+        if account.held_bytes() >= free { 0 } else { of(most).saturating_sub(account.held_lines() as usize) }
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.

@@ -232,6 +232,27 @@ async fn replayed_lines_leave_room_for_live_ones() {
 }
 
 #[actix_rt::test]
+async fn a_tenant_that_falls_behind_leaves_room_for_the_next_one() {
+    let stub = InfluxStub::start();
+    stub.hang(Some("telemetry_acme"));
+    let house = House::new(Config { buffer_total_bytes: 20_000, ..quick(&stub.url()) });
+    for _ in 0..50 {
+        house.send("acme", lines(10));
+    }
+    wait_for("all to be taken in or turned away", DEADLINE, async || {
+        let influx = &house.metrics.influx;
+        influx.buffered_lines.get() as u64 + influx.lines.of(LineResult::Deferred).get() == 500
+    })
+    .await;
+    let held = house.metrics.influx.buffered_lines.get();
+    assert!((50..=150).contains(&held), "{held}: about half of the room");
+    house.send("zeta", lines(10));
+    house.wait_for(LineResult::Ok, 10).await;
+    stub.release();
+    house.wait_for(LineResult::Ok, 10 + held as u64).await;
+}
+
+#[actix_rt::test]
 async fn an_integer_goes_as_a_float_where_the_column_is_one() {
     let stub = InfluxStub::start();
     let house = House::new(quick(&stub.url()));
