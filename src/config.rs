@@ -63,7 +63,7 @@ impl ConfigError {
 pub struct Loaded {
     /// The configuration, checked.
     pub config: Config,
-    /// Things to be said once the log runs: variables without effect.
+    /// Things to be said once the log runs: variables without effect, safety that is switched off.
     pub notices: Vec<String>,
     sources: BTreeMap<&'static str, Source>,
 }
@@ -83,13 +83,17 @@ impl Config {
     pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
         let mut draft = draft::Draft::default();
         draft.read_file(path)?;
-        let notices = draft.read_env(env)?;
+        let mut notices = draft.read_env(env)?;
         let (mut config, sources) = draft.build()?;
         if !sources.contains_key("postgres.pool_min") {
             // Who asks for a small pool need not know of our minimum.
             config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);
         }
         config.validate()?;
+        if !config.influx.outbox {
+            notices
+                .push("influx.outbox is off: an outage of InfluxDB, or of this node, loses points for good".to_owned());
+        }
         Ok(Loaded { config, notices, sources })
     }
 

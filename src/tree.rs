@@ -67,7 +67,8 @@ pub fn factories(common: Arc<Common>) -> Vec<Factory> {
 fn replayer(common: Arc<Common>) -> Factory {
     factory("replayer", "side", move |wiring, Seat { thread, lifeline }| {
         let (outbox, ends) = Outbox::new();
-        let is_owed = common.config.influx.write_policy == WritePolicy::BestEffort;
+        let influx = &common.config.influx;
+        let is_owed = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
         wiring.outbox = is_owed.then(|| outbox.clone());
         let parts = influx::replay::Parts {
             config: common.config.influx.clone(),

@@ -171,6 +171,11 @@ pub const SETTINGS: &[Setting] = &[
         Form::Choice(&["best_effort", "required"]),
         "`best_effort`: acknowledge when the row is durable; `required`: only when the point is too.",
     ),
+    inner(
+        "influx.outbox",
+        Form::Flag,
+        "Keep the record of unconfirmed points. Off only to measure its cost: an outage of InfluxDB then loses points.",
+    ),
     known("influx.batch_size", "INFLUX_BATCH_SIZE", whole(1, 100_000), "Lines that make a tenant's batch full."),
     known(
         "influx.flush_interval_ms",

@@ -181,6 +181,14 @@ fn a_variable_without_effect_is_accepted_and_said_to_be() {
 }
 
 #[test]
+fn a_record_that_is_switched_off_is_warned_of() {
+    let file = TempFile::new("outbox.toml", "[influx]\noutbox = false");
+    let loaded = Config::load(Some(&file.0), &Env::default()).unwrap();
+    assert!(!loaded.config.influx.outbox);
+    assert!(loaded.notices[0].starts_with("influx.outbox is off"), "{:?}", loaded.notices);
+}
+
+#[test]
 fn a_small_pool_needs_no_word_about_its_minimum() {
     let loaded = from_env([("PG_POOL_MAX", "1")]).unwrap();
     assert_eq!((loaded.config.postgres.pool_min, loaded.config.postgres.pool_max), (1, 1));

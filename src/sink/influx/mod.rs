@@ -55,6 +55,9 @@ pub struct Config {
     pub database_layout: Layout,
     /// `INFLUXDB_WRITE_POLICY`.
     pub write_policy: WritePolicy,
+    /// Keep the record of what InfluxDB has not confirmed (policy `best_effort`). Off only to measure what it costs:
+    /// without it an outage of InfluxDB loses points.
+    pub outbox: bool,
     /// `INFLUX_BATCH_SIZE`: lines that make a batch full.
     pub batch_size: usize,
     /// `INFLUX_FLUSH_INTERVAL_MS`: a batch never waits longer for its lines.
@@ -155,6 +158,7 @@ impl Default for Config {
             database: "telemetry".to_owned(),
             database_layout: Layout::PerTenant,
             write_policy: WritePolicy::BestEffort,
+            outbox: true,
             batch_size: 5_000,
             flush_interval_ms: 1_000,
             buffer_lines: 400_000,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::journal::Journal;
 use super::store::Store;
 use super::{InfluxStubBuilder, lock};
 
@@ -37,6 +38,7 @@ pub(super) struct Knobs {
 pub(super) struct Shared {
     pub token: Option<String>,
     pub count_only: bool,
+    journal: Option<Mutex<Journal>>,
     store: Mutex<Store>,
     knobs: Mutex<Knobs>,
     requests: AtomicU64,
@@ -51,6 +53,7 @@ impl Shared {
         Self {
             token: builder.token.clone(),
             count_only: builder.count_only,
+            journal: builder.journal.then(Mutex::default),
             store: Mutex::new(Store::new(builder.database_limit, builder.type_scope)),
             knobs: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -63,6 +66,10 @@ impl Shared {
 
     pub fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.store)
+    }
+
+    pub fn journal(&self) -> Option<MutexGuard<'_, Journal>> {
+        self.journal.as_ref().map(lock)
     }
 
     pub fn knobs(&self) -> MutexGuard<'_, Knobs> {

@@ -5,8 +5,10 @@
 //! - `lines`: one line of line protocol, read with the format owner's parser, and what the server says about a bad one.
 //! - `tls`: a certificate.
 //! - `control`: what a test may do to it: slow, failing, hanging, counting only.
+//! - `journal`: what it notes of the lines that it only counts.
 
 mod control;
+mod journal;
 mod lines;
 mod name;
 mod server;
@@ -14,6 +16,7 @@ mod store;
 mod tls;
 
 pub use control::Counts;
+pub use journal::Request;
 pub use lines::{Point, Value, parse_line};
 pub use store::TypeScope;
 
@@ -35,6 +38,7 @@ pub struct InfluxStubBuilder {
     database_limit: Option<usize>,
     type_scope: TypeScope,
     count_only: bool,
+    journal: bool,
     tls: Option<ServerConfig>,
 }
 
@@ -83,6 +87,13 @@ impl InfluxStubBuilder {
         let (config, authority) = tls::server_config();
         self.tls = Some(config);
         (self, authority)
+    }
+
+    /// Counts only, and notes when requests came and which times their lines had.
+    #[must_use]
+    pub fn journal(mut self) -> Self {
+        self.journal = true;
+        self.count_only()
     }
 
     /// Starts it.
@@ -189,6 +200,16 @@ impl InfluxStub {
     /// What it has been asked and has done so far.
     pub fn counts(&self) -> Counts {
         self.shared.counts()
+    }
+
+    /// Every request since the start, where a journal is kept.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.journal().map_or_else(Vec::new, |journal| journal.requests().to_vec())
+    }
+
+    /// How many different times were written, where a journal is kept: lines that came twice count once.
+    pub fn distinct_times(&self) -> usize {
+        self.shared.journal().map_or(0, |journal| journal.distinct())
     }
 
     /// The databases that exist.

@@ -73,11 +73,17 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
         Ok(body) => body,
         Err(answer) => return answer.into(),
     };
+    if let Some(mut journal) = shared.journal() {
+        journal.arrived(&parameters.database, &body, now_ns());
+    }
     obey(&shared, &parameters.database).await;
     if let Some(status) = shared.take_failure() {
         return text(status, "ordered by a test");
     }
     if shared.count_only {
+        if let Some(mut journal) = shared.journal() {
+            journal.written(&body);
+        }
         let newlines = body.iter().filter(|byte| **byte == b'\n').count();
         shared.count_lines(newlines + usize::from(body.last().is_some_and(|byte| *byte != b'\n')), 0, 0, 0);
         return done();

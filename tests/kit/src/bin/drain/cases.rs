@@ -44,6 +44,8 @@ pub struct Case {
     pub routes: Routes,
     /// Whether points are written, too.
     pub points: bool,
+    /// Whether the node keeps the record of unconfirmed points.
+    pub outbox: bool,
     /// Whether the yardstick runs beside the node.
     pub yardstick: bool,
     /// Whether the time is taken until every device is cached.
@@ -65,6 +67,7 @@ pub fn all() -> Vec<Case> {
         load: good,
         routes: Routes::None,
         points: false,
+        outbox: true,
         yardstick: true,
         cold: false,
     };

@@ -17,6 +17,17 @@
 //! | `routes` | every tenant has a route that matches everything |
 //! | `mixed` | points, every tenant has a route that matches 1 % of its messages, and 1 % are bad |
 //! | `memory` | what a cached device costs: a node's resident memory after 1000 devices, and after 100000 |
+//! | `outbox` | `points` with the record of unconfirmed points, in pairs with runs without it |
+//!
+//! In the following cases messages come at a steady rate while the node runs, and the stand-in answers every write only
+//! after a second, as InfluxDB 3 does with its default WAL flush interval (`make bench-influx`):
+//!
+//! | case | |
+//! |---|---|
+//! | `durable-one` | one tenant, 20000 messages/s |
+//! | `durable-many` | 200 tenants, 40000 messages/s |
+//! | `durable-behind` | `BENCH_WAITING` messages of one tenant wait when the node starts: the time until all are lines there |
+//! | `hang` | 50 tenants, 10000 messages/s; in the second half one tenant's database does not answer at all |
 //!
 //! Derived state (sensors, signs of life, positions) is written in every case, as it always is.
 //!
@@ -25,13 +36,17 @@
 //! | `BENCH_CASES` | rows,points,mixed | cases, by name; they run in the order above |
 //! | `BENCH_MESSAGES` | 500000 | messages in the stream |
 //! | `BENCH_DEVICES` | 1000 | devices that send them |
-//! | `BENCH_TENANTS` | 20 | tenants that own the devices |
+//! | `BENCH_TENANTS` | 20 | tenants that own the devices; in `durable-behind` 1 by default, fixed in the steady cases |
 //! | `BENCH_PAIRS` | 3 | pairs of runs per case; runs where the yardstick has no part |
+//! | `BENCH_SECONDS` | 60 | how long messages come in a steady case, after a warm-up; in `hang` each half |
+//! | `BENCH_WAITING` | 300000 | messages that wait in `durable-behind` |
 //! | `BENCH_NODE_ENV` | | further settings of the node: `NAME=value` separated by blanks |
 #![forbid(unsafe_code)]
 
 mod cases;
 mod measure;
+mod publisher;
+mod steady;
 mod stub;
 
 use std::io::Read;
@@ -42,12 +57,13 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use ingest_kit::jetstream::{consumer_info, create_streams, publish_all};
-use ingest_kit::{Database, Nats, Node, Postgres, procfs, seed, wait_for};
+use ingest_kit::{Database, Nats, Node, NodeBuilder, Postgres, procfs, seed, wait_for};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use self::cases::{Case, Load, Routes};
-use self::measure::{Mark, Marks, Run, summary, summary_alone};
-use self::stub::{Guard, INFLUX_STUB, LineCounter, count_lines};
+use self::measure::{Mark, Marks, Run, summary, summary_alone, summary_outbox};
+use self::stub::{Guard, INFLUX_STUB, INFLUX_WATCH, LineCounter, count_lines, watch_lines};
 
 const STREAM: &str = "TELEMETRY";
 const CONSUMER: &str = "ingest-workers";
@@ -64,6 +80,9 @@ async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [flag, port] if flag == INFLUX_STUB => count_lines(port.parse().expect("a port")),
+        [flag, port, ms] if flag == INFLUX_WATCH => {
+            watch_lines(port.parse().expect("a port"), ms.parse().expect("a time"));
+        }
         [node, yardstick] => compare(Path::new(node), Path::new(yardstick)).await,
         _ => panic!("usage: drain NODE YARDSTICK"),
     }
@@ -72,12 +91,11 @@ async fn main() {
 async fn compare(node: &Path, yardstick: &Path) {
     let wanted = std::env::var("BENCH_CASES").unwrap_or_else(|_| "rows,points,mixed".to_owned());
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
-    let cases = cases::all();
+    let (cases, steady) = (cases::all(), steady::all());
+    let names = cases.iter().map(|case| case.name).chain(steady.iter().map(|case| case.name)).chain([MEMORY, OUTBOX]);
+    let names: Vec<&str> = names.collect();
     for name in &wanted {
-        assert!(
-            *name == MEMORY || cases.iter().any(|case| case.name == *name),
-            "BENCH_CASES: there is no case {name:?}"
-        );
+        assert!(names.contains(name), "BENCH_CASES: there is no case {name:?}, but there are {names:?}");
     }
     let mut bench = Bench::start(node, yardstick).await;
     let mut summaries = Vec::new();
@@ -87,6 +105,12 @@ async fn compare(node: &Path, yardstick: &Path) {
     if wanted.contains(&MEMORY) {
         summaries.push(bench.measure_memory(&cases[0]).await);
     }
+    if wanted.contains(&OUTBOX) {
+        summaries.push(bench.measure_outbox(&cases[1]).await);
+    }
+    for case in steady.iter().filter(|case| wanted.contains(&case.name)) {
+        summaries.push(bench.measure_steady(case).await);
+    }
     println!();
     for summary in summaries {
         println!("{summary}");
@@ -95,6 +119,9 @@ async fn compare(node: &Path, yardstick: &Path) {
 
 /// The case that is no race: what a cached device costs.
 const MEMORY: &str = "memory";
+
+/// The case that races the node against itself: with the record of unconfirmed points, and without.
+const OUTBOX: &str = "outbox";
 
 /// Servers, and a stream full of messages.
 struct Bench {
@@ -170,6 +197,23 @@ impl Bench {
         )
     }
 
+    /// What the record of unconfirmed points costs: pairs of runs of the same case, with it and without; its line.
+    async fn measure_outbox(&mut self, case: &Case) -> String {
+        self.fill(case.load).await;
+        let mut pairs = Vec::new();
+        for pair in 1..=setting("BENCH_PAIRS", 3_usize) {
+            // Each goes first in every other pair: neither has the better place.
+            let with_first = pair % 2 == 1;
+            let first = self.run_node(&Case { outbox: with_first, ..case.clone() }).await;
+            let second = self.run_node(&Case { outbox: !with_first, ..case.clone() }).await;
+            let (with, without) = if with_first { (first, second) } else { (second, first) };
+            println!("{:>15}, pair {pair}: with      {with}", "outbox");
+            println!("{:>15}, pair {pair}: without   {without}", "outbox");
+            pairs.push((with, without));
+        }
+        summary_outbox(&pairs)
+    }
+
     /// Registers the devices and fills the stream, unless it holds just this.
     async fn fill(&mut self, load: Load) {
         if self.load == Some(load) {
@@ -179,6 +223,15 @@ impl Bench {
         let Load { devices, tenants, .. } = load;
         println!("\n{} messages of {devices} devices of {tenants} tenants, {cores} cores", self.messages);
         let start = Instant::now();
+        self.renew(load).await;
+        publish_all(&self.jetstream, (0..self.messages).map(|seq| load.message(seq))).await;
+        self.load = Some(load);
+        println!("published in {:.1} s\n", start.elapsed().as_secs_f64());
+    }
+
+    /// Registers the devices and empties the stream.
+    async fn renew(&mut self, load: Load) {
+        let Load { devices, tenants, .. } = load;
         // In one statement, as the simulated devices of `ingest_kit::envelope`: there may be very many.
         let sql = format!(
             "TRUNCATE device_registry, subscriptions CASCADE;
@@ -193,14 +246,27 @@ impl Bench {
              DROP TABLE fleet; ANALYZE device_registry; ANALYZE subscriptions;"
         );
         self.database.execute(&sql).await;
-        if self.load.is_some() {
-            // A stream made anew counts from 1 again.
-            self.jetstream.delete_stream(STREAM).await.expect("the stream is deleted");
-        }
+        // A stream made anew counts from 1 again.
         create_streams(&self.jetstream).await;
-        publish_all(&self.jetstream, (0..self.messages).map(|seq| load.message(seq))).await;
-        self.load = Some(load);
-        println!("published in {:.1} s\n", start.elapsed().as_secs_f64());
+        self.jetstream.delete_stream(STREAM).await.expect("the stream is deleted");
+        create_streams(&self.jetstream).await;
+        self.load = None;
+    }
+
+    /// The node; with points where there is somewhere to write them to.
+    fn node(&self, influx: Option<&str>) -> NodeBuilder {
+        let mut node = Node::builder(&self.node)
+            .env("NATS_URL", self.nats.url())
+            .env("DATABASE_URL", self.database.url())
+            .env("INFLUXDB_WRITE_ENABLED", u8::from(influx.is_some()));
+        if let Some(url) = influx {
+            node = node.env("INFLUXDB_URL", url).env("INFLUXDB_TOKEN", "apiv3_bench");
+        }
+        let further = std::env::var("BENCH_NODE_ENV").unwrap_or_default();
+        for (name, value) in further.split_whitespace().filter_map(|pair| pair.split_once('=')) {
+            node = node.env(name, value);
+        }
+        node
     }
 
     /// Empty tables, no consumer, no route jobs, nothing left over to be written to disk.
@@ -228,16 +294,12 @@ impl Bench {
     async fn run_node(&self, case: &Case) -> Run {
         self.reset(case.routes).await;
         let stub = case.points.then(LineCounter::start);
-        let mut node = Node::builder(&self.node)
-            .env("NATS_URL", self.nats.url())
-            .env("DATABASE_URL", self.database.url())
-            .env("INFLUXDB_WRITE_ENABLED", u8::from(case.points));
-        if let Some(stub) = &stub {
-            node = node.env("INFLUXDB_URL", &stub.url).env("INFLUXDB_TOKEN", "apiv3_bench");
-        }
-        let further = std::env::var("BENCH_NODE_ENV").unwrap_or_default();
-        for (name, value) in further.split_whitespace().filter_map(|pair| pair.split_once('=')) {
-            node = node.env(name, value);
+        let mut node = self.node(stub.as_ref().map(|stub| &*stub.url));
+        // The setting has no name in the environment: it is none to be changed in passing.
+        let file = NamedTempFile::new().expect("a temporary file");
+        if !case.outbox {
+            std::fs::write(&file, "[influx]\noutbox = false\n").expect("a temporary file");
+            node = node.arguments(&["--config", &file.path().to_string_lossy(), "run"]);
         }
         let started = Instant::now();
         let mut node = node.start();

@@ -108,3 +108,18 @@ pub fn summary_alone(title: &str, runs: &[Run]) -> String {
         of(|run| run.peak_rss as f64 / 1024.0 / 1024.0),
     )
 }
+
+/// The medians of pairs of runs, with the record of unconfirmed points and without.
+pub fn summary_outbox(pairs: &[(Run, Run)]) -> String {
+    let of = |value: fn(&(Run, Run)) -> f64| median(pairs.iter().map(value));
+    format!(
+        "outbox: {:.0} messages/s with the record, {:.0} without, ratio {:.3} (medians of {} pairs); CPU per message \
+         {:.1} us and {:.1} us",
+        of(|(with, _)| with.per_second),
+        of(|(_, without)| without.per_second),
+        of(|(with, without)| with.per_second / without.per_second),
+        pairs.len(),
+        of(|(with, _)| with.cpu_us_per_message),
+        of(|(_, without)| without.cpu_us_per_message),
+    )
+}
