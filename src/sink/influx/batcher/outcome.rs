@@ -8,6 +8,7 @@ use super::Batcher;
 use crate::core::disposition::Verdict;
 use crate::core::field_types::Conflict;
 use crate::delivery::{Settlement, Ticket};
+use crate::failpoint;
 use crate::metrics::{FlushResult, LineResult, ServerLimit};
 use crate::sink::influx::batch::{Batch, Entry};
 use crate::sink::influx::breaker::{Round, Severity};
@@ -19,6 +20,7 @@ const STUBBORN: u32 = 5;
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
     pub(super) fn landed(&mut self, batch: Batch, round: Round, outcome: Outcome) {
+        failpoint::pass("batcher-answered");
         let flushes = &self.parts.metrics.flushes;
         match &outcome {
             Outcome::Written => flushes.of(FlushResult::Ok).inc(),

@@ -11,6 +11,7 @@ use super::record::{self, Release};
 use super::replayer::Shared;
 use super::session::Session;
 use crate::debt::{Ended, Outbox};
+use crate::failpoint;
 use crate::metrics::InfluxMetrics;
 
 /// How often ends are worked off: one statement for all of them.
@@ -137,6 +138,7 @@ impl Clerk {
             self.beat_at = Some(Instant::now());
         }
         if !self.clear.is_empty() {
+            failpoint::pass("replayer-confirmed");
             self.session.run(async |client| record::clear(client, &self.clear).await).await?;
             self.clear.clear();
         }

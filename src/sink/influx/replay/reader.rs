@@ -14,6 +14,7 @@ use super::session::Session;
 use super::tenants::Bounds;
 use super::windows::{Stretch, Window, stretches};
 use crate::debt::{Outbox, Share};
+use crate::failpoint;
 use crate::health::Health;
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
@@ -88,6 +89,9 @@ impl Reader {
         let Some(router) = self.shared.router() else { return Ok(0) };
         let claims = self.claim().await?;
         let count = claims.len();
+        if count > 0 {
+            failpoint::pass("replayer-claimed");
+        }
         // From here on an error, or a drain, drops the shares of what was not sent: the claims are released.
         let stretches: Vec<_> =
             stretches(claims).into_iter().map(|stretch| (self.take_over(&stretch), stretch)).collect();

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::journal::Journal;
 use super::store::Store;
@@ -28,19 +28,34 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct Knobs {
     pub latency: Duration,
-    /// How many of the next writes fail, and with which status.
-    pub failures: (usize, u16),
+    /// How many of the next writes fail, and how.
+    pub failures: (usize, Failure),
     pub hanging: HashSet<String>,
     pub all_hanging: bool,
+    /// The token that every request must bring; `None` = any or none will do.
+    pub token: Option<String>,
+    /// The largest body, where it is not the real server's.
+    pub max_body: Option<usize>,
+    /// A body with this text is refused as a whole, and no line is named.
+    pub unreadable: Option<String>,
+}
+
+/// A failure that a test has ordered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failure {
+    pub status: u16,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub token: Option<String>,
     pub count_only: bool,
     journal: Option<Mutex<Journal>>,
     store: Mutex<Store>,
     knobs: Mutex<Knobs>,
+    /// Which database was written to, and when.
+    writes: Mutex<Vec<(String, Instant)>>,
     requests: AtomicU64,
     lines_written: AtomicU64,
     lines_refused: AtomicU64,
@@ -51,11 +66,11 @@ pub(super) struct Shared {
 impl Shared {
     pub fn new(builder: &InfluxStubBuilder) -> Self {
         Self {
-            token: builder.token.clone(),
             count_only: builder.count_only,
             journal: builder.journal.then(Mutex::default),
             store: Mutex::new(Store::new(builder.database_limit, builder.type_scope)),
-            knobs: Mutex::default(),
+            knobs: Mutex::new(Knobs { token: builder.token.clone(), ..Knobs::default() }),
+            writes: Mutex::default(),
             requests: AtomicU64::new(0),
             lines_written: AtomicU64::new(0),
             lines_refused: AtomicU64::new(0),
@@ -74,6 +89,11 @@ impl Shared {
 
     pub fn knobs(&self) -> MutexGuard<'_, Knobs> {
         lock(&self.knobs)
+    }
+
+    /// Which database was written to, and when; in the order of the requests.
+    pub fn writes(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
+        lock(&self.writes)
     }
 
     pub fn count_request(&self) {
@@ -98,10 +118,10 @@ impl Shared {
     }
 
     /// Takes one of the failures that a test has ordered.
-    pub fn take_failure(&self) -> Option<u16> {
-        let (left, status) = &mut self.knobs().failures;
+    pub fn take_failure(&self) -> Option<Failure> {
+        let (left, failure) = &mut self.knobs().failures;
         *left = left.checked_sub(1)?;
-        Some(*status)
+        Some(*failure)
     }
 
     pub fn hangs(&self, database: &str) -> bool {

@@ -4,11 +4,12 @@
 //! - `store`: databases, tables, column types (the first writer wins), points (the last value of a field wins), limits.
 //! - `lines`: one line of line protocol, read with the format owner's parser, and what the server says about a bad one.
 //! - `tls`: a certificate.
-//! - `control`: what a test may do to it: slow, failing, hanging, counting only.
+//! - `control`: what a test may do to it: slow, failing, hanging, counting only. `knobs`: what it may change at a running one.
 //! - `journal`: what it notes of the lines that it only counts.
 
 mod control;
 mod journal;
+mod knobs;
 mod lines;
 mod name;
 mod server;
@@ -171,11 +172,6 @@ impl InfluxStub {
         self.shared.knobs().latency = latency;
     }
 
-    /// Answers the next `times` writes with `status` and stores nothing of them.
-    pub fn fail_next(&self, times: usize, status: u16) {
-        self.shared.knobs().failures = (times, status);
-    }
-
     /// Takes writes to `database` (`None` = to any) and does not answer until [`InfluxStub::release`].
     pub fn hang(&self, database: Option<&str>) {
         let mut knobs = self.shared.knobs();
@@ -194,7 +190,12 @@ impl InfluxStub {
 
     /// Fixes a column's type beforehand, as `POST /api/v3/configure/table` does. `kind`: a value of that type.
     pub fn define_field(&self, database: &str, table: &str, field: &str, kind: &Value) {
-        self.shared.store().define_field(database, table, field, kind);
+        self.shared.store().define(database, table, field, kind.kind());
+    }
+
+    /// The same for a tag.
+    pub fn define_tag(&self, database: &str, table: &str, tag: &str) {
+        self.shared.store().define(database, table, tag, lines::Kind::Tag);
     }
 
     /// What it has been asked and has done so far.

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine;
 use bytes::{Bytes, BytesMut};
@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use rustls::ServerConfig;
 use serde_json::json;
 
-use super::control::Shared;
+use super::control::{Failure, Shared};
 use super::lines::Precision;
 use super::store::{Refused, Written};
 
@@ -69,7 +69,11 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
         Ok(parameters) => parameters,
         Err(message) => return text(400, &message),
     };
-    let body = match read(&request, payload).await {
+    if !shared.count_only {
+        shared.writes().push((parameters.database.clone(), Instant::now()));
+    }
+    let max_body = shared.knobs().max_body.unwrap_or(MAX_BODY);
+    let body = match read(&request, payload, max_body).await {
         Ok(body) => body,
         Err(answer) => return answer.into(),
     };
@@ -77,8 +81,8 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
         journal.arrived(&parameters.database, &body, now_ns());
     }
     obey(&shared, &parameters.database).await;
-    if let Some(status) = shared.take_failure() {
-        return text(status, "ordered by a test");
+    if let Some(failure) = shared.take_failure() {
+        return fail(failure);
     }
     if shared.count_only {
         if let Some(mut journal) = shared.journal() {
@@ -92,6 +96,9 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
         Ok(body) => body,
         Err(error) => return text(400, &format!("body content is not valid utf8: {error}")),
     };
+    if shared.knobs().unreadable.as_deref().is_some_and(|text| body.contains(text)) {
+        return text(400, r#"{"error":"line protocol parsing error"}"#);
+    }
     let Parameters { database, precision, partial } = parameters;
     let written = shared.store().write(&database, body, precision, partial, now_ns());
     match written {
@@ -210,7 +217,7 @@ fn refuse(status: u16, body: &str) -> Refusal {
 }
 
 fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Refusal> {
-    let Some(token) = &shared.token else { return Ok(()) };
+    let Some(token) = shared.knobs().token.clone() else { return Ok(()) };
     let unauthenticated = || refuse(401, r#"{"error": "the request was not authenticated"}"#);
     let malformed = || {
         refuse(
@@ -230,21 +237,21 @@ fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Refusal> {
         }
         _ => return Err(malformed()),
     };
-    if given == *token { Ok(()) } else { Err(unauthenticated()) }
+    if given == token { Ok(()) } else { Err(unauthenticated()) }
 }
 
 /// Reads the body through to its end, unpacks it, and minds its size.
-async fn read(request: &HttpRequest, mut payload: web::Payload) -> Result<Bytes, Refusal> {
-    let too_large = || refuse(413, &format!("max request size ({MAX_BODY} bytes) exceeded"));
+async fn read(request: &HttpRequest, mut payload: web::Payload, max_body: usize) -> Result<Bytes, Refusal> {
+    let too_large = || refuse(413, &format!("max request size ({max_body} bytes) exceeded"));
     let (mut body, mut size) = (BytesMut::new(), 0);
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| refuse(400, &error.to_string()))?;
         size += chunk.len();
-        if size <= MAX_BODY {
+        if size <= max_body {
             body.extend_from_slice(&chunk);
         }
     }
-    if size > MAX_BODY {
+    if size > max_body {
         return Err(too_large());
     }
     match request.headers().get(CONTENT_ENCODING).map(|encoding| encoding.as_bytes()) {
@@ -252,10 +259,10 @@ async fn read(request: &HttpRequest, mut payload: web::Payload) -> Result<Bytes,
         Some(b"gzip") => {
             let mut unpacked = Vec::new();
             MultiGzDecoder::new(&body[..])
-                .take(MAX_BODY as u64 + 1)
+                .take(max_body as u64 + 1)
                 .read_to_end(&mut unpacked)
                 .map_err(|error| refuse(400, &format!("error decoding gzip stream: {error}")))?;
-            if unpacked.len() > MAX_BODY { Err(too_large()) } else { Ok(unpacked.into()) }
+            if unpacked.len() > max_body { Err(too_large()) } else { Ok(unpacked.into()) }
         }
         Some(other) => Err(refuse(400, &format!("unacceptable content-encoding: {}", String::from_utf8_lossy(other)))),
     }
@@ -330,6 +337,14 @@ fn done() -> HttpResponse {
         .insert_header(("access-control-allow-origin", "*"))
         .insert_header(("cluster-uuid", "00000000-0000-0000-0000-000000000000"))
         .finish()
+}
+
+fn fail(Failure { status, retry_after }: Failure) -> HttpResponse {
+    let mut answer = text(status, "ordered by a test");
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer
 }
 
 /// An answer without a Content-Type, as the real server gives its errors.

@@ -54,7 +54,10 @@ pub(super) enum Refused {
 #[derive(Debug)]
 pub(super) struct Store {
     databases: BTreeMap<String, Tables>,
-    limit: Option<usize>,
+    pub limit: Option<usize>,
+    pub max_tables: usize,
+    /// Lines with the first text are refused with the second as the reason.
+    pub refused: Vec<(String, String)>,
     scope: TypeScope,
     /// Every line that was taken, as it came: points of one series and time merge, their lines do not.
     taken: Vec<(String, Point)>,
@@ -73,7 +76,14 @@ struct Table {
 
 impl Store {
     pub fn new(limit: Option<usize>, scope: TypeScope) -> Self {
-        Self { databases: BTreeMap::new(), limit, scope, taken: Vec::new() }
+        Self {
+            databases: BTreeMap::new(),
+            limit,
+            max_tables: MAX_TABLES,
+            refused: Vec::new(),
+            scope,
+            taken: Vec::new(),
+        }
     }
 
     /// Makes sure that a database exists.
@@ -111,9 +121,12 @@ impl Store {
         let before = (!partial).then(|| self.databases.get(database).cloned()).flatten();
         let mut written = Written::default();
         let mut number = 0;
+        let mut texts = body.lines();
         for line in parse_lines(body) {
             number += 1;
-            let result = line.map_err(|e| (words(&e), false)).and_then(|line| {
+            let unwanted = texts.next().and_then(|text| self.reason_against(text));
+            let line = unwanted.map_or_else(|| line.map_err(|e| words(&e)), Err);
+            let result = line.map_err(|message| (message, false)).and_then(|line| {
                 self.write_line(database, &line, precision, now_ns, &mut written).map_err(|e| match e {
                     Refusal::Bad(message) => (message, false),
                     Refusal::Limit(message) => (message, true),
@@ -141,6 +154,11 @@ impl Store {
         if number == 0 { Err(Refused::Empty) } else { Ok(written) }
     }
 
+    /// Why a test does not want this line, where it does not.
+    fn reason_against(&self, line: &str) -> Option<String> {
+        self.refused.iter().find(|(text, _)| line.contains(text)).map(|(_, reason)| reason.clone())
+    }
+
     fn write_line(
         &mut self,
         database: &str,
@@ -159,10 +177,11 @@ impl Store {
         let tables: usize = self.databases.values().map(HashMap::len).sum();
         let owner = database;
         let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
-        if !database.contains_key(&name) && tables >= MAX_TABLES {
+        let limit = self.max_tables;
+        if !database.contains_key(&name) && tables >= limit {
             return Err(Refusal::Limit(format!(
                 "Update to schema would exceed number of tables limit: attempted to create table but already have \
-                 {tables} table(s) (limit: {MAX_TABLES})"
+                 {tables} table(s) (limit: {limit})"
             )));
         }
         let table = database.entry(name.clone()).or_default();
@@ -203,10 +222,10 @@ impl Store {
         Ok(())
     }
 
-    pub fn define_field(&mut self, database: &str, table: &str, field: &str, kind: &Value) {
+    pub fn define(&mut self, database: &str, table: &str, column: &str, kind: Kind) {
         let database = self.databases.entry(database.to_owned()).or_default();
         let table = database.entry(table.to_owned()).or_default();
-        table.columns.insert(field.to_owned(), kind.kind());
+        table.columns.insert(column.to_owned(), kind);
     }
 
     pub fn databases(&self) -> Vec<String> {
