@@ -103,6 +103,9 @@ impl<'a> Metric<'a> {
         }
         let exponent_at = self.raw.find(['e', 'E'])?;
         let (mantissa, exponent) = self.raw.split_at(exponent_at);
+        if mantissa.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.')) {
+            return Some("0.0".to_owned()); // at any exponent, also where no other number would be within f64
+        }
         let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len() as i64);
         let zeros = exponent[1..].parse::<i64>().ok()?.checked_sub(digits)?.checked_add(1)?;
         if !(1..=MAX_ZEROS).contains(&zeros) {
@@ -144,7 +147,9 @@ mod tests {
         for (raw, spelling) in [
             ("2.4e1", Some("2.40e1")),
             ("1e21", Some("1.0000000000000000000000e21")),
-            ("0e0", Some("0.0e0")),
+            ("0e0", Some("0.0")),
+            ("-0.00E+996", Some("0.0")),
+            ("0e-20000", Some("0.0")),
             ("-1.5E+1", Some("-1.50E+1")),
             ("1.25e1", None),
             ("1e-7", None),

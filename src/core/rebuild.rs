@@ -3,7 +3,8 @@
 //! The row holds all that the point is made of: the tags' columns, the sequence number, the time to the microsecond,
 //! and the metrics under their mapped names. jsonb may have put them in another order, and spells numbers its own way;
 //! it keeps what counts, their values and whether they are integers (see
-//! [`Metric::spelling_for_jsonb`](super::metric::Metric::spelling_for_jsonb)).
+//! [`Metric::spelling_for_jsonb`](super::metric::Metric::spelling_for_jsonb)). All that is lost is the sign of a zero:
+//! `-0.0` comes back as `0.0`, which is the same number.
 
 use super::event::MsgType;
 use super::line_protocol::Tags;
