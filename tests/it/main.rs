@@ -7,6 +7,7 @@
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
+//! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
 //! - `targets`: what else speaks line protocol. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
@@ -18,6 +19,7 @@ mod backfill;
 mod cases;
 mod crash;
 mod flood;
+mod influx;
 mod influx_replay;
 mod ledger;
 mod load;

@@ -34,13 +34,12 @@ pub struct World {
 impl World {
     /// A world with a database of its own on the shared cluster.
     pub async fn new() -> Self {
-        Self::around(None, migrated_database().await, InfluxStub::start()).await
+        Self::beside(InfluxStub::start()).await
     }
 
     /// As [`World::new`], with column types in InfluxDB for each series alone.
     pub async fn with_types_per_series() -> Self {
-        let influx = InfluxStub::builder().type_scope(TypeScope::Series).start();
-        Self::around(None, migrated_database().await, influx).await
+        Self::beside(InfluxStub::builder().type_scope(TypeScope::Series).start()).await
     }
 
     /// A world with a cluster of its own, for tests that stop, kill or freeze it.
@@ -49,6 +48,11 @@ impl World {
         let database = cluster.create_database().await;
         migrate(&database).await;
         Self::around(Some(cluster), database, InfluxStub::start()).await
+    }
+
+    /// A world with another InfluxDB than the usual one.
+    pub async fn beside(influx: InfluxStub) -> Self {
+        Self::around(None, migrated_database().await, influx).await
     }
 
     async fn around(postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {

@@ -1,0 +1,21 @@
+//! InfluxDB fails in every way it can, and in the end every point is there: exactly those that the messages ask for.
+//!
+//! - `expected`: which points messages ask for, by the contract and not by the node. `readings`: messages with metrics of
+//!   every kind. `scene`: how such a test ends.
+//! - `kill`: the node dies on the spot, wherever that hurts. `outage`, `replicas`: InfluxDB is away, and nodes die meanwhile.
+//! - `full`, `refusals`, `pace`, `types`, `slow`, `token`: what InfluxDB can have against a request, a line, a value.
+//! - `rebuilt`: a line that is rebuilt from its row is the same point.
+
+mod expected;
+mod full;
+mod kill;
+mod outage;
+mod pace;
+mod readings;
+mod rebuilt;
+mod refusals;
+mod replicas;
+mod scene;
+mod slow;
+mod token;
+mod types;

@@ -1,0 +1,153 @@
+//! InfluxDB refuses points for good: just those are in quarantine, each once, and all others are there.
+
+use std::collections::BTreeSet;
+
+use ingest_kit::jetstream::Outgoing;
+use ingest_kit::{Value, wait_for};
+use serde_json::json;
+
+use super::expected::{self, Expected};
+use super::readings::{Readings, reading_of};
+use super::scene::with_settings;
+use crate::workload::database;
+use crate::world::{DEADLINE, LANES, World, drain, start};
+
+const GOOD: u64 = 900;
+
+/// Good messages with some among them whose metric is called so.
+struct Mixed {
+    load: Readings,
+    refused: Vec<Outgoing>,
+}
+
+impl Mixed {
+    /// Every so many messages one more is refused.
+    fn of(marker: &str, every: usize) -> Self {
+        let mut load = Readings::of(2, GOOD);
+        let mut refused = Vec::new();
+        for (place, number) in (GOOD..).zip((0..load.messages.len()).step_by(every)) {
+            let device = &load.devices[number % load.devices.len()];
+            refused.push(reading_of(device, "telemetry", place, json!({"battery_pct": 1.5, marker: 2.5})));
+        }
+        for (place, message) in refused.iter().enumerate() {
+            load.messages.insert(place * (every + 1), message.clone());
+        }
+        Self { load, refused }
+    }
+
+    fn good(&self) -> Expected {
+        let refused: BTreeSet<_> = self.refused.iter().map(|message| &message.payload).collect();
+        Expected::of(self.load.messages.iter().filter(|message| !refused.contains(&message.payload)))
+    }
+
+    /// Waits for the end: the refused points are in quarantine, each once and with these words of InfluxDB's.
+    async fn wait_complete(&self, world: &World, words: &str) {
+        world.wait_complete(self.load.messages.len(), &self.good()).await;
+        let sql = "SELECT reason, detail, stream_seq FROM quarantine_events";
+        let events = world.database.query(sql, &[]).await;
+        let places: BTreeSet<i64> = events.iter().map(|event| event.get(2)).collect();
+        assert_eq!((events.len(), places.len()), (self.refused.len(), self.refused.len()), "refused points");
+        for event in &events {
+            assert_eq!(event.get::<_, &str>(0), "POINT_REFUSED");
+            let detail: &str = event.get(1);
+            assert!(detail.contains(words), "{detail}");
+        }
+        // The stream holds them in the order in which they were published.
+        let refused: BTreeSet<_> = self.refused.iter().map(|message| &message.payload).collect();
+        let sent = self.load.messages.iter().zip(1_i64..);
+        let expected: BTreeSet<i64> =
+            sent.filter(|(message, _)| refused.contains(&message.payload)).map(|(_, place)| place).collect();
+        assert_eq!(places, expected, "others were refused");
+        let counted =
+            "SELECT coalesce(sum(cnt), 0)::bigint FROM quarantine_counters_minute WHERE reason = 'POINT_REFUSED'";
+        assert_eq!(world.database.query(counted, &[]).await[0].get::<_, i64>(0), self.refused.len() as i64, "counted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_points_among_good_ones_are_quarantined_alone_and_once_even_if_they_come_again() {
+    const WORDS: &str = "this server does not like it";
+    let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
+    let mixed = Mixed::of("bad_metric", 7);
+    mixed.load.seed(&world).await;
+    world.influx.refuse_lines("bad_metric", WORDS);
+    world.publish(mixed.load.messages.clone()).await;
+    let (node, _dir) = with_settings(world.missed_node().env("BATCH_SIZE", 100), "replay_interval_ms = 500");
+    // Killed when refusals are durable and the record of their points is not yet cleared (no flush is without any): they
+    // are refused again.
+    let mut first = node.clone().env("INGEST_FAILPOINTS", "replayer-confirmed=kill@1").start();
+    assert_eq!(first.wait_exit(DEADLINE).await, None, "it was to be killed: {}", first.log());
+    let refused_before = world.influx.counts().lines_refused;
+    assert!(refused_before > 0 && world.database.count("quarantine_events").await > 0, "killed too early");
+
+    let second = start(node).await;
+    mixed.wait_complete(&world, WORDS).await;
+    assert!(world.influx.counts().lines_refused > mixed.refused.len() as u64, "none was refused again");
+    drain(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_an_answer_does_not_name_are_found_by_halving() {
+    let world = World::new().await;
+    let mixed = Mixed::of("unreadable", 300);
+    mixed.load.seed(&world).await;
+    world.influx.refuse_unnamed("unreadable");
+    let node = start(world.node()).await;
+    world.publish(mixed.load.messages.clone()).await;
+    mixed.wait_complete(&world, "line protocol parsing error").await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_with_all_the_columns_it_can_have_refuses_just_the_points_that_bring_another() {
+    let world = World::new().await;
+    let mixed = Mixed::of("one_too_many", 100);
+    mixed.load.seed(&world).await;
+    for tenant in ["tenant-0", "tenant-1"] {
+        fill_columns(&world, &database(tenant), &mixed.load);
+    }
+    let node = start(world.node()).await;
+    world.publish(mixed.load.messages.clone()).await;
+    mixed.wait_complete(&world, "limit of 500 columns").await;
+    drain(node).await;
+}
+
+/// Takes all columns of a table: those that good messages need, and as many others as there may be.
+fn fill_columns(world: &World, database: &str, load: &Readings) {
+    let good = String::from_utf8_lossy(&load.messages[1].payload).into_owned();
+    let (_, point) = expected::point(&good).expect("a point");
+    assert_eq!(point.table, "telemetry");
+    point.tags.keys().for_each(|tag| world.influx.define_tag(database, "telemetry", tag));
+    for (field, kind) in &point.fields {
+        world.influx.define_field(database, "telemetry", field, kind);
+    }
+    for number in point.tags.len() + point.fields.len()..500 {
+        world.influx.define_field(database, "telemetry", &format!("other_{number}"), &Value::Float(0.0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_never_became_durable_leaves_its_point_owed() {
+    // PostgreSQL is away when InfluxDB refuses: the refusal can't be durable, so the point stays owed.
+    let mut world = World::with_own_postgres().await;
+    let mixed = Mixed::of("bad_metric", 100);
+    mixed.load.seed(&world).await;
+    world.influx.refuse_lines("bad_metric", "not this one");
+    world.influx.hang(None);
+    let (node, _dir) = with_settings(world.missed_node(), "replay_interval_ms = 500");
+    let mut first = start(node.clone()).await;
+    world.publish(mixed.load.messages.clone()).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    world.postgres.as_mut().expect("its own").kill();
+    world.influx.release();
+    wait_for("the refusals", DEADLINE, async || world.influx.counts().lines_refused >= mixed.refused.len() as u64)
+        .await;
+    first.sigkill();
+    world.postgres.as_mut().expect("its own").start_again();
+    assert_eq!(world.owed_lines("%").await, mixed.load.messages.len() as u64);
+
+    let second = start(node).await;
+    mixed.wait_complete(&world, "not this one").await;
+    drain(second).await;
+}
