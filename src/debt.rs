@@ -90,6 +90,11 @@ impl Share {
         self.0.as_ref().is_some_and(|debt| debt.is_kept.load(Ordering::Relaxed))
     }
 
+    /// How many other parts of its debt have met no fate yet.
+    pub fn others(&self) -> usize {
+        self.0.as_ref().map_or(0, |debt| Arc::strong_count(debt) - 1)
+    }
+
     /// The line is durable in InfluxDB, or refused by it and durable in the quarantine.
     pub fn confirm(mut self) {
         if let Some(debt) = self.0.take() {
@@ -154,7 +159,9 @@ mod tests {
         let (outbox, mut ends) = Outbox::new();
         let first = outbox.take_on(vec![1, 2]);
         let second = first.another();
+        assert_eq!((first.others(), Share::default().others()), (1, 0));
         first.confirm();
+        assert_eq!(second.others(), 0);
         assert!(ends.try_recv().is_err(), "one share is still out");
         second.confirm();
         let ended = Ended { ids: vec![1, 2], replayed_for: None, confirmed: 2, is_clear: true };

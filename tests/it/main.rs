@@ -3,13 +3,12 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what must hold whatever happens.
-//! - `influx_replay`: what InfluxDB is owed, after an outage and after the death of a node.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
-//! - `targets`: what else speaks line protocol. `provision`: databases before points.
+//! - `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
@@ -20,7 +19,6 @@ mod cases;
 mod crash;
 mod flood;
 mod influx;
-mod influx_replay;
 mod ledger;
 mod load;
 mod outage;
@@ -36,7 +34,6 @@ mod simulate;
 mod staleness;
 mod startup;
 mod state;
-mod targets;
 mod tenants;
 mod traffic;
 mod workload;

@@ -190,6 +190,11 @@ impl Config {
         (self.buffer_lines / 5 * 3).max(1)
     }
 
+    /// Most lines that the replay reads at once: together with [`Config::replay_open_lines`] no more than its room.
+    fn replay_page_lines(&self) -> usize {
+        (self.buffer_lines / 5).max(1)
+    }
+
     /// Lines that the replay claims of a tenant at once: as many as its batcher sends in one request.
     fn replay_portion_lines(&self) -> usize {
         self.batch_size.clamp(1, self.replay_open_lines())

@@ -33,10 +33,7 @@ impl Expected {
         messages: impl IntoIterator<Item = &'a Outgoing>,
         columns: &BTreeMap<String, Column>,
     ) -> Self {
-        let mut points: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for message in messages {
-            let envelope = std::str::from_utf8(&message.payload).expect("UTF-8");
-            let Some((tenant, mut point)) = point(envelope) else { continue };
+        Self::gathered(messages, |tenant, point| {
             point.fields = std::mem::take(&mut point.fields)
                 .into_iter()
                 .filter_map(|(name, value)| match columns.get(&name) {
@@ -44,7 +41,29 @@ impl Expected {
                     None => Some((name, value)),
                 })
                 .collect();
-            let is_new = points.entry(database(&tenant)).or_default().insert(text(&point));
+            database(tenant)
+        })
+    }
+
+    /// The same where all tenants share this database.
+    pub fn shared<'a>(messages: impl IntoIterator<Item = &'a Outgoing>, database: &str) -> Self {
+        Self::gathered(messages, |tenant, point| {
+            point.tags.insert("tenant_id".to_owned(), carried(tenant));
+            database.to_owned()
+        })
+    }
+
+    /// `place` says where a tenant's point goes, and changes it as it must be there.
+    fn gathered<'a>(
+        messages: impl IntoIterator<Item = &'a Outgoing>,
+        place: impl Fn(&str, &mut Point) -> String,
+    ) -> Self {
+        let mut points: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for message in messages {
+            let envelope = std::str::from_utf8(&message.payload).expect("UTF-8");
+            let Some((tenant, mut point)) = point(envelope) else { continue };
+            let database = place(&tenant, &mut point);
+            let is_new = points.entry(database).or_default().insert(text(&point));
             assert!(is_new, "a message that asks for the very point of another: {envelope}");
         }
         Self(points)

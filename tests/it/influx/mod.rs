@@ -4,7 +4,9 @@
 //!   every kind. `scene`: how such a test ends.
 //! - `kill`: the node dies on the spot, wherever that hurts. `outage`, `replicas`: InfluxDB is away, and nodes die meanwhile.
 //! - `full`, `refusals`, `pace`, `types`, `slow`, `token`: what InfluxDB can have against a request, a line, a value.
-//! - `rebuilt`: a line that is rebuilt from its row is the same point.
+//! - `replay`: what InfluxDB is owed, after an outage and after the death of a node. `rebuilt`: a line that is rebuilt from
+//!   its row is the same point.
+//! - `targets`: what else speaks line protocol. `transport`: TLS, compression, and where tenants share a database.
 
 mod expected;
 mod full;
@@ -14,8 +16,11 @@ mod pace;
 mod readings;
 mod rebuilt;
 mod refusals;
+mod replay;
 mod replicas;
 mod scene;
 mod slow;
+mod targets;
 mod token;
+mod transport;
 mod types;

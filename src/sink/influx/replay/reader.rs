@@ -29,6 +29,12 @@ const FIRST_PAGE_ROWS: i64 = 100;
 /// Rows of the outbox claimed at once, over all tenants.
 const CLAIM_ROWS: i64 = 500;
 
+/// A window whose lines do not get on for so long is left for later: others wait behind it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether they do.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Reads as long as the node lives.
 pub struct Reader {
     config: Config,
@@ -151,7 +157,7 @@ impl Reader {
     ) -> Result<u64, String> {
         let mut found = vec![0; stretch.windows.len()];
         let mut after = (stretch.received_us.0, i64::MIN);
-        let mut page_rows = FIRST_PAGE_ROWS;
+        let mut page_rows = FIRST_PAGE_ROWS.min(self.config.replay_page_lines() as i64);
         loop {
             self.keep_to_rate().await;
             if self.health.is_draining() {
@@ -166,18 +172,42 @@ impl Reader {
             let page = Page { stream: &stretch.stream, tenants: &tenants, after, to_us, rows: page_rows };
             let rows = self.session.run(async |client| record::read(client, page).await).await?;
             let is_last = (rows.len() as i64) < page_rows;
-            page_rows = PAGE_ROWS;
+            page_rows = PAGE_ROWS.min(self.config.replay_page_lines() as i64);
             let sent = self.send(stretch, &shares, &rows, &mut found, router);
             self.next_page = Instant::now().max(self.next_page) + self.time_for(sent);
             match rows.last() {
                 Some(last) if !is_last => after = (last.received_us, last.stream_seq),
                 _ => break,
             }
+            if !self.wait_for_room(&shares).await {
+                return Ok(0);
+            }
         }
         shares.into_iter().for_each(Share::resolve);
         // A redelivered message counts in two rows of the outbox, so only where nothing is left something is missing.
         let windows = stretch.windows.iter().zip(found);
         Ok(windows.filter(|(_, found)| *found == 0).map(|(window, _)| window.lines.unsigned_abs()).sum())
+    }
+
+    /// A range may hold far more of a tenant's lines than its row of the outbox stands for: a late redelivery among new
+    /// messages. Waits until so few of them are under way that the next page is not turned away; whether they get on.
+    async fn wait_for_room(&self, shares: &[Share]) -> bool {
+        let most = self.config.replay_open_lines();
+        let (mut least, mut since) = (usize::MAX, Instant::now());
+        loop {
+            let is_in_vain = shares.iter().all(Share::is_in_vain);
+            let under_way = shares.iter().map(Share::others).max().unwrap_or_default();
+            if is_in_vain || under_way < most {
+                return true;
+            }
+            if under_way < least {
+                (least, since) = (under_way, Instant::now());
+            }
+            if since.elapsed() > PATIENCE || self.health.is_draining() {
+                return false;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Sends a page's points, one message per tenant; how many points. Adds them to what each window has `found`.

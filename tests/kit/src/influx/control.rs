@@ -20,6 +20,8 @@ pub struct Counts {
     pub lines_refused: u64,
     /// Lines with a repeated tag key: a real server takes them with 204 and breaks on them later. Must stay 0.
     pub poison_lines: u64,
+    /// Write requests whose body came compressed.
+    pub compressed_requests: u64,
     /// Lines without a timestamp, which get the server's clock: sent again they are other points. Must stay 0.
     pub untimed_lines: u64,
 }
@@ -57,6 +59,7 @@ pub(super) struct Shared {
     /// Which database was written to, and when.
     writes: Mutex<Vec<(String, Instant)>>,
     requests: AtomicU64,
+    compressed_requests: AtomicU64,
     lines_written: AtomicU64,
     lines_refused: AtomicU64,
     poison_lines: AtomicU64,
@@ -72,6 +75,7 @@ impl Shared {
             knobs: Mutex::new(Knobs { token: builder.token.clone(), ..Knobs::default() }),
             writes: Mutex::default(),
             requests: AtomicU64::new(0),
+            compressed_requests: AtomicU64::new(0),
             lines_written: AtomicU64::new(0),
             lines_refused: AtomicU64::new(0),
             poison_lines: AtomicU64::new(0),
@@ -100,6 +104,10 @@ impl Shared {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub fn count_compressed(&self) {
+        self.compressed_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn count_lines(&self, written: usize, refused: usize, poison: usize, untimed: usize) {
         self.lines_written.fetch_add(written as u64, Ordering::Relaxed);
         self.lines_refused.fetch_add(refused as u64, Ordering::Relaxed);
@@ -110,6 +118,7 @@ impl Shared {
     pub fn counts(&self) -> Counts {
         Counts {
             requests: self.requests.load(Ordering::Relaxed),
+            compressed_requests: self.compressed_requests.load(Ordering::Relaxed),
             lines_written: self.lines_written.load(Ordering::Relaxed),
             lines_refused: self.lines_refused.load(Ordering::Relaxed),
             poison_lines: self.poison_lines.load(Ordering::Relaxed),

@@ -73,6 +73,9 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
         shared.writes().push((parameters.database.clone(), Instant::now()));
     }
     let max_body = shared.knobs().max_body.unwrap_or(MAX_BODY);
+    if request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip") {
+        shared.count_compressed();
+    }
     let body = match read(&request, payload, max_body).await {
         Ok(body) => body,
         Err(answer) => return answer.into(),

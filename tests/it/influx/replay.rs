@@ -10,6 +10,7 @@ use ingest_kit::{Database, Metrics, Node, wait_for};
 use ingest_node::sink::influx::replay::compact::{Bite, Bitten, Compactor, SLOT_US};
 use serde_json::Value;
 
+use super::scene::with_settings;
 use crate::workload::{Workload, database};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -65,6 +66,20 @@ async fn a_tenant_in_debt_has_several_portions_under_way_where_every_write_takes
     let metrics = node.metrics().await;
     assert!(metrics.count("ingest_influx_replayed_lines_total", &[]) >= LINES);
     assert_eq!(metrics.count("ingest_influx_vanished_lines_total", &[]), 0);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_with_more_lines_than_a_buffer_holds_is_replayed_to_its_end() {
+    const LINES: u64 = 6_000;
+    let world = World::new().await;
+    let node = world.node().env("INFLUX_BATCH_SIZE", 50);
+    let (node, _dir) = with_settings(node, "buffer_lines = 300\nreplay_interval_ms = 100");
+    let node = start(node).await;
+    // One row of the record for all of them: it is paid as a whole or not at all.
+    owe(&world, "acme", LINES, LINES).await;
+    wait_for_a_clear_record(&world).await;
+    assert_eq!(world.influx.point_count(&database("acme")) as u64, LINES);
     drain(node).await;
 }
 
