@@ -75,6 +75,8 @@ async fn a_range_with_more_lines_than_a_buffer_holds_is_replayed_to_its_end() {
     let world = World::new().await;
     let node = world.node().env("INFLUX_BATCH_SIZE", 50);
     let (node, _dir) = with_settings(node, "buffer_lines = 300\nreplay_interval_ms = 100");
+    // Slower than rows are read.
+    world.influx.set_latency(Duration::from_millis(200));
     let node = start(node).await;
     // One row of the record for all of them: it is paid as a whole or not at all.
     owe(&world, "acme", LINES, LINES).await;
