@@ -3,13 +3,13 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io::{self, Write};
 
 use slog::warn;
 
 use crate::config::Loaded;
 use crate::exit::Exit;
 use crate::sink::influx::Survey;
+use crate::terminal::{complain, say};
 use crate::{app, backfill, logging, migrate, provision_tenants, quarantine, simulate, survey};
 
 /// `run`: the node, until it is told to stop or gives up.
@@ -92,16 +92,6 @@ pub fn backfill(loaded: &Loaded, options: &backfill::Options) -> Exit {
 
 fn on_runtime(command: impl Future<Output = Exit>) -> Exit {
     actix_rt::System::new().block_on(command)
-}
-
-/// Writes to standard output; whoever closed it early has read enough.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// Writes one line to standard error; nobody is left to tell if that fails.
-pub fn complain(sentence: impl Display) {
-    let _ = writeln!(io::stderr(), "ingest-node: {sentence}");
 }
 
 fn fail(exit: Exit, sentence: impl Display) -> Exit {

@@ -32,5 +32,6 @@ pub mod source;
 pub mod stats;
 pub mod supervisor;
 pub mod survey;
+pub mod terminal;
 pub mod tree;
 pub mod validate;

@@ -7,6 +7,7 @@ use ingest_node::cli::{Cli, Command};
 use ingest_node::commands;
 use ingest_node::config::{Config, Env};
 use ingest_node::exit::Exit;
+use ingest_node::terminal;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     let loaded = match Config::load(cli.config.as_deref(), &Env::process()) {
         Ok(loaded) => loaded,
         Err(error) => {
-            commands::complain(error);
+            terminal::complain(error);
             return Exit::Config.into();
         }
     };

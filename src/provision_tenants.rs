@@ -1,7 +1,5 @@
 //! `ingest-node provision-tenants`: gives every tenant its database, before its first point meets none.
 
-use std::io::{self, Write};
-
 use clap::Args;
 
 use crate::config::Config;
@@ -10,6 +8,7 @@ use crate::sentence::sentence;
 use crate::sink::influx::{Destination, Provisioned};
 use crate::sink::postgres::pool;
 use crate::survey;
+use crate::terminal::say;
 
 /// Which tenants.
 #[derive(Clone, Debug, Args)]
@@ -64,9 +63,4 @@ async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
     let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
     let database = pool::connect(&connection).await.map_err(|error| unavailable(sentence(&error)))?;
     survey::tenants(&database).await.map_err(unavailable)
-}
-
-/// Writes to standard output; whoever closed it early has read enough.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
 }

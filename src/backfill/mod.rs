@@ -18,7 +18,6 @@ mod stop;
 mod tenant;
 mod track;
 
-use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -37,6 +36,7 @@ use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::influx::Destination;
 use crate::sink::postgres::{pool, schema};
+use crate::terminal::say;
 
 /// What to write again, and where to.
 #[derive(Clone, Debug, Args)]
@@ -183,11 +183,6 @@ fn moment(us: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(us) * 1_000).ok();
     // No time that the database holds is beyond what the format can say.
     time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{us} us"))
-}
-
-/// Writes to standard output; whoever closed it early has read enough.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod query;
 mod replay;
 mod table;
 
-use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
@@ -19,6 +18,7 @@ use crate::core::rejection::Reason;
 use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::postgres::{pool, schema};
+use crate::terminal::say;
 
 /// How many events `list` shows unless told otherwise.
 const LISTED: i64 = 50;
@@ -160,9 +160,4 @@ fn json_lines<T: serde::Serialize>(items: &[T]) -> Result<String, Failure> {
         text.push('\n');
     }
     Ok(text)
-}
-
-/// Writes to standard output; whoever closed it early has read enough.
-fn say(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -11,7 +11,6 @@ mod v3;
 use std::time::Duration;
 
 use super::Api;
-use super::provision::Provisioned;
 use crate::core::field_types::Conflict;
 
 /// What became of one request.
@@ -90,6 +89,19 @@ pub enum Cause {
     NoColumn,
     /// The line itself can't be stored, whatever the server is given.
     Line,
+}
+
+/// What became of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provisioned {
+    /// It was made.
+    Made,
+    /// It was there.
+    Exists,
+    /// It is there, but the server said something an operator should know.
+    Warned(String),
+    /// It is not there.
+    Failed(String),
 }
 
 /// Reads the answer to a request of `lines` lines.

@@ -18,7 +18,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use self::provision::Provisioned;
+pub use self::classify::Provisioned;
 pub use self::router::{Parts, Router};
 pub use self::survey::Survey;
 pub use self::target::Destination;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use slog::{Logger, debug, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::provision::Provisioned;
+use super::classify::Provisioned;
 use super::target::Destination;
 
 /// Provisions one tenant after another, each once.

@@ -5,25 +5,12 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::Api;
-use super::classify::{Outcome, database_made};
+use super::classify::{Outcome, Provisioned, database_made};
 use super::request::Server;
 use super::target::{Destination, Place};
 
 /// What a server without the configure API is told: a first write makes the database.
 const FIRST_LINE: &[u8] = b"_init,source=provisioning value=1i\n";
-
-/// What became of a database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Provisioned {
-    /// It was made.
-    Made,
-    /// It was there.
-    Exists,
-    /// It is there, but the server said something an operator should know.
-    Warned(String),
-    /// It is not there.
-    Failed(String),
-}
 
 impl Destination {
     /// Makes sure that a tenant's database exists. Idempotent.
