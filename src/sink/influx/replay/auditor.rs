@@ -7,8 +7,8 @@ use slog::{Logger, debug, warn};
 use tokio_postgres::{Client, Config as Connection, Error};
 
 use super::compact::{Bite, Compactor};
-use super::replayer::Shared;
 use super::session::Session;
+use super::shared::Shared;
 use super::told::{self, Debt};
 use crate::metrics::InfluxMetrics;
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_postgres::Config as Connection;
 
 use super::record::{self, Release};
-use super::replayer::Shared;
 use super::session::Session;
+use super::shared::Shared;
 use crate::debt::{Ended, Outbox};
 use crate::failpoint;
 use crate::metrics::InfluxMetrics;

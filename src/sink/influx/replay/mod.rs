@@ -19,6 +19,7 @@ mod reader;
 mod record;
 mod replayer;
 mod session;
+mod shared;
 mod tenants;
 mod told;
 mod windows;

@@ -9,8 +9,8 @@ use slog::{Logger, debug, warn};
 use tokio_postgres::Config as Connection;
 
 use super::record::{self, Claim, Page, Portion};
-use super::replayer::Shared;
 use super::session::Session;
+use super::shared::Shared;
 use super::tenants::Bounds;
 use super::windows::{Stretch, Window, stretches};
 use crate::debt::{Outbox, Share};

@@ -1,23 +1,21 @@
 //! The child of the supervision tree that keeps the record and replays it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use serde_json::Value;
 use slog::Logger;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::auditor::Auditor;
 use super::clerk::Clerk;
-use super::rates::Rates;
 use super::reader::Reader;
-use super::tenants::Tenants;
+use super::shared::Shared;
 use crate::debt::{Ended, Outbox};
 use crate::health::Health;
 use crate::lifeline::Lifeline;
-use crate::message::{AttachRouter, Drain, Points};
+use crate::message::{AttachRouter, Drain};
 use crate::metrics::Metrics;
 use crate::sink::influx::Config;
 use crate::stats::Stats;
@@ -45,7 +43,7 @@ pub struct Parts {
 /// Keeps the record of what InfluxDB has not confirmed, and has it written. One per node.
 ///
 /// It has no mailbox to speak of: debts report their ends over a channel, and it works by the clock. Its work is never
-/// a sign of death, for all of it is bounded in time and waits for nobody but PostgreSQL.
+/// a sign of death, for all of it is bounded in time.
 pub struct Replayer {
     _lifeline: Lifeline,
     clerk: Arc<tokio::sync::Mutex<Clerk>>,
@@ -54,59 +52,13 @@ pub struct Replayer {
     shared: Arc<Shared>,
 }
 
-/// What its parts have in common.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    tenants: Mutex<Tenants>,
-    rates: Mutex<Rates>,
-    news: Notify,
-    router: Mutex<Option<Recipient<Points>>>,
-    state: Mutex<Value>,
-}
-
-impl Shared {
-    pub fn tenants(&self) -> MutexGuard<'_, Tenants> {
-        lock(&self.tenants)
-    }
-
-    pub fn rates(&self) -> MutexGuard<'_, Rates> {
-        lock(&self.rates)
-    }
-
-    /// Something may have become free to be claimed.
-    pub fn tell_news(&self) {
-        self.news.notify_one();
-    }
-
-    /// Waits until it is told; what was told since the last time counts.
-    pub async fn news(&self) {
-        self.news.notified().await;
-    }
-
-    /// Where points go; `None` before it is attached.
-    pub fn router(&self) -> Option<Recipient<Points>> {
-        lock(&self.router).clone()
-    }
-
-    /// What `/stats` tells from now on.
-    pub fn set_state(&self, state: Value) {
-        *lock(&self.state) = state;
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Replayer {
     /// A replayer that begins when it is started.
     pub fn new(parts: Parts) -> Self {
         let Parts { config, connection, outbox, metrics, stats, health, log, lifeline } = parts;
         let shared = Arc::new(Shared::default());
         let shown = Arc::downgrade(&shared);
-        stats.register("influx_replay", move || {
-            shown.upgrade().map_or(Value::Null, |shared| lock(&shared.state).clone())
-        });
+        stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |shared| shared.state()));
         let takeover = Duration::from_secs(config.takeover_secs);
         let metrics = metrics.influx.clone();
         let auditor = Auditor::new(
@@ -154,7 +106,7 @@ impl Handler<AttachRouter> for Replayer {
     type Result = ();
 
     fn handle(&mut self, AttachRouter(router): AttachRouter, _: &mut Context<Self>) {
-        *lock(&self.shared.router) = Some(router);
+        self.shared.set_router(router);
     }
 }
 

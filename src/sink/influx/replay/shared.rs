@@ -1,0 +1,67 @@
+//! What the replayer's parts have in common.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use actix::Recipient;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use super::rates::Rates;
+use super::tenants::Tenants;
+use crate::message::Points;
+
+/// What those who keep, read and audit the record tell each other.
+#[derive(Debug, Default)]
+pub struct Shared {
+    tenants: Mutex<Tenants>,
+    rates: Mutex<Rates>,
+    news: Notify,
+    router: Mutex<Option<Recipient<Points>>>,
+    state: Mutex<Value>,
+}
+
+impl Shared {
+    /// What may be claimed of whom.
+    pub fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        lock(&self.tenants)
+    }
+
+    /// How fast debts are paid.
+    pub fn rates(&self) -> MutexGuard<'_, Rates> {
+        lock(&self.rates)
+    }
+
+    /// Something may have become free to be claimed.
+    pub fn tell_news(&self) {
+        self.news.notify_one();
+    }
+
+    /// Waits until it is told; what was told since the last time counts.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    /// Where points go; `None` before it is attached.
+    pub fn router(&self) -> Option<Recipient<Points>> {
+        lock(&self.router).clone()
+    }
+
+    /// Points go there from now on.
+    pub fn set_router(&self, router: Recipient<Points>) {
+        *lock(&self.router) = Some(router);
+    }
+
+    /// What `/stats` tells.
+    pub fn state(&self) -> Value {
+        lock(&self.state).clone()
+    }
+
+    /// What `/stats` tells from now on.
+    pub fn set_state(&self, state: Value) {
+        *lock(&self.state) = state;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
