@@ -196,7 +196,8 @@ pub const SETTINGS: &[Setting] = &[
     inner(
         "influx.max_in_flight",
         whole(1, 1_000),
-        "Requests of one tenant under way at once; a durable write returns with the server's next WAL flush.",
+        "Requests of one tenant under way at once (more where `batch_size` is small and batches are full); a durable write \
+         returns with the server's next WAL flush.",
     ),
     inner("influx.threads", whole(1, 64), "Threads that the batchers are spread over."),
     inner(

@@ -179,7 +179,11 @@ impl Batcher {
     }
 
     fn permits(&self, now: Instant) -> usize {
-        self.breaker.permits(now, self.parts.target.most_in_flight(self.parts.config.max_in_flight))
+        let config = &self.parts.config;
+        // More only for a tenant that is fast: one whose server hangs, and few lines come, opens few connections.
+        let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch_size);
+        let most = if is_full { config.in_flight_when_full() } else { config.max_in_flight };
+        self.breaker.permits(now, self.parts.target.most_in_flight(most))
     }
 
     fn next_batch(&mut self, now: Instant) -> Option<Batch> {

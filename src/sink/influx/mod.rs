@@ -31,6 +31,9 @@ use crate::core::names::TENANT_PLACE;
 use crate::core::point::Layout;
 use crate::secret::Secret;
 
+/// Lines of a full batch, unless it is told otherwise: some 700 KiB.
+const USUAL_BATCH: usize = 5_000;
+
 /// The `[influx]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,7 +74,8 @@ pub struct Config {
     /// bodies that grow), which so stays under 400 MiB.
     pub buffer_total_bytes: usize,
     /// Requests of one tenant under way at once. A durable write returns with the server's next WAL flush, so one at a
-    /// time would make one batch per second.
+    /// time would make one batch per second. Full batches that are smaller than usual may be more, up to sixteen times as
+    /// many ([`Config::in_flight_when_full`]).
     pub max_in_flight: usize,
     /// Threads that the batchers are spread over.
     pub threads: usize,
@@ -159,7 +163,7 @@ impl Default for Config {
             database_layout: Layout::PerTenant,
             write_policy: WritePolicy::BestEffort,
             outbox: true,
-            batch_size: 5_000,
+            batch_size: USUAL_BATCH,
             flush_interval_ms: 1_000,
             buffer_lines: 400_000,
             buffer_total_bytes: 160 * 1024 * 1024,
@@ -184,6 +188,13 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Requests of one tenant under way at once while its batches are full: as many lines as with batches of usual size,
+    /// 40,000, so that how fast a tenant may be does not hang on `batch_size`.
+    fn in_flight_when_full(&self) -> usize {
+        let usual = self.max_in_flight * USUAL_BATCH / self.batch_size.max(1);
+        usual.clamp(self.max_in_flight, self.max_in_flight * 16)
+    }
+
     /// Most lines of a tenant that the replay has under way. Less than [`Config::replay_room`]: what live lines usually
     /// hold must not turn replayed ones away.
     fn replay_open_lines(&self) -> usize {

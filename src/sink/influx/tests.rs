@@ -41,6 +41,23 @@ async fn a_batch_waits_no_longer_than_the_interval() {
 }
 
 #[actix_rt::test]
+async fn full_batches_that_are_small_overlap_more_and_partial_ones_do_not() {
+    let stub = InfluxStub::start();
+    stub.hang(None);
+    let house = House::new(Config { batch_size: 10, max_in_flight: 2, ..quick(&stub.url()) });
+    house.send("fast", lines(400));
+    let under_way = |tenant| house.tenant(tenant)["requests_in_flight"].as_u64().unwrap_or(0);
+    wait_for("sixteen times as many", DEADLINE, async || under_way("fast") == 32).await;
+    for number in 1..=5 {
+        house.send("slow", [line(number, "v=1.5")]);
+        wait_for("a request or a wait", DEADLINE, async || under_way("slow") == number.min(2)).await;
+    }
+    stub.release();
+    house.wait_for(LineResult::Ok, 405).await;
+    assert_eq!((stub.point_count(&database("fast")), stub.point_count(&database("slow"))), (400, 5));
+}
+
+#[actix_rt::test]
 async fn a_delivery_ends_when_its_line_is_durable_and_not_before() {
     let stub = InfluxStub::start();
     let house = House::new(Config { write_policy: WritePolicy::Required, ..quick(&stub.url()) });
@@ -146,14 +163,14 @@ async fn failures_that_pass_are_tried_again_with_the_whole_batch() {
 #[actix_rt::test]
 async fn a_database_that_hangs_delays_no_other() {
     let stub = InfluxStub::start();
-    let house = House::new(Config { batch_size: 10, threads: 1, ..quick(&stub.url()) });
+    let house = House::new(Config { batch_size: 10, max_in_flight: 1, threads: 1, ..quick(&stub.url()) });
     stub.hang(Some(&database("stuck")));
     house.send("stuck", lines(200));
     for tenant in 0..20 {
         house.send(&format!("t{tenant}"), lines(50));
     }
     house.wait_for(LineResult::Ok, 1_000).await;
-    assert_eq!(house.tenant("stuck")["requests_in_flight"], 8, "as many as one tenant may have");
+    assert_eq!(house.tenant("stuck")["requests_in_flight"], 16, "as many as one tenant may have");
     stub.release();
     house.wait_for(LineResult::Ok, 1_200).await;
 }
