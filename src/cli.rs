@@ -13,8 +13,8 @@ use crate::{backfill, provision_tenants, quarantine, simulate};
 /// value comes from.
 #[derive(Debug, Parser)]
 #[command(name = "ingest-node", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, 64 bad configuration or arguments, 69 a dependency was unavailable, \
-    70 the supervisor gave up, 75 the drain's deadline passed with work undone")]
+#[command(after_help = "Exit codes: 0 done, 1 done but for what is told, 64 bad configuration or arguments, \
+    69 a dependency was unavailable, 70 the supervisor gave up, 75 stopped with work undone")]
 pub struct Cli {
     /// The configuration file [default: config/ingest-node.toml, if there is one].
     #[arg(long, global = true, value_name = "PATH")]

@@ -1,18 +1,13 @@
 //! A private InfluxDB 1: not a target of ours, but a real parser and store of line protocol.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Response, get, post};
 use crate::ports::free_port;
-use crate::process::{LeashOf, Process, find_program};
-
-/// Longest time from start to the first answer.
-const START_WITHIN: Duration = Duration::from_secs(30);
+use crate::process::{LeashOf, Process, find_program, wait_listening};
 
 /// An InfluxDB 1 of our own: loopback only, its data in a temporary directory.
 #[derive(Debug)]
@@ -42,17 +37,8 @@ impl Influx1 {
         let log = dir.path().join("influxd.log");
         let leash = LeashOf { signal: "TERM", remove: Some(dir.path()) };
         let mut process = Process::spawn("influxd", command, &log, leash);
-        let (start, address) = (Instant::now(), SocketAddr::from((Ipv4Addr::LOCALHOST, http)));
-        while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-            let gone = process.try_wait();
-            assert!(
-                gone.is_none() && start.elapsed() < START_WITHIN,
-                "influxd does not listen on port {http} ({gone:?}); its log:\n{}",
-                std::fs::read_to_string(&log).unwrap_or_default(),
-            );
-            std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
-        }
-        Self { address: address.to_string(), _process: process, _dir: dir }
+        wait_listening(&mut process, http, &log);
+        Self { address: format!("127.0.0.1:{http}"), _process: process, _dir: dir }
     }
 
     /// Makes a database.

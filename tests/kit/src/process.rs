@@ -1,6 +1,7 @@
 //! Child processes that never outlive the process that started them.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -96,6 +97,24 @@ impl Drop for Process {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
+    }
+}
+
+/// Waits until a child listens on a loopback port.
+///
+/// # Panics
+/// When it exits instead, or takes half a minute; a second is usual.
+pub(crate) fn wait_listening(process: &mut Process, port: u16, log: &Path) {
+    let (start, address) = (Instant::now(), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
+        let gone = process.try_wait();
+        assert!(
+            gone.is_none() && start.elapsed() < Duration::from_secs(30),
+            "{} does not listen on port {port} ({gone:?}); its log:\n{}",
+            process.name,
+            std::fs::read_to_string(log).unwrap_or_default(),
+        );
+        std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
     }
 }
 

@@ -1,9 +1,8 @@
 //! A private VictoriaMetrics: a real server that speaks the v2 write API of InfluxDB.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde::Deserialize;
@@ -11,10 +10,7 @@ use tempfile::TempDir;
 
 use crate::http::get;
 use crate::ports::free_port;
-use crate::process::{LeashOf, Process, find_program};
-
-/// Longest time from start to the first answer.
-const START_WITHIN: Duration = Duration::from_secs(30);
+use crate::process::{LeashOf, Process, find_program, wait_listening};
 
 /// A VictoriaMetrics of our own: loopback only, its data in a temporary directory, the same port across restarts.
 #[derive(Debug)]
@@ -75,17 +71,7 @@ impl VictoriaMetrics {
         let log = self.dir.path().join("victoria-metrics.log");
         let leash = LeashOf { signal: "TERM", remove: Some(self.dir.path()) };
         let mut process = Process::spawn("victoria-metrics", command, &log, leash);
-        let (start, address) = (Instant::now(), SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)));
-        while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
-            let gone = process.try_wait();
-            assert!(
-                gone.is_none() && start.elapsed() < START_WITHIN,
-                "victoria-metrics does not listen on port {} ({gone:?}); its log:\n{}",
-                self.port,
-                std::fs::read_to_string(&log).unwrap_or_default(),
-            );
-            std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
-        }
+        wait_listening(&mut process, self.port, &log);
         self.process = Some(process);
     }
 
