@@ -3,7 +3,7 @@
 # make test    every test, against real servers
 # make demo    a whole system on this machine, its load and its final account
 # make bench   the node against the yardstick, on durable servers
-# make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 8 minutes
+# make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 9 minutes
 # make bench-cases   the node alone where it is harder: cold cache, bad messages, routes; and its memory per device
 
 CARGO ?= cargo
@@ -34,5 +34,5 @@ bench: release
 bench-cases: export BENCH_CASES ?= cold,bad,routes,memory
 bench-cases: bench
 
-bench-influx: export BENCH_CASES ?= outbox,durable-one,durable-many,durable-behind,hang
+bench-influx: export BENCH_CASES ?= outbox,durable-one,durable-many,durable-behind,replay,hang
 bench-influx: bench

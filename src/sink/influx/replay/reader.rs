@@ -29,6 +29,9 @@ const FIRST_PAGE_ROWS: i64 = 100;
 /// Rows of the outbox claimed at once, over all tenants.
 const CLAIM_ROWS: i64 = 500;
 
+/// What reading has not used of the rate is made up for within this time: claims and slow reads cost no pace.
+const CREDIT: Duration = Duration::from_secs(1);
+
 /// A window whose lines do not get on for so long is left for later: others wait behind it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -174,7 +177,7 @@ impl Reader {
             let is_last = (rows.len() as i64) < page_rows;
             page_rows = PAGE_ROWS.min(self.config.replay_page_lines() as i64);
             let sent = self.send(stretch, &shares, &rows, &mut found, router);
-            self.next_page = Instant::now().max(self.next_page) + self.time_for(sent);
+            self.next_page = self.next_page.max(earliest()) + self.time_for(sent);
             match rows.last() {
                 Some(last) if !is_last => after = (last.received_us, last.stream_seq),
                 _ => break,
@@ -243,4 +246,10 @@ impl Reader {
     fn time_for(&self, lines: usize) -> Duration {
         Duration::from_secs_f64(lines as f64 / self.config.replay_lines_per_sec.max(1) as f64)
     }
+}
+
+/// From when on unused rate still counts.
+fn earliest() -> Instant {
+    let now = Instant::now();
+    now.checked_sub(CREDIT).unwrap_or(now)
 }

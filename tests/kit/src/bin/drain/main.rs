@@ -27,6 +27,7 @@
 //! | `durable-one` | one tenant, 20000 messages/s |
 //! | `durable-many` | 200 tenants, 40000 messages/s |
 //! | `durable-behind` | `BENCH_WAITING` messages of one tenant wait when the node starts: the time until all are lines there |
+//! | `replay` | the same messages, stored by a node that found no InfluxDB: the time until the next one has replayed them all |
 //! | `hang` | 50 tenants, 10000 messages/s; in the second half one tenant's database does not answer at all |
 //!
 //! Derived state (sensors, signs of life, positions) is written in every case, as it always is.
@@ -36,10 +37,10 @@
 //! | `BENCH_CASES` | rows,points,mixed | cases, by name; they run in the order above |
 //! | `BENCH_MESSAGES` | 500000 | messages in the stream |
 //! | `BENCH_DEVICES` | 1000 | devices that send them |
-//! | `BENCH_TENANTS` | 20 | tenants that own the devices; in `durable-behind` 1 by default, fixed in the steady cases |
+//! | `BENCH_TENANTS` | 20 | tenants that own the devices; in `durable-behind` and `replay` 1 by default, fixed in the steady cases |
 //! | `BENCH_PAIRS` | 3 | pairs of runs per case; runs where the yardstick has no part |
 //! | `BENCH_SECONDS` | 60 | how long messages come in a steady case, after a warm-up; in `hang` each half |
-//! | `BENCH_WAITING` | 300000 | messages that wait in `durable-behind` |
+//! | `BENCH_WAITING` | 300000 | messages that wait in `durable-behind` and `replay` |
 //! | `BENCH_NODE_ENV` | | further settings of the node: `NAME=value` separated by blanks |
 #![forbid(unsafe_code)]
 

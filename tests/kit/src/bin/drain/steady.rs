@@ -4,13 +4,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ingest_kit::{Metrics, Node, procfs, wait_for};
+use ingest_kit::jetstream::consumer_info;
+use ingest_kit::{Metrics, Node, free_port, procfs, wait_for};
 
 use crate::cases::{Load, Routes};
 use crate::measure::median;
 use crate::publisher::{Publisher, now_ns};
 use crate::stub::{Delays, Watcher};
-use crate::{Bench, DEADLINE, setting};
+use crate::{Bench, CONSUMER, DEADLINE, STREAM, setting};
 
 /// How late InfluxDB 3 answers a durable write: with its next WAL flush, one second apart by default.
 const LATENCY: Duration = Duration::from_secs(1);
@@ -37,6 +38,8 @@ pub struct Steady {
     per_second: u64,
     /// What waits in the stream when the node starts; then nothing else comes.
     waiting: u64,
+    /// Whether what waits is stored by a node that finds no InfluxDB, so that another one owes all of it.
+    owed: bool,
     /// Whether a tenant's database hangs in the second half.
     hang: bool,
 }
@@ -44,7 +47,7 @@ pub struct Steady {
 /// Every case, in the order in which they run.
 pub fn all() -> Vec<Steady> {
     let load = |tenants| Load { devices: setting("BENCH_DEVICES", 1_000), tenants, bad_one_in: 0, hot_one_in: 0 };
-    let one = Steady { name: "durable-one", load: load(1), per_second: 20_000, waiting: 0, hang: false };
+    let one = Steady { name: "durable-one", load: load(1), per_second: 20_000, waiting: 0, owed: false, hang: false };
     let many = Steady { name: "durable-many", load: load(200), per_second: 40_000, ..one };
     let behind = Steady {
         name: "durable-behind",
@@ -52,8 +55,9 @@ pub fn all() -> Vec<Steady> {
         load: load(setting("BENCH_TENANTS", 1)),
         ..one
     };
+    let replay = Steady { name: "replay", owed: true, ..behind };
     let hang = Steady { name: "hang", load: load(50), per_second: 10_000, hang: true, ..one };
-    vec![one, many, behind, hang]
+    vec![one, many, behind, replay, hang]
 }
 
 /// A look at a run.
@@ -94,6 +98,9 @@ impl Bench {
         let mut publisher = Publisher::new(self.nats.connect().await, case.load);
         publisher.publish(case.waiting, FULL_SPEED).await;
         let published = publisher.published();
+        if case.owed {
+            self.owe_all(case.waiting).await;
+        }
         let mut stub = Watcher::start(LATENCY);
         let mut started = Instant::now();
         let mut node = self.node(Some(&stub.url)).start();
@@ -119,6 +126,22 @@ impl Bench {
         let line = run.tell(case);
         println!("{line}");
         line
+    }
+}
+
+impl Bench {
+    /// Lets a node that finds no InfluxDB store what waits.
+    async fn owe_all(&self, messages: u64) {
+        let mut node = self.node(Some(&format!("http://127.0.0.1:{}", free_port()))).start();
+        wait_for("all messages to be settled", DEADLINE, async || {
+            let info = consumer_info(&self.jetstream, STREAM, CONSUMER).await;
+            info.is_some_and(|info| info.ack_floor.stream_sequence >= messages)
+        })
+        .await;
+        node.sigterm();
+        assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "the node's exit code");
+        let owed = "SELECT sum(lines)::bigint FROM influx_outbox";
+        assert_eq!(self.database.query(owed, &[]).await[0].get::<_, i64>(0) as u64, messages, "lines on record");
     }
 }
 
