@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::core::field_types::FieldType;
 
@@ -138,6 +140,30 @@ fn data_is_never_dropped_on_an_answer_that_is_not_understood() {
     for body in bodies {
         for status in [301, 400, 404, 405, 415, 422] {
             assert!(is_lasting(&classify(Api::V3, status, None, body, 5)), "{status} {body:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_answered_only_a_success_confirms_and_only_lines_of_the_request_are_refused(
+        api in prop_oneof![Just(Api::V3), Just(Api::V2)],
+        status in prop_oneof![Just(400_u16), Just(422_u16), 100_u16..600],
+        recorded in prop_oneof![Just(PARTIAL), Just(PARSING), Just("")],
+        at in 0_usize..300,
+        noise in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut body = recorded.as_bytes().to_vec();
+        let at = at.min(body.len());
+        body.splice(at..(at + noise.len() / 2).min(body.len()), noise);
+        match classify(api, status, None, &body, 5) {
+            Outcome::Written => prop_assert!((200..300).contains(&status)),
+            Outcome::Refused { lines, .. } => {
+                prop_assert!(!lines.is_empty() && lines.iter().all(|line| line.index < 5));
+                prop_assert!(lines.is_sorted_by(|one, other| one.index < other.index));
+            }
+            Outcome::Halve { .. } => prop_assert!(matches!(status, 400 | 413 | 422)),
+            Outcome::Failed { message, .. } => prop_assert!(!message.contains(['\n', '\r']), "{message}"),
         }
     }
 }
