@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use actix::Recipient;
+use async_nats::Subject;
 use bytes::Bytes;
 
 use crate::core::disposition::Verdict;
@@ -73,6 +74,11 @@ pub struct Delivery {
     pub origin: Origin,
     /// How often the broker has delivered it, this time included; 1 = for the first time.
     pub attempt: u32,
+    /// The NATS subject it was published to; empty where a test makes it by hand.
+    pub subject: Subject,
+    /// An earlier consumer may have delivered it: the broker stored it before the one it comes from was made. Its attempt
+    /// counts from 1 again.
+    pub predates_consumer: bool,
     /// The message as received.
     pub body: Bytes,
     /// The message says that it is a replay from the quarantine. Boxed: hardly any does.
@@ -95,12 +101,26 @@ pub enum Replay {
 impl Delivery {
     /// A delivery that reports its verdict to `desk` under the number `slot`.
     pub fn new(origin: Origin, attempt: u32, body: Bytes, slot: u64, desk: Arc<Desk>) -> Self {
-        Self { origin, attempt, body, replay: None, ticket: Ticket { slot, desk: Some(desk), legs: None } }
+        let ticket = Ticket { slot, desk: Some(desk), legs: None };
+        Self {
+            origin,
+            attempt,
+            subject: Subject::from_static(""),
+            predates_consumer: false,
+            body,
+            replay: None,
+            ticket,
+        }
     }
 
     /// Whether it has been delivered before, to us or to another replica: its effects may be there already.
     pub fn is_redelivery(&self) -> bool {
         self.attempt > 1 || self.is_replay()
+    }
+
+    /// Whether its row may be there already, counting also what an earlier consumer of the same stream has delivered.
+    pub fn may_be_stored(&self) -> bool {
+        self.predates_consumer || self.is_redelivery()
     }
 
     /// Whether an operator replays it.

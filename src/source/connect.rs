@@ -110,6 +110,8 @@ fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
 pub struct Binding {
     /// The consumer.
     pub consumer: PullConsumer,
+    /// When the consumer was made, Unix microseconds: what the stream holds from before may have been delivered by another.
+    pub created_us: i64,
     /// After this long without a word the broker delivers again.
     pub ack_wait: Duration,
     /// Whether a message may be delivered any number of times: only then may it be handed back without harm.
@@ -157,7 +159,14 @@ pub async fn bind(client: &Client, lane: Lane, config: &Config) -> Result<Bindin
         return Err(BindError::Unfit(format!("consumer {} is a push consumer, not a pull consumer", lane.consumer())));
     }
     let differences = differences(found, &consumer_config(lane, config), lane);
-    Ok(Binding { ack_wait: found.ack_wait, unlimited_deliveries: found.max_deliver <= 0, differences, consumer })
+    let created_us = (consumer.cached_info().created.unix_timestamp_nanos() / 1_000) as i64;
+    Ok(Binding {
+        created_us,
+        ack_wait: found.ack_wait,
+        unlimited_deliveries: found.max_deliver <= 0,
+        differences,
+        consumer,
+    })
 }
 
 fn differences(found: &jetstream::consumer::Config, wanted: &pull::Config, lane: Lane) -> Vec<String> {

@@ -173,6 +173,11 @@ impl Consumer {
         let mut returned = Vec::new();
         let mut admitted = 0;
         let Some(desk) = self.desk.clone() else { return };
+        let consumer_created_us = match &self.stage {
+            Stage::Bound(binding) => binding.created_us,
+            // It is about to be looked at again: nothing is known of its age.
+            Stage::Binding | Stage::Draining => i64::MAX,
+        };
         for message in messages {
             if let Some(status) = message.status {
                 self.status(status, &message, ctx);
@@ -199,6 +204,8 @@ impl Consumer {
             let shard = envelope.as_ref().map_or(0, |envelope| shard::of_topic(&envelope.topic, shards));
             let slot = self.in_flight.admit(Entry { reply, attempt }, message.payload.len(), now_ms);
             let mut delivery = Delivery::new(origin, attempt, message.payload, slot, desk.clone());
+            delivery.subject = message.subject;
+            delivery.predates_consumer = delivery.origin.received_us < consumer_created_us;
             delivery.replay = message.headers.as_ref().and_then(claimed_replay);
             dealt[shard].push((delivery, envelope));
         }
