@@ -5,6 +5,7 @@ mod bench;
 mod faults;
 mod lanes;
 mod legacy;
+mod platform;
 mod quarantine;
 mod rows;
 mod schema;

@@ -133,6 +133,15 @@ pub struct Subscription {
     pub active_device_count: i32,
 }
 
+/// Makes the platform's own tables with its indexes, checks, foreign keys, triggers and policies (`registry_full.sql`) in
+/// an empty database: what a node's migrations find in the field. Tests that want them run this before `migrate`.
+///
+/// # Panics
+/// When a statement is refused.
+pub async fn platform_schema(database: &Database) {
+    database.execute(include_str!("registry_full.sql")).await;
+}
+
 /// Inserts the devices with all that belongs to them, in one transaction.
 ///
 /// # Panics
