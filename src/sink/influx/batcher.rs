@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 
 use actix::WeakRecipient;
 use actix::prelude::*;
-use slog::{Logger, error};
+use slog::Logger;
 
 use self::fit::{Fit, NOTHING_FITS};
 use super::Config;
 use super::account::Account;
 use super::batch::{Batch, Filling};
 use super::breaker::Breaker;
-use super::classify::Outcome;
 use super::target::Target;
 use crate::core::backoff::Backoff;
 use crate::core::field_types::FieldTypes;
@@ -205,7 +204,7 @@ impl Batcher {
         self.flights.push_back((flight, now));
         self.parts.account.request_sent();
         let round = self.breaker.round();
-        let answer = self.parts.target.clone().write(batch.body(), batch.len(), batch.is_required());
+        let answer = self.parts.target.clone().write(batch.body(), batch.len());
         ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
             this.flights.retain(|(other, _)| *other != flight);
             this.parts.metrics.flush_seconds.observe(now.elapsed().as_secs_f64());
@@ -255,10 +254,7 @@ impl Batcher {
         if (is_empty || until <= now) && self.drained.is_awaited() && !self.closing {
             self.closing = true;
             let closed = self.parts.target.clone().close().into_actor(self);
-            ctx.spawn(closed.map(|outcome, this, _| {
-                if let Outcome::Failed { message, .. } = outcome {
-                    error!(this.parts.log, "lines may not be durable"; "error" => message);
-                }
+            ctx.spawn(closed.map(|(), this, _| {
                 this.closing = false;
                 this.drained.tell();
             }));

@@ -1,14 +1,22 @@
 //! Points without a server: one line-protocol file per database.
 //!
-//! `{data_dir}/{database}/current.lp` grows by one write per flush; at its size limit it is fsynced and renamed to the
-//! next number (`0000000001.lp`, ...), and from then on it never changes: `influx write` or a bulk loader can take it.
-//! A file continues after a restart. What a crash tore off is the beginning of a line: it is cut when the file is opened.
+//! `{data_dir}/{database}/current.lp` grows by one write and one fsync per flush: only then are the flush's lines
+//! confirmed. At its size limit it is renamed to the next number (`0000000001.lp`, ...), and from then on it never
+//! changes: `influx write` or a bulk loader can take it. A file continues after a restart. What a crash tore off is the
+//! beginning of a line: it is cut when the file is opened.
 //!
 //! Everything here blocks; [`super::target`] calls it off the actors' threads.
 
+mod disk;
+#[cfg(test)]
+pub mod tests;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::disk::{Disk, System};
 
 const CURRENT: &str = "current.lp";
 
@@ -18,24 +26,30 @@ const LONGEST_PART: usize = 200;
 /// The files of one database.
 #[derive(Debug)]
 pub struct LineFiles {
+    data_dir: PathBuf,
     directory: PathBuf,
     rotate_bytes: u64,
+    disk: Arc<dyn Disk>,
     current: Option<Current>,
+    /// An fsync of `current.lp` failed: it is set aside before anything else is written. The kernel may have dropped
+    /// what it could not write, and the next fsync of that file would report success all the same.
+    is_distrusted: bool,
 }
 
 #[derive(Debug)]
 struct Current {
     file: File,
+    /// Its size, all of it durable.
     bytes: u64,
 }
 
 impl LineFiles {
     /// The files of `database` below `data_dir`. Nothing is touched yet.
-    pub fn new(data_dir: &Path, database: &str, rotate_bytes: u64) -> Self {
+    pub fn new(data_dir: &Path, database: &str, rotate_bytes: u64, disk: Arc<dyn Disk>) -> Self {
         // A database's name is ASCII without dots and slashes: safe as a path, cut anywhere, and never a file of ours.
         let parts = database.as_bytes().chunks(LONGEST_PART).map(|part| String::from_utf8_lossy(part).into_owned());
         let directory = parts.fold(data_dir.to_path_buf(), |path, part| path.join(part));
-        Self { directory, rotate_bytes, current: None }
+        Self { data_dir: data_dir.to_path_buf(), directory, rotate_bytes, disk, current: None, is_distrusted: false }
     }
 
     /// Where they are.
@@ -43,11 +57,11 @@ impl LineFiles {
         &self.directory
     }
 
-    /// Appends lines, each ended by a line feed, with one write; with `durably` they survive a crash of the machine.
+    /// Appends lines, each ended by a line feed, with one write, and makes them durable with one fsync.
     ///
     /// # Errors
-    /// Those of the file system; then none of the lines is in the file.
-    pub fn append(&mut self, lines: &[u8], durably: bool) -> io::Result<()> {
+    /// Those of the file system; then none of the lines counts as written.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.current.as_ref().is_some_and(|current| current.bytes >= self.rotate_bytes) {
             self.rotate()?;
         }
@@ -55,7 +69,7 @@ impl LineFiles {
             Some(current) => current,
             None => self.open()?,
         };
-        if let Err(error) = current.append(lines, durably) {
+        if let Err(error) = self.write_durably(&mut current, lines) {
             // Part of it may be there (a full disk). Where even that can't be undone, the next opening cuts the torn line.
             let _ = current.file.set_len(current.bytes);
             return Err(error);
@@ -64,48 +78,67 @@ impl LineFiles {
         let is_full = current.bytes >= self.rotate_bytes;
         self.current = Some(current);
         if is_full {
-            // The lines are written; what failed now is tried and told again by the next append.
+            // The lines are durable; what failed now is tried and reported again by the next append.
             let _ = self.rotate();
         }
         Ok(())
     }
 
-    /// Makes everything durable and lets go of the file.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn close(&mut self) -> io::Result<()> {
-        match self.current.take() {
-            Some(current) => current.file.sync_all(),
-            None => Ok(()),
-        }
+    /// Lets go of the file: what counts as written is durable already.
+    pub fn close(&mut self) {
+        self.current = None;
     }
 
-    fn open(&self) -> io::Result<Current> {
+    fn write_durably(&mut self, current: &mut Current, lines: &[u8]) -> io::Result<()> {
+        self.disk.write(&mut current.file, lines)?;
+        let synced = self.disk.sync_file(&current.file);
+        self.is_distrusted |= synced.is_err();
+        synced
+    }
+
+    fn open(&mut self) -> io::Result<Current> {
         fs::create_dir_all(&self.directory)?;
+        let mut current = self.open_current()?;
+        if self.is_distrusted {
+            self.set_aside(current)?;
+            self.is_distrusted = false;
+            current = self.open_current()?;
+        }
+        self.sync_directories()?;
+        Ok(current)
+    }
+
+    fn open_current(&self) -> io::Result<Current> {
         let path = self.directory.join(CURRENT);
-        let is_new = !path.exists();
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::Error(error) => error,
             TryLockError::WouldBlock => io::Error::new(io::ErrorKind::ResourceBusy, "another process writes this file"),
         })?;
         let bytes = cut_torn_line(&mut file)?;
-        if is_new {
-            self.sync_directory()?;
-        }
         Ok(Current { file, bytes })
     }
 
+    /// Makes room for a new file in the place of one whose fsync failed. What was confirmed of it was durable before.
+    fn set_aside(&self, current: Current) -> io::Result<()> {
+        if current.bytes == 0 {
+            return fs::remove_file(self.directory.join(CURRENT));
+        }
+        self.rename_to_next_number()
+    }
+
     fn rotate(&mut self) -> io::Result<()> {
-        if let Some(current) = &self.current {
-            current.file.sync_all()?;
-            let number = self.last_number()? + 1;
-            fs::rename(self.directory.join(CURRENT), self.directory.join(format!("{number:010}.lp")))?;
+        if self.current.is_some() {
+            self.rename_to_next_number()?;
             self.current = None;
-            self.sync_directory()?;
+            self.disk.sync_directory(&self.directory)?;
         }
         Ok(())
+    }
+
+    fn rename_to_next_number(&self) -> io::Result<()> {
+        let number = self.last_number()? + 1;
+        fs::rename(self.directory.join(CURRENT), self.directory.join(format!("{number:010}.lp")))
     }
 
     /// The highest number among the full files; 0 where there is none.
@@ -119,16 +152,19 @@ impl LineFiles {
         Ok(last)
     }
 
-    /// A new or renamed file is durable only when its directory is.
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
-    }
-}
-
-impl Current {
-    fn append(&mut self, lines: &[u8], durably: bool) -> io::Result<()> {
-        self.file.write_all(lines)?;
-        if durably { self.file.sync_data() } else { Ok(()) }
+    /// A new or renamed file is durable only when its directory is, and that one only with those above it. All of them,
+    /// each time a file is opened: whoever made one may have died before it was durable.
+    fn sync_directories(&self) -> io::Result<()> {
+        for directory in self.directory.ancestors() {
+            let is_ours = directory.starts_with(&self.data_dir);
+            let path = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+            match self.disk.sync_directory(path) {
+                // Above the data's own directory others may decide who looks; there nothing is made that was not there.
+                Err(error) if !is_ours && error.kind() == io::ErrorKind::PermissionDenied => {}
+                result => result?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -155,95 +191,4 @@ fn cut_torn_line(file: &mut File) -> io::Result<u64> {
         file.set_len(kept)?;
     }
     Ok(kept)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn files(directory: &Path) -> LineFiles {
-        LineFiles::new(directory, "telemetry_acme", 40)
-    }
-
-    fn read(files: &LineFiles, name: &str) -> String {
-        fs::read_to_string(files.directory().join(name)).unwrap_or_default()
-    }
-
-    #[test]
-    fn lines_are_appended_and_a_restart_goes_on() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut first = files(directory.path());
-        first.append(b"a v=1 1\n", false).unwrap();
-        first.append(b"b v=1 1\n", true).unwrap();
-        first.close().unwrap();
-        let mut second = files(directory.path());
-        second.append(b"c v=1 1\n", false).unwrap();
-        assert_eq!(read(&second, CURRENT), "a v=1 1\nb v=1 1\nc v=1 1\n");
-    }
-
-    #[test]
-    fn a_full_file_gets_the_next_number_and_never_changes_again() {
-        let directory = tempfile::tempdir().unwrap();
-        for round in 1..=3 {
-            let mut files = files(directory.path());
-            files.append(b"first v=1 1\nsecond v=1 1\n", false).unwrap();
-            files.append(b"third v=1 1\nfourth v=1 1\n", false).unwrap();
-            let full = format!("{round:010}.lp");
-            assert_eq!(read(&files, &full), "first v=1 1\nsecond v=1 1\nthird v=1 1\nfourth v=1 1\n");
-            assert!(!files.directory().join(CURRENT).exists());
-        }
-        assert!(directory.path().join("telemetry_acme/0000000001.lp").exists());
-    }
-
-    #[test]
-    fn the_torn_line_of_a_crash_is_cut() {
-        let directory = tempfile::tempdir().unwrap();
-        let long = "x".repeat(200_000);
-        for (found, kept) in [
-            ("a v=1 1\nb v=1".to_owned(), "a v=1 1\n".to_owned()),
-            ("a v=1 1\n".to_owned(), "a v=1 1\n".to_owned()),
-            ("a v=".to_owned(), String::new()),
-            (format!("a v=1 1\n{long}"), "a v=1 1\n".to_owned()),
-            (String::new(), String::new()),
-        ] {
-            let mut files = LineFiles::new(directory.path(), "d", u64::MAX);
-            fs::create_dir_all(files.directory()).unwrap();
-            fs::write(files.directory().join(CURRENT), found).unwrap();
-            files.append(b"c v=1 1\n", false).unwrap();
-            assert_eq!(read(&files, CURRENT), format!("{kept}c v=1 1\n"));
-        }
-    }
-
-    #[test]
-    fn two_writers_never_share_a_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let (mut first, mut second) = (files(directory.path()), files(directory.path()));
-        first.append(b"a v=1 1\n", false).unwrap();
-        assert_eq!(second.append(b"b v=1 1\n", false).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
-        first.close().unwrap();
-        second.append(b"b v=1 1\n", false).unwrap();
-        assert_eq!(read(&second, CURRENT), "a v=1 1\nb v=1 1\n");
-    }
-
-    #[test]
-    fn the_longest_database_names_have_directories_of_their_own() {
-        let directory = tempfile::tempdir().unwrap();
-        for length in [200, 201, 511] {
-            let mut files = LineFiles::new(directory.path(), &"d".repeat(length), u64::MAX);
-            files.append(format!("{length} v=1 1\n").as_bytes(), false).unwrap();
-            assert_eq!(read(&files, CURRENT), format!("{length} v=1 1\n"));
-        }
-    }
-
-    #[test]
-    fn a_directory_that_cannot_be_made_is_an_error_and_the_next_append_tries_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let obstacle = directory.path().join("telemetry_acme");
-        fs::write(&obstacle, "").unwrap();
-        let mut files = files(directory.path());
-        assert!(files.append(b"a v=1 1\n", false).is_err());
-        fs::remove_file(&obstacle).unwrap();
-        files.append(b"a v=1 1\n", false).unwrap();
-        assert_eq!(read(&files, CURRENT), "a v=1 1\n");
-    }
 }

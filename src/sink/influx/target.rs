@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::classify::Outcome;
-use super::files::LineFiles;
+use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
 use super::{Api, Config};
 use crate::core::names::{self, TENANT_PLACE};
@@ -18,6 +18,8 @@ pub struct Destination {
     pub(super) place: Place,
     naming: Naming,
     complaint: Arc<Complaint>,
+    /// What files are written to.
+    pub(super) disk: Arc<dyn Disk>,
 }
 
 /// What holds the databases.
@@ -59,7 +61,7 @@ impl Destination {
             (_, Layout::PerTenant) => Naming::Database,
             (_, Layout::Shared) => Naming::Shared(config.database.clone()),
         };
-        Ok(Self { place, naming, complaint: Arc::default() })
+        Ok(Self { place, naming, complaint: Arc::default(), disk: Arc::new(System) })
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
@@ -90,7 +92,8 @@ impl Destination {
         let place = match &self.place {
             Place::Server(server) => Database::Endpoint(server.database(&database)),
             Place::Files(directory, rotate_bytes) => {
-                Database::Files(Arc::new(Mutex::new(LineFiles::new(directory, &database, *rotate_bytes))))
+                let files = LineFiles::new(directory, &database, *rotate_bytes, self.disk.clone());
+                Database::Files(Arc::new(Mutex::new(files)))
             }
         };
         Target { database: place, complaint: self.complaint.clone() }
@@ -133,19 +136,22 @@ impl Target {
         }
     }
 
-    /// Writes `lines` lines, each ended by a line feed. `durably` is for files; a server's answer always means it.
-    pub async fn write(self, body: Bytes, lines: usize, durably: bool) -> Outcome {
+    /// Writes `lines` lines, each ended by a line feed. They are durable when it says that they are written.
+    pub async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match self.database {
             Database::Endpoint(endpoint) => endpoint.write(body, lines).await,
-            Database::Files(files) => blocking(files, move |files| files.append(&body, durably)).await,
+            Database::Files(files) => blocking(files, move |files| files.append(&body)).await,
         }
     }
 
-    /// Makes durable what is not yet; nothing is written afterwards.
-    pub async fn close(self) -> Outcome {
-        match self.database {
-            Database::Endpoint(_) => Outcome::Written,
-            Database::Files(files) => blocking(files, LineFiles::close).await,
+    /// Lets go of what is open there; nothing is written afterwards.
+    pub async fn close(self) {
+        if let Database::Files(files) = self.database {
+            blocking(files, |files| {
+                files.close();
+                Ok(())
+            })
+            .await;
         }
     }
 

@@ -2,11 +2,13 @@
 
 mod house;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ingest_kit::{InfluxStub, Value, wait_for};
 
 use self::house::{Crash, DEADLINE, Find, House, database, line, lines, picky_server, quick};
+use super::files::tests::Watched;
 use super::{Config, WritePolicy};
 use crate::core::disposition::Verdict;
 use crate::core::line_protocol::Skipped;
@@ -407,6 +409,31 @@ async fn without_a_server_points_go_to_a_file_per_tenant() {
     assert_eq!(read("telemetry_acme/0000000002.lp"), of(10, 20));
     assert_eq!(read("telemetry_acme/current.lp"), of(20, 25));
     assert_eq!(read("telemetry-x-m_C3_BCller/current.lp"), of(0, 5));
+}
+
+#[actix_rt::test]
+async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
+    for write_policy in [WritePolicy::BestEffort, WritePolicy::Required] {
+        let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+        let data_dir = directory.path().to_path_buf();
+        let house = House::on_disk(Config { url: None, data_dir, write_policy, ..quick("") }, disk.clone());
+        disk.fail_syncs(usize::MAX);
+        match write_policy {
+            WritePolicy::BestEffort => house.send("acme", lines(5)),
+            WritePolicy::Required => house.send_required("acme", 0, lines(5)),
+        }
+        let mut attempts = 0;
+        wait_for("several attempts", DEADLINE, async || {
+            attempts += disk.take_calls().iter().filter(|call| **call == "fsync").count();
+            attempts > 3
+        })
+        .await;
+        assert_eq!((house.count(LineResult::Ok), house.verdicts()), (0, Vec::new()));
+        disk.fail_syncs(0);
+        house.wait_for(LineResult::Ok, 5).await;
+        let text = std::fs::read_to_string(directory.path().join("telemetry_acme/current.lp")).unwrap();
+        assert_eq!(text, lines(5).map(|line| line + "\n").collect::<String>());
+    }
 }
 
 #[actix_rt::test]

@@ -11,6 +11,7 @@ use ingest_kit::wait_for;
 use slog::{Discard, Logger, o};
 
 use super::super::batcher::Batcher;
+use super::super::files::Disk;
 use super::super::{Config, Destination, Parts, Router};
 use crate::core::disposition::Verdict;
 use crate::debt::{Outbox, Share};
@@ -109,10 +110,22 @@ pub fn quick(url: &str) -> Config {
 
 impl House {
     pub fn new(config: Config) -> Self {
+        let destination = Destination::new(&config).unwrap();
+        Self::before(destination, config)
+    }
+
+    /// A router whose files lie on this disk.
+    pub fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
+        let mut destination = Destination::new(&config).unwrap();
+        destination.disk = disk;
+        Self::before(destination, config)
+    }
+
+    fn before(destination: Destination, config: Config) -> Self {
         let (metrics, stats, pulse) = (Metrics::new(), Stats::new(), Arc::<Pulse>::default());
         let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
         let router = Router::new(Parts {
-            destination: Destination::new(&config).unwrap(),
+            destination,
             config,
             metrics: metrics.clone(),
             stats: stats.clone(),
