@@ -18,7 +18,8 @@ use crate::health::{Health, Part};
 use crate::metrics::Metrics;
 use crate::sink::influx::Survey;
 use crate::sink::postgres::{pool, schema};
-use crate::source::connect::connect;
+use crate::source::connect::{Observers, connect};
+use crate::source::permissions::Permissions;
 use crate::stats::Stats;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 use crate::survey::{self, Finding};
@@ -39,7 +40,7 @@ pub async fn run(config: Config, log: Logger) -> Exit {
     info!(log, "listening"; "http" => %address);
 
     let exit = tokio::select! {
-        met = meet(&config, &health, &log) => match met {
+        met = meet(&config, &health, &metrics, &log) => match met {
             Ok(dependencies) => {
                 actix_rt::spawn(advise(config.clone(), log.clone()));
                 let common = Common { config, dependencies, health, metrics, stats, log: log.clone() };
@@ -65,12 +66,19 @@ pub struct Dependencies {
     pub pool: Pool,
     /// The connection that deliveries come in on.
     pub nats: Client,
+    /// What the server does not permit on either.
+    pub permissions: Arc<Permissions>,
     /// The connection that route jobs go out on: a full pipe there must not hold up acknowledgements.
     pub nats_jobs: Client,
 }
 
 /// Waits for the dependencies, within their bounds.
-async fn meet(config: &Config, health: &Arc<Health>, log: &Logger) -> Result<Dependencies, Exit> {
+async fn meet(
+    config: &Config,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    log: &Logger,
+) -> Result<Dependencies, Exit> {
     let unavailable = |why: String| {
         error!(log, "giving up at start"; "why" => &why);
         eprintln!("ingest-node: {why}");
@@ -79,9 +87,12 @@ async fn meet(config: &Config, health: &Arc<Health>, log: &Logger) -> Result<Dep
     let (connection, pool) = meet_postgres(&config.postgres, health, log).await?;
     let log_of = |connection| log.new(o!("room" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
-    let nats = connect(&config.nats, name, Some(health.clone()), &log_of(name)).await.map_err(unavailable)?;
-    let nats_jobs = connect(&config.nats, jobs_name, None, &log_of(jobs_name)).await.map_err(unavailable)?;
-    Ok(Dependencies { connection, pool, nats, nats_jobs })
+    let permissions = Permissions::new(metrics.clone());
+    let seen_by = |health| Observers { health, permissions: Some(permissions.clone()) };
+    let nats =
+        connect(&config.nats, name, seen_by(Some(health.clone())), &log_of(name)).await.map_err(unavailable)?;
+    let nats_jobs = connect(&config.nats, jobs_name, seen_by(None), &log_of(jobs_name)).await.map_err(unavailable)?;
+    Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
 }
 
 async fn meet_postgres(

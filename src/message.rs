@@ -67,6 +67,11 @@ pub struct Subscribe {
     pub settings: Recipient<SettingsChanged>,
 }
 
+/// Consumer to Registry: tell me the settings in force, at once and at every change.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct FollowSettings(pub Recipient<SettingsChanged>);
+
 /// Registry to Validators: forget what you know of these.
 #[derive(Clone, Debug, Message)]
 #[rtype(result = "()")]

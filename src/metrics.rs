@@ -29,6 +29,7 @@ pub use self::label::{
 pub use self::ledger::{Ledger, Ledgers};
 pub use self::owed::{Owed, Standing};
 use crate::core::line_protocol::Skipped;
+use crate::core::permission::Operation;
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
 
@@ -54,6 +55,12 @@ pub struct Metrics {
     pub route_jobs: Per<Outcome, Counter>,
     /// `ingest_state_updates_total{result}`: events offered to the derived state (sensors, last values, positions).
     pub state_updates: Per<Outcome, Counter>,
+    /// `ingest_nats_permission_violations_total{operation}`: what the server did not permit.
+    pub permission_violations: Per<Operation, Counter>,
+    /// `ingest_streams_created_total`: streams that were missing.
+    pub streams_created: Counter,
+    /// `ingest_consumers_created_total`: consumers that were missing.
+    pub consumers_created: Counter,
     restarts: Family<ActorLabel, Counter>,
     exposition: registry::Registry,
 }
@@ -69,6 +76,10 @@ pub struct ConsumerMetrics {
     pub redelivered: Per<Lane, Gauge>,
     /// `ingest_consumer_lag_seconds{consumer}`: age of the newest message handed to this replica, when it arrived here.
     pub lag_seconds: Per<Lane, FloatGauge>,
+    /// `ingest_consumer_max_ack_pending{consumer}`: most messages delivered and not acknowledged, over all replicas.
+    pub max_ack_pending: Per<Lane, Gauge>,
+    /// `ingest_window_bytes{consumer}`: bytes of the deliveries that this replica holds.
+    pub window_bytes: Per<Lane, Gauge>,
 }
 
 /// Validation's counters.
@@ -194,6 +205,9 @@ impl Metrics {
             influx: InfluxMetrics::new(&mut book),
             route_jobs: book.default("route_jobs", "Route jobs, by whether the stream acknowledged them"),
             state_updates: book.default("state_updates", "Events offered to the derived state"),
+            permission_violations: book.default("nats_permission_violations", "What the server did not permit"),
+            streams_created: book.default("streams_created", "Streams that were missing and were created"),
+            consumers_created: book.default("consumers_created", "Consumers that were missing and were created"),
             restarts: book.default("actor_restarts", "Restarts by the supervisor"),
             exposition: book.0,
         })
@@ -244,6 +258,9 @@ impl ConsumerMetrics {
             redelivered: book
                 .default("consumer_redelivered", "Messages delivered more than once, not acknowledged yet"),
             lag_seconds: book.default("consumer_lag_seconds", "Age of the newest message handed to this replica"),
+            max_ack_pending: book
+                .default("consumer_max_ack_pending", "Most messages delivered to all replicas, not acknowledged yet"),
+            window_bytes: book.default("window_bytes", "Bytes of the deliveries that this replica holds"),
         }
     }
 }

@@ -182,6 +182,7 @@ fn registry(common: Arc<Common>) -> Factory {
         let registry = start(&thread, Registry::new(parts));
         wiring.resolve = Some(registry.clone().recipient());
         wiring.subscribe = Some(registry.clone().recipient());
+        wiring.follow_settings = Some(registry.clone().recipient());
         Ok(registry.recipient())
     })
 }
@@ -210,7 +211,9 @@ fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
         let parts = source::Parts {
             config: common.config.nats.clone(),
             client: common.dependencies.nats.clone(),
+            permissions: common.dependencies.permissions.clone(),
             validators: wiring.validators.clone(),
+            settings: Wiring::need(&wiring.follow_settings, "registry")?,
             metrics: common.metrics.clone(),
             health: common.health.clone(),
             log: common.log.new(o!("room" => "source", "consumer" => lane.consumer())),

@@ -14,6 +14,28 @@ pub const SETTINGS: &[Setting] = &[
         "Most unsettled deliveries of one lane: the credit at the door, and the bound of memory.",
     ),
     inner("nats.window_bytes", whole(1_048_576, i64::MAX), "The same in bytes, where messages are large."),
+    known(
+        "nats.create",
+        "NATS_CREATE",
+        Form::Flag,
+        "Make streams and consumers that are missing; off: wait for them, and say what is missing.",
+    ),
+    known(
+        "nats.stream_replicas",
+        "NATS_STREAM_REPLICAS",
+        whole(0, 5),
+        "Copies of streams that the node creates; 0 = three where the cluster has three servers, else one.",
+    ),
+    inner(
+        "nats.stream_max_bytes",
+        whole(0, i64::MAX),
+        "Most bytes of each stream of a lane that the node creates; 0 = no limit.",
+    ),
+    inner(
+        "nats.stream_max_age_secs",
+        whole(0, 315_360_000),
+        "Age at which such a stream drops its messages; 0 = never.",
+    ),
     inner(
         "nats.ack_wait_secs",
         whole(1, 3_600),

@@ -36,13 +36,46 @@ impl Verdict {
         }
     }
 
-    /// What the broker is told. `retry_delay` is asked only where the message is to come back.
-    pub fn disposition(self, retry_delay: impl FnOnce() -> Duration) -> Disposition {
+    /// What the broker is told; `None` where the node keeps the message and tries it again by itself.
+    pub fn disposition(self, limit: DeliveryLimit, retry_delay: impl FnOnce() -> Duration) -> Option<Disposition> {
         match self {
-            Verdict::Done | Verdict::Rejected => Disposition::Ack,
-            Verdict::Poison => Disposition::Term,
-            Verdict::Retry | Verdict::Lost => Disposition::Nak(retry_delay()),
+            Verdict::Done | Verdict::Rejected => Some(Disposition::Ack),
+            Verdict::Poison => Some(Disposition::Term),
+            Verdict::Retry | Verdict::Lost => match limit {
+                DeliveryLimit::Unlimited => Some(Disposition::Nak(retry_delay())),
+                // Each delivery is one of few: an outage must not use them up.
+                DeliveryLimit::AtMost(_) => None,
+            },
         }
+    }
+}
+
+/// How often the broker delivers a message (`max_deliver`) before it gives it up for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryLimit {
+    /// As often as it takes.
+    Unlimited,
+    /// At most so often.
+    AtMost(u32),
+}
+
+impl DeliveryLimit {
+    /// Reads the consumer's setting: anything below 1 is unlimited.
+    pub fn of(max_deliver: i64) -> Self {
+        match u32::try_from(max_deliver) {
+            Ok(0) | Err(_) => DeliveryLimit::Unlimited,
+            Ok(most) => DeliveryLimit::AtMost(most),
+        }
+    }
+
+    /// Whether there is one.
+    pub fn is_finite(self) -> bool {
+        matches!(self, DeliveryLimit::AtMost(_))
+    }
+
+    /// Whether a message that is not acknowledged at this attempt is given up by the broker: it must never be NAKed.
+    pub fn is_last(self, attempt: u32) -> bool {
+        matches!(self, DeliveryLimit::AtMost(most) if attempt >= most)
     }
 }
 
@@ -79,7 +112,26 @@ mod tests {
 
     #[test]
     fn a_lost_delivery_is_never_acknowledged() {
-        assert_eq!(Verdict::Lost.disposition(|| Duration::from_secs(1)), Disposition::Nak(Duration::from_secs(1)));
+        let delay = Duration::from_secs(1);
+        assert_eq!(Verdict::Lost.disposition(DeliveryLimit::Unlimited, || delay), Some(Disposition::Nak(delay)));
         assert_eq!(Verdict::from_u8(17), Verdict::Lost);
+    }
+
+    #[test]
+    fn an_outage_uses_up_no_delivery_where_they_are_counted() {
+        let limited = DeliveryLimit::of(3);
+        for verdict in ALL {
+            let disposition = verdict.disposition(limited, || Duration::ZERO);
+            assert!(!matches!(disposition, Some(Disposition::Nak(_))), "{verdict:?}");
+        }
+        assert_eq!(Verdict::Retry.disposition(limited, || Duration::ZERO), None);
+    }
+
+    #[test]
+    fn the_last_attempt_is_known_where_deliveries_are_counted() {
+        assert_eq!((DeliveryLimit::of(-1), DeliveryLimit::of(0)), (DeliveryLimit::Unlimited, DeliveryLimit::Unlimited));
+        assert!(!DeliveryLimit::Unlimited.is_last(u32::MAX));
+        assert!(!DeliveryLimit::of(3).is_last(2));
+        assert!(DeliveryLimit::of(3).is_last(3) && DeliveryLimit::of(1).is_last(1));
     }
 }

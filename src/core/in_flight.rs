@@ -18,6 +18,7 @@ pub struct InFlight<T> {
     messages: usize,
     bytes: usize,
     handed_back: usize,
+    postponed: usize,
 }
 
 #[derive(Debug)]
@@ -29,12 +30,13 @@ struct Slot<T> {
 #[derive(Debug)]
 enum State<T> {
     Free,
-    /// Waits for its verdict.
+    /// Waits for its verdict; with `due_ms`, for its next attempt within the node: then nobody works on it.
     Open {
         entry: T,
         bytes: usize,
         admitted_ms: u64,
         touched_ms: u64,
+        due_ms: Option<u64>,
     },
     /// Handed back to the broker, but somebody in the house still holds it: it keeps its credit until then, or memory
     /// would grow with every delivery that is handed back during a long outage.
@@ -46,12 +48,12 @@ enum State<T> {
 impl<T> InFlight<T> {
     /// An empty table.
     pub fn new(window: Window) -> Self {
-        Self { window, slots: Vec::new(), free: Vec::new(), messages: 0, bytes: 0, handed_back: 0 }
+        Self { window, slots: Vec::new(), free: Vec::new(), messages: 0, bytes: 0, handed_back: 0, postponed: 0 }
     }
 
     /// Takes a delivery in and gives it its slot. Times are milliseconds of any clock that only goes forward.
     pub fn admit(&mut self, entry: T, bytes: usize, now_ms: u64) -> u64 {
-        let state = State::Open { entry, bytes, admitted_ms: now_ms, touched_ms: now_ms };
+        let state = State::Open { entry, bytes, admitted_ms: now_ms, touched_ms: now_ms, due_ms: None };
         self.messages += 1;
         self.bytes += bytes;
         let index = match self.free.pop() {
@@ -64,13 +66,63 @@ impl<T> InFlight<T> {
                 (self.slots.len() - 1) as u32
             }
         };
-        u64::from(self.slots[index as usize].generation) << 32 | u64::from(index)
+        number(self.slots[index as usize].generation, index as usize)
     }
 
     /// Ends a slot; its entry where it waited for this verdict, `None` where it has been handed back before.
     pub fn settle(&mut self, slot: u64) -> Option<T> {
+        let index = self.index(slot)?;
+        self.free_slot(index)
+    }
+
+    /// The entry of a slot that waits for its verdict.
+    pub fn get(&self, slot: u64) -> Option<&T> {
+        match &self.slots[self.index(slot)?].state {
+            State::Open { entry, .. } => Some(entry),
+            State::Free | State::HandedBack { .. } => None,
+        }
+    }
+
+    /// The delivery has failed and is kept for another attempt within the node at `due_ms`. Whoever still has its number
+    /// can't end it any more. A slot that has been handed back before ends here.
+    pub fn postpone(&mut self, slot: u64, due_ms: u64) {
+        let Some(index) = self.index(slot) else { return };
+        let found = &mut self.slots[index];
+        match &mut found.state {
+            State::Open { due_ms: due, .. } => {
+                found.generation = found.generation.wrapping_add(1);
+                self.postponed += usize::from(due.replace(due_ms).is_none());
+            }
+            State::HandedBack { .. } => drop(self.free_slot(index)),
+            State::Free => {}
+        }
+    }
+
+    /// Those whose next attempt is due, each with its number from now on.
+    pub fn take_due(&mut self, now_ms: u64) -> Vec<(u64, &mut T)> {
+        if self.postponed == 0 {
+            return Vec::new();
+        }
+        let mut taken = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if let State::Open { entry, due_ms, .. } = &mut slot.state
+                && due_ms.take_if(|due_ms| *due_ms <= now_ms).is_some()
+            {
+                self.postponed -= 1;
+                taken.push((number(slot.generation, index), entry));
+            }
+        }
+        taken
+    }
+
+    fn index(&self, slot: u64) -> Option<usize> {
         let index = (slot & 0xFFFF_FFFF) as usize;
-        let found = self.slots.get_mut(index).filter(|found| u64::from(found.generation) == slot >> 32)?;
+        let is_its = |found: &Slot<T>| u64::from(found.generation) == slot >> 32;
+        self.slots.get(index).is_some_and(is_its).then_some(index)
+    }
+
+    fn free_slot(&mut self, index: usize) -> Option<T> {
+        let found = &mut self.slots[index];
         let state = std::mem::replace(&mut found.state, State::Free);
         if matches!(state, State::Free) {
             return None;
@@ -79,9 +131,10 @@ impl<T> InFlight<T> {
         self.free.push(index as u32);
         match state {
             State::Free => None,
-            State::Open { entry, bytes, .. } => {
+            State::Open { entry, bytes, due_ms, .. } => {
                 self.messages -= 1;
                 self.bytes -= bytes;
+                self.postponed -= usize::from(due_ms.is_some());
                 Some(entry)
             }
             State::HandedBack { bytes } => {
@@ -100,6 +153,11 @@ impl<T> InFlight<T> {
     /// Whether every delivery has its disposition.
     pub fn is_empty(&self) -> bool {
         self.messages == 0
+    }
+
+    /// Bytes that the window counts.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How much more may come in.
@@ -122,12 +180,17 @@ impl<T> InFlight<T> {
     }
 
     /// Takes out those that have been held for `bound_ms`, for the broker to deliver elsewhere. Their credit comes back
-    /// only when their slot is settled.
+    /// only when their slot is settled, or at once where nobody works on them.
     pub fn hand_back_overdue(&mut self, now_ms: u64, bound_ms: u64) -> Vec<T> {
         let mut overdue = Vec::new();
-        for slot in &mut self.slots {
-            let State::Open { bytes, admitted_ms, .. } = &slot.state else { continue };
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            let State::Open { bytes, admitted_ms, due_ms, .. } = &slot.state else { continue };
             if now_ms.saturating_sub(*admitted_ms) < bound_ms {
+                continue;
+            }
+            if due_ms.is_some() {
+                overdue.extend(self.free_slot(index));
                 continue;
             }
             let bytes = *bytes;
@@ -139,6 +202,15 @@ impl<T> InFlight<T> {
         }
         overdue
     }
+
+    /// Takes out all of them, as [`InFlight::hand_back_overdue`] does.
+    pub fn hand_back_all(&mut self) -> Vec<T> {
+        self.hand_back_overdue(u64::MAX, 0)
+    }
+}
+
+fn number(generation: u32, index: usize) -> u64 {
+    u64::from(generation) << 32 | index as u64
 }
 
 #[cfg(test)]
@@ -190,5 +262,35 @@ mod tests {
         assert_eq!(table.touch_due(100, 100).collect::<Vec<_>>(), [&"a"]);
         assert_eq!(table.touch_due(150, 100).count(), 0);
         assert_eq!(table.touch_due(200, 100).collect::<Vec<_>>(), [&"a", &"b"]);
+    }
+
+    #[test]
+    fn a_postponed_delivery_comes_back_under_a_new_number_and_keeps_its_credit() {
+        let mut table = table();
+        let first = table.admit("a", 10, 0);
+        table.postpone(first, 50);
+        assert_eq!((table.len(), table.credit()), (1, Window { messages: 2, bytes: 90 }));
+        assert!(table.take_due(49).is_empty());
+        let second = match table.take_due(50).as_slice() {
+            [(slot, entry)] if **entry == "a" => *slot,
+            other => panic!("{other:?}"),
+        };
+        assert!(table.take_due(60).is_empty());
+        assert_eq!(table.settle(first), None, "the number of the attempt that failed");
+        assert_eq!((table.get(second), table.settle(second)), (Some(&"a"), Some("a")));
+        assert_eq!(table.credit(), Window { messages: 3, bytes: 100 });
+    }
+
+    #[test]
+    fn what_nobody_works_on_gives_its_credit_back_at_once() {
+        let mut table = table();
+        let a = table.admit("a", 10, 0);
+        let b = table.admit("b", 10, 0);
+        table.postpone(a, 50);
+        assert_eq!(table.hand_back_all(), ["a", "b"]);
+        assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
+        table.postpone(b, 50);
+        assert_eq!(table.credit(), Window { messages: 3, bytes: 100 }, "handed back before: it ends");
+        assert!(table.take_due(100).is_empty() && table.is_empty());
     }
 }

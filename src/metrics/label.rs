@@ -10,6 +10,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use crate::core::event::MsgType;
 use crate::core::line_protocol::Skipped;
+use crate::core::permission::Operation;
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
 
@@ -90,6 +91,17 @@ impl Label for Lane {
 impl Label for Reason {
     const NAME: &'static str = "reason";
     const ALL: &'static [Self] = &Reason::ALL;
+    fn index(self) -> usize {
+        self as usize
+    }
+    fn value(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Label for Operation {
+    const NAME: &'static str = "operation";
+    const ALL: &'static [Self] = &Operation::ALL;
     fn index(self) -> usize {
         self as usize
     }

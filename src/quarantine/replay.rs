@@ -24,7 +24,7 @@ use crate::core::topic::Topic;
 use crate::delivery::Lane;
 use crate::registry;
 use crate::sentence::sentence;
-use crate::source::connect;
+use crate::source::connect::{self, Observers};
 
 /// Events read, published and marked together: enough to hide the round trips, few enough to hold.
 const CHUNK: usize = 500;
@@ -136,7 +136,7 @@ async fn replay_all(
 }
 
 async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
-    let client = connect::connect(&config.nats, "replay", None, log).await?;
+    let client = connect::connect(&config.nats, "replay", Observers::default(), log).await?;
     Ok(ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * CHUNK).build(client))
 }
 

@@ -19,7 +19,7 @@ use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::{Health, Part};
 use crate::lifeline::Lifeline;
-use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered};
+use crate::message::{Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered};
 use crate::metrics::Metrics;
 
 /// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.
@@ -306,6 +306,17 @@ impl Handler<Subscribe> for Registry {
             subscriber.invalidations.do_send(Invalidate::Reachable(false));
         }
         self.subscribers.push(subscriber);
+    }
+}
+
+impl Handler<FollowSettings> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, FollowSettings(reader): FollowSettings, _: &mut Self::Context) {
+        if let Some(settings) = &self.settings {
+            reader.do_send(SettingsChanged(settings.clone()));
+        }
+        self.parts.settings_readers.push(reader);
     }
 }
 

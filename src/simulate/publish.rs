@@ -14,7 +14,8 @@ use super::generate::Simulated;
 use super::{SimulateError, Summary};
 use crate::core::rejection::Reason;
 use crate::delivery::Lane;
-use crate::source::{self, connect};
+use crate::source::connect::{self, Observers};
+use crate::source::{self, provision};
 
 /// Messages on their way at once: hides the broker's latency at any rate that it can take.
 const WINDOW: usize = 4_096;
@@ -32,10 +33,10 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Connects, and makes the stream if it is missing, as the node would.
     pub(super) async fn connect(config: &source::Config, log: &Logger) -> Result<Self, SimulateError> {
-        let client = connect::connect(config, "simulate", None, log).await.map_err(SimulateError::Unavailable)?;
+        let client = connect::connect(config, "simulate", Observers::default(), log).await.map_err(SimulateError::Unavailable)?;
         let jetstream =
             ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * WINDOW).build(client);
-        let stream = connect::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());
+        let stream = provision::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());
         jetstream
             .get_or_create_stream(stream)
             .await

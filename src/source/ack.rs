@@ -1,9 +1,10 @@
 //! What the broker is told about deliveries. The only place that names its kinds of acknowledgement.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::Recipient;
+use async_nats::connection::State;
 use async_nats::jetstream::AckKind;
 use async_nats::{Client, Subject};
 use bytes::Bytes;
@@ -13,21 +14,38 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::consumer::AcksSent;
 use crate::core::disposition::Disposition;
 
+/// Acknowledgements on their way at once: what the client holds when the connection breaks is sent on the next one, to
+/// whichever consumer has the name by then.
+const CHUNK: usize = 256;
+
 /// A lane's way back to the broker: takes whole groups without waiting and sends them in order from a task of its own,
 /// which outlives the consumer until everything is out.
 #[derive(Clone, Debug)]
 pub struct Acks {
-    groups: UnboundedSender<Vec<(Subject, Bytes)>>,
-    unsent: Arc<AtomicUsize>,
+    groups: UnboundedSender<Group>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    unsent: AtomicUsize,
+    /// Groups of an earlier epoch are dropped: nobody knows any more whose messages they would settle.
+    epoch: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Group {
+    epoch: u64,
+    messages: Vec<(Subject, Bytes)>,
 }
 
 impl Acks {
     /// Starts the task on the current arbiter. `sent` hears when a group is out.
     pub fn start(client: Client, sent: Recipient<AcksSent>, log: Logger) -> Self {
         let (groups, receiver) = unbounded_channel();
-        let unsent = Arc::new(AtomicUsize::new(0));
-        actix_rt::spawn(send(client, receiver, unsent.clone(), sent, log));
-        Self { groups, unsent }
+        let shared = Arc::new(Shared::default());
+        actix_rt::spawn(send(client, receiver, shared.clone(), sent, log));
+        Self { groups, shared }
     }
 
     /// Sends dispositions.
@@ -48,46 +66,61 @@ impl Acks {
         self.enqueue(replies.into_iter().map(|reply| (reply, AckKind::Progress.into())));
     }
 
-    /// Whether everything has left the house.
+    /// Whether everything has been sent, or dropped.
     pub fn all_sent(&self) -> bool {
-        self.unsent.load(Ordering::Acquire) == 0
+        self.shared.unsent.load(Ordering::Acquire) == 0
     }
 
-    fn enqueue(&self, group: impl Iterator<Item = (Subject, Bytes)>) {
-        let group: Vec<_> = group.collect();
-        if group.is_empty() {
+    /// Drops what has not been sent yet.
+    pub fn drop_unsent(&self) {
+        self.shared.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn enqueue(&self, messages: impl Iterator<Item = (Subject, Bytes)>) {
+        let messages: Vec<_> = messages.collect();
+        if messages.is_empty() {
             return;
         }
-        self.unsent.fetch_add(1, Ordering::AcqRel);
+        self.shared.unsent.fetch_add(1, Ordering::AcqRel);
         // The task ends only after its last sender.
-        let _ = self.groups.send(group);
+        let _ = self.groups.send(Group { epoch: self.shared.epoch.load(Ordering::Acquire), messages });
     }
 }
 
 async fn send(
     client: Client,
-    mut groups: UnboundedReceiver<Vec<(Subject, Bytes)>>,
-    unsent: Arc<AtomicUsize>,
+    mut groups: UnboundedReceiver<Group>,
+    shared: Arc<Shared>,
     sent: Recipient<AcksSent>,
     log: Logger,
 ) {
-    while let Some(group) = groups.recv().await {
-        let mut failed = None;
-        for (reply, word) in group {
-            // Only enqueues; while the connection is away it waits here, and the window closes the door.
-            if let Err(error) = client.publish(reply, word).await {
-                failed = Some(error.to_string());
-                break;
-            }
+    while let Some(Group { epoch, messages }) = groups.recv().await {
+        let is_current = || {
+            epoch == shared.epoch.load(Ordering::Acquire) && client.connection_state() == State::Connected
+        };
+        if let Err(why) = send_group(&client, messages, is_current).await {
+            warn!(log, "acknowledgements not sent; the broker will deliver again"; "why" => why);
         }
-        // Once per group: an acknowledgement that is only enqueued is not one.
-        if let Err(error) = client.flush().await {
-            failed = Some(error.to_string());
-        }
-        if let Some(error) = failed {
-            warn!(log, "acknowledgements not sent; the broker will deliver again"; "error" => error);
-        }
-        unsent.fetch_sub(1, Ordering::AcqRel);
+        shared.unsent.fetch_sub(1, Ordering::AcqRel);
         sent.do_send(AcksSent);
     }
+}
+
+async fn send_group(
+    client: &Client,
+    messages: Vec<(Subject, Bytes)>,
+    is_current: impl Fn() -> bool,
+) -> Result<(), String> {
+    let mut messages = messages.into_iter();
+    while messages.len() > 0 {
+        if !is_current() {
+            return Err(format!("{} of them; the connection or the consumer was lost", messages.len()));
+        }
+        for (reply, word) in messages.by_ref().take(CHUNK) {
+            client.publish(reply, word).await.map_err(|error| error.to_string())?;
+        }
+        // An acknowledgement that is only enqueued is not one.
+        client.flush().await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The subscription that all pull requests of a lane are answered on.
+//! The subscription that the pull requests of a lane are answered on.
 
 use actix::Addr;
 use async_nats::{Client, Message, Subscriber};
@@ -13,6 +13,8 @@ const CHUNK: usize = 1_024;
 /// A lane's inlet: an inbox whose last token names the pull request.
 #[derive(Debug)]
 pub struct Inlet {
+    /// Its number; later inlets have higher ones.
+    pub number: u64,
     inbox: String,
     close: Option<oneshot::Sender<()>>,
 }
@@ -22,22 +24,24 @@ impl Inlet {
     ///
     /// # Errors
     /// What the client says.
-    pub async fn open(client: &Client, consumer: Addr<Consumer>) -> Result<Self, String> {
+    pub async fn open(client: &Client, number: u64, consumer: Addr<Consumer>) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
         let (close, closed) = oneshot::channel();
-        actix_rt::spawn(run(subscriber, closed, consumer));
-        Ok(Self { inbox, close: Some(close) })
+        actix_rt::spawn(run(subscriber, number, closed, consumer));
+        Ok(Self { number, inbox, close: Some(close) })
     }
 
     /// The reply subject of a pull request.
     pub fn reply(&self, id: u64) -> String {
         format!("{}.{id}", self.inbox)
     }
+}
 
+impl Drop for Inlet {
     /// Takes no more from the broker: it drops the open requests, and what is under way still arrives before the
     /// consumer hears [`InletClosed`].
-    pub fn close(&mut self) {
+    fn drop(&mut self) {
         if let Some(close) = self.close.take() {
             let _ = close.send(());
         }
@@ -49,26 +53,25 @@ pub fn request_of(message: &Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
 }
 
-async fn run(subscriber: Subscriber, mut closed: oneshot::Receiver<()>, consumer: Addr<Consumer>) {
+async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<()>, consumer: Addr<Consumer>) {
     let mut chunks = subscriber.ready_chunks(CHUNK);
     loop {
         tokio::select! {
             chunk = chunks.next() => match chunk {
-                Some(messages) => consumer.do_send(Arrived { messages }),
+                Some(messages) => consumer.do_send(Arrived { inlet, messages }),
                 None => break,
             },
-            // Also when the consumer is gone and dropped its end.
             _ = &mut closed => {
                 let mut subscriber = chunks.into_inner();
                 if subscriber.drain().await.is_ok() {
                     let mut rest = subscriber.ready_chunks(CHUNK);
                     while let Some(messages) = rest.next().await {
-                        consumer.do_send(Arrived { messages });
+                        consumer.do_send(Arrived { inlet, messages });
                     }
                 }
                 break;
             }
         }
     }
-    consumer.do_send(InletClosed);
+    consumer.do_send(InletClosed { inlet });
 }

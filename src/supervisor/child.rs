@@ -8,7 +8,7 @@ use actix_rt::ArbiterHandle;
 use crate::debt::Outbox;
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{
-    AttachRouter, AttachWriter, Drain, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
+    AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
     TenantsRegistered, Validate, Write,
 };
 
@@ -37,6 +37,8 @@ pub struct Wiring {
     pub resolve: Option<Recipient<Resolve>>,
     /// The Registry, for changes.
     pub subscribe: Option<Recipient<Subscribe>>,
+    /// The Registry, for the settings alone.
+    pub follow_settings: Option<Recipient<FollowSettings>>,
     /// The Validators in shard order.
     pub validators: Vec<Recipient<Validate>>,
     /// The Consumers.

@@ -3,96 +3,144 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use async_nats::{Message as NatsMessage, StatusCode};
 use slog::{error, info, warn};
 
-use super::{Consumer, Stage};
+use super::pulling::limits;
+use super::{Consumer, Parts, Stage};
 use crate::core::backoff::delay_for_attempt;
-use crate::health::Part;
-use crate::source::connect::{BindError, Binding, bind};
-use crate::source::inlet::{Inlet, request_of};
+use crate::core::identity::{Question, Seen};
+use crate::core::permission::Operation;
+use crate::source::inlet::Inlet;
+use crate::source::provision::{BindError, Binding, Provisioner};
+
+/// Before the stream or consumer is looked for again: whoever replaces one takes a moment.
+const REBIND_AFTER: Duration = Duration::from_millis(250);
 
 impl Consumer {
-    /// Finds or makes stream, consumer and inlet; tries again for as long as it takes.
+    /// Finds or makes stream and consumer, and opens an inlet; tries again for as long as it takes.
+    ///
+    /// Always a new inlet: requests that the broker still has open are answered to the old one, and end with it.
     pub(super) fn bind(&mut self, ctx: &mut Context<Self>) {
         self.stage = Stage::Binding;
+        self.doubt();
         self.pulls.clear();
         self.connects = self.connects_so_far();
-        let (client, config, lane) = (self.parts.client.clone(), self.parts.config.clone(), self.lane);
-        let (addr, has_inlet) = (ctx.address(), self.inlet.is_some());
+        self.inlets.begun += 1;
+        let (number, question) = (self.inlets.begun, self.identity.question(self.now_ms()));
+        let Parts { config, client, metrics, log, .. } = &self.parts;
+        let provisioner = Provisioner::new(client, config, metrics, log);
+        let (client, addr, lane) = (client.clone(), ctx.address(), self.lane);
         let attempt = async move {
-            let binding = bind(&client, lane, &config).await?;
-            let inlet = match has_inlet {
-                true => None,
-                false => Some(Inlet::open(&client, addr).await.map_err(BindError::Unavailable)?),
-            };
+            let binding = provisioner.bind(lane).await?;
+            let inlet = Inlet::open(&client, number, addr).await.map_err(BindError::Unavailable)?;
             Ok((binding, inlet))
         };
-        ctx.spawn(attempt.into_actor(self).map(|outcome, consumer, ctx| consumer.bound(outcome, ctx)));
+        ctx.spawn(attempt.into_actor(self).map(move |outcome, consumer, ctx| consumer.bound(outcome, question, ctx)));
     }
 
-    fn bound(&mut self, outcome: Result<(Binding, Option<Inlet>), BindError>, ctx: &mut Context<Self>) {
-        if matches!(self.stage, Stage::Draining) {
-            return;
-        }
+    fn bound(
+        &mut self,
+        outcome: Result<(Binding, Inlet), BindError>,
+        question: Question,
+        ctx: &mut Context<Self>,
+    ) {
         match outcome {
             Ok((binding, inlet)) => {
-                self.bind_attempt = 0;
-                self.inlet = inlet.or(self.inlet.take());
-                self.note_differences(&binding);
-                self.parts.health.up(Part::Consumer(self.lane));
-                info!(self.parts.log, "consumer bound"; "ack_wait_secs" => binding.ack_wait.as_secs());
-                self.stage = Stage::Bound(Box::new(binding));
-                self.last_sign_ms = self.now_ms();
-                self.pull();
-            }
-            Err(error) => {
-                self.bind_attempt += 1;
-                let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
-                match &error {
-                    BindError::Unfit(why) => error!(self.parts.log, "consumer unfit"; "why" => why),
-                    BindError::Unavailable(why) => warn!(self.parts.log, "consumer not bound"; "error" => why),
+                self.inlets.open += 1;
+                // The one before is dropped here: what is under way on it still arrives.
+                let number = inlet.number;
+                self.inlet = Some(inlet);
+                if self.stage == Stage::Draining {
+                    self.inlet = None;
+                    return;
                 }
-                self.parts.health.down(Part::Consumer(self.lane), error.to_string());
-                ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
+                self.recognise(binding, number, question, ctx);
             }
+            Err(error) if self.stage == Stage::Draining => {
+                info!(self.parts.log, "consumer not bound while draining"; "error" => %error);
+                self.check_drained();
+            }
+            Err(error) => self.not_bound(&error, ctx),
         }
+    }
+
+    fn recognise(&mut self, binding: Binding, inlet: u64, question: Question, ctx: &mut Context<Self>) {
+        match self.identity.seen(binding.created.unix_timestamp_nanos(), question) {
+            // Something happened to the consumer while it was being looked up.
+            Seen::Outdated => return self.bind(ctx),
+            Seen::Replaced { before } => {
+                self.let_go(before, binding.created);
+                self.inlets.oldest_valid = inlet;
+            }
+            Seen::First | Seen::Same => {}
+        }
+        self.bind_attempt = 0;
+        info!(self.parts.log, "consumer bound"; "ack_wait_secs" => binding.terms.ack_wait.as_secs(),
+            "stream_created" => binding.stream_created.to_string(), "consumer_created" => binding.created.to_string());
+        self.condition.unbound = None;
+        if self.condition.is_denied {
+            self.parts.permissions.works(Operation::Api, self.lane);
+        }
+        self.stage = Stage::Bound;
+        self.last_sign_ms = self.now_ms();
+        self.adopt(binding, true);
+        self.show_condition();
+        self.settle_kept_back(ctx);
+        self.pull();
+    }
+
+    fn not_bound(&mut self, error: &BindError, ctx: &mut Context<Self>) {
+        self.bind_attempt += 1;
+        let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
+        match error {
+            BindError::Unfit(why) => error!(self.parts.log, "consumer unfit"; "why" => why),
+            BindError::Unavailable(why) => warn!(self.parts.log, "consumer not bound"; "error" => why),
+        }
+        self.condition.unbound = Some(error.to_string());
+        self.show_condition();
+        ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
     }
 
     fn rebind(&mut self, ctx: &mut Context<Self>) {
-        if !matches!(self.stage, Stage::Draining) {
+        if self.stage == Stage::Binding {
             self.bind(ctx);
         }
     }
 
-    fn note_differences(&self, binding: &Binding) {
-        let health = &self.parts.health;
-        if binding.differences.is_empty() {
-            return health.clear_note(self.lane.consumer());
+    /// The consumer is not there any more, or not the same.
+    pub(super) fn lost(&mut self, why: &str, ctx: &mut Context<Self>) {
+        self.doubt();
+        match self.stage {
+            Stage::Bound => {
+                warn!(self.parts.log, "consumer lost; binding again"; "why" => why);
+                self.condition.unbound = Some(format!("lost: {why}"));
+                self.show_condition();
+                self.stage = Stage::Binding;
+                self.pulls.clear();
+                ctx.run_later(REBIND_AFTER, |consumer, ctx| consumer.rebind(ctx));
+            }
+            // The bind that is under way finds its answer outdated.
+            Stage::Binding => {}
+            Stage::Draining => warn!(self.parts.log, "consumer lost while draining"; "why" => why),
         }
-        let differences = binding.differences.join("; ");
-        warn!(self.parts.log, "consumer differs from what is recommended"; "differences" => &differences);
-        health.note(self.lane.consumer(), differences);
     }
 
-    /// A status word of the broker about a pull request.
-    pub(super) fn status(&mut self, status: StatusCode, message: &NatsMessage, ctx: &mut Context<Self>) {
-        if status == StatusCode::IDLE_HEARTBEAT {
-            return;
+    /// Takes a consumer's settings over.
+    pub(super) fn adopt(&mut self, binding: Binding, changed: bool) {
+        if changed {
+            self.pulls.limit(|old| *old = limits(&self.parts, Some(&binding.terms)));
+            self.note_differences(&binding.terms.differences);
         }
-        if let Some(id) = request_of(message) {
-            self.pulls.ended(id);
+        self.binding = Some(binding);
+    }
+
+    fn note_differences(&self, differences: &[String]) {
+        let health = &self.parts.health;
+        if differences.is_empty() {
+            return health.clear_note(self.lane.consumer());
         }
-        let words = message.description.as_deref().unwrap_or_default();
-        let is_gone = status == StatusCode::NO_RESPONDERS
-            || status == StatusCode::REQUEST_TERMINATED && (words.contains("Deleted") || words.contains("Shutdown"));
-        // Ordinary ends of a request (timeout, bytes full) need no word.
-        if is_gone && matches!(self.stage, Stage::Bound(_)) {
-            warn!(self.parts.log, "consumer lost; binding anew"; "status" => status.as_u16(), "words" => words);
-            self.parts.health.down(Part::Consumer(self.lane), format!("lost: {words}"));
-            self.stage = Stage::Binding;
-            self.pulls.clear();
-            ctx.run_later(Duration::from_millis(250), |consumer, ctx| consumer.rebind(ctx));
-        }
+        let differences = differences.join("; ");
+        warn!(self.parts.log, "consumer differs from what is recommended"; "differences" => &differences);
+        health.note(self.lane.consumer(), differences);
     }
 }

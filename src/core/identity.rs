@@ -1,0 +1,120 @@
+//! Whether the consumer at the broker is still the one that our deliveries came from.
+//!
+//! An acknowledgement names stream, consumer and sequence only. Once a stream or consumer is deleted and made again under
+//! its name, an acknowledgement of the old one settles a message of the new one, unread. The time of creation tells them
+//! apart, so nothing may be sent for a delivery unless that time was confirmed a moment ago.
+
+/// Within this time after the question the answer still counts.
+const FRESH_MS: u64 = 1_500;
+
+/// What an answer of the broker shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// The first consumer that was ever seen.
+    First,
+    /// The same as before.
+    Same,
+    /// Another one of the same name, made later; the one before was made at this time.
+    Replaced {
+        /// Nanoseconds, as the broker said.
+        before: i128,
+    },
+    /// The question was older than the doubt that it should settle.
+    Outdated,
+}
+
+/// A question to the broker; its answer goes to [`Identity::seen`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    asked_ms: u64,
+    doubts: u64,
+}
+
+/// What is known about the consumer. Times are milliseconds of any clock that only goes forward.
+#[derive(Debug, Default)]
+pub struct Identity {
+    created: Option<i128>,
+    confirmed_ms: Option<u64>,
+    doubts: u64,
+}
+
+impl Identity {
+    /// To be taken before the broker is asked.
+    pub fn question(&self, now_ms: u64) -> Question {
+        Question { asked_ms: now_ms, doubts: self.doubts }
+    }
+
+    /// The broker's answer: when the consumer was created.
+    pub fn seen(&mut self, created: i128, Question { asked_ms, doubts }: Question) -> Seen {
+        if doubts != self.doubts {
+            return Seen::Outdated;
+        }
+        let before = self.created.replace(created);
+        // An answer that overtook a later one makes nothing older than it is.
+        self.confirmed_ms = self.confirmed_ms.max(Some(asked_ms));
+        match before {
+            None => Seen::First,
+            Some(before) if before == created => Seen::Same,
+            Some(before) => Seen::Replaced { before },
+        }
+    }
+
+    /// Something speaks for another consumer: nothing is certain before the broker was asked again.
+    pub fn doubt(&mut self) {
+        self.doubts += 1;
+        self.confirmed_ms = None;
+    }
+
+    /// Whether something may be sent for a delivery.
+    pub fn is_certain(&self, now_ms: u64) -> bool {
+        self.confirmed_ms.is_some_and(|confirmed_ms| now_ms.saturating_sub(confirmed_ms) <= FRESH_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_certain_before_the_first_answer_nor_long_after_it() {
+        let mut identity = Identity::default();
+        assert!(!identity.is_certain(0));
+        let question = identity.question(1_000);
+        assert_eq!(identity.seen(7, question), Seen::First);
+        assert!(identity.is_certain(1_000 + FRESH_MS));
+        assert!(!identity.is_certain(1_001 + FRESH_MS), "counted from the question, not from the answer");
+    }
+
+    #[test]
+    fn after_a_doubt_only_a_later_question_counts() {
+        let mut identity = Identity::default();
+        let question = identity.question(0);
+        identity.seen(7, question);
+        let earlier = identity.question(10);
+        identity.doubt();
+        assert!(!identity.is_certain(10));
+        assert_eq!(identity.seen(7, earlier), Seen::Outdated);
+        assert!(!identity.is_certain(10));
+        let later = identity.question(10);
+        assert_eq!(identity.seen(7, later), Seen::Same);
+        assert!(identity.is_certain(10));
+    }
+
+    #[test]
+    fn another_time_of_creation_is_another_consumer() {
+        let mut identity = Identity::default();
+        let question = identity.question(0);
+        identity.seen(7, question);
+        assert_eq!(identity.seen(9, identity.question(5)), Seen::Replaced { before: 7 });
+        assert_eq!(identity.seen(9, identity.question(6)), Seen::Same);
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_makes_nothing_uncertain() {
+        let mut identity = Identity::default();
+        let (first, second) = (identity.question(0), identity.question(1_000));
+        identity.seen(7, second);
+        identity.seen(7, first);
+        assert!(identity.is_certain(1_000 + FRESH_MS));
+    }
+}

@@ -1,0 +1,167 @@
+//! Pull requests, and what the broker says about them.
+
+use std::time::Duration;
+
+use actix::prelude::*;
+use async_nats::{Message as NatsMessage, StatusCode};
+use slog::{info, warn};
+
+use super::{Consumer, Parts, Stage};
+use crate::core::permission::Operation;
+use crate::core::pull::Limits;
+use crate::core::pull_status::{self, PullStatus, RequestLimit};
+use crate::delivery::Lane;
+use crate::source::fitness::Terms;
+use crate::source::inlet::request_of;
+
+/// A pull request waits so long at the broker for messages.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// The broker gives a sign of life so often while a request waits.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// The broker accepts no shorter one.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
+/// Requests that end sooner than this without a message are renewed by the timer.
+const SHORT: Duration = Duration::from_secs(2);
+/// What all lanes together may ask for at once: the broker cuts a connection off that is 64 MiB behind.
+const OPEN_BYTES: usize = 16 * 1024 * 1024;
+/// Beside its payload a message has a subject, a reply subject and headers.
+const OVERHEAD_BYTES: usize = 64 * 1024;
+/// Distinct refusals that are logged.
+const MAX_LOGGED: usize = 32;
+
+/// What requests may ask for, under a consumer's own limits where it has any.
+pub(super) fn limits(parts: &Parts, terms: Option<&Terms>) -> Limits {
+    // Half a window each: one is being filled while the next waits.
+    let messages = parts.config.window.div_ceil(2);
+    let most = terms.and_then(|terms| terms.max_batch);
+    Limits {
+        messages: most.map_or(messages, |most| messages.min(most)).max(1),
+        open_bytes: OPEN_BYTES / Lane::ALL.len(),
+        message_bytes: parts.client.max_payload() + OVERHEAD_BYTES,
+        request_bytes: terms.and_then(|terms| terms.max_bytes),
+        requests: if terms.is_some_and(|terms| terms.one_request) { 1 } else { 2 },
+    }
+}
+
+impl Consumer {
+    /// Sends pull requests for whatever credit is left. None while it is uncertain what the lane is bound to: the client
+    /// would keep them for the next connection.
+    pub(super) fn pull(&mut self) {
+        let now_ms = self.now_ms();
+        let expires = self.expires();
+        let (Stage::Bound, Some(inlet)) = (self.stage, &self.inlet) else { return };
+        if !self.refusals.may_ask(now_ms) || !self.is_connected() {
+            return;
+        }
+        let deadline_ms = now_ms + expires.as_millis() as u64 + 2_000;
+        while let Some(request) = self.pulls.next(self.in_flight.credit(), deadline_ms) {
+            let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.lane.stream(), self.lane.consumer());
+            let mut body = serde_json::json!({"batch": request.messages, "expires": expires.as_nanos() as u64});
+            if let Some(bytes) = request.bytes {
+                body["max_bytes"] = bytes.into();
+            }
+            let heartbeat = HEARTBEAT.min(expires / 3);
+            if heartbeat >= SHORTEST_HEARTBEAT {
+                body["idle_heartbeat"] = (heartbeat.as_nanos() as u64).into();
+            }
+            let (client, reply) = (self.parts.client.clone(), inlet.reply(request.id));
+            // An error means a closed client; its silence is noticed by the timer.
+            actix_rt::spawn(async move { client.publish_with_reply(subject, reply, body.to_string().into()).await });
+        }
+    }
+
+    fn expires(&self) -> Duration {
+        let most = self.binding.as_ref().and_then(|binding| binding.terms.max_expires);
+        most.map_or(EXPIRES, |most| most.min(EXPIRES))
+    }
+
+    /// Whether the end of a request is followed by the next one at once: where requests live shortly that would never rest.
+    pub(super) fn may_pull_at_once(&self) -> bool {
+        self.expires() >= SHORT
+    }
+
+    /// The broker has answered on the current inlet.
+    pub(super) fn heard(&mut self, has_messages: bool) {
+        self.last_sign_ms = self.now_ms();
+        self.condition.silent = false;
+        if has_messages {
+            self.accepted();
+        }
+    }
+
+    /// A request of ours is served.
+    fn accepted(&mut self) {
+        self.refusals.accepted();
+        self.condition.refused = None;
+        if self.condition.is_denied {
+            for operation in [Operation::Pull, Operation::Inbox] {
+                self.parts.permissions.works(operation, self.lane);
+            }
+        }
+    }
+
+    /// A status message of the broker about a pull request.
+    pub(super) fn status(&mut self, status: StatusCode, message: &NatsMessage, ctx: &mut Context<Self>) {
+        let words = message.description.as_deref().unwrap_or_default();
+        let read = pull_status::read(status.as_u16(), words);
+        if read == PullStatus::Heartbeat {
+            return self.accepted();
+        }
+        let was_untouched = request_of(message).is_some_and(|id| self.pulls.ended(id));
+        match read {
+            PullStatus::Heartbeat | PullStatus::Ended => self.accepted(),
+            PullStatus::TooSmall if !was_untouched => self.accepted(),
+            PullStatus::TooSmall => {
+                if self.pulls.too_small() {
+                    self.refused(words);
+                } else {
+                    self.log_once("the next message is larger than a pull request may be; it is fetched alone");
+                }
+            }
+            PullStatus::Gone => self.lost(if words.is_empty() { "no responders" } else { words }, ctx),
+            PullStatus::Refused(limit) => {
+                if !self.obey(limit, words) {
+                    self.refused(words);
+                }
+            }
+        }
+    }
+
+    /// Keeps to a limit that the server names; whether that is news.
+    fn obey(&mut self, limit: Option<RequestLimit>, words: &str) -> bool {
+        let mut is_news = false;
+        match limit {
+            Some(RequestLimit::Expires(most)) => {
+                let Some(binding) = &mut self.binding else { return false };
+                is_news = binding.terms.max_expires.is_none_or(|known| most < known);
+                binding.terms.max_expires = Some(most);
+            }
+            Some(limit) => self.pulls.limit(|limits| is_news = limits.obey(limit)),
+            // The server names no number: half of what was too much.
+            None if words.contains("MaxRequestBatch") => {
+                self.pulls.limit(|limits| limits.messages = (limits.messages / 2).max(1));
+            }
+            None => {}
+        }
+        if is_news {
+            info!(self.parts.log, "pull requests keep to a limit of the server"; "words" => words);
+        }
+        is_news
+    }
+
+    fn refused(&mut self, words: &str) {
+        let is_out = self.refusals.refused(self.now_ms()) && !self.pulls.is_open();
+        self.log_once(words);
+        if is_out {
+            self.condition.refused = Some(words.to_owned());
+        }
+    }
+
+    fn log_once(&mut self, words: &str) {
+        let logged = &mut self.condition.logged;
+        if logged.len() < MAX_LOGGED && !logged.iter().any(|known| known == words) {
+            logged.push(words.to_owned());
+            warn!(self.parts.log, "pull request refused"; "words" => words);
+        }
+    }
+}

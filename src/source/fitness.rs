@@ -1,0 +1,230 @@
+//! An existing consumer's settings, read in full: what must be obeyed, what makes correct work impossible, what differs.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull};
+
+use crate::core::disposition::DeliveryLimit;
+use crate::delivery::Lane;
+
+/// With fewer waiting requests allowed than this, one of ours at a time leaves room for other replicas.
+const FEW_WAITING: i64 = 16;
+
+/// What the node has to know of a consumer's settings.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// After this long without a sign the broker delivers again.
+    pub ack_wait: Duration,
+    /// How often a message may be delivered.
+    pub limit: DeliveryLimit,
+    /// Most messages of a pull request.
+    pub max_batch: Option<usize>,
+    /// Most bytes of a pull request.
+    pub max_bytes: Option<usize>,
+    /// Longest time that a pull request may wait.
+    pub max_expires: Option<Duration>,
+    /// Whether one pull request at a time has to do.
+    pub one_request: bool,
+    /// Where the settings differ from what the node would choose.
+    pub differences: Vec<String>,
+}
+
+/// Why a consumer can't be worked with, whatever the node does: somebody has to change it.
+pub fn unfit(info: &Info, lane: Lane) -> Option<String> {
+    let (found, name) = (&info.config, lane.consumer());
+    if found.deliver_subject.is_some() {
+        Some(format!("consumer {name} is a push consumer, not a pull consumer"))
+    } else if found.ack_policy != AckPolicy::Explicit {
+        Some(format!(
+            "consumer {name} acknowledges {:?}, not explicitly: it would lose or double messages",
+            found.ack_policy
+        ))
+    } else if found.headers_only {
+        Some(format!("consumer {name} has headers_only: every message would come without its content"))
+    } else {
+        None
+    }
+}
+
+/// Reads the settings; `wanted` is what the node would choose.
+pub fn terms(info: &Info, wanted: &pull::Config, lane: Lane) -> Terms {
+    let found = &info.config;
+    // With a list of delays the broker goes by it instead of by ack_wait.
+    let ack_wait = found.backoff.iter().copied().chain([found.ack_wait]).min().unwrap_or(found.ack_wait);
+    Terms {
+        ack_wait,
+        limit: DeliveryLimit::of(found.max_deliver),
+        max_batch: positive(found.max_batch),
+        max_bytes: positive(found.max_bytes),
+        max_expires: Some(found.max_expires).filter(|most| !most.is_zero()),
+        one_request: (1..FEW_WAITING).contains(&found.max_waiting),
+        differences: differences(info, ack_wait, wanted, lane),
+    }
+}
+
+fn positive(limit: i64) -> Option<usize> {
+    usize::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+fn differences(info: &Info, ack_wait: Duration, wanted: &pull::Config, lane: Lane) -> Vec<String> {
+    let found = &info.config;
+    let mut all: Vec<String> = Vec::new();
+    let mut differs = |is_so: bool, sentence: String| {
+        if is_so {
+            all.push(sentence);
+        }
+    };
+    differs(
+        found.ack_wait < wanted.ack_wait,
+        format!("ack_wait is {:?}, {:?} is recommended", found.ack_wait, wanted.ack_wait),
+    );
+    differs(
+        !found.backoff.is_empty(),
+        format!("backoff is {:?}: the broker delivers again after {ack_wait:?} without a sign", found.backoff),
+    );
+    differs(
+        found.max_ack_pending > 0 && found.max_ack_pending < wanted.max_ack_pending,
+        format!(
+            "max_ack_pending is {}, which bounds the throughput of all replicas together; {} is recommended",
+            found.max_ack_pending, wanted.max_ack_pending
+        ),
+    );
+    differs(
+        found.max_deliver > 0,
+        format!(
+            "max_deliver is {}: the broker gives a message up after so many crashes or restarts; -1 is recommended",
+            found.max_deliver
+        ),
+    );
+    differs(info.paused, "it is paused: nothing is delivered until it is resumed".to_owned());
+    all.extend(selection(found, lane));
+    all.extend(request_limits(found));
+    all
+}
+
+/// Which messages it delivers, and when.
+fn selection(found: &Config, lane: Lane) -> Vec<String> {
+    let mut all = Vec::new();
+    let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
+    let filters: Vec<&String> = one.into_iter().chain(&found.filter_subjects).collect();
+    if !filters.is_empty() && !filters.iter().any(|filter| covers(filter, lane.subjects())) {
+        let name = if one.is_some() { "filter_subject is" } else { "filter_subjects are" };
+        let list = filters.iter().map(|filter| filter.as_str()).collect::<Vec<_>>().join(", ");
+        all.push(format!("{name} {list}, so other subjects of the stream are not read"));
+    }
+    if found.deliver_policy != DeliverPolicy::All {
+        all.push(format!(
+            "deliver_policy is {:?}, not All: what the stream held before was not delivered",
+            found.deliver_policy
+        ));
+    }
+    if found.replay_policy != ReplayPolicy::Instant {
+        all.push("replay_policy is original: messages come at the pace at which they were published".to_owned());
+    }
+    if !found.inactive_threshold.is_zero() {
+        all.push(format!(
+            "inactive_threshold is {:?}: the broker deletes the consumer after so long without a node",
+            found.inactive_threshold
+        ));
+    }
+    all
+}
+
+/// Whether every subject of `subjects` (`x.>`) is one of the filter's.
+fn covers(filter: &str, subjects: &str) -> bool {
+    filter == ">" || filter == subjects
+}
+
+/// Limits on pull requests, which are obeyed.
+fn request_limits(found: &Config) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut limited = |is_so: bool, name: &str, value: String| {
+        if is_so {
+            all.push(format!("{name} is {value}: requests keep to it"));
+        }
+    };
+    limited(found.max_batch > 0, "max_batch", found.max_batch.to_string());
+    limited(found.max_bytes > 0, "max_bytes", format!("{} (larger messages are fetched one by one)", found.max_bytes));
+    limited(!found.max_expires.is_zero(), "max_expires", format!("{:?}", found.max_expires));
+    limited((1..FEW_WAITING).contains(&found.max_waiting), "max_waiting", found.max_waiting.to_string());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(config: serde_json::Value) -> Info {
+        let mut info = serde_json::json!({
+            "stream_name": "TELEMETRY", "name": "ingest-workers", "created": "2026-11-27T00:00:00Z",
+            "config": {"durable_name": "ingest-workers", "ack_policy": "explicit", "ack_wait": 30_000_000_000_u64,
+                "deliver_policy": "all", "replay_policy": "instant", "max_deliver": -1, "max_ack_pending": 60_000},
+            "delivered": {"consumer_seq": 0, "stream_seq": 0}, "ack_floor": {"consumer_seq": 0, "stream_seq": 0},
+            "num_ack_pending": 0, "num_redelivered": 0, "num_waiting": 0, "num_pending": 0,
+        });
+        for (key, value) in config.as_object().unwrap() {
+            info["config"][key] = value.clone();
+        }
+        serde_json::from_value(info).unwrap()
+    }
+
+    fn read(config: serde_json::Value) -> Terms {
+        let wanted =
+            pull::Config { ack_wait: Duration::from_secs(30), max_ack_pending: 60_000, ..pull::Config::default() };
+        terms(&info(config), &wanted, Lane::Telemetry)
+    }
+
+    #[test]
+    fn what_the_node_would_make_differs_in_nothing() {
+        assert_eq!(read(serde_json::json!({})).differences, Vec::<String>::new());
+        assert_eq!(read(serde_json::json!({"filter_subject": "telemetry.>"})).differences, Vec::<String>::new());
+        assert_eq!(read(serde_json::json!({"filter_subjects": ["a", ">"]})).differences, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_setting_that_could_hurt_is_named() {
+        for (name, value) in [
+            ("ack_wait", serde_json::json!(1_000_000_000)),
+            ("max_ack_pending", serde_json::json!(100)),
+            ("max_deliver", serde_json::json!(3)),
+            ("filter_subject", serde_json::json!("telemetry.acme")),
+            ("filter_subjects", serde_json::json!(["telemetry.acme", "telemetry.other"])),
+            ("deliver_policy", serde_json::json!("new")),
+            ("replay_policy", serde_json::json!("original")),
+            ("max_batch", serde_json::json!(100)),
+            ("max_bytes", serde_json::json!(1_024)),
+            ("max_expires", serde_json::json!(5_000_000_000_u64)),
+            ("max_waiting", serde_json::json!(1)),
+            ("inactive_threshold", serde_json::json!(5_000_000_000_u64)),
+            ("backoff", serde_json::json!([1_000_000_000, 60_000_000_000_u64])),
+        ] {
+            let found = read(serde_json::json!({name: value})).differences;
+            assert!(found.len() == 1 && found[0].starts_with(name), "{name}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_there_to_be_obeyed() {
+        let terms = read(serde_json::json!({
+            "max_batch": 7, "max_bytes": 8, "max_expires": 5_000_000_000_u64, "max_waiting": 1, "max_deliver": 3,
+            "backoff": [1_000_000_000, 60_000_000_000_u64],
+        }));
+        assert_eq!((terms.max_batch, terms.max_bytes), (Some(7), Some(8)));
+        assert_eq!((terms.max_expires, terms.ack_wait), (Some(Duration::from_secs(5)), Duration::from_secs(1)));
+        assert_eq!((terms.one_request, terms.limit), (true, DeliveryLimit::AtMost(3)));
+    }
+
+    #[test]
+    fn what_would_lose_or_double_messages_is_unfit() {
+        let unfit = |config| unfit(&info(config), Lane::Telemetry);
+        assert_eq!(unfit(serde_json::json!({})), None);
+        for config in [
+            serde_json::json!({"headers_only": true}),
+            serde_json::json!({"ack_policy": "none"}),
+            serde_json::json!({"ack_policy": "all"}),
+            serde_json::json!({"deliver_subject": "somewhere"}),
+        ] {
+            assert!(unfit(config.clone()).is_some(), "{config}");
+        }
+    }
+}
