@@ -1,5 +1,8 @@
 # Build: docker build -t ingest-node .
-FROM rust:1.95-slim-bookworm AS build
+ARG BUILD=rust:1.95-slim-bookworm
+ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${BUILD} AS build
 WORKDIR /src
 COPY . .
 # The caches keep dependencies between builds; the binary leaves them before the layer ends.
@@ -8,14 +11,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin ingest-node \
     && cp target/release/ingest-node /usr/local/bin/ingest-node
 
-FROM debian:bookworm-slim
-# Root certificates: for NATS over TLS.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/*
-COPY --from=build /usr/local/bin/ingest-node /usr/local/bin/ingest-node
-# Nobody in particular: the node needs no home, no shell, and writes nothing but line-protocol files below /data.
+# A place for line-protocol files that belongs to nobody in particular: the image below has no shell to make it with.
 RUN install --directory --owner=65532 --group=65532 /data
+
+# glibc, root certificates (for TLS) and nothing else: no shell, no package manager. For builds that can be repeated, name both
+# images by digest: --build-arg RUNTIME=gcr.io/distroless/cc-debian12@sha256:...
+FROM ${RUNTIME}
+COPY --from=build /usr/local/bin/ingest-node /usr/local/bin/ingest-node
+COPY --from=build --chown=65532:65532 /data /data
 WORKDIR /
 USER 65532:65532
 EXPOSE 8080

@@ -152,6 +152,8 @@ fn random_uuid() -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -184,6 +186,87 @@ mod tests {
         assert_eq!(ends.try_recv(), Ok(ended));
         drop(Share::default());
         assert!(ends.try_recv().is_err());
+    }
+
+    /// What may happen to a share.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Step {
+        Another,
+        Confirm,
+        Resolve,
+        Drop,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![4 => Just(Step::Another), 4 => Just(Step::Confirm), 1 => Just(Step::Resolve), 1 => Just(Step::Drop)]
+    }
+
+    proptest! {
+        /// Several debts side by side; each step happens to one of their shares, chosen by chance, and at last all go.
+        #[test]
+        fn rows_are_cleared_when_every_share_was_confirmed_and_released_once_otherwise(
+            steps in prop::collection::vec((any::<usize>(), step()), 0..60),
+            last in prop_oneof![9 => Just(Step::Confirm), 1 => Just(Step::Drop)],
+            debts in 1..4_usize,
+        ) {
+            let (outbox, mut ends) = Outbox::new();
+            let mut held: Vec<(usize, Share)> =
+                (0..debts).map(|debt| (debt, outbox.take_on(vec![debt as i64, -1]))).collect();
+            let (mut confirmed, mut dropped) = (vec![0; debts], vec![false; debts]);
+            let mut ended = vec![false; debts];
+            let finally = std::iter::repeat_n((0, last), 100);
+            for (chosen, step) in steps.into_iter().chain(finally) {
+                if held.is_empty() {
+                    break;
+                }
+                let at = chosen % held.len();
+                let debt = held[at].0;
+                let of_debt = |held: &[(usize, Share)]| held.iter().filter(|(of, _)| *of == debt).count();
+                prop_assert_eq!(held[at].1.others(), of_debt(&held) - 1);
+                prop_assert_eq!(held[at].1.is_in_vain(), dropped[debt]);
+                match step {
+                    Step::Another => held.push((debt, held[at].1.another())),
+                    Step::Confirm => {
+                        held.swap_remove(at).1.confirm();
+                        confirmed[debt] += 1;
+                    }
+                    Step::Resolve => held.swap_remove(at).1.resolve(),
+                    Step::Drop => {
+                        drop(held.swap_remove(at));
+                        dropped[debt] = true;
+                    }
+                }
+                let expected = (of_debt(&held) == 0).then(|| Ended {
+                    ids: vec![debt as i64, -1],
+                    replayed_for: None,
+                    confirmed: confirmed[debt],
+                    is_clear: !dropped[debt],
+                });
+                prop_assert!(expected.is_none() || !std::mem::replace(&mut ended[debt], true));
+                prop_assert_eq!(ends.try_recv().ok(), expected);
+            }
+            prop_assert!(held.is_empty() && ended.into_iter().all(|ended| ended));
+            prop_assert!(ends.try_recv().is_err(), "something ended twice");
+        }
+
+        /// Each share on a thread of its own: the last one to end sees what all others said.
+        #[test]
+        fn on_as_many_threads_as_there_are_shares_it_is_the_same(confirms in prop::collection::vec(any::<bool>(), 1..5)) {
+            let (outbox, mut ends) = Outbox::new();
+            let first = outbox.take_over(vec![7], "acme".into());
+            let shares: Vec<(Share, bool)> = confirms.iter().map(|confirms| (first.another(), *confirms)).collect();
+            first.resolve();
+            std::thread::scope(|scope| {
+                for (share, confirms) in shares {
+                    scope.spawn(move || if confirms { share.confirm() } else { drop(share) });
+                }
+            });
+            let confirmed = confirms.iter().filter(|confirms| **confirms).count() as u64;
+            let is_clear = confirms.iter().all(|confirms| *confirms);
+            let ended = Ended { ids: vec![7], replayed_for: Some("acme".into()), confirmed, is_clear };
+            prop_assert_eq!(ends.try_recv(), Ok(ended));
+            prop_assert!(ends.try_recv().is_err());
+        }
     }
 
     #[test]

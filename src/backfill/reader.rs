@@ -4,8 +4,10 @@
 //! it are the tenant's: every page costs PostgreSQL the same two scans of a stretch of the key's index, and a tenant with
 //! few rows moves on as fast as one with many.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 
+use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
@@ -15,6 +17,7 @@ use crate::core::rebuild;
 use crate::debt::Share;
 use crate::delivery::Origin;
 use crate::message::Point;
+use crate::sink::postgres::row_metrics::JOIN;
 use crate::sink::postgres::types::UnixMicros;
 
 /// Rows of the table in one page.
@@ -47,22 +50,33 @@ pub async fn points(
     tenant_id: &str,
     layout: Layout,
 ) -> Result<(Vec<Point>, Tally), Error> {
-    const SQL: &str = "
-        SELECT received_at, stream, stream_seq, coalesce(device_id, ''), coalesce(site_id, ''), coalesce(msg_type, ''),
-            coalesce(seq, 0), event_ts,
-            CASE WHEN msg_type IN ('telemetry', 'heartbeat') THEN (payload -> 'metrics')::text END
-        FROM raw_events
-        WHERE received_at BETWEEN $1 AND $4 AND (received_at, stream, stream_seq) > ($1, $2, $3)
-            AND (received_at, stream, stream_seq) <= ($4, $5, $6) AND tenant_id = $7 AND accepted
-        ORDER BY received_at, stream, stream_seq";
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT received_at, stream, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text
+            FROM (
+                SELECT received_at, stream, stream_seq, coalesce(device_id, '') AS device_id,
+                    coalesce(site_id, '') AS site_id, coalesce(msg_type, '') AS msg_type, coalesce(seq, 0) AS seq,
+                    event_ts, CASE WHEN msg_type IN ('telemetry', 'heartbeat') THEN payload END AS payload
+                FROM raw_events
+                WHERE received_at BETWEEN $1 AND $4 AND (received_at, stream, stream_seq) > ($1, $2, $3)
+                    AND (received_at, stream, stream_seq) <= ($4, $5, $6) AND tenant_id = $7 AND accepted
+                ORDER BY received_at, stream, stream_seq
+            ) AS r {JOIN}
+            ORDER BY received_at, stream, stream_seq"
+        )
+    });
     let Page { after, until } = page;
     let (from, to) = (UnixMicros(after.received_us), UnixMicros(until.received_us));
     let parameters: [&(dyn ToSql + Sync); 7] =
         [&from, &after.stream, &after.stream_seq, &to, &until.stream, &until.stream_seq, &tenant_id];
-    let rows = client.query(SQL, &parameters).await?;
-    let mut stream: Arc<str> = "".into();
-    let points: Vec<Point> = rows.iter().filter_map(|row| point(row, tenant_id, layout, &mut stream)).collect();
-    let tally = Tally { rows: rows.len() as u64, points: points.len() as u64, ..Tally::default() };
+    // As they come: of a row no more is held than its point.
+    let mut found = pin!(client.query_raw(SQL.as_str(), parameters).await?);
+    let (mut points, mut rows, mut stream) = (Vec::new(), 0, Arc::from(""));
+    while let Some(row) = found.try_next().await? {
+        rows += 1;
+        points.extend(point(&row, tenant_id, layout, &mut stream));
+    }
+    let tally = Tally { rows, points: points.len() as u64, ..Tally::default() };
     Ok((points, tally))
 }
 

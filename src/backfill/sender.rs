@@ -19,6 +19,9 @@ use crate::stats::Stats;
 /// Most lines on their way at once: what keeps a target busy that answers once a second, and little enough to hold.
 pub const LINES_ON_THEIR_WAY: u64 = 40_000;
 
+/// Their bytes, beyond which no other page is read: with that page, less than one tenant may hold (`buffer_total_bytes`).
+pub const BYTES_ON_THEIR_WAY: u64 = 32 * 1024 * 1024;
+
 /// Refusals that are told in full.
 const EXAMPLES: usize = 5;
 
@@ -34,11 +37,13 @@ pub struct Sender {
     flights: HashMap<i64, Flight>,
     sendings: i64,
     lines: u64,
+    bytes: u64,
 }
 
 struct Flight {
     page: u64,
     tally: Tally,
+    bytes: u64,
 }
 
 /// What became of a page.
@@ -74,14 +79,27 @@ impl Sender {
         });
         let router = router.start();
         router.do_send(AttachWriter(Clerk(refused.clone()).start().recipient()));
-        Self { router, outbox, ends, deaths: died, refused, stats, flights: HashMap::new(), sendings: 0, lines: 0 }
+        Self {
+            router,
+            outbox,
+            ends,
+            deaths: died,
+            refused,
+            stats,
+            flights: HashMap::new(),
+            sendings: 0,
+            lines: 0,
+            bytes: 0,
+        }
     }
 
     /// Sends the points of a page.
     pub fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, tally: Tally) {
         self.sendings += 1;
+        let bytes = points.iter().map(|point| point.line.len() as u64).sum();
         self.lines += tally.points;
-        self.flights.insert(self.sendings, Flight { page, tally });
+        self.bytes += bytes;
+        self.flights.insert(self.sendings, Flight { page, tally, bytes });
         let share = self.outbox.take_over(vec![self.sendings], tenant_id.clone());
         for point in &mut points {
             point.owed = share.another();
@@ -95,6 +113,11 @@ impl Sender {
     /// Lines on their way.
     pub fn lines(&self) -> u64 {
         self.lines
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Whether pages are on their way.
@@ -116,8 +139,9 @@ impl Sender {
             else {
                 continue;
             };
-            let Flight { page, tally } = flight;
+            let Flight { page, tally, bytes } = flight;
             self.lines -= tally.points;
+            self.bytes -= bytes;
             let refused = self.refused.settle(sending);
             if !ended.is_clear {
                 return Landed::Lost(page);

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio_postgres::Client;
 
 use super::progress::Progress;
 use super::record::{self, Ask, Standing};
-use super::sender::{LINES_ON_THEIR_WAY, Landed, Sender};
+use super::sender::{BYTES_ON_THEIR_WAY, LINES_ON_THEIR_WAY, Landed, Sender};
 use super::session::Session;
 use super::stop::Stop;
 use super::track::{Next, Page, Position, Tally, Track};
-use super::{Failure, Options, reader};
+use super::{Failure, Options, reader, stopped};
 use crate::core::backoff::Backoff;
 use crate::core::point::Layout;
 use crate::exit::Exit;
@@ -107,7 +108,10 @@ impl Backfill<'_> {
         let mut progress = Progress::new(tenant_id, range_us);
         let mut tally = Tally::default();
         while at != end && !self.stop.is_told() {
-            let (page, _, counted) = self.read(tenant_id, &at, &end).await.map_err(away)?;
+            let (page, _, counted) = match self.read(tenant_id, &at, &end).await {
+                Err(_) if self.stop.is_told() => break,
+                read => read.map_err(away)?,
+            };
             tally += counted;
             at = page.until;
             progress.show(at.received_us, tally.points);
@@ -120,18 +124,19 @@ impl Backfill<'_> {
     pub async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<Account, Failure> {
         let Options { from, to, .. } = *self.options;
         let ask = Ask { tenant_id, target, from_us: from, to_us: to, now_us: self.now_us };
-        let id = self.session.run(async |client| record::find(client, &ask).await).await.map_err(away)?;
-        if !self.session.hold(id).await.map_err(away)? {
+        let id = self.session.run_until(&self.stop, async |client| record::find(client, &ask).await).await;
+        let id = id.map_err(|why| self.ended(why))?;
+        if !self.session.hold(id, &self.stop).await.map_err(|why| self.ended(why))? {
             return Err((Exit::Unavailable, format!("{tenant_id}: {TAKEN}")));
         }
         let is_anew = self.options.restart;
-        let begun = self.session.run(async |client| {
+        let begun = self.session.run_until(&self.stop, async |client| {
             if is_anew {
                 record::restart(client, id, &ask).await?;
             }
             record::load(client, id).await
         });
-        let begun = begun.await.map_err(away)?;
+        let begun = begun.await.map_err(|why| self.ended(why))?;
         let account = if begun.is_finished {
             let tally = Tally { written: begun.written, ..Tally::default() };
             let range_us = (from, begun.to_us);
@@ -139,7 +144,7 @@ impl Backfill<'_> {
         } else {
             self.go_on(id, tenant_id.into(), begun).await?
         };
-        self.session.release().await;
+        self.session.release(&self.stop).await;
         Ok(account)
     }
 
@@ -198,6 +203,12 @@ impl Backfill<'_> {
 
     fn has_room(&self) -> bool {
         self.sender.lines() + reader::PAGE_ROWS as u64 <= LINES_ON_THEIR_WAY
+            && self.sender.bytes() <= BYTES_ON_THEIR_WAY
+    }
+
+    /// Why it could not begin: because PostgreSQL is away, or because it was told to stop meanwhile.
+    fn ended(&self, why: String) -> Failure {
+        if self.stop.is_told() { stopped(self.options) } else { away(why) }
     }
 
     /// Reads a page and sends it.
@@ -209,6 +220,7 @@ impl Backfill<'_> {
         };
         let (page, points, tally) = match read {
             Ok(read) => read,
+            Err(_) if self.stop.is_told() => return,
             Err(why) => {
                 course.miss_postgresql(&why);
                 return self.rest(course).await;
@@ -229,7 +241,7 @@ impl Backfill<'_> {
 
     async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, String> {
         let layout = self.layout;
-        let read = self.session.run(async |client| {
+        let read = self.session.run_until(&self.stop, async |client| {
             let page = reader::next_page(client, after, end).await?;
             let (points, tally) = reader::points(client, &page, tenant_id, layout).await?;
             Ok((page, points, tally))
@@ -239,8 +251,8 @@ impl Backfill<'_> {
 
     async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, String> {
         let layout = self.layout;
-        let read = self.session.run(async |client| reader::points(client, page, tenant_id, layout).await);
-        read.await.map(|(points, tally)| (page.clone(), points, tally))
+        let read = async |client: &Client| reader::points(client, page, tenant_id, layout).await;
+        self.session.run_until(&self.stop, read).await.map(|(points, tally)| (page.clone(), points, tally))
     }
 
     /// A page's fate is known.
@@ -289,7 +301,8 @@ impl Backfill<'_> {
             is_finished,
         };
         let id = course.id;
-        match self.session.run(async |client| record::advance(client, id, &standing).await).await {
+        let advance = async |client: &Client| record::advance(client, id, &standing).await;
+        match self.session.run_until(&self.stop, advance).await {
             Ok(true) => {
                 course.stored = standing.position;
                 course.rest.reset();

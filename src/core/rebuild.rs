@@ -6,9 +6,11 @@
 //! [`Metric::spelling_for_jsonb`](super::metric::Metric::spelling_for_jsonb)). All that is lost is the sign of a zero:
 //! `-0.0` comes back as `0.0`, which is the same number.
 
+use std::borrow::Cow;
+
 use super::event::MsgType;
 use super::line_protocol::Tags;
-use super::metric;
+use super::metric::{self, Metric};
 use super::point::{self, Layout, SkipCounts, Source};
 
 /// What a row of `raw_events` knows of its point.
@@ -37,7 +39,13 @@ pub fn line(row: Row<'_>, layout: Layout) -> Option<String> {
         "heartbeat" => MsgType::Heartbeat,
         _ => return None,
     };
-    let metrics = row.metrics.and_then(metric::read).unwrap_or_default();
+    let written = row.metrics.and_then(metric::read).unwrap_or_default();
+    let short: Vec<Option<String>> = written.iter().map(|metric| short_float(metric.raw)).collect();
+    let spelled = written.iter().zip(&short).map(|(metric, short)| Metric {
+        key: Cow::Borrowed(&*metric.key),
+        raw: short.as_deref().unwrap_or(metric.raw),
+    });
+    let metrics: Vec<Metric<'_>> = spelled.collect();
     let source = Source {
         msg_type: &msg_type,
         tags: Tags { device_id: row.device_id, site_id: row.site_id, tenant_id: layout.tenant_tag(row.tenant_id) },
@@ -47,6 +55,16 @@ pub fn line(row: Row<'_>, layout: Layout) -> Option<String> {
         keys: None,
     };
     point::line(source, &mut SkipCounts::default())
+}
+
+/// f64's own spelling of a float that jsonb has written out: `1e308` comes back with 308 zeros, and a line of fifty
+/// such floats would be thirty times as long as its message was.
+fn short_float(raw: &str) -> Option<String> {
+    /// f64's own are not longer.
+    const LONG: usize = 32;
+    let is_float = raw.len() > LONG && matches!(raw.as_bytes()[0], b'-' | b'0'..=b'9') && raw.contains('.');
+    let value = is_float.then(|| raw.parse::<f64>().ok()).flatten()?;
+    value.is_finite().then(|| format!("{value:?}"))
 }
 
 #[cfg(test)]
@@ -85,6 +103,16 @@ mod tests {
         let tags = r"device_id=dev-1,site_id=lab\ 1,tenant_id=acme";
         assert_eq!(line(row, Layout::Shared), Some(format!("telemetry,{tags} seq=7i 1795219200123456000")));
         assert!(line(row, Layout::PerTenant).unwrap().contains("seq=7i,tenant_id=1i "));
+    }
+
+    #[test]
+    fn a_float_that_was_written_out_is_spelled_short_again() {
+        let zeros = "0".repeat(300);
+        let metrics =
+            format!(r#"{{"a": 1{zeros}.0, "b": -0.{zeros}25, "c": 1{zeros}, "d": "0.{zeros}", "e": 0.{zeros}}}"#);
+        let row = Row { metrics: Some(&metrics), ..ROW };
+        let line = line(row, Layout::PerTenant).unwrap();
+        assert!(line.contains(" seq=7i,a=1e300,b=-2.5e-301,e=0.0 1795"), "{line}");
     }
 
     #[test]

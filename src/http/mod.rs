@@ -1,5 +1,6 @@
 //! What operators and Kubernetes ask: health, readiness, metrics, stats.
 
+mod connections;
 mod metrics;
 mod probes;
 mod server;

@@ -1,16 +1,27 @@
-//! The HTTP server: one thread of its own, so that probes are answered however busy the actors are.
+//! The HTTP server: one thread of its own, so that probes are answered however busy the actors are, and bounds on every
+//! connection, so that they are answered whoever else is connected.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 
+use super::connections::Connections;
 use super::{Config, metrics, probes, stats};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::stats::Stats;
+
+/// How long a request's head may take to come; everything that is asked here fits into one packet.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How many connections actix serves before it lets others wait. Never reached while [`Connections`] keeps fewer: those
+/// that it has closed take a moment to end.
+const MAX_CONNECTIONS: usize = 1_024;
 
 /// Starts serving on the current system; the address is the one that is really bound.
 ///
@@ -24,6 +35,7 @@ pub fn start(
     metrics: Arc<Metrics>,
     stats: Arc<Stats>,
 ) -> io::Result<(SocketAddr, ServerHandle)> {
+    let connections = Arc::<Connections>::default();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::from(health.clone()))
@@ -35,7 +47,11 @@ pub fn start(
             .service(web::resource("/stats").get(stats::show))
     })
     .workers(1)
-    .max_connections(256)
+    .on_connect(move |connection, data| connections.admit(connection, data))
+    .max_connections(MAX_CONNECTIONS)
+    .client_request_timeout(HEAD_TIMEOUT)
+    // One request a connection: probes and scrapes come seconds apart, and an idle connection is one to hold on to.
+    .keep_alive(KeepAlive::Disabled)
     .shutdown_timeout(1)
     // SIGTERM starts a drain, which is not the server's to decide.
     .disable_signals()

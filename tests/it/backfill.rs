@@ -1,7 +1,7 @@
 //! `backfill`: what the rows say is written to another InfluxDB, or to the same one again.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ingest_kit::influx::{Point, Value};
 use ingest_kit::{InfluxStub, Node, NodeBuilder, wait_for};
@@ -298,4 +298,27 @@ async fn a_range_that_is_none_ends_with_64() {
     }
     let finished = world.node().arguments(&["backfill", "--from", FROM]).run_to_end(DEADLINE).await;
     assert_eq!(finished.code, Some(64), "{finished:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backfill_that_waits_for_postgresql_stops_when_it_is_told() {
+    let world = world_with_rows(1_000, false).await;
+    let mut locker = world.database.connect().await;
+    let lock = locker.transaction().await.expect("a transaction");
+    lock.batch_execute("LOCK TABLE raw_events IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
+    for arguments in [&["--dry-run"][..], &[][..]] {
+        let mut running = backfill(&world, arguments).start();
+        wait_for("it to wait for the table", DEADLINE, async || {
+            world.database.count("pg_locks WHERE NOT granted AND relation = 'raw_events'::regclass").await > 0
+        })
+        .await;
+        let told = Instant::now();
+        running.sigterm();
+        assert_eq!(running.wait_exit(DEADLINE).await, Some(75), "{}", running.log());
+        // A second or so; what it waited for would have taken a minute.
+        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+    }
+    lock.rollback().await.expect("an end of the lock");
+    let (code, account, _) = run(&world, &[]).await;
+    assert_eq!((code, number(&account, "written")), (Some(0), 200), "{account}");
 }

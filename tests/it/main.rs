@@ -8,6 +8,7 @@
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
+//! - `probes`: answered whoever else is connected.
 //! - `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `simulate`: the simulator, and the node against its word.
@@ -23,6 +24,7 @@ mod ledger;
 mod load;
 mod outage;
 mod postgres;
+mod probes;
 mod provision;
 mod quarantine;
 mod registry;

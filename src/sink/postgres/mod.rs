@@ -10,6 +10,7 @@ mod outlets;
 mod partitions;
 pub mod pool;
 mod quarantine;
+pub mod row_metrics;
 pub mod schema;
 mod statement;
 mod store;

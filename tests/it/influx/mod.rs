@@ -5,11 +5,12 @@
 //! - `kill`: the node dies on the spot, wherever that hurts. `outage`, `replicas`: InfluxDB is away, and nodes die meanwhile.
 //! - `full`, `refusals`, `pace`, `types`, `slow`, `token`: what InfluxDB can have against a request, a line, a value.
 //! - `replay`: what InfluxDB is owed, after an outage and after the death of a node. `rebuilt`: a line that is rebuilt from
-//!   its row is the same point.
+//!   its row is the same point. `huge`: rows that are a thousand times as large as their messages.
 //! - `targets`: what else speaks line protocol. `transport`: TLS, compression, and where tenants share a database.
 
 mod expected;
 mod full;
+mod huge;
 mod kill;
 mod outage;
 mod pace;

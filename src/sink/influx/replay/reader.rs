@@ -20,7 +20,7 @@ use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
 use crate::sink::influx::Config;
 
-/// Rows read at once.
+/// Most rows read at once; their bytes are bounded too.
 const PAGE_ROWS: i64 = 2_000;
 
 /// The same at the beginning of a stretch: where nobody takes its points, little was read in vain.
@@ -173,8 +173,8 @@ impl Reader {
             }
             let to_us = stretch.received_us.1;
             let page = Page { stream: &stretch.stream, tenants: &tenants, after, to_us, rows: page_rows };
-            let rows = self.session.run(async |client| record::read(client, page).await).await?;
-            let is_last = (rows.len() as i64) < page_rows;
+            let page = self.session.run(async |client| record::read(client, page).await).await?;
+            let record::Rows { rows, is_last } = page;
             page_rows = PAGE_ROWS.min(self.config.replay_page_lines() as i64);
             let sent = self.send(stretch, &shares, &rows, &mut found, router);
             self.next_page = self.next_page.max(earliest()) + self.time_for(sent);

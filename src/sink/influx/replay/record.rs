@@ -1,7 +1,10 @@
 //! The statements on `influx_outbox` and `ingest_nodes`, and the one that reads rows back.
 
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
 
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
 use super::tenants::Allowance;
@@ -10,6 +13,7 @@ use crate::core::rebuild;
 use crate::debt::Share;
 use crate::delivery::Origin;
 use crate::message::Point;
+use crate::sink::postgres::row_metrics::JOIN;
 use crate::sink::postgres::types::UnixMicros;
 
 /// A claimed row of the outbox.
@@ -188,7 +192,7 @@ pub struct Stored {
     pub seq: i64,
     /// Column `event_ts`, Unix microseconds.
     pub event_us: i64,
-    /// Member `metrics` of column `payload`.
+    /// Member `metrics` of column `payload`, as far as a point can hold it.
     pub metrics: Option<String>,
 }
 
@@ -225,31 +229,62 @@ pub struct Page<'a> {
     pub rows: i64,
 }
 
-/// Reads rows in the order of their key.
-pub async fn read(client: &Client, page: Page<'_>) -> Result<Vec<Stored>, Error> {
-    const SQL: &str = "
-        SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, coalesce(seq, 0), event_ts,
-            (payload -> 'metrics')::text
-        FROM raw_events
-        WHERE received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
-            AND tenant_id = ANY ($5) AND accepted AND msg_type IN ('telemetry', 'heartbeat')
-            AND device_id <> '' AND site_id <> ''
-        ORDER BY received_at, stream_seq LIMIT $6";
+/// Most bytes of a page. Rows differ by a factor of a thousand in size: their number alone bounds nothing.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// The rows of a page.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// In the order of their key.
+    pub rows: Vec<Stored>,
+    /// Whether none follow.
+    pub is_last: bool,
+}
+
+/// Reads rows in the order of their key, until there are as many as were asked for or [`PAGE_BYTES`] are reached.
+pub async fn read(client: &Client, page: Page<'_>) -> Result<Rows, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text
+            FROM (
+                SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, coalesce(seq, 0) AS seq,
+                    event_ts, payload
+                FROM raw_events
+                WHERE received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
+                    AND tenant_id = ANY ($5) AND accepted AND msg_type IN ('telemetry', 'heartbeat')
+                    AND device_id <> '' AND site_id <> ''
+                ORDER BY received_at, stream_seq LIMIT $6
+            ) AS r {JOIN}
+            ORDER BY received_at, stream_seq"
+        )
+    });
     let (from, to) = (UnixMicros(page.after.0), UnixMicros(page.to_us));
-    let rows = client.query(SQL, &[&from, &to, &&**page.stream, &page.after.1, &page.tenants, &page.rows]).await?;
-    let micros = |UnixMicros(us)| us;
-    Ok(rows
-        .iter()
-        .map(|row| Stored {
-            tenant_id: row.get(0),
-            received_us: micros(row.get(1)),
-            stream_seq: row.get(2),
-            device_id: row.get(3),
-            site_id: row.get(4),
-            msg_type: row.get(5),
-            seq: row.get(6),
-            event_us: micros(row.get(7)),
-            metrics: row.get(8),
-        })
-        .collect())
+    let parameters: [&(dyn ToSql + Sync); 6] = [&from, &to, &&**page.stream, &page.after.1, &page.tenants, &page.rows];
+    // As they come, so that no more than a page is ever held; what follows a full page is dropped at the socket.
+    let mut found = pin!(client.query_raw(SQL.as_str(), parameters).await?);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        bytes += row.raw_size_bytes();
+        rows.push(stored(&row));
+        if bytes >= PAGE_BYTES {
+            return Ok(Rows { rows, is_last: false });
+        }
+    }
+    let is_last = (rows.len() as i64) < page.rows;
+    Ok(Rows { rows, is_last })
+}
+
+fn stored(row: &Row) -> Stored {
+    let (UnixMicros(received_us), UnixMicros(event_us)) = (row.get(1), row.get(7));
+    Stored {
+        tenant_id: row.get(0),
+        received_us,
+        stream_seq: row.get(2),
+        device_id: row.get(3),
+        site_id: row.get(4),
+        msg_type: row.get(5),
+        seq: row.get(6),
+        event_us,
+        metrics: row.get(8),
+    }
 }

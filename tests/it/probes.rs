@@ -1,0 +1,92 @@
+//! Probes are answered whoever else is connected: otherwise a stranger has Kubernetes kill a healthy pod.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ingest_kit::wait_for;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::world::{DEADLINE, World, drain};
+
+/// Sockets that hold on to whatever they get.
+const HOGS: usize = 400;
+
+/// As long as Kubernetes waits for a probe (k8s/deployment.yaml).
+const PROBE: Duration = Duration::from_secs(2);
+
+/// How a socket hogs.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// Sends nothing.
+    Silent,
+    /// Sends a head without an end, a byte at a time.
+    Trickle,
+    /// Asks for the longest answer again and again, and reads none of it.
+    Deaf,
+    /// Sends a whole head, and a body that never ends.
+    Body,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_hundred_hogging_sockets_fail_no_probe() {
+    let world = World::new().await;
+    let node = world.start_node().await;
+    for manner in [Manner::Silent, Manner::Trickle, Manner::Deaf, Manner::Body] {
+        let (opened, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let mut hogs = JoinSet::new();
+        for _ in 0..HOGS {
+            hogs.spawn(hog(node.address().to_owned(), manner, opened.clone(), stop.clone()));
+        }
+        wait_for("the sockets to be open", DEADLINE, async || opened.load(Ordering::SeqCst) >= HOGS).await;
+        for number in 0..12 {
+            let path = ["/health", "/ready"][number % 2];
+            let answer = timeout(PROBE, node.get(path)).await;
+            let status = answer.ok().flatten().map(|answer| answer.status);
+            assert_eq!(status, Some(200), "{path}, probe {number} beside {HOGS} sockets, {manner:?}");
+        }
+        stop.store(true, Ordering::SeqCst);
+        hogs.shutdown().await;
+    }
+    drain(node).await;
+}
+
+/// Connects, and again whenever it is thrown out.
+async fn hog(address: String, manner: Manner, opened: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::SeqCst) {
+        if let Ok(socket) = TcpStream::connect(&address).await {
+            opened.fetch_add(1, Ordering::SeqCst);
+            hold(socket, manner).await;
+        }
+        // A flood of connections is another attack than holding them.
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Until the other side ends it.
+async fn hold(mut socket: TcpStream, manner: Manner) {
+    let (first, then): (&[u8], &[u8]) = match manner {
+        Manner::Silent => (b"", b""),
+        Manner::Trickle => (b"GET /metrics HTTP/1.1\r\nX-Slow: ", b"x"),
+        Manner::Deaf => (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"),
+        Manner::Body => (b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+    };
+    let mut next = first;
+    loop {
+        if socket.write_all(next).await.is_err() {
+            return;
+        }
+        next = then;
+        match manner {
+            Manner::Deaf => sleep(Duration::from_secs(1)).await,
+            // The end of the connection is heard at once.
+            _ => match timeout(Duration::from_secs(1), socket.read(&mut [0; 1024])).await {
+                Ok(Ok(0) | Err(_)) => return,
+                Ok(Ok(_)) | Err(_) => {}
+            },
+        }
+    }
+}
