@@ -15,11 +15,14 @@
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
+use bytestring::ByteString;
 
 use crate::core::device::{DeviceKey, Lookup};
 use crate::core::envelope::Envelope;
-use crate::core::event::{CommandAck, Event, Job, Refusal, ShadowReport};
+use crate::core::event::{CommandAck, Event, Refusal, ShadowReport};
 use crate::core::rejection::Rejection;
+use crate::core::route::Matched;
+pub use crate::core::route::TenantRoutes;
 use crate::core::settings::Settings;
 use crate::debt::Share;
 use crate::delivery::{Delivery, Lane, Origin, Settled, Ticket};
@@ -53,9 +56,6 @@ pub struct Resolved {
     /// The routes of every tenant among them.
     pub routes: Vec<(Arc<str>, TenantRoutes)>,
 }
-
-/// A tenant's enabled routes.
-pub type TenantRoutes = Arc<[crate::core::route::Route]>;
 
 /// Validator to Registry: tell me what changes from now on.
 #[derive(Debug, Message)]
@@ -178,7 +178,7 @@ pub struct RefusedPoint {
     pub owed: Share,
 }
 
-/// Writer to the route Publisher: jobs of committed rows.
+/// Writer to the route Publisher: matched routes of committed rows.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Publish {
@@ -186,15 +186,19 @@ pub struct Publish {
     pub deliveries: Vec<RouteJobs>,
 }
 
-/// The jobs of one delivery.
+/// The jobs of one delivery, not written yet.
 #[derive(Debug)]
 pub struct RouteJobs {
     /// Whose subject.
     pub tenant_id: Arc<str>,
     /// Where the message came from: makes the jobs' message ids.
     pub origin: Origin,
-    /// The jobs.
-    pub jobs: Vec<Job>,
+    /// The topic; a copy, as a part of the message would keep all of it in memory.
+    pub topic: Box<str>,
+    /// The payload as its row holds it.
+    pub payload: ByteString,
+    /// One job for each of these.
+    pub routes: Matched,
     /// The delivery ends only when the stream has acknowledged its jobs.
     pub ticket: Ticket,
 }
@@ -203,7 +207,7 @@ pub struct RouteJobs {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Observe {
-    /// The events, their lines and jobs already taken out, each with the broker's time in Unix microseconds.
+    /// The events, their lines and routes already taken out, each with the broker's time in Unix microseconds.
     pub events: Vec<(i64, Event)>,
 }
 

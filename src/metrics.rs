@@ -53,6 +53,10 @@ pub struct Metrics {
     pub influx: InfluxMetrics,
     /// `ingest_route_jobs_total{result}`: route jobs, by whether the stream acknowledged them.
     pub route_jobs: Per<Outcome, Counter>,
+    /// `ingest_route_jobs_given_up_total`: those among the failed that the stream can never take.
+    pub route_jobs_given_up: Counter,
+    /// `ingest_route_deliveries_waiting`: stored deliveries whose route jobs wait for the stream.
+    pub route_deliveries_waiting: Gauge,
     /// `ingest_state_updates_total{result}`: events offered to the derived state (sensors, last values, positions).
     pub state_updates: Per<Outcome, Counter>,
     /// `ingest_nats_permission_violations_total{operation}`: what the server did not permit.
@@ -204,6 +208,8 @@ impl Metrics {
             postgres: PostgresMetrics::new(&mut book),
             influx: InfluxMetrics::new(&mut book),
             route_jobs: book.default("route_jobs", "Route jobs, by whether the stream acknowledged them"),
+            route_jobs_given_up: book.default("route_jobs_given_up", "Route jobs that the stream can never take"),
+            route_deliveries_waiting: book.default("route_deliveries_waiting", "Deliveries whose route jobs wait"),
             state_updates: book.default("state_updates", "Events offered to the derived state"),
             permission_violations: book.default("nats_permission_violations", "What the server did not permit"),
             streams_created: book.default("streams_created", "Streams that were missing and were created"),

@@ -271,6 +271,11 @@ pub const SETTINGS: &[Setting] = &[
     inner("routes.max_in_flight", whole(1, 100_000), "Route jobs under way at once."),
     inner("routes.retry_secs", whole(1, 600), "How long a job is tried before its delivery is handed back."),
     inner(
+        "routes.hold_deliveries",
+        whole(0, 1_000_000),
+        "Most deliveries held while the stream does not take their jobs; beyond it they are handed back at once.",
+    ),
+    inner(
         "routes.duplicate_window_secs",
         whole(1, 86_400),
         "For the stream ROUTES, where the node creates it: a message redelivered within this time makes no second job.",

@@ -7,6 +7,7 @@ use bytestring::ByteString;
 
 use super::device::Device;
 use super::rejection::Rejection;
+use super::route::Matched;
 
 /// The message type, from the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,24 +54,16 @@ pub struct Event {
     /// When it happened, by the sender's word, else the broker's; Unix microseconds.
     pub event_us: i64,
     /// The payload as the row holds it: JSON text, metrics under their mapped names, no provision token.
-    pub payload: String,
+    /// Shared with whoever goes on with it after its row.
+    pub payload: ByteString,
     /// The point as line protocol, without its line feed; `None` where the type makes no point or no target wants one.
     pub line: Option<String>,
     /// Latitude and longitude in degrees, where the message holds both.
     pub location: Option<(f64, f64)>,
     /// A hash of the metrics' names in their order: equal for messages that report the same sensors.
     pub metrics_signature: u64,
-    /// The route jobs it triggers.
-    pub jobs: Vec<Job>,
-}
-
-/// A job for the route-delivery service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// `message_routes.id` as text; with stream and sequence it makes the message id.
-    pub route_id: String,
-    /// The job as JSON.
-    pub body: String,
+    /// The routes it matches; `None` where there are none.
+    pub routes: Option<Matched>,
 }
 
 /// A shadow report that may be applied.

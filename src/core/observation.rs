@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use bytestring::ByteString;
+
 use super::device::{Device, DeviceKey};
 use super::event::{Event, MsgType};
 use super::metric::{self, Metric};
@@ -69,7 +71,7 @@ pub struct Reading<'a> {
 struct Report {
     signature: u64,
     event_us: i64,
-    payload: String,
+    payload: ByteString,
 }
 
 #[derive(Clone, Debug)]
@@ -284,11 +286,11 @@ mod tests {
             msg_type,
             seq: 0,
             event_us,
-            payload,
+            payload: payload.into(),
             line: None,
             location: None,
             metrics_signature,
-            jobs: Vec::new(),
+            routes: None,
         }
     }
 

@@ -330,7 +330,9 @@ fn with_one_comma(text: &str, member: &Range<usize>) -> Range<usize> {
 fn apply(text: &str, mut edits: Vec<(Range<usize>, Cow<'_, str>)>) -> String {
     edits.sort_unstable_by_key(|(range, _)| range.start);
     let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
-    let mut edited = String::with_capacity(text.len() + grown);
+    let cut: usize = edits.iter().map(|(range, _)| range.len()).sum();
+    // To the byte: a text without spare room is shared without another allocation.
+    let mut edited = String::with_capacity(text.len() + grown - cut);
     let mut at = 0;
     for (range, new) in edits {
         edited.push_str(&text[at..range.start]);

@@ -1,17 +1,22 @@
 //! A tenant's message routes: which messages they match and the jobs they make.
 
+mod matched;
+
+pub use self::matched::{Matched, TenantRoutes};
+
 use std::fmt;
 
+use bytestring::ByteString;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::event::{Event, Job};
-use super::metric::{self, Metric};
 use super::payload_filter::PayloadFilter;
 use super::topic_filter::TopicFilter;
 
 /// The destination that other services read from PostgreSQL by themselves: such a route makes no job.
 const POSTGRESQL: &str = "postgresql";
+/// Longest text of a row's columns. Routes are kept in memory, and each job repeats the texts of its route.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// A row of `message_routes`, its JSON columns as text.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +69,10 @@ impl Route {
     /// Where a filter or a JSON column can't be read: such a route matches nothing, and somebody should know.
     pub fn from_row(row: Row<'_>) -> Result<Self, BadRoute> {
         let bad = |why: String| BadRoute { id: row.id.to_owned(), why };
+        let texts = [Some(row.topic_filter), Some(row.destination_type), row.destination_config, row.payload_filter];
+        if texts.iter().flatten().any(|text| text.len() > MAX_TEXT_BYTES) {
+            return Err(bad(format!("a column is longer than {MAX_TEXT_BYTES} bytes")));
+        }
         let topic_filter = TopicFilter::parse(row.topic_filter).map_err(|error| bad(error.to_string()))?;
         let filter_json = row.payload_filter.map_or("null", str::trim);
         let payload_filter = PayloadFilter::parse(filter_json).map_err(|error| bad(error.to_string()))?;
@@ -90,53 +99,37 @@ impl Route {
         &self.id
     }
 
-    fn job(&self, event: &Event) -> Job {
-        let body = format!(
-            r#"{}{},"payload":{},"tenant_id":{}}}"#,
-            self.head,
-            json_text(&event.topic),
-            event.payload,
-            json_text(&event.device.key.tenant_id),
-        );
-        Job { route_id: self.id.clone(), body }
+    /// The length of [`Route::job`] in bytes.
+    pub fn job_len(&self, message: &JobMessage) -> usize {
+        self.head.len() + message.topic.len() + PAYLOAD.len() + message.payload.len() + message.tail.len()
+    }
+
+    /// The job that this route makes of a message, as JSON.
+    pub fn job(&self, message: &JobMessage) -> String {
+        let mut job = String::with_capacity(self.job_len(message));
+        for part in [&self.head, &message.topic, PAYLOAD, &message.payload, &message.tail] {
+            job.push_str(part);
+        }
+        job
     }
 }
 
-/// The jobs that an event triggers. A tenant without routes costs nothing, and the payload is read once, and only where
-/// a topic matches and values are asked for.
-pub fn jobs(routes: &[Route], event: &Event) -> Vec<Job> {
-    let mut values = None;
-    routes
-        .iter()
-        .filter(|route| route.makes_jobs && route.topic_filter.matches(&event.topic))
-        .filter(|route| match &route.payload_filter {
-            None => true,
-            Some(filter) => {
-                let values = values.get_or_insert_with(|| Values::read(&event.payload));
-                filter.matches(|name| last(&values.metrics, name), |name| last(&values.members, name))
-            }
-        })
-        .map(|route| route.job(event))
-        .collect()
+const PAYLOAD: &str = r#","payload":"#;
+
+/// A message as its jobs carry it: what is the same for all routes.
+#[derive(Clone, Debug)]
+pub struct JobMessage {
+    topic: String,
+    payload: ByteString,
+    tail: String,
 }
 
-/// What a payload filter may ask about.
-struct Values<'a> {
-    members: Vec<Metric<'a>>,
-    metrics: Vec<Metric<'a>>,
-}
-
-impl<'a> Values<'a> {
-    fn read(payload: &'a str) -> Self {
-        let members = metric::read(payload).unwrap_or_default();
-        let metrics = last(&members, "metrics").and_then(metric::read).unwrap_or_default();
-        Self { members, metrics }
+impl JobMessage {
+    /// Prepares a message's topic and tenant; the payload is JSON already and is shared.
+    pub fn new(tenant_id: &str, topic: &str, payload: ByteString) -> Self {
+        let tail = format!(r#","tenant_id":{}}}"#, json_text(tenant_id));
+        Self { topic: json_text(topic), payload, tail }
     }
-}
-
-/// Of equal names the last one counts.
-fn last<'a>(members: &[Metric<'a>], name: &str) -> Option<&'a str> {
-    members.iter().rev().find(|member| member.key == name).map(|member| member.raw)
 }
 
 /// Ids are numbers in the table, and whoever reads a job writes them back into columns of numbers.
@@ -160,7 +153,7 @@ mod tests {
     use super::*;
     use crate::cases::{self, Case};
     use crate::core::device::{Device, DeviceKey, Subscription};
-    use crate::core::event::MsgType;
+    use crate::core::event::{Event, MsgType};
     use crate::core::payload::Report;
 
     fn event(tenant: &str, topic: &str, payload: &str) -> Event {
@@ -185,7 +178,7 @@ mod tests {
             line: None,
             location: None,
             metrics_signature: 0,
-            jobs: Vec::new(),
+            routes: None,
         }
     }
 
@@ -198,8 +191,20 @@ mod tests {
     };
 
     fn bodies(rows: &[Row<'_>], event: &Event) -> Vec<Value> {
-        let routes: Vec<_> = rows.iter().map(|row| Route::from_row(*row).unwrap()).collect();
-        jobs(&routes, event).iter().map(|job| serde_json::from_str(&job.body).unwrap()).collect()
+        jobs(rows, event).iter().map(|(_, job)| serde_json::from_str(job).unwrap()).collect()
+    }
+
+    /// The jobs that an event triggers, each after its route's id.
+    fn jobs(rows: &[Row<'_>], event: &Event) -> Vec<(String, String)> {
+        let routes: TenantRoutes = rows.iter().map(|row| Route::from_row(*row).unwrap()).collect();
+        let Some(matched) = Matched::of(&routes, &event.topic, &event.payload) else { return Vec::new() };
+        let message = JobMessage::new(&event.device.key.tenant_id, &event.topic, event.payload.clone());
+        let job = |(_, route): (_, &Route)| {
+            let job = route.job(&message);
+            assert_eq!((job.len(), job.capacity()), (route.job_len(&message), route.job_len(&message)));
+            (route.id().to_owned(), job)
+        };
+        matched.iter().map(job).collect()
     }
 
     /// The jobs that a case's message triggers.
@@ -256,11 +261,11 @@ mod tests {
     fn a_job_holds_the_route_and_the_message() {
         let row = Row { payload_filter: Some(r#"{"t": {"$gt": 1}}"#), ..EVERYTHING };
         let event = event("a \"b\"", "tenant/a/x", r#"{"metrics": {"t": 2.50}}"#);
-        let jobs = jobs(&[Route::from_row(row).unwrap()], &event);
-        assert_eq!(jobs[0].route_id, "7");
-        assert!(jobs[0].body.contains(r#""payload":{"metrics": {"t": 2.50}},"#), "verbatim: {}", jobs[0].body);
+        let (route_id, job) = jobs(&[row], &event).remove(0);
+        assert_eq!(route_id, "7");
+        assert!(job.contains(r#""payload":{"metrics": {"t": 2.50}},"#), "verbatim: {job}");
         assert_eq!(
-            serde_json::from_str::<Value>(&jobs[0].body).unwrap(),
+            serde_json::from_str::<Value>(&job).unwrap(),
             json!({
                 "route": {
                     "id": 7,
@@ -301,14 +306,16 @@ mod tests {
         ];
         // The last of equal names counts, in the payload as in its metrics; what a double can't hold does no harm.
         let event = event("a", "t", r#"{"metrics":{"t":2},"metrics":{"t":2,"t":1,"huge":1e999}}"#);
-        let routes: Vec<_> = rows.iter().map(|row| Route::from_row(*row).unwrap()).collect();
-        let ids: Vec<_> = jobs(&routes, &event).into_iter().map(|job| job.route_id).collect();
+        let ids: Vec<_> = jobs(&rows, &event).into_iter().map(|(route_id, _)| route_id).collect();
         assert_eq!(ids, ["1", "4"]);
     }
 
     #[test]
     fn a_bad_row_says_which_and_why() {
+        let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
         for (row, why) in [
+            (Row { destination_config: Some(&long), ..EVERYTHING }, "route 7: a column is longer than 65536 bytes"),
+            (Row { topic_filter: &long, ..EVERYTHING }, "route 7: a column is longer than 65536 bytes"),
             (Row { topic_filter: "", ..EVERYTHING }, "route 7: the topic filter is empty"),
             (Row { payload_filter: Some("[]"), ..EVERYTHING }, "route 7: the payload filter is not a JSON object"),
             (

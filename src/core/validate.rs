@@ -277,11 +277,11 @@ fn event(
         topic: envelope.topic.clone(),
         seq: report.seq,
         event_us,
-        payload: report.row_text(keys),
+        payload: report.row_text(keys).into(),
         line,
         location: report.location,
         metrics_signature: signature(&report.metrics, keys),
-        jobs: Vec::new(),
+        routes: None,
         msg_type,
     }
 }

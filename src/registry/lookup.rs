@@ -8,8 +8,7 @@ use tokio_postgres::{Error, Row};
 
 use crate::core::device::{Device, DeviceKey, Subscription, TokenHash};
 use crate::core::metric_keys::MetricKeyMap;
-use crate::core::route::{self, BadRoute, Route};
-use crate::message::TenantRoutes;
+use crate::core::route::{self, BadRoute, Route, TenantRoutes};
 
 /// Registry row, subscription, tier, certificate and key maps of many devices at once. Ids of other services' tables are
 /// compared as text: their types differ between the platform's versions.

@@ -16,12 +16,13 @@ use crate::core::device::{DeviceKey, DeviceRef, Lookup};
 use crate::core::envelope::Envelope;
 use crate::core::event::{CommandAck, Event, ShadowReport};
 use crate::core::point::Layout;
+use crate::core::refusal;
 use crate::core::rejection::{Reason, Rejection};
 use crate::core::replay::Facts;
+use crate::core::route::Matched;
 use crate::core::settings::Settings;
 use crate::core::topic::Topic;
 use crate::core::validate::{self, Context as Checks, Policy};
-use crate::core::{refusal, route};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
 use crate::drained::Drained;
 use crate::failpoint;
@@ -236,7 +237,7 @@ impl Validator {
                 };
                 validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
                     if let Some(routes) = routes.get(&event.device.key.tenant_id) {
-                        event.jobs = route::jobs(routes, &event);
+                        event.routes = Matched::of(routes, &event.topic, &event.payload);
                     }
                     Valid::Event(event)
                 })

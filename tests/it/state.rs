@@ -108,12 +108,12 @@ fn event(id: &str, seconds: i64, metrics: &str) -> Event {
         msg_type: MsgType::Telemetry,
         seq: 1,
         event_us: T0 + seconds * SECOND,
-        payload: format!(r#"{{"metrics":{metrics}}}"#),
+        payload: format!(r#"{{"metrics":{metrics}}}"#).into(),
         line: None,
         location: None,
         // The same for the same names.
         metrics_signature: names.join(",").bytes().fold(7, |hash: u64, byte| hash.wrapping_mul(31) + u64::from(byte)),
-        jobs: Vec::new(),
+        routes: None,
     }
 }
 

@@ -64,7 +64,7 @@ fn judge(body: &Bytes) -> Result<String, Content> {
     let context = Context { settings: &settings, policy, received_us: 0, trusted: false };
     let mut tally = Tally::default();
     match validate::telemetry(&envelope, context, |_| Some(&lookup), |_| true, &mut tally) {
-        Ok(Some(event)) => Ok(event.payload),
+        Ok(Some(event)) => Ok(event.payload.to_string()),
         Ok(None) => unreachable!("the device is known"),
         Err(rejection) => Err(refusal::of_envelope(&envelope, rejection).content),
     }

@@ -177,7 +177,7 @@ fn refused_row(event: Event, message: String) -> Refusal {
         msg_type: Some(event.msg_type.as_str().to_owned()),
         event_us: Some(event.event_us),
         topic: event.topic.to_string(),
-        content: Content::Raw(Bytes::from(event.payload)),
+        content: Content::Raw(event.payload.into_bytes()),
     }
 }
 

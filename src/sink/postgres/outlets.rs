@@ -61,12 +61,12 @@ impl Outlets {
         settlement: &mut Settlement,
     ) {
         let line = event.line.take().filter(|_| self.points.is_some());
-        let jobs = if self.jobs.is_some() { std::mem::take(&mut event.jobs) } else { Vec::new() };
+        let routes = event.routes.take().filter(|_| self.jobs.is_some());
         let waits_for_point = line.is_some() && self.policy == WritePolicy::Required;
 
         let origin = delivery.origin.clone();
         let ticket = delivery.into_ticket();
-        let (for_point, for_jobs) = match (waits_for_point, !jobs.is_empty()) {
+        let (for_point, for_jobs) = match (waits_for_point, routes.is_some()) {
             (false, false) => {
                 settlement.add(ticket, Verdict::Done);
                 (None, None)
@@ -78,9 +78,9 @@ impl Outlets {
 
         let tenant_id = &event.device.key.tenant_id;
         let received_us = origin.received_us;
-        if let Some(ticket) = for_jobs {
-            let (tenant_id, origin) = (tenant_id.clone(), origin.clone());
-            chunks.jobs.push(RouteJobs { tenant_id, origin, jobs, ticket });
+        if let (Some(routes), Some(ticket)) = (routes, for_jobs) {
+            let (tenant_id, origin, payload) = (tenant_id.clone(), origin.clone(), event.payload.clone());
+            chunks.jobs.push(RouteJobs { tenant_id, origin, topic: event.topic[..].into(), payload, routes, ticket });
         }
         if let Some(line) = line {
             let point = Point { line, origin, ticket: for_point, owed };

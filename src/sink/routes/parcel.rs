@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use async_nats::Subject;
-use bytes::Bytes;
 
+use super::budget::Budget;
 use crate::core::names::subject_token;
-use crate::delivery::{Origin, Ticket};
+use crate::core::route::{JobMessage, Route};
+use crate::delivery::Origin;
 use crate::message::RouteJobs;
 use crate::sink::Fault;
 
@@ -14,27 +15,31 @@ use crate::sink::Fault;
 /// back.
 #[derive(Debug)]
 pub struct Parcel {
+    /// What is left to be published, and the delivery's leg.
+    pub jobs: RouteJobs,
+    /// Since when it waits.
+    pub since: Instant,
+}
+
+/// Jobs of a parcel that are published in one attempt. Only now are their bodies written.
+#[derive(Debug)]
+pub struct PendingPublish {
+    /// The parcel; may hold more jobs than go out now.
+    pub parcel: Parcel,
     /// `routes.{tenant}`.
     pub subject: Subject,
-    /// Where the delivery comes from.
-    pub origin: Origin,
-    /// What is still to be acknowledged.
-    pub jobs: Vec<Letter>,
-    /// The delivery's leg.
-    pub ticket: Ticket,
-    /// Since when it has been tried.
-    pub since: Instant,
-    /// Failed attempts.
-    pub failures: u64,
+    message: JobMessage,
+    /// The numbers of the routes whose jobs go out.
+    routes: Vec<usize>,
 }
 
 /// One job as the stream gets it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// `Nats-Msg-Id`.
     pub message_id: String,
     /// The job as JSON.
-    pub body: Bytes,
+    pub body: String,
 }
 
 /// What became of a parcel in one attempt.
@@ -42,46 +47,69 @@ pub struct Letter {
 pub struct Attempt {
     /// Jobs that the stream has now, including those it had before.
     pub published: u64,
-    /// Jobs that it can never take, and why not: they are given up.
-    pub given_up: Vec<(Letter, String)>,
+    /// The message ids of jobs that it can never take, and why not: they are given up.
+    pub given_up: Vec<(String, String)>,
     /// Why jobs are left; the first such fault.
     pub fault: Option<Fault>,
 }
 
 impl Parcel {
-    /// Packs a delivery's jobs.
-    pub fn new(jobs: RouteJobs) -> Self {
-        let RouteJobs { tenant_id, origin, jobs, ticket } = jobs;
-        let letters = jobs
-            .into_iter()
-            .map(|job| Letter { message_id: message_id(&origin, &job.route_id), body: job.body.into() });
-        Self {
-            subject: format!("routes.{}", subject_token(&tenant_id)).into(),
-            jobs: letters.collect(),
-            origin,
-            ticket,
-            since: Instant::now(),
-            failures: 0,
+    /// Takes as many of its jobs as the budget has room for.
+    ///
+    /// # Errors
+    /// The parcel, where there is no room for any.
+    pub fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, Parcel> {
+        let RouteJobs { tenant_id, topic, payload, routes, .. } = &self.jobs;
+        let message = JobMessage::new(tenant_id, topic, payload.clone());
+        let fits = |(_, route): &(usize, &Route)| budget.take(route.job_len(&message));
+        let routes: Vec<usize> = routes.iter().take_while(fits).map(|(index, _)| index).collect();
+        if routes.is_empty() {
+            return Err(self);
         }
+        let subject = format!("routes.{}", subject_token(tenant_id)).into();
+        Ok(PendingPublish { subject, message, routes, parcel: self })
+    }
+}
+
+impl PendingPublish {
+    /// Writes the jobs, one after the other as they are asked for.
+    pub fn letters(&self) -> impl Iterator<Item = Letter> {
+        let RouteJobs { origin, routes, .. } = &self.parcel.jobs;
+        self.routes.iter().map(|index| {
+            let route = routes.route(*index);
+            Letter { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
+        })
     }
 
-    /// Takes out what needs no further attempt. `results` are those of the jobs in their order.
-    pub fn sort(&mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> Attempt {
+    /// The bytes of the bodies.
+    pub fn bytes(&self) -> usize {
+        let route = |index: &usize| self.parcel.jobs.routes.route(*index);
+        self.routes.iter().map(|index| route(index).job_len(&self.message)).sum()
+    }
+
+    /// Whether all jobs of the parcel go out.
+    pub fn is_whole(&self) -> bool {
+        self.routes.len() == self.parcel.jobs.routes.len()
+    }
+
+    /// Takes out of the parcel what needs no further attempt. `results` are those of the letters in their order.
+    pub fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (Parcel, Attempt) {
         let mut attempt = Attempt::default();
-        let mut left = Vec::new();
-        for (letter, result) in std::mem::take(&mut self.jobs).into_iter().zip(results) {
+        let RouteJobs { origin, routes, .. } = &mut self.parcel.jobs;
+        for (index, result) in self.routes.into_iter().zip(results) {
             match result {
                 Ok(()) => attempt.published += 1,
-                Err(Fault::Poison { message, .. }) => attempt.given_up.push((letter, message)),
+                Err(Fault::Poison { message, .. }) => {
+                    attempt.given_up.push((message_id(origin, routes.route(index).id()), message));
+                }
                 Err(fault) => {
                     attempt.fault.get_or_insert(fault);
-                    left.push(letter);
+                    continue;
                 }
             }
+            routes.remove(index);
         }
-        self.jobs = left;
-        self.failures += u64::from(attempt.fault.is_some());
-        attempt
+        (self.parcel, attempt)
     }
 }
 
@@ -94,52 +122,48 @@ fn message_id(origin: &Origin, route_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use actix::prelude::*;
-
+    use super::super::testing::parcel;
     use super::*;
-    use crate::core::event::Job;
-    use crate::delivery::{Delivery, Desk, Lane};
-    use crate::message::Settle;
 
-    struct Deaf;
-    impl Actor for Deaf {
-        type Context = Context<Self>;
-    }
-    impl Handler<Settle> for Deaf {
-        type Result = ();
-        fn handle(&mut self, _: Settle, _: &mut Self::Context) {}
-    }
-
-    fn parcel(jobs: &[&str]) -> Parcel {
-        let origin = Origin { stream: "TELEMETRY".into(), stream_seq: 120, received_us: 1_795_219_200_123_456 };
-        let desk = Desk::new(Lane::Telemetry, Deaf.start().recipient());
-        let ticket = Delivery::new(origin.clone(), 1, Bytes::new(), 0, desk).into_ticket();
-        let job = |id: &&str| Job { route_id: (*id).to_owned(), body: format!("job {id}") };
-        Parcel::new(RouteJobs { tenant_id: "a.b c".into(), origin, jobs: jobs.iter().map(job).collect(), ticket })
-    }
+    const PLENTY: Budget = Budget::new(1_000, 1024 * 1024);
 
     #[actix::test]
     async fn a_jobs_id_holds_the_brokers_facts_and_the_route() {
-        let parcel = parcel(&["7", "a\nb"]);
-        assert_eq!(parcel.subject.as_str(), "routes.a%2Eb%20c");
-        let ids: Vec<_> = parcel.jobs.iter().map(|job| job.message_id.as_str()).collect();
+        let pending = parcel("a.b c", 120, &["7", "a\nb"]).take_out(&mut PLENTY.clone()).unwrap();
+        assert_eq!(pending.subject.as_str(), "routes.a%2Eb%20c");
+        let ids: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
         assert_eq!(ids, ["TELEMETRY:120:1795219200123456:7", "TELEMETRY:120:1795219200123456:a%0Ab"]);
     }
 
     #[actix::test]
     async fn only_what_may_still_arrive_stays_in_the_parcel() {
-        let mut parcel = parcel(&["1", "2", "3", "4"]);
+        let pending = parcel("acme", 1, &["1", "2", "3", "4"]).take_out(&mut PLENTY.clone()).unwrap();
         let late = || Err(Fault::Transient("late".to_owned()));
         let large = Err(Fault::Poison { at: None, message: "too large".to_owned() });
-        let attempt = parcel.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
+        let (parcel, attempt) = pending.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
         assert_eq!((attempt.published, attempt.fault), (1, Some(Fault::Transient("late".to_owned()))));
-        assert_eq!(attempt.given_up.len(), 1);
-        assert_eq!(attempt.given_up[0].0.body, "job 3");
-        assert_eq!(parcel.jobs.iter().map(|job| job.body.clone()).collect::<Vec<_>>(), ["job 2", "job 4"]);
-        assert_eq!(parcel.failures, 1);
+        assert_eq!(attempt.given_up, [("TELEMETRY:1:1795219200123456:3".to_owned(), "too large".to_owned())]);
+        assert_eq!(parcel.jobs.routes.iter().map(|(_, route)| route.id()).collect::<Vec<_>>(), ["2", "4"]);
 
-        let attempt = parcel.sort([Ok(()), Ok(())]);
+        let (parcel, attempt) = parcel.take_out(&mut PLENTY.clone()).unwrap().sort([Ok(()), Ok(())]);
         assert_eq!((attempt.published, attempt.fault), (2, None));
-        assert!(parcel.jobs.is_empty());
+        assert!(parcel.jobs.routes.is_empty());
+    }
+
+    #[actix::test]
+    async fn a_parcel_goes_out_in_as_many_parts_as_the_budget_asks_for() {
+        let mut parcel = parcel("acme", 1, &["1", "2", "3", "4", "5"]);
+        let mut seen = Vec::new();
+        while !parcel.jobs.routes.is_empty() {
+            let pending = parcel.take_out(&mut Budget::new(2, 1024 * 1024)).unwrap();
+            let sent: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
+            assert_eq!(pending.is_whole(), sent.len() == pending.parcel.jobs.routes.len());
+            let results: Vec<_> = sent.iter().map(|_| Ok(())).collect();
+            seen.extend(sent);
+            (parcel, _) = pending.sort(results);
+        }
+        assert_eq!(seen.len(), 5);
+        seen.dedup();
+        assert_eq!(seen.len(), 5);
     }
 }

@@ -1,18 +1,20 @@
 //! The Publisher: sends the jobs of committed rows to the stream and settles their deliveries when it has them.
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use async_nats::Client;
 use async_nats::jetstream::Context as JetStream;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::{Client, Subject};
 use futures_util::future::join_all;
-use slog::{Logger, error, warn};
+use slog::{Logger, error, info, warn};
 
-use super::parcel::{Letter, Parcel};
+use super::backlog::{Backlog, RETRY_FIRST};
+use super::budget::Budget;
+use super::parcel::{Letter, Parcel, PendingPublish};
 use super::{Config, classify, stream};
 use crate::core::backoff::delay_for_attempt;
 use crate::core::disposition::Verdict;
@@ -21,16 +23,22 @@ use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::Health;
 use crate::lifeline::Lifeline;
-use crate::message::{Drain, Publish};
+use crate::message::{Drain, Publish, RouteJobs};
 use crate::metrics::{Metrics, Outcome};
 use crate::sink::Fault;
 
-/// Pauses between the attempts of one parcel: short against `retry_secs`, so that a stream that is back gets its jobs
-/// at once.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Bodies of jobs under way at once: some thousand usual ones.
+const BODY_BYTES: usize = 7 * 1024 * 1024;
+/// The same for the jobs that probe refused tenants.
+const PROBE_BYTES: usize = 1024 * 1024;
 /// Longest pause between two looks for the stream.
 const ENSURE_MAX: Duration = Duration::from_secs(10);
+/// How often the stream's settings are read: they may change, and it may be gone while there are no jobs.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Different faults that are logged; the broker's words are few.
+const MAX_FAULTS: usize = 16;
+/// The remark about jobs that the stream does not take.
+const REMARK: &str = "route jobs";
 
 /// What the publisher is made of.
 pub struct Parts {
@@ -48,20 +56,30 @@ pub struct Parts {
     pub lifeline: Lifeline,
 }
 
-/// Publishes jobs, all that have come meanwhile in one attempt. What fails is tried again by itself and does not hold up
-/// what comes after it, until it is handed back with its delivery.
+/// Publishes jobs, as many as may be under way in one attempt. Their bodies are written for the attempt and not before:
+/// what waits is the message's payload and which routes it matches.
+///
+/// A tenant whose jobs the stream does not take is probed by itself ([`Backlog`]) and does not hold up the others. Its
+/// deliveries are handed back when they have waited for `retry_secs`, and at once where too many are held already.
 pub struct Publisher {
     parts: Parts,
     jetstream: Option<JetStream>,
-    queue: VecDeque<Parcel>,
-    /// Whether an attempt is under way.
+    backlog: Backlog,
+    /// Whether an attempt is under way, and whether probes are.
     attempting: bool,
-    /// Parcels that wait for their next attempt.
-    resting: usize,
-    /// Whether somebody looks for the stream.
+    probing: bool,
+    /// Whether a timer will look after refused tenants.
+    timer: bool,
+    /// The faults since everything was taken; each is logged once.
+    faults: Vec<String>,
+    /// Whether somebody looks for the stream, and what was last found wrong with it.
     ensuring: bool,
+    stream_remark: String,
     drained: Drained,
 }
+
+/// What went out in one attempt, each with the results of its letters.
+type Results = Vec<(PendingPublish, Vec<Result<(), Fault>>)>;
 
 impl Publisher {
     /// A publisher with nothing to do.
@@ -69,109 +87,147 @@ impl Publisher {
         Self {
             parts,
             jetstream: None,
-            queue: VecDeque::new(),
+            backlog: Backlog::default(),
             attempting: false,
-            resting: 0,
+            probing: false,
+            timer: false,
+            faults: Vec::new(),
             ensuring: false,
+            stream_remark: String::new(),
             drained: Drained::default(),
         }
     }
 
-    /// Starts an attempt where there is work and none is under way.
+    /// Starts what there is work and room for.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let is_idle = self.queue.is_empty() && !self.attempting && self.resting == 0;
+        let most = self.parts.config.max_in_flight;
+        if !self.attempting {
+            let pending = self.backlog.take(Budget::new(most, BODY_BYTES));
+            self.attempting = self.attempt(pending, ctx, |publisher| &mut publisher.attempting);
+        }
+        if !self.probing {
+            let pending = self.backlog.take_probes(Instant::now(), Budget::new(most.div_ceil(10), PROBE_BYTES));
+            self.probing = self.attempt(pending, ctx, |publisher| &mut publisher.probing);
+        }
+        self.arm_timer(ctx);
+        let is_idle = self.backlog.len() == 0 && !self.attempting && !self.probing;
         self.parts.lifeline.busy(!is_idle);
+        self.parts.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
         if is_idle {
             self.drained.tell();
         }
-        if self.attempting || self.queue.is_empty() {
-            return;
-        }
-        let Some(jetstream) = self.jetstream.clone() else { return };
-        let parcels = self.next_parcels();
-        self.attempting = true;
+    }
+
+    /// Publishes these jobs; whether there were any. `flag` is taken back when the stream has answered.
+    fn attempt(&self, pending: Vec<PendingPublish>, ctx: &mut Context<Self>, flag: fn(&mut Self) -> &mut bool) -> bool {
+        let Some(jetstream) = self.jetstream.clone().filter(|_| !pending.is_empty()) else { return false };
         let attempt = async move {
-            let results = join_all(
-                parcels.iter().map(|parcel| join_all(parcel.jobs.iter().map(|job| publish(&jetstream, parcel, job)))),
-            );
-            let results = results.await;
-            (parcels, results)
+            let publish = |one: &PendingPublish| {
+                let (jetstream, subject) = (jetstream.clone(), one.subject.clone());
+                join_all(one.letters().map(move |letter| publish(jetstream.clone(), subject.clone(), letter)))
+            };
+            let results = join_all(pending.iter().map(publish)).await;
+            pending.into_iter().zip(results).collect()
         };
-        ctx.spawn(attempt.into_actor(self).map(|(parcels, results), publisher, ctx| {
-            publisher.attempting = false;
-            publisher.attempted(parcels.into_iter().zip(results), ctx);
+        ctx.spawn(attempt.into_actor(self).map(move |results, publisher, ctx| {
+            *flag(publisher) = false;
+            publisher.attempted(results, ctx);
             publisher.parts.lifeline.progress();
             publisher.pump(ctx);
         }));
+        true
     }
 
-    /// As many as may be under way at once; one at least.
-    fn next_parcels(&mut self) -> Vec<Parcel> {
-        let mut jobs = 0;
-        let fits = |parcel: &&Parcel| {
-            let is_first = jobs == 0;
-            jobs += parcel.jobs.len();
-            is_first || jobs <= self.parts.config.max_in_flight
-        };
-        let count = self.queue.iter().take_while(fits).count();
-        self.queue.drain(..count).collect()
-    }
-
-    fn attempted(&mut self, results: impl Iterator<Item = (Parcel, Vec<Result<(), Fault>>)>, ctx: &mut Context<Self>) {
+    fn attempted(&mut self, results: Results, ctx: &mut Context<Self>) {
         // Here a crash meets jobs that the stream has and deliveries that nobody has settled.
         failpoint::pass("publisher");
-        let bound = Duration::from_secs(self.parts.config.retry_secs);
+        let now = Instant::now();
         let mut settlement = Settlement::default();
-        let (mut published, mut failed, mut again, mut faults) = (0, 0, Vec::new(), Vec::new());
-        for (mut parcel, results) in results {
-            let attempt = parcel.sort(results);
+        let (mut published, mut given_up, mut faults) = (0, Vec::new(), Vec::new());
+        let mut tenants: HashMap<Arc<str>, bool> = HashMap::new();
+        for (pending, results) in results {
+            let (parcel, attempt) = pending.sort(results);
             published += attempt.published;
-            failed += attempt.given_up.len();
-            self.report_given_up(&parcel, &attempt.given_up);
-            match attempt.fault {
-                None => settlement.add(parcel.ticket, Verdict::Done),
-                Some(fault) => {
-                    faults.push(fault);
-                    if parcel.since.elapsed() < bound {
-                        again.push(parcel);
-                    } else {
-                        failed += parcel.jobs.len();
-                        settlement.add(parcel.ticket, Verdict::Retry);
-                    }
-                }
+            given_up.extend(attempt.given_up);
+            *tenants.entry(parcel.jobs.tenant_id.clone()).or_default() |= attempt.fault.is_some();
+            faults.extend(attempt.fault);
+            if parcel.jobs.routes.is_empty() {
+                settlement.add(parcel.jobs.ticket, Verdict::Done);
+            } else {
+                self.backlog.put_back(parcel);
+            }
+        }
+        for (tenant_id, is_refused) in &tenants {
+            match is_refused {
+                true => self.backlog.refused(tenant_id, now),
+                false => self.backlog.taken(tenant_id),
             }
         }
         settlement.send();
         self.parts.metrics.route_jobs.of(Outcome::Ok).inc_by(published);
-        self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(failed as u64);
-        if let Some(first) = faults.first() {
-            warn!(self.parts.log, "route jobs not published"; "deliveries" => faults.len(),
-                "handed_back" => faults.len() - again.len(), "error" => %first);
-        }
+        self.report_given_up(&given_up);
+        self.report_faults(&faults);
         if faults.iter().any(|fault| matches!(fault, Fault::Fatal(_))) {
             self.ensure_stream(ctx);
         }
-        self.rest(again, ctx);
+        self.hand_back_overdue(now);
     }
 
     /// Jobs that the stream can never take are lost, as their rows are not: somebody has to know which.
-    fn report_given_up(&self, parcel: &Parcel, given_up: &[(Letter, String)]) {
-        let Some((first, why)) = given_up.first() else { return };
+    fn report_given_up(&self, given_up: &[(String, String)]) {
+        let Some((message_id, why)) = given_up.first() else { return };
+        self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(given_up.len() as u64);
+        self.parts.metrics.route_jobs_given_up.inc_by(given_up.len() as u64);
         error!(self.parts.log, "route jobs given up: the stream can't take them"; "jobs" => given_up.len(),
-            "stream_seq" => parcel.origin.stream_seq, "message_id" => &first.message_id, "why" => why);
+            "first_message_id" => message_id, "why" => why);
     }
 
-    /// Puts parcels aside until their next attempt.
-    fn rest(&mut self, parcels: Vec<Parcel>, ctx: &mut Context<Self>) {
-        let Some(failures) = parcels.iter().map(|parcel| parcel.failures).max() else { return };
-        self.resting += parcels.len();
-        let delay = delay_for_attempt(failures, RETRY_FIRST, RETRY_MAX);
-        ctx.run_later(delay, move |publisher, ctx| {
-            publisher.resting -= parcels.len();
-            // They came before whatever waits now.
-            parcels.into_iter().rev().for_each(|parcel| publisher.queue.push_front(parcel));
-            publisher.pump(ctx);
-        });
+    /// Logs each fault once until everything is taken again, and keeps the remark in `/ready`.
+    fn report_faults(&mut self, faults: &[Fault]) {
+        let Parts { health, log, .. } = &self.parts;
+        for fault in faults {
+            let words = fault.to_string();
+            if !self.faults.contains(&words) && self.faults.len() < MAX_FAULTS {
+                warn!(log, "route jobs are not taken, holding"; "error" => &words);
+                health.note(REMARK, format!("not taken, their deliveries are held: {words}"));
+                self.faults.push(words);
+            }
+        }
+        if !self.faults.is_empty() && !self.backlog.is_refused() {
+            self.faults.clear();
+            info!(log, "route jobs are taken again");
+            health.clear_note(REMARK);
+        }
+    }
+
+    /// Hands deliveries back whose jobs have not been taken for too long.
+    fn hand_back_overdue(&mut self, now: Instant) {
+        let bound = Duration::from_secs(self.parts.config.retry_secs);
+        let overdue = self.backlog.take_overdue(now, bound);
+        self.hand_back(overdue.into_iter().map(|parcel| parcel.jobs));
+    }
+
+    fn hand_back(&self, deliveries: impl Iterator<Item = RouteJobs>) {
+        let mut settlement = Settlement::default();
+        let mut jobs = 0;
+        for delivery in deliveries {
+            jobs += delivery.routes.len();
+            settlement.add(delivery.ticket, Verdict::Retry);
+        }
+        settlement.send();
+        self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(jobs as u64);
+    }
+
+    /// Looks after refused tenants: their next probes, and what has waited too long.
+    fn arm_timer(&mut self, ctx: &mut Context<Self>) {
+        if self.backlog.is_refused() && !std::mem::replace(&mut self.timer, true) {
+            ctx.run_later(RETRY_FIRST, |publisher, ctx| {
+                publisher.timer = false;
+                publisher.hand_back_overdue(Instant::now());
+                publisher.report_faults(&[]);
+                publisher.pump(ctx);
+            });
+        }
     }
 
     /// Sees to it that there is a stream. Publishing does not wait for it: a stream of another name may take the jobs.
@@ -186,33 +242,40 @@ impl Publisher {
         let Some(jetstream) = self.jetstream.clone() else { return };
         let window = self.parts.config.duplicate_window();
         let ensured = async move { stream::ensure(&jetstream, window).await };
-        ctx.spawn(ensured.into_actor(self).map(move |ensured, publisher, ctx| {
-            let Parts { health, log, .. } = &publisher.parts;
-            match ensured {
-                Ok(differences) => {
-                    publisher.ensuring = false;
-                    if differences.is_empty() {
-                        return health.clear_note(stream::STREAM);
-                    }
-                    let differences = differences.join("; ");
-                    warn!(log, "stream of the route jobs differs from what is needed"; "differences" => &differences);
-                    health.note(stream::STREAM, differences);
-                }
-                Err(error) => {
-                    warn!(log, "no stream for the route jobs"; "error" => &error);
-                    health.note(stream::STREAM, format!("not there: {error}"));
-                    let delay = delay_for_attempt(failures + 1, RETRY_FIRST, ENSURE_MAX);
-                    ctx.run_later(delay, move |publisher, ctx| publisher.look_for_stream(failures + 1, ctx));
-                }
+        ctx.spawn(ensured.into_actor(self).map(move |ensured, publisher, ctx| match ensured {
+            Ok(differences) => {
+                publisher.ensuring = false;
+                publisher.report_stream(differences.join("; "));
+            }
+            Err(error) => {
+                publisher.report_stream(format!("not there: {error}"));
+                let delay = delay_for_attempt(failures + 1, RETRY_FIRST, ENSURE_MAX);
+                ctx.run_later(delay, move |publisher, ctx| publisher.look_for_stream(failures + 1, ctx));
             }
         }));
+    }
+
+    /// Logs what is wrong with the stream where it is news, and keeps the remark in `/ready`.
+    fn report_stream(&mut self, remark: String) {
+        let Parts { health, log, .. } = &self.parts;
+        if remark == self.stream_remark {
+            return;
+        }
+        if remark.is_empty() {
+            info!(log, "stream of the route jobs is as it should be");
+            health.clear_note(stream::STREAM);
+        } else {
+            warn!(log, "stream of the route jobs is not what is needed"; "differences" => &remark);
+            health.note(stream::STREAM, &*remark);
+        }
+        self.stream_remark = remark;
     }
 }
 
 /// Sends one job and waits for the stream to have it.
-async fn publish(jetstream: &JetStream, parcel: &Parcel, job: &Letter) -> Result<(), Fault> {
-    let message = PublishMessage::build().payload(job.body.clone()).message_id(&job.message_id);
-    let published = async { jetstream.send_publish(parcel.subject.clone(), message).await?.await };
+async fn publish(jetstream: JetStream, subject: Subject, letter: Letter) -> Result<(), Fault> {
+    let message = PublishMessage::build().payload(letter.body.into()).message_id(letter.message_id);
+    let published = async { jetstream.send_publish(subject, message).await?.await };
     published.await.map(drop).map_err(|error| classify::fault(&error))
 }
 
@@ -224,12 +287,13 @@ impl Actor for Publisher {
         let jetstream = ContextBuilder::new()
             .timeout(config.publish_timeout())
             .ack_timeout(config.publish_timeout())
-            // A parcel of more jobs than may be under way is sent piece by piece.
-            .max_ack_inflight(config.max_in_flight.max(1))
+            // One attempt and one of probes at a time.
+            .max_ack_inflight(config.max_in_flight.max(1) + config.max_in_flight.div_ceil(10).max(1))
             .backpressure_on_inflight(true)
             .build(self.parts.client.clone());
         self.jetstream = Some(jetstream);
         self.ensure_stream(ctx);
+        ctx.run_interval(LOOK_EVERY, |publisher, ctx| publisher.ensure_stream(ctx));
     }
 }
 
@@ -237,7 +301,18 @@ impl Handler<Publish> for Publisher {
     type Result = ();
 
     fn handle(&mut self, publish: Publish, ctx: &mut Self::Context) {
-        self.queue.extend(publish.deliveries.into_iter().map(Parcel::new));
+        let mut held = self.backlog.held();
+        let mut turned_away = Vec::new();
+        for jobs in publish.deliveries {
+            let is_refused = self.backlog.is_holding(&jobs.tenant_id);
+            if is_refused && held >= self.parts.config.hold_deliveries {
+                turned_away.push(jobs);
+            } else {
+                held += usize::from(is_refused);
+                self.backlog.push(Parcel { jobs, since: Instant::now() });
+            }
+        }
+        self.hand_back(turned_away.into_iter());
         self.pump(ctx);
     }
 }

@@ -10,9 +10,8 @@ use async_nats::jetstream::{Context, ErrorCode};
 pub const STREAM: &str = "ROUTES";
 /// Its subjects.
 const SUBJECTS: &str = "routes.>";
-/// A job that nobody fetched for so long is of no use to its receiver any more.
-const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Where nobody fetches jobs, the oldest go, before they fill the disk that the telemetry needs.
+/// Where nobody fetches jobs the stream is full at some point, before it fills the disk that the telemetry needs: then it
+/// takes no more, and the deliveries wait. Nothing that it has taken is dropped.
 const MAX_BYTES: i64 = 512 * 1024 * 1024;
 /// With a shorter window an ordinary redelivery makes a second job.
 const LEAST_WINDOW: Duration = Duration::from_secs(120);
@@ -24,9 +23,20 @@ const LEAST_WINDOW: Duration = Duration::from_secs(120);
 pub async fn ensure(context: &Context, duplicate_window: Duration) -> Result<Vec<String>, String> {
     match context.get_or_create_stream(config(duplicate_window)).await {
         Ok(stream) => Ok(differences(&stream.cached_info().config)),
-        Err(error) if is_overlap(&error) => Ok(vec![format!("another stream takes {SUBJECTS}")]),
+        Err(error) if is_overlap(&error) => Ok(others_differences(context).await),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// What a stream of another name does with the jobs.
+async fn others_differences(context: &Context) -> Vec<String> {
+    let mut all = vec![format!("another stream takes {SUBJECTS}")];
+    if let Ok(name) = context.stream_by_subject(SUBJECTS).await
+        && let Ok(stream) = context.get_stream(name).await
+    {
+        all.extend(differences(&stream.cached_info().config));
+    }
+    all
 }
 
 /// Whether the subjects belong to a stream of another name: jobs arrive there all the same.
@@ -42,26 +52,48 @@ fn config(duplicate_window: Duration) -> Config {
         storage: StorageType::File,
         // A job is gone once it is delivered.
         retention: RetentionPolicy::WorkQueue,
-        discard: DiscardPolicy::Old,
-        max_age: MAX_AGE,
+        discard: DiscardPolicy::New,
         max_bytes: MAX_BYTES,
         duplicate_window,
         ..Default::default()
     }
 }
 
+/// Where a stream may lose a job that it has taken, or take one twice.
 fn differences(found: &Config) -> Vec<String> {
-    let mut differences = Vec::new();
-    if !found.subjects.iter().any(|subject| subject == SUBJECTS || subject == ">") {
-        differences.push(format!("its subjects are {:?}, {SUBJECTS} is needed", found.subjects));
-    }
-    if found.duplicate_window < LEAST_WINDOW {
-        differences.push(format!(
-            "duplicate_window is {:?}, at least {LEAST_WINDOW:?} is recommended: a redelivery may make a second job",
-            found.duplicate_window
-        ));
-    }
-    differences
+    let Config { subjects, discard, max_age, max_messages_per_subject, max_message_size, duplicate_window, .. } = found;
+    let is_limited = found.max_bytes > 0 || found.max_messages > 0;
+    let per_subject = *max_messages_per_subject > 0;
+    let drops_old = *discard == DiscardPolicy::Old;
+    let found = [
+        (
+            !subjects.iter().any(|subject| subject == SUBJECTS || subject == ">"),
+            format!("its subjects are {subjects:?}, {SUBJECTS} is needed"),
+        ),
+        (
+            drops_old && is_limited,
+            "discard is old: once it is full it drops the oldest jobs; new is recommended".to_owned(),
+        ),
+        (
+            per_subject && (drops_old || !found.discard_new_per_subject),
+            format!("max_msgs_per_subject is {max_messages_per_subject}: it drops the oldest jobs of a tenant"),
+        ),
+        (!max_age.is_zero(), format!("max_age is {max_age:?}: it drops jobs that are older")),
+        (
+            found.retention == RetentionPolicy::Interest,
+            "retention is interest: it drops jobs while no consumer is there".to_owned(),
+        ),
+        (found.no_ack, "no_ack is set: it never confirms a job".to_owned()),
+        (found.storage == StorageType::Memory, "its storage is memory: jobs are lost with the server".to_owned()),
+        (*max_message_size > 0, format!("max_msg_size is {max_message_size}: larger jobs are given up")),
+        (
+            *duplicate_window < LEAST_WINDOW,
+            format!(
+                "duplicate_window is {duplicate_window:?}, at least {LEAST_WINDOW:?} is recommended: a redelivery may make a second job"
+            ),
+        ),
+    ];
+    found.into_iter().filter(|(differs, _)| *differs).map(|(_, words)| words).collect()
 }
 
 #[cfg(test)]
@@ -78,10 +110,30 @@ mod tests {
         let found = Config {
             subjects: vec!["routes.acme".to_owned()],
             duplicate_window: Duration::from_secs(5),
-            ..Config::default()
+            ..config(Duration::from_secs(600))
         };
         let differences = differences(&found);
         assert_eq!(differences.len(), 2);
         assert!(differences[0].contains("routes.acme") && differences[1].contains("5s"), "{differences:?}");
+    }
+
+    #[test]
+    fn whatever_makes_a_stream_lose_jobs_is_said() {
+        let made = || config(Duration::from_secs(600));
+        for (found, words) in [
+            (Config { discard: DiscardPolicy::Old, ..made() }, "discard is old"),
+            (Config { max_age: Duration::from_secs(60), ..made() }, "max_age is 60s"),
+            (Config { max_messages_per_subject: 7, ..made() }, "max_msgs_per_subject is 7"),
+            (Config { retention: RetentionPolicy::Interest, ..made() }, "retention is interest"),
+            (Config { no_ack: true, ..made() }, "no_ack is set"),
+            (Config { storage: StorageType::Memory, ..made() }, "memory"),
+            (Config { max_message_size: 100, ..made() }, "max_msg_size is 100"),
+        ] {
+            let differences = differences(&found);
+            assert!(differences.len() == 1 && differences[0].contains(words), "{words}: {differences:?}");
+        }
+        let refusing = Config { max_messages_per_subject: 7, discard_new_per_subject: true, ..made() };
+        let unlimited = Config { discard: DiscardPolicy::Old, max_bytes: -1, ..made() };
+        assert!(differences(&refusing).is_empty() && differences(&unlimited).is_empty());
     }
 }

@@ -177,7 +177,7 @@ async fn a_line_rebuilt_from_its_row_is_the_same_point() {
     let database = Postgres::shared().create_database().await;
     let client = database.connect().await;
     client.batch_execute("CREATE TABLE rows (place bigint, payload jsonb)").await.expect("a table");
-    let payloads: Vec<&str> = judged.iter().map(|(_, event)| event.payload.as_str()).collect();
+    let payloads: Vec<&str> = judged.iter().map(|(_, event)| &*event.payload).collect();
     let insert =
         "INSERT INTO rows SELECT place, payload::jsonb FROM unnest($1::text[]) WITH ORDINALITY AS r (payload, place)";
     client.execute(insert, &[&payloads]).await.unwrap_or_else(|e| panic!("jsonb refuses a row: {e:?}"));

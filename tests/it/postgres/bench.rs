@@ -192,11 +192,11 @@ pub fn event(payload: &str) -> Event {
         msg_type: MsgType::Telemetry,
         seq: 7,
         event_us: RECEIVED_US - 1_000_000,
-        payload: payload.to_owned(),
+        payload: payload.to_owned().into(),
         line: None,
         location: None,
         metrics_signature: 0,
-        jobs: Vec::new(),
+        routes: None,
     }
 }
 

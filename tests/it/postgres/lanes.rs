@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use actix::prelude::*;
 use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::{CommandAck, Job, ShadowReport};
+use ingest_node::core::event::{CommandAck, ShadowReport};
+use ingest_node::core::route::{Matched, Route, Row, TenantRoutes};
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Observe, Points, Publish, Write};
 use ingest_node::metrics::Effect;
@@ -152,6 +153,12 @@ impl Handler<Observe> for Rooms {
     }
 }
 
+fn catch_all() -> TenantRoutes {
+    let row =
+        Row { id: "1", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
+    [Route::from_row(row).unwrap()].into()
+}
+
 fn outlets(rooms: &Rooms, policy: WritePolicy) -> Outlets {
     let rooms = rooms.clone().start();
     Outlets {
@@ -176,7 +183,7 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
             event.seq = seq as i64;
             event.line = (seq & 1 == 1).then(|| format!("telemetry seq={seq}i {seq}"));
             if seq & 2 == 2 {
-                event.jobs = vec![Job { route_id: "r".into(), body: "{}".into() }];
+                event.routes = Matched::of(&catch_all(), &event.topic, &event.payload);
             }
             chunk.events.push((delivery, event));
             slots.push(slot);

@@ -135,7 +135,7 @@ async fn thousands_of_refused_rows_are_found_in_reasonable_time() {
     for seq in 0..6_000 {
         let mut event = event(r#"{"a":1}"#);
         match seq % 4 {
-            0 => event.payload = TOO_LARGE.to_owned(),
+            0 => event.payload = TOO_LARGE.into(),
             1 => event.msg_type = MsgType::Other("nul\0".into()),
             _ => {}
         }

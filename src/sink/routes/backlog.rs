@@ -1,0 +1,263 @@
+//! The parcels that wait, by tenant: tenants take turns, and one whose jobs are not taken is probed and holds up nobody.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::budget::Budget;
+use super::parcel::{Parcel, PendingPublish};
+use crate::core::backoff::delay_for_attempt;
+
+/// Pauses between two probes of a tenant: short against `retry_secs`, so that a stream that is back gets its jobs at once.
+pub const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// A tenant that was refused and sends nothing any more is forgotten after so long.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Every parcel that is not out in an attempt.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    tenants: HashMap<Arc<str>, Waiting>,
+    /// Tenants that may publish and have something to publish, each once; those that are refused are passed over.
+    turns: VecDeque<Arc<str>>,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    parcels: VecDeque<Parcel>,
+    has_turn: bool,
+    refused: Option<Refused>,
+}
+
+/// The stream did not take a tenant's jobs: one at a time goes out until it takes one.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    failures: u64,
+    last: Instant,
+    is_probing: bool,
+}
+
+impl Refused {
+    fn is_due(&self, now: Instant) -> bool {
+        !self.is_probing && now >= self.last + delay_for_attempt(self.failures, RETRY_FIRST, RETRY_MAX)
+    }
+}
+
+impl Backlog {
+    /// How many parcels wait.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether any tenant's jobs are refused.
+    pub fn is_refused(&self) -> bool {
+        self.tenants.values().any(|waiting| waiting.refused.is_some())
+    }
+
+    /// How many parcels wait for tenants whose jobs are refused.
+    pub fn held(&self) -> usize {
+        self.tenants.values().filter(|waiting| waiting.refused.is_some()).map(|waiting| waiting.parcels.len()).sum()
+    }
+
+    /// Whether this tenant's jobs are refused.
+    pub fn is_holding(&self, tenant_id: &str) -> bool {
+        self.tenants.get(tenant_id).is_some_and(|waiting| waiting.refused.is_some())
+    }
+
+    /// A parcel that came now.
+    pub fn push(&mut self, parcel: Parcel) {
+        let tenant_id = parcel.jobs.tenant_id.clone();
+        self.tenants.entry(tenant_id.clone()).or_default().parcels.push_back(parcel);
+        self.len += 1;
+        self.give_turn(&tenant_id);
+    }
+
+    /// A parcel with jobs left, before those that came after it.
+    pub fn put_back(&mut self, parcel: Parcel) {
+        let tenant_id = parcel.jobs.tenant_id.clone();
+        self.tenants.entry(tenant_id.clone()).or_default().parcels.push_front(parcel);
+        self.len += 1;
+        self.give_turn(&tenant_id);
+    }
+
+    /// The next jobs, a parcel of each tenant in turn.
+    pub fn take(&mut self, mut budget: Budget) -> Vec<PendingPublish> {
+        let mut taken = Vec::new();
+        while let Some(tenant_id) = self.turns.pop_front() {
+            let Some(waiting) = self.tenants.get_mut(&tenant_id) else { continue };
+            waiting.has_turn = false;
+            if waiting.refused.is_some() {
+                continue;
+            }
+            let Some(parcel) = waiting.parcels.pop_front() else { continue };
+            match parcel.take_out(&mut budget) {
+                Ok(pending) => {
+                    let is_whole = pending.is_whole();
+                    self.len -= 1;
+                    taken.push(pending);
+                    self.give_turn(&tenant_id);
+                    if !is_whole {
+                        break;
+                    }
+                }
+                Err(parcel) => {
+                    waiting.parcels.push_front(parcel);
+                    waiting.has_turn = true;
+                    self.turns.push_front(tenant_id);
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    /// One job of each tenant whose jobs are refused and that is due for a probe.
+    pub fn take_probes(&mut self, now: Instant, mut budget: Budget) -> Vec<PendingPublish> {
+        let mut taken = Vec::new();
+        for waiting in self.tenants.values_mut() {
+            let Some(refused) = waiting.refused.as_mut().filter(|refused| refused.is_due(now)) else { continue };
+            let Some(parcel) = waiting.parcels.pop_front() else { continue };
+            let mut one = Budget::new(1, usize::MAX);
+            match parcel.take_out(&mut one) {
+                Ok(pending) if budget.take(pending.bytes()) => {
+                    refused.is_probing = true;
+                    self.len -= 1;
+                    taken.push(pending);
+                }
+                Ok(PendingPublish { parcel, .. }) | Err(parcel) => {
+                    waiting.parcels.push_front(parcel);
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    /// The stream did not take a job of this tenant.
+    pub fn refused(&mut self, tenant_id: &Arc<str>, now: Instant) {
+        let waiting = self.tenants.entry(tenant_id.clone()).or_default();
+        let failures = waiting.refused.map_or(0, |refused| refused.failures) + 1;
+        waiting.refused = Some(Refused { failures, last: now, is_probing: false });
+    }
+
+    /// The stream took a job of this tenant.
+    pub fn taken(&mut self, tenant_id: &Arc<str>) {
+        let Some(waiting) = self.tenants.get_mut(tenant_id) else { return };
+        waiting.refused = None;
+        if waiting.parcels.is_empty() {
+            self.tenants.remove(tenant_id);
+        } else {
+            self.give_turn(tenant_id);
+        }
+    }
+
+    /// Takes out what has waited for `bound` for tenants whose jobs are refused, and forgets those that have been silent.
+    pub fn take_overdue(&mut self, now: Instant, bound: Duration) -> Vec<Parcel> {
+        let mut overdue = Vec::new();
+        self.tenants.retain(|_, waiting| {
+            let Some(refused) = waiting.refused else { return true };
+            while waiting.parcels.front().is_some_and(|parcel| now >= parcel.since + bound) {
+                overdue.extend(waiting.parcels.pop_front());
+            }
+            !waiting.parcels.is_empty() || refused.is_probing || now < refused.last + FORGOTTEN_AFTER
+        });
+        self.len -= overdue.len();
+        overdue
+    }
+
+    fn give_turn(&mut self, tenant_id: &Arc<str>) {
+        let Some(waiting) = self.tenants.get_mut(tenant_id) else { return };
+        if waiting.parcels.is_empty() && waiting.refused.is_none() {
+            self.tenants.remove(tenant_id);
+        } else if !waiting.has_turn && !waiting.parcels.is_empty() && waiting.refused.is_none() {
+            waiting.has_turn = true;
+            self.turns.push_back(tenant_id.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::parcel;
+    use super::*;
+
+    const BOUND: Duration = Duration::from_secs(10);
+
+    fn plenty() -> Budget {
+        Budget::new(1_000, 1024 * 1024)
+    }
+
+    /// Who publishes how many jobs.
+    fn jobs(pending: &[PendingPublish]) -> Vec<(&str, u64, usize)> {
+        let of = |one: &'_ PendingPublish| one.letters().count();
+        pending.iter().map(|one| (&*one.parcel.jobs.tenant_id, one.parcel.jobs.origin.stream_seq, of(one))).collect()
+    }
+
+    #[actix::test]
+    async fn tenants_take_turns_however_much_one_of_them_brings() {
+        let mut backlog = Backlog::default();
+        (0..3).for_each(|number| backlog.push(parcel("large", number, &["1", "2", "3", "4"])));
+        backlog.push(parcel("small", 7, &["1"]));
+        let taken = backlog.take(Budget::new(7, 1024 * 1024));
+        assert_eq!(jobs(&taken), [("large", 0, 4), ("small", 7, 1), ("large", 1, 2)]);
+        assert_eq!(backlog.len(), 1);
+        for pending in taken {
+            let sent = pending.letters().count();
+            let (parcel, _) = pending.sort((0..sent).map(|_| Ok(())));
+            if !parcel.jobs.routes.is_empty() {
+                backlog.put_back(parcel);
+            }
+        }
+        assert_eq!(jobs(&backlog.take(plenty())), [("large", 1, 2), ("large", 2, 4)]);
+        assert_eq!((backlog.len(), backlog.tenants.len(), backlog.turns.len()), (0, 0, 0));
+    }
+
+    #[actix::test]
+    async fn a_tenant_whose_jobs_are_refused_is_probed_with_one_job_and_holds_up_nobody() {
+        let (mut backlog, now) = (Backlog::default(), Instant::now());
+        (0..3).for_each(|number| backlog.push(parcel("full", number, &["1", "2"])));
+        let first = backlog.take(Budget::new(2, 1024 * 1024)).remove(0);
+        backlog.refused(&"full".into(), now);
+        backlog.put_back(first.parcel);
+        backlog.push(parcel("well", 9, &["1"]));
+        assert_eq!(jobs(&backlog.take(plenty())), [("well", 9, 1)]);
+        assert!(backlog.is_refused() && backlog.is_holding("full") && !backlog.is_holding("well"));
+        assert_eq!((backlog.len(), backlog.held()), (3, 3));
+
+        assert!(backlog.take_probes(now, plenty()).is_empty(), "not yet");
+        let later = now + RETRY_FIRST;
+        let mut probes = backlog.take_probes(later, plenty());
+        assert_eq!(jobs(&probes), [("full", 0, 1)]);
+        assert!(backlog.take_probes(later + BOUND, plenty()).is_empty(), "one probe at a time");
+        let (parcel, _) = probes.remove(0).sort([Ok(())]);
+        backlog.put_back(parcel);
+        backlog.taken(&"full".into());
+        assert_eq!(jobs(&backlog.take(plenty())), [("full", 0, 1), ("full", 1, 2), ("full", 2, 2)]);
+        assert!(!backlog.is_refused());
+    }
+
+    #[actix::test]
+    async fn what_has_waited_too_long_for_a_refused_tenant_is_given_out_tried_or_not() {
+        let (mut backlog, now) = (Backlog::default(), Instant::now());
+        backlog.push(parcel("well", 1, &["1"]));
+        (0..3).for_each(|number| backlog.push(parcel("full", number, &["1"])));
+        backlog.refused(&"full".into(), now);
+        assert!(backlog.take_overdue(now, BOUND).is_empty());
+        let later = Instant::now() + BOUND;
+        assert_eq!(backlog.take_overdue(later, BOUND).len(), 3);
+        assert_eq!((backlog.len(), backlog.is_refused()), (1, true));
+        assert!(backlog.take_overdue(later + FORGOTTEN_AFTER, BOUND).is_empty());
+        assert!(!backlog.is_refused(), "a silent tenant is forgotten");
+        assert_eq!(jobs(&backlog.take(plenty())), [("well", 1, 1)]);
+    }
+
+    #[actix::test]
+    async fn the_pause_between_probes_grows_to_two_seconds() {
+        let (mut backlog, now) = (Backlog::default(), Instant::now());
+        backlog.push(parcel("full", 1, &["1"]));
+        (0..20).for_each(|_| backlog.refused(&"full".into(), now));
+        assert!(backlog.take_probes(now + RETRY_MAX / 2, plenty()).is_empty());
+        assert_eq!(backlog.take_probes(now + RETRY_MAX, plenty()).len(), 1);
+    }
+}

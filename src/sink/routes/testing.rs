@@ -1,0 +1,38 @@
+//! What the unit tests of this room share.
+
+use std::time::Instant;
+
+use actix::prelude::*;
+use bytes::Bytes;
+
+use super::parcel::Parcel;
+use crate::core::route::{Matched, Route, Row, TenantRoutes};
+use crate::delivery::{Delivery, Desk, Lane, Origin};
+use crate::message::{RouteJobs, Settle};
+
+struct Deaf;
+
+impl Actor for Deaf {
+    type Context = Context<Self>;
+}
+
+impl Handler<Settle> for Deaf {
+    type Result = ();
+
+    fn handle(&mut self, _: Settle, _: &mut Self::Context) {}
+}
+
+/// A parcel that came now, with a job for each of these routes.
+pub fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> Parcel {
+    let row =
+        Row { id: "", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
+    let routes: TenantRoutes = route_ids.iter().map(|id| Route::from_row(Row { id, ..row }).unwrap()).collect();
+    let (topic, payload) = ("tenant/acme/device/d1/telemetry", "{}");
+    let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_795_219_200_123_456 };
+    let desk = Desk::new(Lane::Telemetry, Deaf.start().recipient());
+    let ticket = Delivery::new(origin.clone(), 1, Bytes::new(), 0, desk).into_ticket();
+    let routes = Matched::of(&routes, topic, payload).unwrap();
+    let jobs =
+        RouteJobs { tenant_id: tenant_id.into(), origin, topic: topic.into(), payload: payload.into(), routes, ticket };
+    Parcel { jobs, since: Instant::now() }
+}

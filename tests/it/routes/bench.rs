@@ -1,0 +1,118 @@
+//! A publisher on a real broker with deliveries made by hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use async_nats::jetstream;
+use ingest_kit::{Nats, wait_for};
+use ingest_node::core::disposition::Verdict;
+use ingest_node::core::route::{Matched, Route, Row, TenantRoutes};
+use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::health::Health;
+use ingest_node::lifeline::{Death, Lifeline, Pulse};
+use ingest_node::message::{Publish, RouteJobs, Settle};
+use ingest_node::metrics::Metrics;
+use ingest_node::sink::routes::{Config, Parts, Publisher};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// Longer than anything takes that works.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A running publisher and its deliveries' verdicts.
+pub struct Bench {
+    pub publisher: Addr<Publisher>,
+    pub metrics: Arc<Metrics>,
+    pub health: Arc<Health>,
+    pub verdicts: Verdicts,
+    pub pulse: Arc<Pulse>,
+    desk: Arc<Desk>,
+    /// Keeps the lifeline's end.
+    _deaths: UnboundedReceiver<Death>,
+}
+
+type Verdicts = Arc<Mutex<HashMap<u64, Verdict>>>;
+
+/// Stands in for a consumer.
+struct Book(Verdicts);
+
+impl Actor for Book {
+    type Context = Context<Self>;
+}
+
+impl Handler<Settle> for Book {
+    type Result = ();
+
+    fn handle(&mut self, settle: Settle, _: &mut Self::Context) {
+        for settled in settle.settled {
+            let before = self.0.lock().unwrap().insert(settled.slot, settled.verdict);
+            assert_eq!(before, None, "delivery {} is settled twice", settled.slot);
+        }
+    }
+}
+
+impl Bench {
+    pub async fn new(nats: &Nats, config: Config) -> Self {
+        let (metrics, health, verdicts) = (Metrics::new(), Health::new(), Verdicts::default());
+        let (deaths, died) = unbounded_channel();
+        let pulse = Arc::new(Pulse::default());
+        let parts = Parts {
+            config,
+            client: nats.connect().await,
+            metrics: metrics.clone(),
+            health: health.clone(),
+            log: slog::Logger::root(slog::Discard, slog::o!()),
+            lifeline: Lifeline::new("publisher", 1, deaths, pulse.clone()),
+        };
+        let desk = Desk::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
+        Self { publisher: Publisher::new(parts).start(), metrics, health, verdicts, desk, pulse, _deaths: died }
+    }
+
+    /// A delivery of message `stream_seq` of tenant `acme` that matches routes of these ids, to be settled under `slot`.
+    pub fn delivery(&self, slot: u64, stream_seq: u64, route_ids: &[u64]) -> RouteJobs {
+        let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_770_628_523_045_000 };
+        let ticket = Delivery::new(origin.clone(), 1, "{}".into(), slot, self.desk.clone()).into_ticket();
+        let (topic, payload) = ("tenant/acme/device/d1/telemetry".into(), "{}".into());
+        let routes = matched(route_ids.iter().map(|id| route(*id, "{}")));
+        RouteJobs { tenant_id: "acme".into(), origin, topic, payload, routes, ticket }
+    }
+
+    pub fn publish(&self, deliveries: Vec<RouteJobs>) {
+        self.publisher.do_send(Publish { deliveries });
+    }
+
+    pub fn settled(&self) -> usize {
+        self.verdicts.lock().unwrap().len()
+    }
+
+    pub async fn verdict(&self, slot: u64) -> Verdict {
+        let of = || self.verdicts.lock().unwrap().get(&slot).copied();
+        wait_for("a verdict", SOON, async || of().is_some()).await;
+        of().unwrap()
+    }
+}
+
+/// A route that matches everything.
+pub fn route(id: u64, destination_config: &str) -> Route {
+    let id = id.to_string();
+    let row = Row {
+        id: &id,
+        topic_filter: "#",
+        destination_type: "webhook",
+        destination_config: Some(destination_config),
+        payload_filter: None,
+    };
+    Route::from_row(row).unwrap()
+}
+
+/// Routes that match everything, as a message matches them.
+pub fn matched(routes: impl Iterator<Item = Route>) -> Matched {
+    let routes: TenantRoutes = routes.collect();
+    Matched::of(&routes, "tenant/acme/device/d1/telemetry", "{}").unwrap()
+}
+
+/// Jobs in the stream.
+pub async fn stored(jetstream: &jetstream::Context) -> u64 {
+    jetstream.get_stream("ROUTES").await.map_or(0, |stream| stream.cached_info().state.messages)
+}
