@@ -85,8 +85,11 @@ pub async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
         Some(_) => (Exit::Config, format!("--target: {why}")),
         None => (Exit::Config, why),
     })?;
-    let session = connect(config).await?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, sentence(&error)))?;
+    let session = tokio::select! {
+        session = connect(config) => session?,
+        () = stop.told(1) => return Err(stopped(options)),
+    };
     let sender = Sender::start(&influx, destination.clone());
     let backfill = Backfill { options, layout: influx.layout(), now_us, session, sender, stop: stop.clone() };
     tokio::select! {
