@@ -137,6 +137,10 @@ pub struct PostgresMetrics {
     pub quarantined: Counter,
     /// `ingest_quarantine_capped_total`: rejected messages counted only, over their tenant's cap.
     pub quarantine_capped: Counter,
+    /// `ingest_quarantine_dropped_total`: rejections that PostgreSQL can't even count.
+    pub quarantine_dropped: Counter,
+    /// `ingest_rejections_of_stored_rows_total`: redelivered messages that are rejected now and whose row was stored.
+    pub rejections_of_stored_rows: Counter,
     /// `ingest_shadow_reports_total{result}`.
     pub shadow_reports: Per<Effect, Counter>,
     /// `ingest_command_acks_total{result}`.
@@ -308,6 +312,9 @@ impl PostgresMetrics {
             buffered: book.default("postgres_buffered", "Deliveries waiting for a batch or in one"),
             quarantined: book.default("quarantine_events", "Rejected messages stored"),
             quarantine_capped: book.default("quarantine_capped", "Rejected messages counted only, over the cap"),
+            quarantine_dropped: book.default("quarantine_dropped", "Rejected messages that can't even be counted"),
+            rejections_of_stored_rows: book
+                .default("rejections_of_stored_rows", "Redelivered messages rejected now, stored before"),
             shadow_reports: book.default("shadow_reports", "Valid shadow reports, by their effect"),
             command_acks: book.default("command_acks", "Valid command acknowledgements, by their effect"),
         }

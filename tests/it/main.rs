@@ -7,7 +7,8 @@
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
-//! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`: what no producer should send.
+//! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`, `stranger`: what no producer
+//!   should send.
 //! - `probes`: answered whoever else is connected.
 //! - `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
@@ -36,6 +37,7 @@ mod simulate;
 mod staleness;
 mod startup;
 mod state;
+mod stranger;
 mod tenants;
 mod traffic;
 mod workload;

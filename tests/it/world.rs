@@ -55,6 +55,15 @@ impl World {
         Self::around(None, migrated_database().await, influx).await
     }
 
+    /// A world on the platform's full schema, and these statements after the node's migrations.
+    pub async fn on_the_platform(statements: &str) -> Self {
+        let database = Postgres::shared().create_database().await;
+        seed::platform_schema(&database).await;
+        migrate(&database).await;
+        database.execute(statements).await;
+        Self::around(None, database, InfluxStub::start()).await
+    }
+
     async fn around(postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {
         let nats = Nats::start();
         let jetstream = nats.jetstream().await;

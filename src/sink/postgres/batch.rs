@@ -1,18 +1,45 @@
-//! What waits for a transaction, and what one transaction holds.
-
-use std::collections::VecDeque;
+//! What one transaction holds.
 
 use bytes::Bytes;
 
+use super::classify::Answer;
+use super::gate::Gate;
 use super::partitions::Day;
-use super::quarantine::{Keep, Refused};
-use crate::core::batch::{extract, take};
-use crate::core::disposition::Verdict;
+use super::quarantine::Refused;
+use super::queue::Queue;
 use crate::core::event::{CommandAck, Content, Event, Refusal, ShadowReport};
 use crate::core::rejection::{Reason, Rejection};
+use crate::core::storable;
 use crate::debt::Share;
-use crate::delivery::{Delivery, Origin};
-use crate::message::Write;
+use crate::delivery::Delivery;
+
+/// What items of a batch are: each kind has tables of its own, and one kind's trouble is not another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows of `raw_events`.
+    Events,
+    /// Quarantine and counters.
+    Refusals,
+    /// Reports of the shadow lane.
+    Shadows,
+    /// Acknowledgements of the command lane.
+    Acks,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 4] = [Kind::Events, Kind::Refusals, Kind::Shadows, Kind::Acks];
+
+    /// What operators know it as.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Events => "rows",
+            Kind::Refusals => "rejections",
+            Kind::Shadows => "shadow reports",
+            Kind::Acks => "command acknowledgements",
+        }
+    }
+}
 
 /// The contents of one transaction.
 #[derive(Debug, Default)]
@@ -27,8 +54,27 @@ pub struct Batch {
     pub acks: Vec<(Delivery, CommandAck)>,
     /// What the outbox has on record of the events' points, one share per event; empty where nothing is recorded.
     pub owed: Vec<Share>,
+    /// Whether an event's row was there before, one word per event; empty where all rows are new.
+    pub was_there: Vec<bool>,
+    /// What the last attempt could not store although it stored the rest.
+    pub put_off: Vec<PutOff>,
     /// How it is to be written.
     pub manner: Manner,
+    /// An earlier attempt ended without an answer: rows that are there already may be this batch's own.
+    pub has_unknown_end: bool,
+}
+
+/// Items of one kind that can't be stored now.
+#[derive(Debug)]
+pub struct PutOff {
+    /// Their kind.
+    pub kind: Kind,
+    /// Nothing else of their kind could be stored either.
+    pub is_general: bool,
+    /// The server's answer to the first of them.
+    pub answer: Answer,
+    /// The items.
+    pub batch: Batch,
 }
 
 /// How carefully a batch is written.
@@ -56,7 +102,7 @@ impl Batch {
 
     /// Whether the row of this delivery may be there already.
     pub fn may_be_stored(&self, delivery: &Delivery) -> bool {
-        self.manner > Manner::Straight || delivery.is_redelivery()
+        self.manner > Manner::Straight || delivery.may_be_stored()
     }
 
     /// Whether it holds nothing but rows that are not there already.
@@ -79,91 +125,55 @@ impl Batch {
 
     /// Cuts it into batches of at most `size`, each to be written in isolation: so that the transactions that look for
     /// what was refused stay short, however much of it there is.
-    pub fn split(mut self, size: usize) -> Vec<Batch> {
+    pub fn split(self, size: usize) -> Vec<Batch> {
+        let has_unknown_end = self.has_unknown_end;
         let mut parts = Vec::with_capacity(self.len() / size.max(1) + 1);
-        let mut queue = Queue::default();
-        queue.refusals.extend(self.refusals.drain(..));
-        queue.append(Write { events: self.events, refusals: Vec::new(), shadows: self.shadows, acks: self.acks });
+        let mut queue = Queue::from(self);
         while !queue.is_empty() {
-            parts.push(Batch { manner: Manner::Isolated, ..queue.take(size) });
+            parts.push(Batch { manner: Manner::Isolated, has_unknown_end, ..queue.take(size) });
         }
         parts
     }
 
-    /// Turns what PostgreSQL refused for good into refusals of their own. The lists name the items by their index, in
-    /// ascending order, each with the server's words.
-    pub fn refuse(&mut self, poison: Poison) {
-        for ((delivery, event), message) in extract(&mut self.events, poison.events) {
-            let refusal = refused_row(event, message);
-            self.refusals.push(refused_by_postgres(delivery, refusal));
+    /// Takes the items of a kind out, where there are any, to be written in isolation.
+    pub fn take_kind(&mut self, kind: Kind) -> Option<Batch> {
+        let mut taken =
+            Batch { manner: Manner::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() };
+        match kind {
+            Kind::Events => taken.events = std::mem::take(&mut self.events),
+            Kind::Refusals => taken.refusals = std::mem::take(&mut self.refusals),
+            Kind::Shadows => taken.shadows = std::mem::take(&mut self.shadows),
+            Kind::Acks => taken.acks = std::mem::take(&mut self.acks),
         }
-        for ((delivery, report), message) in extract(&mut self.shadows, poison.shadows) {
-            let refusal = refused_side(&report.device.key, "shadow/reported", report.reported, message);
-            self.refusals.push(refused_by_postgres(delivery, refusal));
+        (!taken.is_empty()).then_some(taken)
+    }
+
+    /// Takes back what an attempt has put off that was not committed after all.
+    pub fn take_back(&mut self) {
+        for mut put_off in std::mem::take(&mut self.put_off) {
+            self.events.append(&mut put_off.batch.events);
+            self.refusals.append(&mut put_off.batch.refusals);
+            self.shadows.append(&mut put_off.batch.shadows);
+            self.acks.append(&mut put_off.batch.acks);
         }
-        for ((delivery, ack), message) in extract(&mut self.acks, poison.acks) {
-            let refusal = refused_side(&ack.device.key, "commands/ack", ack.ack_details, message);
-            self.refusals.push(refused_by_postgres(delivery, refusal));
-        }
-    }
-}
-
-/// What PostgreSQL refused for good: indices into the lists of a [`Batch`], each with the server's words.
-#[derive(Debug, Default)]
-pub struct Poison {
-    /// Of `events`.
-    pub events: Vec<(usize, String)>,
-    /// Of `shadows`.
-    pub shadows: Vec<(usize, String)>,
-    /// Of `acks`.
-    pub acks: Vec<(usize, String)>,
-}
-
-/// Deliveries that wait for a transaction. Bounded by the consumers' windows.
-#[derive(Debug, Default)]
-pub struct Queue {
-    events: VecDeque<(Delivery, Event)>,
-    refusals: VecDeque<Refused>,
-    shadows: VecDeque<(Delivery, ShadowReport)>,
-    acks: VecDeque<(Delivery, CommandAck)>,
-}
-
-impl Queue {
-    /// Appends a chunk, its refusals apart: those go through [`Queue::refuse`].
-    pub fn append(&mut self, chunk: Write) {
-        self.events.extend(chunk.events);
-        self.shadows.extend(chunk.shadows);
-        self.acks.extend(chunk.acks);
     }
 
-    /// Appends a refusal.
-    pub fn refuse(&mut self, refused: Refused) {
-        self.refusals.push_back(refused);
+    /// Turns an event that PostgreSQL refuses for good into a refusal.
+    pub fn refuse_event(&mut self, (delivery, event): (Delivery, Event), answer: Answer, gate: &Gate) {
+        let refusal = refused_row(event, answer.message);
+        self.refusals.push(refused_by_postgres(delivery, refusal, gate));
     }
 
-    /// Everything that waits.
-    pub fn len(&self) -> usize {
-        self.events.len() + self.refusals.len() + self.shadows.len() + self.acks.len()
+    /// Turns a shadow report that PostgreSQL refuses for good into a refusal.
+    pub fn refuse_shadow(&mut self, (delivery, report): (Delivery, ShadowReport), answer: Answer, gate: &Gate) {
+        let refusal = refused_side(&report.device.key, "shadow/reported", report.reported, answer.message);
+        self.refusals.push(refused_by_postgres(delivery, refusal, gate));
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Takes the oldest of each kind, at most `size` in all. The rare kinds go first, so that a flood of rows can't
-    /// keep them waiting.
-    pub fn take(&mut self, size: usize) -> Batch {
-        let mut room = size;
-        let acks = take(&mut self.acks, &mut room);
-        let shadows = take(&mut self.shadows, &mut room);
-        // Neither may a flood of refusals keep the rows waiting.
-        let mut for_refusals = if self.events.is_empty() { room } else { room.div_ceil(2) };
-        room -= for_refusals;
-        let refusals = take(&mut self.refusals, &mut for_refusals);
-        room += for_refusals;
-        let events = take(&mut self.events, &mut room);
-        Batch { events, refusals, shadows, acks, ..Batch::default() }
+    /// Turns an acknowledgement that PostgreSQL refuses for good into a refusal.
+    pub fn refuse_ack(&mut self, (delivery, ack): (Delivery, CommandAck), answer: Answer, gate: &Gate) {
+        let refusal = refused_side(&ack.device.key, "commands/ack", ack.ack_details, answer.message);
+        self.refusals.push(refused_by_postgres(delivery, refusal, gate));
     }
 }
 
@@ -177,11 +187,11 @@ fn refused_row(event: Event, message: String) -> Refusal {
         msg_type: Some(event.msg_type.as_str().to_owned()),
         event_us: Some(event.event_us),
         topic: event.topic.to_string(),
-        content: Content::Raw(event.payload.into_bytes()),
+        content: content(event.payload.into_bytes()),
     }
 }
 
-fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, content: String, message: String) -> Refusal {
+fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, body: String, message: String) -> Refusal {
     Refusal {
         rejection: Rejection::new(Reason::RowRefused, message),
         topic: format!("tenant/{}/device/{}/{kind}", key.tenant_id, key.device_id),
@@ -190,12 +200,20 @@ fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, content: Strin
         device_id: Some(key.device_id.to_string()),
         msg_type: Some(kind.to_owned()),
         event_us: None,
-        content: Content::Raw(Bytes::from(content)),
+        content: content(body.into()),
     }
 }
 
-fn refused_by_postgres(delivery: Delivery, refusal: Refusal) -> Refused {
-    let origin: Origin = delivery.origin.clone();
-    let ticket = Some(delivery.into_ticket());
-    Refused { origin, refusal, keep: Keep::STORED, ticket, verdict: Verdict::Poison, owed: Share::default() }
+/// JSON as such where jsonb can hold it: a row may be refused for its device or its time.
+fn content(json: Bytes) -> Content {
+    match std::str::from_utf8(&json) {
+        Ok(text) if storable::is_storable(text) => Content::Json(text.to_owned()),
+        _ => Content::Raw(json),
+    }
+}
+
+fn refused_by_postgres(delivery: Delivery, refusal: Refusal, gate: &Gate) -> Refused {
+    // The mirror is a row of the table that has just refused it.
+    let (keep, _) = gate.decide(&delivery.origin, &refusal, false);
+    Refused::message(delivery, refusal, keep)
 }

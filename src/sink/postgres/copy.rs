@@ -21,46 +21,87 @@ const FIXED_BYTES: usize = 2 + 4 * COLUMN_COUNT as usize + 4 * 8 + 1;
 /// First and only version of jsonb's binary form.
 const JSONB_VERSION: u8 = 1;
 
+/// A row as it is about to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The broker facts that key it.
+    pub origin: &'a Origin,
+    /// When it happened, Unix microseconds.
+    pub event_us: i64,
+    /// The sender's sequence number.
+    pub seq: i64,
+    /// The tenant.
+    pub tenant_id: &'a str,
+    /// The site.
+    pub site_id: &'a str,
+    /// The device.
+    pub device_id: &'a str,
+    /// The message type.
+    pub msg_type: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+    /// The payload, JSON.
+    pub payload: &'a str,
+}
+
+impl<'a> Row<'a> {
+    /// The row of an event.
+    #[inline]
+    pub fn of(origin: &'a Origin, event: &'a Event) -> Self {
+        Self {
+            origin,
+            event_us: event.event_us,
+            seq: event.seq,
+            tenant_id: &event.device.key.tenant_id,
+            site_id: &event.device.site_id,
+            device_id: &event.device.key.device_id,
+            msg_type: event.msg_type.as_str(),
+            topic: &event.topic,
+            payload: &event.payload,
+        }
+    }
+}
+
 /// The rows as one `COPY` stream.
-pub fn encode<'a>(rows: impl Iterator<Item = (&'a Origin, &'a Event)> + Clone) -> Bytes {
-    let bytes: usize = rows.clone().map(|(origin, event)| row_bytes(origin, event)).sum();
+pub fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone) -> Bytes {
+    let bytes: usize = rows.clone().map(|row| row_bytes(&row)).sum();
     let mut buffer = Vec::with_capacity(HEADER.len() + bytes + 2);
     buffer.put_slice(HEADER);
-    for (origin, event) in rows {
-        put_row(&mut buffer, origin, event);
+    for row in rows {
+        put_row(&mut buffer, &row);
     }
     buffer.put_i16(-1); // trailer
     buffer.into()
 }
 
-fn put_row(buffer: &mut Vec<u8>, origin: &Origin, event: &Event) {
-    let key = &event.device.key;
+#[inline]
+fn put_row(buffer: &mut Vec<u8>, row: &Row<'_>) {
     buffer.put_i16(COLUMN_COUNT);
-    put_time(buffer, origin.received_us);
-    put_time(buffer, event.event_us);
-    put_i64(buffer, event.seq);
-    put_i64(buffer, origin.stream_seq as i64);
-    put_text(buffer, &origin.stream);
-    put_text(buffer, &key.tenant_id);
-    put_text(buffer, &event.device.site_id);
-    put_text(buffer, &key.device_id);
-    put_text(buffer, event.msg_type.as_str());
-    put_text(buffer, &event.topic);
-    put_len(buffer, event.payload.len() + 1);
+    put_time(buffer, row.origin.received_us);
+    put_time(buffer, row.event_us);
+    put_i64(buffer, row.seq);
+    put_i64(buffer, row.origin.stream_seq as i64);
+    put_text(buffer, &row.origin.stream);
+    put_text(buffer, row.tenant_id);
+    put_text(buffer, row.site_id);
+    put_text(buffer, row.device_id);
+    put_text(buffer, row.msg_type);
+    put_text(buffer, row.topic);
+    put_len(buffer, row.payload.len() + 1);
     buffer.put_u8(JSONB_VERSION);
-    buffer.put_slice(event.payload.as_bytes());
+    buffer.put_slice(row.payload.as_bytes());
 }
 
-fn row_bytes(origin: &Origin, event: &Event) -> usize {
-    let key = &event.device.key;
+#[inline]
+fn row_bytes(row: &Row<'_>) -> usize {
     FIXED_BYTES
-        + origin.stream.len()
-        + key.tenant_id.len()
-        + event.device.site_id.len()
-        + key.device_id.len()
-        + event.msg_type.as_str().len()
-        + event.topic.len()
-        + event.payload.len()
+        + row.origin.stream.len()
+        + row.tenant_id.len()
+        + row.site_id.len()
+        + row.device_id.len()
+        + row.msg_type.len()
+        + row.topic.len()
+        + row.payload.len()
 }
 
 fn put_time(buffer: &mut Vec<u8>, unix_us: i64) {

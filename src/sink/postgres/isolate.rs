@@ -1,155 +1,287 @@
-//! A batch of which something was refused: finds out what, and stores the rest.
+//! A batch of which something was refused: stores what can be stored, each kind on its own.
 //!
-//! Each kind is tried as a whole behind a savepoint. Where the server names the refused row, the rows before and after
-//! it are tried next; where it does not, the halves. What is left alone and still refused becomes a refusal of its own.
+//! What PostgreSQL refuses for what it is becomes a refusal of its own. What it can't take now is put off, so that the
+//! rest need not wait for it.
 
-use std::ops::Range;
-
-use bytes::Bytes;
 use deadpool_postgres::{Object, Transaction};
+use tokio_postgres::Error;
 
-use super::batch::{Batch, Poison};
-use super::classify::Failure;
+use super::batch::{Batch, Kind, Manner, PutOff};
+use super::bisect::{Sorted, bisect};
+use super::classify::{Answer, Failure};
+use super::gate::Gate;
 use super::outbox;
-use super::quarantine::Keep;
+use super::probe::{self, Samples};
+use super::refusals;
 use super::statement;
 use super::store::Stored;
-use crate::core::event::Content;
-use crate::debt::Outbox;
+use crate::core::batch::extract;
+use crate::debt::{Outbox, Share};
 use crate::failpoint;
-use crate::sink::Fault;
 
-/// Stores a batch without what is refused, which it turns into refusals and stores as such.
-///
-/// # Errors
-/// Faults only: then nothing of the batch is stored.
-pub async fn store_isolated(
-    client: &mut Object,
-    batch: &mut Batch,
-    counters: bool,
-    outbox: Option<&Outbox>,
-) -> Result<Stored, Failure> {
-    let mut transaction = client.transaction().await?;
-    let mut stored = Stored::default();
-    let mut poison = Poison::default();
+/// Deferred constraints refuse a row where it is written, not the whole at its commit; and what is staged follows the
+/// table as it is now.
+const BEGIN: &str = "SET CONSTRAINTS ALL IMMEDIATE; DROP TABLE IF EXISTS pg_temp.ingest_staging";
 
-    let events = &batch.events;
-    let (rows, refused) = without_refused(&mut transaction, events.len(), async |part, range| {
-        let rows = statement::copy_new(part, statement::encode(events[range].iter())).await?;
-        statement::unstage(part).await?;
-        Ok(rows)
-    })
-    .await?;
-    stored.rows = rows;
-    stored.duplicates = (events.len() as u64).saturating_sub(rows + refused.len() as u64);
-    poison.events = refused;
-
-    let shadows = &batch.shadows;
-    (stored.shadows, poison.shadows) = without_refused(&mut transaction, shadows.len(), async |part, range| {
-        statement::shadows(part, &shadows[range]).await
-    })
-    .await?;
-
-    let acks = &batch.acks;
-    (stored.acks, poison.acks) =
-        without_refused(&mut transaction, acks.len(), async |part, range| statement::acks(part, &acks[range]).await)
-            .await?;
-
-    batch.refuse(poison);
-    let owed = match outbox {
-        Some(outbox) => {
-            let statement = outbox::prepare(&transaction).await?;
-            outbox::record(&transaction, &statement, outbox, &batch.events).await?
-        }
-        None => Vec::new(),
-    };
-    (stored.quarantined, stored.unkept) = store_refusals(&mut transaction, batch, counters).await?;
-    failpoint::pass("writer");
-    transaction.commit().await?;
-    batch.owed = owed;
-    Ok(stored)
+/// What isolation needs besides the batch.
+#[derive(Debug)]
+pub struct Isolation<'a> {
+    /// Decides which refused items the quarantine keeps.
+    pub gate: &'a Gate,
+    /// Rows that were accepted before.
+    pub samples: &'a Samples,
+    /// Whether refusals are counted.
+    pub counters: bool,
+    /// Where points are recorded with their rows.
+    pub outbox: Option<&'a Outbox>,
 }
 
-/// Stores the refusals. One that can't be stored as it is loses its JSON form first, and is only counted at last. How
-/// many were stored, and how many only counted for that.
-async fn store_refusals(
-    transaction: &mut Transaction<'_>,
-    batch: &mut Batch,
-    counters: bool,
-) -> Result<(u64, u64), Failure> {
-    let (mut quarantined, mut unkept) = (0, 0);
-    let mut left: Vec<usize> = (0..batch.refusals.len()).collect();
-    while !left.is_empty() {
-        // Those that are left are moved to the end, so that a slice names them.
-        let first = batch.refusals.len() - left.len();
-        for (place, index) in left.iter().rev().enumerate() {
-            let last = batch.refusals.len() - 1 - place;
-            batch.refusals.swap(*index, last);
+impl Isolation<'_> {
+    /// Stores a batch without what is refused, which it turns into refusals and stores as such, and without what it puts
+    /// off ([`Batch::put_off`]).
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer any more, or does not commit: then nothing of the batch is stored.
+    pub async fn store(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
+        let mut transaction = client.transaction().await?;
+        transaction.batch_execute(BEGIN).await?;
+        let mut stored = Stored::default();
+        let owed = self.store_events(&mut transaction, batch, &mut stored).await?;
+        self.store_shadows(&mut transaction, batch, &mut stored).await?;
+        self.store_acks(&mut transaction, batch, &mut stored).await?;
+        self.store_refusals(&mut transaction, batch, &mut stored).await?;
+        failpoint::pass("writer");
+        transaction.commit().await?;
+        batch.owed = owed;
+        if !batch.put_off.is_empty() {
+            // The tables may have changed since the statements were prepared.
+            client.statement_cache.clear();
         }
-        let refusals = &batch.refusals[first..];
-        let (new, refused) = without_refused(transaction, refusals.len(), async |part, range| {
-            statement::mirror(part, &refusals[range.clone()]).await?;
-            statement::quarantine(part, &refusals[range], counters).await
-        })
+        Ok(stored)
+    }
+
+    /// Rows, and the record of their points.
+    async fn store_events(
+        &self,
+        transaction: &mut Transaction<'_>,
+        batch: &mut Batch,
+        stored: &mut Stored,
+    ) -> Result<Vec<Share>, Failure> {
+        if batch.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut part = transaction.savepoint("events").await?;
+        let events = &batch.events;
+        let sorted = bisect(
+            &mut part,
+            events.len(),
+            async |part, range| {
+                let is_new = statement::copy_new(part, &events[range].iter().collect::<Vec<_>>()).await?;
+                statement::unstage(part).await?;
+                Ok(is_new)
+            },
+            async |part, index, answer| probe::rows(part, &events[index], answer, self.samples).await,
+        )
         .await?;
-        quarantined += new;
-        left = refused.iter().map(|(index, _)| first + index).collect();
-        for (index, message) in refused {
-            let one = &mut batch.refusals[first + index];
-            match &mut one.refusal.content {
-                Content::Json(json) => one.refusal.content = Content::Raw(Bytes::from(std::mem::take(json))),
-                Content::Raw(_) if one.keep.event || one.keep.mirror => {
-                    one.keep = Keep::COUNTED;
-                    unkept += 1;
-                }
-                Content::Raw(_) => return Err(Failure::Fault(Fault::Fatal(message))),
+        batch.was_there = was_there(&sorted, events.len());
+        let refused = settle(Kind::Events, batch, sorted);
+        for (event, answer) in refused.events {
+            batch.refuse_event(event, answer, self.gate);
+        }
+        let recorded = match self.outbox {
+            Some(outbox) => record(&part, outbox, batch).await.map_err(Failure::from),
+            None => Ok(Vec::new()),
+        };
+        match recorded {
+            Ok(owed) => {
+                part.commit().await?;
+                stored.duplicates = batch.was_there.iter().filter(|was_there| **was_there).count() as u64;
+                stored.rows = batch.events.len() as u64 - stored.duplicates;
+                Ok(owed)
             }
+            Err(Failure::Answered(answer)) => {
+                // No row without its points on record.
+                part.rollback().await?;
+                batch.was_there.clear();
+                put_off_all(Kind::Events, batch, answer);
+                Ok(Vec::new())
+            }
+            Err(away) => Err(away),
         }
     }
-    Ok((quarantined, unkept))
+
+    async fn store_shadows(
+        &self,
+        transaction: &mut Transaction<'_>,
+        batch: &mut Batch,
+        stored: &mut Stored,
+    ) -> Result<(), Failure> {
+        let shadows = &batch.shadows;
+        let sorted = bisect(
+            transaction,
+            shadows.len(),
+            async |part, range| statement::shadows(part, &shadows[range]).await,
+            async |part, index, answer| {
+                let device = &shadows[index].1.device;
+                probe::shadows(part, &device.key, &device.site_id, answer).await
+            },
+        )
+        .await?;
+        stored.shadows = sum(&sorted);
+        for (report, answer) in settle(Kind::Shadows, batch, sorted).shadows {
+            batch.refuse_shadow(report, answer, self.gate);
+        }
+        Ok(())
+    }
+
+    async fn store_acks(
+        &self,
+        transaction: &mut Transaction<'_>,
+        batch: &mut Batch,
+        stored: &mut Stored,
+    ) -> Result<(), Failure> {
+        let acks = &batch.acks;
+        let sorted = bisect(
+            transaction,
+            acks.len(),
+            async |part, range| statement::acks(part, &acks[range]).await,
+            async |part, index, answer| {
+                let ack = &acks[index].1;
+                probe::acks(part, &ack.device.key, &ack.command_id, answer).await
+            },
+        )
+        .await?;
+        stored.acks = sum(&sorted);
+        for (ack, answer) in settle(Kind::Acks, batch, sorted).acks {
+            batch.refuse_ack(ack, answer, self.gate);
+        }
+        Ok(())
+    }
+
+    /// Refusals; one that can't be stored as it is asks for less, until it can.
+    async fn store_refusals(
+        &self,
+        transaction: &mut Transaction<'_>,
+        batch: &mut Batch,
+        stored: &mut Stored,
+    ) -> Result<(), Failure> {
+        if batch.refusals.is_empty() {
+            return Ok(());
+        }
+        let part = transaction.savepoint("recognise").await?;
+        match refusals::recognise(&part, &mut batch.refusals).await.map_err(Failure::from) {
+            Ok(()) => part.commit().await?,
+            Err(Failure::Answered(answer)) => {
+                part.rollback().await?;
+                put_off_all(Kind::Refusals, batch, answer);
+                return Ok(());
+            }
+            Err(away) => return Err(away),
+        }
+        // What was refused is moved to the end, and tried again from there.
+        let mut first = 0;
+        while first < batch.refusals.len() {
+            let left = &batch.refusals[first..];
+            let is_first_try = first == 0;
+            let sorted = bisect(
+                transaction,
+                left.len(),
+                async |part, range| refusals::store(part, &left[range], self.counters).await,
+                async |part, index, answer| {
+                    Ok(is_first_try && probe::quarantine(part, &left[index], answer, self.counters).await?)
+                },
+            )
+            .await?;
+            stored.quarantined += sum(&sorted);
+            let done = batch.refusals.drain(..first).collect();
+            let refused = settle(Kind::Refusals, batch, sorted).refusals;
+            let tried = std::mem::replace(&mut batch.refusals, done);
+            batch.refusals.extend(tried);
+            first = batch.refusals.len();
+            for (mut one, _) in refused {
+                one.ask_for_less();
+                batch.refusals.push(one);
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Runs `store` over `0..count` in as few pieces as it takes to leave out what is refused for good; the sum of what it
-/// returned, and what was refused, by index in ascending order.
-async fn without_refused(
-    transaction: &mut Transaction<'_>,
-    count: usize,
-    store: impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<u64, tokio_postgres::Error>,
-) -> Result<(u64, Vec<(usize, String)>), Failure> {
-    let mut sum = 0;
+/// Whether each of the stored events' rows was there before; empty where all are new.
+fn was_there(sorted: &Sorted<Vec<bool>>, count: usize) -> Vec<bool> {
+    let mut is_new = vec![false; count];
+    for (range, new) in &sorted.stored {
+        is_new[range.clone()].copy_from_slice(new);
+    }
+    let missing = sorted.missing();
+    let was_there = (0..count).filter(|index| !missing.contains(index)).map(|index| !is_new[index]);
+    was_there.collect()
+}
+
+fn sum(sorted: &Sorted<u64>) -> u64 {
+    sorted.stored.iter().map(|(_, count)| count).sum()
+}
+
+/// Records the points of the rows that are stored.
+async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Result<Vec<Share>, Error> {
+    let statement = outbox::prepare(part).await?;
+    outbox::record(part, &statement, outbox, &batch.events).await
+}
+
+/// What was refused of a batch, each with the server's answer. One list is filled.
+#[derive(Default)]
+struct Taken {
+    events: Vec<((crate::delivery::Delivery, crate::core::event::Event), Answer)>,
+    refusals: Vec<(super::quarantine::Refused, Answer)>,
+    shadows: Vec<((crate::delivery::Delivery, crate::core::event::ShadowReport), Answer)>,
+    acks: Vec<((crate::delivery::Delivery, crate::core::event::CommandAck), Answer)>,
+}
+
+/// Takes out of a batch what was not stored: puts off what is put off, and returns what is refused.
+fn settle<T>(kind: Kind, batch: &mut Batch, sorted: Sorted<T>) -> Taken {
+    let is_general = sorted.is_general;
+    let mut named: Vec<(usize, (bool, Answer))> = Vec::new();
+    named.extend(sorted.refused.into_iter().map(|(index, answer)| (index, (true, answer))));
+    named.extend(sorted.put_off.into_iter().map(|(index, answer)| (index, (false, answer))));
+    named.sort_unstable_by_key(|(index, _)| *index);
+    let mut taken = Taken::default();
+    let mut later = Batch { has_unknown_end: batch.has_unknown_end, manner: Manner::Isolated, ..Batch::default() };
+    let mut first = None;
+    match kind {
+        Kind::Events => taken.events = sort(&mut batch.events, named, &mut later.events, &mut first),
+        Kind::Refusals => taken.refusals = sort(&mut batch.refusals, named, &mut later.refusals, &mut first),
+        Kind::Shadows => taken.shadows = sort(&mut batch.shadows, named, &mut later.shadows, &mut first),
+        Kind::Acks => taken.acks = sort(&mut batch.acks, named, &mut later.acks, &mut first),
+    }
+    if let Some(answer) = first {
+        batch.put_off.push(PutOff { kind, is_general, answer, batch: later });
+    }
+    taken
+}
+
+/// Takes the named items out: those that are refused are returned, the others go to `later`, and `first` becomes the answer
+/// to the first of those.
+fn sort<T>(
+    items: &mut Vec<T>,
+    named: Vec<(usize, (bool, Answer))>,
+    later: &mut Vec<T>,
+    first: &mut Option<Answer>,
+) -> Vec<(T, Answer)> {
     let mut refused = Vec::new();
-    let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).collect();
-    while let Some(piece) = pieces.pop() {
-        if piece.is_empty() {
-            continue;
-        }
-        let part = transaction.savepoint("part").await?;
-        match store(&part, piece.clone()).await.map_err(Failure::from) {
-            Ok(more) => {
-                part.commit().await?;
-                sum += more;
-            }
-            Err(Failure::Fault(Fault::Poison { at, message })) => {
-                part.rollback().await?;
-                // Rolled back, it still stands: thousands of them would pile up.
-                transaction.batch_execute("RELEASE part").await?;
-                let named = at.map(|at| piece.start + at).filter(|at| piece.contains(at));
-                match named.or((piece.len() == 1).then_some(piece.start)) {
-                    Some(at) => {
-                        refused.push((at, message));
-                        pieces.push(at + 1..piece.end);
-                        pieces.push(piece.start..at);
-                    }
-                    None => {
-                        let middle = piece.start + piece.len() / 2;
-                        pieces.push(middle..piece.end);
-                        pieces.push(piece.start..middle);
-                    }
-                }
-            }
-            Err(failure) => return Err(failure),
+    for (item, (is_refused, answer)) in extract(items, named) {
+        if is_refused {
+            refused.push((item, answer));
+        } else {
+            first.get_or_insert(answer);
+            later.push(item);
         }
     }
-    refused.sort_unstable_by_key(|(at, _)| *at);
-    Ok((sum, refused))
+    refused
+}
+
+/// Puts off everything of a kind.
+fn put_off_all(kind: Kind, batch: &mut Batch, answer: Answer) {
+    if let Some(later) = batch.take_kind(kind) {
+        batch.put_off.push(PutOff { kind, is_general: true, answer, batch: later });
+    }
 }

@@ -1,15 +1,20 @@
 //! PostgreSQL: rows by binary COPY, refusals, counters and side updates, one transaction per batch.
 
 mod batch;
+mod bisect;
 pub(super) mod classify;
 mod copy;
+mod gate;
 mod isolate;
 pub(super) mod lease;
 mod outbox;
 mod outlets;
 mod partitions;
 pub mod pool;
+mod probe;
 mod quarantine;
+mod queue;
+mod refusals;
 pub mod row_metrics;
 pub mod schema;
 mod statement;

@@ -32,15 +32,22 @@ impl Outlets {
         let mut settlement = Settlement::default();
         let mut chunks = Chunks::default();
         let mut owed = batch.owed.into_iter();
-        for (delivery, event) in batch.events {
+        let mut was_there = batch.was_there.into_iter();
+        for (delivery, mut event) in batch.events {
             let owed = owed.next().unwrap_or_default();
+            // Whose row was there before had its jobs then, unless that delivery ended before they were published.
+            let has_had_jobs = was_there.next().unwrap_or_default() && !delivery.is_redelivery() && !batch.has_unknown_end;
+            if has_had_jobs {
+                event.routes = None;
+            }
             self.hand_on_event(delivery, event, owed, &mut chunks, &mut settlement);
         }
         for refused in batch.refusals {
-            refused.owed.confirm();
+            let verdict = refused.verdict();
             if let Some(ticket) = refused.ticket {
-                settlement.add(ticket, refused.verdict);
+                settlement.add(ticket, verdict);
             }
+            refused.owed.confirm();
         }
         for (delivery, _) in batch.shadows {
             settlement.add(delivery.into_ticket(), Verdict::Done);

@@ -1,20 +1,13 @@
-//! Refusals on their way to `quarantine_events` and `quarantine_counters_minute`: what is stored, and what only counted.
+//! Refusals on their way to `quarantine_events` and `quarantine_counters_minute`.
 
-use std::collections::{BTreeMap, HashMap};
+use bytes::Bytes;
 
 use crate::core::disposition::Verdict;
-use crate::core::event::Refusal;
+use crate::core::event::{Content, Refusal};
+use crate::core::rejection::{Reason, Rejection};
 use crate::debt::Share;
-use crate::delivery::{Delivery, Origin, Ticket};
+use crate::delivery::{Delivery, Lane, Origin, Ticket};
 use crate::message::RefusedPoint;
-
-const MINUTE_US: i64 = 60_000_000;
-
-/// Minutes whose counts are remembered: redeliveries and the lanes' different lags make them overlap a little.
-const MINUTES_REMEMBERED: usize = 60;
-
-/// Tenants told apart within a minute. Senders choose the tenant in a topic, so the rest shares one count.
-const TENANTS_PER_MINUTE: usize = 10_000;
 
 /// A refusal with what is to be done about it.
 #[derive(Debug)]
@@ -25,10 +18,18 @@ pub struct Refused {
     pub refusal: Refusal,
     /// Where it goes.
     pub keep: Keep,
+    /// Whom it is counted for.
+    pub counted_for: CountedFor,
+    /// Which of its traces an earlier delivery may have left.
+    pub traces: Traces,
+    /// What is known to be there already.
+    pub known: Known,
+    /// PostgreSQL refuses its event, so that it is only counted.
+    pub is_unkept: bool,
     /// The delivery's duty; a best-effort point has none left.
     pub ticket: Option<Ticket>,
     /// What the delivery ends with once the refusal is durable.
-    pub verdict: Verdict,
+    verdict: Verdict,
     /// A refused point's part in what is owed to InfluxDB: nothing is any more once the refusal is durable.
     pub owed: Share,
 }
@@ -49,77 +50,56 @@ impl Keep {
     pub const COUNTED: Keep = Keep { event: false, mirror: false };
 }
 
-/// Decides what is stored.
-#[derive(Debug)]
-pub struct Gate {
-    /// `STORE_REJECTS`.
-    pub store_rejects: bool,
-    /// `MIRROR_REJECTS_TO_RAW`, in `DEV`.
-    pub mirror_rejects: bool,
-    cap: u32,
-    stored: BTreeMap<i64, HashMap<String, u32>>,
+/// Whom a refusal is counted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountedFor {
+    /// The tenant it names, where that has devices.
+    Tenant,
+    /// `unknown`: PostgreSQL refuses the tenant.
+    Unknown,
+    /// Nobody: PostgreSQL refuses that, too.
+    Nobody,
 }
 
-impl Gate {
-    /// A gate with a cap on stored events per tenant and minute.
-    pub fn new(cap: u32) -> Self {
-        Self { store_rejects: true, mirror_rejects: false, cap, stored: BTreeMap::new() }
-    }
+/// Traces that an earlier delivery of the same message may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traces {
+    /// None: it is delivered for the first time.
+    None,
+    /// The same refusal.
+    Refusal,
+    /// The same refusal, or a row: it was valid then.
+    RefusalOrRow,
+}
 
-    /// Where a refusal goes. `mirrored` says whether its lane has rows in `raw_events` at all. The second value tells
-    /// whether the cap alone kept it out.
-    pub fn decide(&mut self, origin: &Origin, refusal: &Refusal, mirrored: bool) -> (Keep, bool) {
-        let reason = refusal.rejection.reason;
-        if reason.is_always_stored() {
-            return (Keep { event: true, mirror: mirrored && self.mirror_rejects }, false);
-        }
-        let wanted = Keep { event: self.store_rejects, mirror: mirrored && self.mirror_rejects };
-        if reason.is_never_stored() || !(wanted.event || wanted.mirror) {
-            return (Keep::COUNTED, false);
-        }
-        if self.admit(origin.received_us.div_euclid(MINUTE_US), refusal.counted_tenant()) {
-            (wanted, false)
-        } else {
-            (Keep::COUNTED, true)
-        }
-    }
-
-    /// Counts one more for the tenant and minute; `false` over the cap.
-    fn admit(&mut self, minute: i64, tenant_id: &str) -> bool {
-        let tenants = self.stored.entry(minute).or_default();
-        let is_crowded = tenants.len() >= TENANTS_PER_MINUTE && !tenants.contains_key(tenant_id);
-        let tenant_id = if is_crowded { "" } else { tenant_id };
-        let admitted = match tenants.get_mut(tenant_id) {
-            Some(count) if *count >= self.cap => false,
-            Some(count) => {
-                *count += 1;
-                true
-            }
-            None => {
-                tenants.insert(tenant_id.to_owned(), 1);
-                self.cap > 0
-            }
-        };
-        while self.stored.len() > MINUTES_REMEMBERED {
-            self.stored.pop_first();
-        }
-        admitted
-    }
+/// What is there already of a refused message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing, as far as it is known.
+    Nothing,
+    /// The same refusal is stored, and counted.
+    Refusal,
+    /// Its row. A row that is stored stays stored, and its message is no rejection.
+    Row,
 }
 
 impl Refused {
     /// A refused message.
     pub fn message(delivery: Delivery, refusal: Refusal, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
+        let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
+        let traces = match delivery.may_be_stored() {
+            false => Traces::None,
+            true if has_rows => Traces::RefusalOrRow,
+            true => Traces::Refusal,
+        };
         let origin = delivery.origin.clone();
-        Self { origin, refusal, keep, ticket: Some(delivery.into_ticket()), verdict, owed: Share::default() }
+        let ticket = Some(delivery.into_ticket());
+        Self { traces, ticket, verdict, owed: Share::default(), ..Self::of(origin, refusal, keep) }
     }
 
     /// A refused point: its row stays, so the delivery, where it still waits, is done.
-    pub fn point(point: RefusedPoint) -> Self {
-        use crate::core::event::Content;
-        use crate::core::rejection::{Reason, Rejection};
-
+    pub fn point(point: RefusedPoint, keep: Keep) -> Self {
         let refusal = Refusal {
             rejection: Rejection::new(Reason::PointRefused, point.message),
             topic: String::new(),
@@ -130,13 +110,52 @@ impl Refused {
             event_us: None,
             content: Content::Raw(point.line.into()),
         };
+        let (ticket, owed) = (point.ticket, point.owed);
+        // A point may be written, and refused, more than once.
+        Self { traces: Traces::Refusal, ticket, owed, ..Self::of(point.origin, refusal, keep) }
+    }
+
+    /// A refusal that no delivery waits for.
+    pub fn of(origin: Origin, refusal: Refusal, keep: Keep) -> Self {
         Self {
-            origin: point.origin,
+            origin,
             refusal,
-            keep: Keep::STORED,
-            ticket: point.ticket,
+            keep,
+            counted_for: CountedFor::Tenant,
+            traces: Traces::None,
+            known: Known::Nothing,
+            is_unkept: false,
+            ticket: None,
             verdict: Verdict::Done,
-            owed: point.owed,
+            owed: Share::default(),
+        }
+    }
+
+    /// What its delivery ends with.
+    pub fn verdict(&self) -> Verdict {
+        if self.known == Known::Row { Verdict::Done } else { self.verdict }
+    }
+
+    /// The tenant it is counted for; `None` where it is not.
+    pub fn counted_tenant(&self) -> Option<&str> {
+        match (self.known, self.counted_for) {
+            (Known::Row, _) | (_, CountedFor::Nobody) => None,
+            (Known::Refusal, _) if !self.keep.event => None,
+            (_, CountedFor::Tenant) => Some(self.refusal.counted_tenant()),
+            (_, CountedFor::Unknown) => Some("unknown"),
+        }
+    }
+
+    /// Asks for less, after PostgreSQL refused it as it is: first the event loses its JSON form, then it is only counted,
+    /// then for `unknown`, and at last not at all. So every refusal ends, whatever it holds.
+    pub fn ask_for_less(&mut self) {
+        match (&mut self.refusal.content, self.keep, self.counted_for) {
+            (Content::Json(json), Keep { event: true, .. }, _) | (Content::Json(json), Keep { mirror: true, .. }, _) => {
+                self.refusal.content = Content::Raw(Bytes::from(std::mem::take(json)));
+            }
+            (_, Keep { event: false, mirror: false }, CountedFor::Tenant) => self.counted_for = CountedFor::Unknown,
+            (_, Keep { event: false, mirror: false }, _) => self.counted_for = CountedFor::Nobody,
+            _ => (self.keep, self.is_unkept) = (Keep::COUNTED, true),
         }
     }
 }
@@ -144,59 +163,27 @@ impl Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::Content;
-    use crate::core::rejection::{Reason, Rejection};
 
-    fn refusal(tenant: &str, reason: Reason) -> Refusal {
-        Refusal {
-            rejection: Rejection::from(reason),
+    #[test]
+    fn whatever_is_refused_asks_for_less_until_nothing_is_left_to_refuse() {
+        let refusal = Refusal {
+            rejection: Rejection::from(Reason::TokenInvalid),
             topic: String::new(),
-            tenant_id: Some(tenant.to_owned()),
+            tenant_id: Some("a".to_owned()),
             site_id: None,
             device_id: None,
             msg_type: None,
             event_us: None,
             content: Content::Json("{}".to_owned()),
+        };
+        let origin = Origin { stream: "TELEMETRY".into(), stream_seq: 1, received_us: 0 };
+        let mut refused = Refused::of(origin, refusal, Keep { event: true, mirror: true });
+        let mut steps = Vec::new();
+        for _ in 0..5 {
+            steps.push((refused.keep.event, refused.counted_tenant().map(str::to_owned)));
+            refused.ask_for_less();
         }
-    }
-
-    fn at(received_us: i64) -> Origin {
-        Origin { stream: "TELEMETRY".into(), stream_seq: 1, received_us }
-    }
-
-    #[test]
-    fn a_flood_is_stored_up_to_the_cap_of_its_tenant_and_minute() {
-        let mut gate = Gate::new(2);
-        let mut stored = |tenant, us| gate.decide(&at(us), &refusal(tenant, Reason::TokenInvalid), true).0.event;
-        assert_eq!([stored("a", 0), stored("a", 1), stored("a", 2)], [true, true, false]);
-        assert!(stored("b", 3), "another tenant has its own cap");
-        assert!(stored("a", MINUTE_US), "another minute too");
-    }
-
-    #[test]
-    fn what_no_tenant_is_to_blame_for_is_stored_over_the_cap_and_when_storing_is_off() {
-        let mut gate = Gate::new(0);
-        gate.store_rejects = false;
-        for reason in Reason::ALL {
-            let (keep, _) = gate.decide(&at(0), &refusal("a", reason), true);
-            assert_eq!(keep.event, reason.is_always_stored(), "{reason}");
-        }
-    }
-
-    #[test]
-    fn what_the_limiter_refused_is_neither_stored_nor_mirrored() {
-        let mut gate = Gate::new(10);
-        gate.mirror_rejects = true;
-        let (keep, capped) = gate.decide(&at(0), &refusal("a", Reason::RateLimited), true);
-        assert_eq!((keep, capped), (Keep::COUNTED, false));
-    }
-
-    #[test]
-    fn rejects_are_mirrored_where_their_lane_has_rows() {
-        let mut gate = Gate::new(10);
-        gate.mirror_rejects = true;
-        gate.store_rejects = false;
-        assert!(gate.decide(&at(0), &refusal("a", Reason::TokenInvalid), true).0.mirror);
-        assert!(!gate.decide(&at(0), &refusal("a", Reason::TokenInvalid), false).0.mirror);
+        let (tenant, unknown) = (Some("a".to_owned()), Some("unknown".to_owned()));
+        assert_eq!(steps, [(true, tenant.clone()), (true, tenant.clone()), (false, tenant), (false, unknown), (false, None)]);
     }
 }

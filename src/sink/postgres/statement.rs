@@ -12,10 +12,9 @@ use deadpool_postgres::{ClientWrapper, Transaction};
 use futures_util::SinkExt;
 use tokio_postgres::Error;
 
-use super::copy;
-use super::quarantine::Refused;
-use super::types::{UnixMicros, storable};
-use crate::core::event::{CommandAck, Content, Event, ShadowReport};
+use super::copy::{self, Row};
+use super::types::UnixMicros;
+use crate::core::event::{CommandAck, Event, ShadowReport};
 use crate::delivery::{Delivery, Origin};
 use crate::failpoint;
 
@@ -42,11 +41,30 @@ pub async fn copy(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64, Err
     copy_to(transaction, "raw_events", rows).await
 }
 
-/// Rows that may be there already; how many were not.
+/// Rows that may be there already; for each whether it was not.
 ///
 /// # Errors
-/// When PostgreSQL does not answer or refuses a row.
-pub async fn copy_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64, Error> {
+/// When PostgreSQL does not answer or refuses a row: for another reason than that the very delivery is there.
+pub async fn copy_new(transaction: &Transaction<'_>, events: &[&(Delivery, Event)]) -> Result<Vec<bool>, Error> {
+    let rows = copy::encode(events.iter().map(|(delivery, event)| Row::of(&delivery.origin, event)));
+    let inserted = insert_new(transaction, rows).await?;
+    let mut is_new = vec![false; events.len()];
+    // Of the same delivery twice, one is new.
+    let places: HashMap<_, usize> = events.iter().enumerate().map(|(place, (d, _))| (key(&d.origin), place)).collect();
+    for row in &inserted {
+        let UnixMicros(received_us) = row.get(0);
+        if let Some(place) = places.get(&(received_us, row.get(1), row.get(2))) {
+            is_new[*place] = true;
+        }
+    }
+    Ok(is_new)
+}
+
+/// The same for rows that are no event's; the keys of those that were not there.
+///
+/// # Errors
+/// As [`copy_new`].
+pub async fn insert_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<Vec<tokio_postgres::Row>, Error> {
     let columns = copy::COLUMNS;
     // One per session, without the constraints of the table.
     let staging = format!(
@@ -57,10 +75,11 @@ pub async fn copy_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64,
     copy_to(transaction, "ingest_staging", rows).await?;
     let insert = format!(
         "INSERT INTO raw_events ({columns}) SELECT {columns} FROM ingest_staging \
-         ORDER BY received_at, stream, stream_seq ON CONFLICT DO NOTHING"
+         ORDER BY received_at, stream, stream_seq ON CONFLICT (received_at, stream, stream_seq) DO NOTHING \
+         RETURNING received_at, stream, stream_seq"
     );
     let insert = transaction.prepare_cached(&insert).await?;
-    transaction.execute(&insert, &[]).await
+    transaction.query(&insert, &[]).await
 }
 
 /// Empties the staging table, for a transaction that stages more than once.
@@ -74,121 +93,12 @@ pub async fn unstage(transaction: &Transaction<'_>) -> Result<(), Error> {
 
 /// The events as `COPY` takes them.
 pub fn encode<'a>(events: impl Iterator<Item = &'a (Delivery, Event)> + Clone) -> Bytes {
-    copy::encode(events.map(|(delivery, event)| (&delivery.origin, event)))
+    copy::encode(events.map(|(delivery, event)| Row::of(&delivery.origin, event)))
 }
 
-/// Refusals: quarantine events, and the counters of those that are new or not kept; how many events were stored.
-///
-/// # Errors
-/// When PostgreSQL does not answer or refuses one.
-pub async fn quarantine(transaction: &Transaction<'_>, refused: &[Refused], count: bool) -> Result<u64, Error> {
-    const SQL: &str = "
-        WITH kept AS (
-            SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[],
-                $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $18::boolean[])
-            AS r (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason,
-                detail, payload, raw, authenticated)
-        ), stored AS (
-            INSERT INTO quarantine_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id,
-                device_id, msg_type, reason, detail, payload, raw, authenticated)
-            SELECT received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason,
-                detail, payload::jsonb, raw, authenticated
-            FROM kept ORDER BY received_at, stream, stream_seq, reason
-            ON CONFLICT DO NOTHING
-            RETURNING received_at, tenant_id, reason
-        ), counted AS (
-            SELECT received_at, coalesce(tenant_id, 'unknown') AS tenant_id, reason FROM stored
-            UNION ALL
-            SELECT * FROM unnest($14::timestamptz[], $15::text[], $16::text[])
-        ), moved AS (
-            INSERT INTO quarantine_counters_minute AS c (bucket_minute, tenant_id, reason, cnt)
-            SELECT date_trunc('minute', received_at, 'UTC'), tenant_id, reason, count(*) FROM counted
-            WHERE $17 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-            ON CONFLICT (bucket_minute, tenant_id, reason) DO UPDATE SET cnt = c.cnt + excluded.cnt
-        )
-        SELECT count(*) FROM stored";
-
-    let kept: Vec<&Refused> = refused.iter().filter(|one| one.keep.event).collect();
-    let of = Fields { refused: &kept };
-    let payloads: Vec<Option<&str>> = kept.iter().map(|one| json(&one.refusal.content)).collect();
-    let raw: Vec<Option<&[u8]>> = kept.iter().map(|one| bytes(&one.refusal.content)).collect();
-    let reasons: Vec<&str> = kept.iter().map(|one| one.refusal.rejection.reason.as_str()).collect();
-
-    let only_counted: Vec<&Refused> = refused.iter().filter(|one| !one.keep.event).collect();
-    let counted_at: Vec<UnixMicros> = only_counted.iter().map(|one| UnixMicros(one.origin.received_us)).collect();
-    let counted_tenants: Vec<_> = only_counted.iter().map(|one| storable(one.refusal.counted_tenant())).collect();
-    let counted_reasons: Vec<&str> = only_counted.iter().map(|one| one.refusal.rejection.reason.as_str()).collect();
-
-    let statement = transaction.prepare_cached(SQL).await?;
-    let stored = transaction
-        .query_one(
-            &statement,
-            &[
-                &of.map(|one| UnixMicros(one.origin.received_us)),
-                &of.map(|one| &*one.origin.stream),
-                &of.map(|one| one.origin.stream_seq as i64),
-                &of.map(|one| one.refusal.event_us.map(UnixMicros)),
-                &of.map(|one| storable(&one.refusal.topic)),
-                &of.map(|one| one.refusal.tenant_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.site_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.device_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.msg_type.as_deref().map(storable)),
-                &reasons,
-                &of.map(|one| storable(&one.refusal.rejection.detail)),
-                &payloads,
-                &raw,
-                &counted_at,
-                &counted_tenants,
-                &counted_reasons,
-                &count,
-                &of.map(|one| one.refusal.rejection.authenticated),
-            ],
-        )
-        .await?;
-    Ok(stored.get::<_, i64>(0) as u64)
-}
-
-/// Refused messages as rows of `raw_events` with `accepted = false`.
-///
-/// # Errors
-/// When PostgreSQL does not answer or refuses one.
-pub async fn mirror(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
-    const SQL: &str = "
-        INSERT INTO raw_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type,
-            payload, accepted)
-        SELECT received_at, stream, stream_seq, coalesce(event_ts, received_at), topic, tenant_id, site_id, device_id,
-            msg_type, payload::jsonb, false
-        FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[])
-        AS r (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, payload)
-        ORDER BY received_at, stream, stream_seq
-        ON CONFLICT DO NOTHING";
-
-    let mirrored: Vec<&Refused> = refused.iter().filter(|one| one.keep.mirror).collect();
-    if mirrored.is_empty() {
-        return Ok(());
-    }
-    let of = Fields { refused: &mirrored };
-    let payloads: Vec<Option<&str>> = mirrored.iter().map(|one| json(&one.refusal.content)).collect();
-    let statement = transaction.prepare_cached(SQL).await?;
-    transaction
-        .execute(
-            &statement,
-            &[
-                &of.map(|one| UnixMicros(one.origin.received_us)),
-                &of.map(|one| &*one.origin.stream),
-                &of.map(|one| one.origin.stream_seq as i64),
-                &of.map(|one| one.refusal.event_us.map(UnixMicros)),
-                &of.map(|one| storable(&one.refusal.topic)),
-                &of.map(|one| one.refusal.tenant_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.site_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.device_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.msg_type.as_deref().map(storable)),
-                &payloads,
-            ],
-        )
-        .await?;
-    Ok(())
+/// What keys a row.
+fn key(origin: &Origin) -> (i64, &str, i64) {
+    (origin.received_us, &origin.stream, origin.stream_seq as i64)
 }
 
 /// Shadow reports, compared and set by version; how many changed their device's state.
@@ -238,10 +148,17 @@ pub async fn shadows(transaction: &Transaction<'_>, reports: Slice<'_, ShadowRep
 /// When PostgreSQL does not answer or refuses one.
 pub async fn acks(transaction: &Transaction<'_>, acks: Slice<'_, CommandAck>) -> Result<u64, Error> {
     const SQL: &str = "
-        UPDATE device_commands c SET status = 'delivered', acked_at = a.acked_at, ack_details = a.details::jsonb
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
-        AS a (tenant_id, device_id, command_id, details, acked_at)
-        WHERE c.tenant_id = a.tenant_id AND c.device_id = a.device_id AND c.command_id = a.command_id
+        WITH locked AS MATERIALIZED (
+            SELECT c.tenant_id, c.device_id, c.command_id, a.details, a.acked_at
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+                AS a (tenant_id, device_id, command_id, details, acked_at)
+            JOIN device_commands c ON c.tenant_id = a.tenant_id AND c.device_id = a.device_id
+                AND c.command_id = a.command_id AND c.status = 'queued'
+            ORDER BY c.tenant_id, c.command_id FOR UPDATE OF c
+        )
+        UPDATE device_commands c SET status = 'delivered', acked_at = l.acked_at, ack_details = l.details::jsonb
+        FROM locked l
+        WHERE c.tenant_id = l.tenant_id AND c.device_id = l.device_id AND c.command_id = l.command_id
             AND c.status = 'queued'";
 
     // The first acknowledgement of a command counts, as it does across transactions.
@@ -257,31 +174,6 @@ pub async fn acks(transaction: &Transaction<'_>, acks: Slice<'_, CommandAck>) ->
     let acked: Vec<UnixMicros> = received_at(firsts.iter().map(|(delivery, _)| delivery));
     let statement = transaction.prepare_cached(SQL).await?;
     transaction.execute(&statement, &[&tenants, &devices, &commands, &details, &acked]).await
-}
-
-/// Refused messages, column by column.
-struct Fields<'a> {
-    refused: &'a [&'a Refused],
-}
-
-impl<'a> Fields<'a> {
-    fn map<T>(&self, field: impl Fn(&'a Refused) -> T) -> Vec<T> {
-        self.refused.iter().copied().map(field).collect()
-    }
-}
-
-fn json(content: &Content) -> Option<&str> {
-    match content {
-        Content::Json(json) => Some(json),
-        Content::Raw(_) => None,
-    }
-}
-
-fn bytes(content: &Content) -> Option<&[u8]> {
-    match content {
-        Content::Json(_) => None,
-        Content::Raw(bytes) => Some(bytes),
-    }
 }
 
 fn received_at<'a>(deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<UnixMicros> {

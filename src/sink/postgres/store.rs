@@ -1,5 +1,6 @@
 //! One attempt to make a batch durable: one connection, one transaction, bounded in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool, Transaction};
@@ -8,12 +9,17 @@ use slog::Logger;
 use super::Config;
 use super::batch::{Batch, Manner};
 use super::classify::Failure;
-use super::isolate::store_isolated;
+use super::gate::Gate;
+use super::isolate::Isolation;
 use super::lease;
 use super::outbox;
 use super::partitions::Partitions;
+use super::probe::Samples;
+use super::refusals;
 use super::statement;
+use crate::core::event::Event;
 use crate::debt::Outbox;
+use crate::delivery::Delivery;
 use crate::failpoint;
 
 /// What attempts share.
@@ -24,6 +30,8 @@ pub struct Store {
     bound: Duration,
     counters: bool,
     outbox: Option<Outbox>,
+    gate: Arc<Gate>,
+    samples: Samples,
     log: Logger,
 }
 
@@ -40,41 +48,77 @@ pub struct Stored {
     pub shadows: u64,
     /// Acknowledgements that changed their command.
     pub acks: u64,
-    /// Refusals that not even the quarantine can hold; they are only counted.
-    pub unkept: u64,
 }
 
 impl Store {
     /// Attempts over the connections of `pool`. With an outbox, points are recorded there with their rows.
-    pub fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, log: Logger) -> Self {
+    pub fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, gate: Arc<Gate>, log: Logger) -> Self {
         Self {
             pool,
             partitions: Partitions::default(),
             bound: Duration::from_secs(config.transaction_timeout_secs),
             counters: config.counters_enabled,
             outbox,
+            gate,
+            samples: Samples::default(),
             log,
         }
     }
 
-    /// Tries to make a batch durable. When this fails, nothing of it is known to be; with a fault it still may be.
+    /// Tries to make a batch durable. When this fails, nothing of it is known to be; without an answer it still may be.
+    /// What could not be stored beside the rest is put off ([`Batch::put_off`]).
     ///
     /// # Errors
-    /// Everything that [`Failure`] tells apart.
+    /// As [`Failure`] tells.
     pub async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
-        lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
-            let days = batch.days();
-            self.partitions.ensure(client, &days, &self.log).await?;
-            let mut stored = self.store_once(client, batch).await;
-            if stored == Err(Failure::MissingPartition) {
-                // Somebody has dropped one that we made or found.
-                self.partitions.forget(&days);
-                self.partitions.ensure(client, &days, &self.log).await?;
-                stored = self.store_once(client, batch).await;
-            }
-            stored
+        batch.was_there.clear();
+        let stored = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+            if batch.manner == Manner::Isolated { self.isolate(client, batch).await } else { self.store_all(client, batch).await }
         })
-        .await
+        .await;
+        match &stored {
+            Ok(_) => batch.events.last().into_iter().for_each(|(_, event)| self.samples.remember(event)),
+            Err(_) => batch.take_back(),
+        }
+        stored
+    }
+
+    /// Everything or nothing.
+    async fn store_all(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
+        let days = batch.days();
+        self.partitions.ensure(client, &days, &self.log).await?;
+        let mut stored = self.store_once(client, batch).await;
+        if matches!(&stored, Err(Failure::Answered(answer)) if answer.is_missing_partition()) {
+            // Somebody has dropped one that we made or found.
+            self.partitions.forget(&days);
+            self.partitions.ensure(client, &days, &self.log).await?;
+            stored = self.store_once(client, batch).await;
+        }
+        stored
+    }
+
+    /// What can be stored.
+    async fn isolate(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
+        let days = batch.days();
+        let no_partition = match self.partitions.ensure(client, &days, &self.log).await.map_err(Failure::from) {
+            Ok(()) => None,
+            Err(Failure::Answered(answer)) => Some(answer),
+            Err(away) => return Err(away),
+        };
+        let isolation = Isolation {
+            gate: &self.gate,
+            samples: &self.samples,
+            counters: self.counters,
+            outbox: self.outbox.as_ref(),
+        };
+        let stored = isolation.store(client, batch).await?;
+        for put_off in batch.put_off.iter_mut().filter(|put_off| put_off.answer.is_missing_partition()) {
+            self.partitions.forget(&days);
+            if let Some(why) = &no_partition {
+                put_off.answer.message.clone_from(&why.message);
+            }
+        }
+        Ok(stored)
     }
 
     /// Makes the partitions of the coming days.
@@ -89,14 +133,11 @@ impl Store {
     }
 
     async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
-        match batch.manner {
-            Manner::Straight if batch.is_new_rows_only() && !self.records(batch) => {
-                let rows = statement::copy_alone(client, statement::encode(batch.events.iter())).await?;
-                Ok(Stored { rows, ..Stored::default() })
-            }
-            Manner::Straight | Manner::Staged => self.store_together(client, batch).await,
-            Manner::Isolated => store_isolated(client, batch, self.counters, self.outbox.as_ref()).await,
+        if batch.manner == Manner::Straight && batch.is_new_rows_only() && !self.records(batch) {
+            let rows = statement::copy_alone(client, statement::encode(batch.events.iter())).await?;
+            return Ok(Stored { rows, ..Stored::default() });
         }
+        self.store_together(client, batch).await
     }
 
     /// Whether a batch has points that go on record.
@@ -106,49 +147,47 @@ impl Store {
 
     async fn store_together(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
         let transaction = client.transaction().await?;
-        let (owed, (rows, duplicates)) = match self.outbox.as_ref().filter(|_| self.records(batch)) {
+        let (owed, was_there) = match self.outbox.as_ref().filter(|_| self.records(batch)) {
             None => (Vec::new(), store_rows(&transaction, batch).await?),
             Some(outbox) => {
                 // Sent one right behind the other: the record costs the rows no round trip.
                 let statement = outbox::prepare(&transaction).await?;
                 let record = outbox::record(&transaction, &statement, outbox, &batch.events);
-                let (owed, rows) = tokio::join!(biased; record, store_rows(&transaction, batch));
-                (owed?, rows?)
+                let (owed, was_there) = tokio::join!(biased; record, store_rows(&transaction, batch));
+                (owed?, was_there?)
             }
         };
-        let mut stored = Stored { rows, duplicates, ..Stored::default() };
+        let duplicates = was_there.iter().filter(|was_there| **was_there).count() as u64;
+        let mut stored = Stored { rows: batch.events.len() as u64 - duplicates, duplicates, ..Stored::default() };
         if !batch.shadows.is_empty() {
             stored.shadows = statement::shadows(&transaction, &batch.shadows).await?;
         }
         if !batch.acks.is_empty() {
             stored.acks = statement::acks(&transaction, &batch.acks).await?;
         }
-        // The counters are what transactions most likely wait for each other for: they come last.
         if !batch.refusals.is_empty() {
-            statement::mirror(&transaction, &batch.refusals).await?;
-            stored.quarantined = statement::quarantine(&transaction, &batch.refusals, self.counters).await?;
+            refusals::recognise(&transaction, &mut batch.refusals).await?;
+            stored.quarantined = refusals::store(&transaction, &batch.refusals, self.counters).await?;
         }
         failpoint::pass("writer");
         transaction.commit().await?;
-        batch.owed = owed;
+        (batch.owed, batch.was_there) = (owed, was_there);
         Ok(stored)
     }
 }
 
-/// Rows that are new beyond doubt go straight in, the others by way of the staging table. Counts both: new, and there
-/// already.
-async fn store_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(u64, u64), Failure> {
-    let (mut rows, mut duplicates) = (0, 0);
-    let doubtful = batch.events.iter().filter(|(delivery, _)| batch.may_be_stored(delivery));
-    let doubtful_count = doubtful.clone().count();
-    if doubtful_count < batch.events.len() {
-        let new = batch.events.iter().filter(|(delivery, _)| !batch.may_be_stored(delivery));
-        rows += statement::copy(transaction, statement::encode(new)).await?;
+/// Rows that are new beyond doubt go straight in, the others by way of the staging table. For each whether it was there
+/// already; nothing where all are new.
+async fn store_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<bool>, Failure> {
+    let is_doubtful: Vec<bool> = batch.events.iter().map(|(delivery, _)| batch.may_be_stored(delivery)).collect();
+    let (doubtful, new): (Vec<_>, Vec<_>) = batch.events.iter().zip(&is_doubtful).partition(|(_, doubtful)| **doubtful);
+    if !new.is_empty() {
+        statement::copy(transaction, statement::encode(new.iter().map(|(event, _)| *event))).await?;
     }
-    if doubtful_count > 0 {
-        let new = statement::copy_new(transaction, statement::encode(doubtful)).await?;
-        rows += new;
-        duplicates += (doubtful_count as u64).saturating_sub(new);
+    if doubtful.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok((rows, duplicates))
+    let doubtful: Vec<&(Delivery, Event)> = doubtful.into_iter().map(|(event, _)| event).collect();
+    let mut is_new = statement::copy_new(transaction, &doubtful).await?.into_iter();
+    Ok(is_doubtful.into_iter().map(|doubtful| doubtful && !is_new.next().unwrap_or(true)).collect())
 }

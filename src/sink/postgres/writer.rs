@@ -1,38 +1,39 @@
 //! The Writer: collects what is to be made durable into batches and sees each of them through.
 
-use std::collections::VecDeque;
+mod backlog;
+mod faults;
+mod outcome;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix::fut::{ActorFutureExt, wrap_future};
-use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture};
+use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use deadpool_postgres::Pool;
-use slog::{Logger, error, info, warn};
+use slog::{Logger, warn};
 
+use self::backlog::{Backlog, Role};
+use self::faults::Faults;
 use super::Config;
-use super::batch::{Batch, Manner, Queue};
-use super::classify::Failure;
+use super::batch::Batch;
+use super::gate::Gate;
 use super::outlets::Outlets;
-use super::quarantine::{Gate, Keep, Refused};
-use super::store::{Store, Stored};
+use super::quarantine::{Keep, Refused};
+use super::queue::Queue;
+use super::store::Store;
 use crate::core::backoff::Backoff;
 use crate::core::rejection::Reason;
 use crate::debt::Outbox;
 use crate::delivery::Lane;
 use crate::drained::Drained;
-use crate::failpoint;
-use crate::health::{Health, Part};
+use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Refuse, SettingsChanged, Write};
-use crate::metrics::{Effect, FlushResult, Metrics};
-use crate::sink::Fault;
+use crate::metrics::Metrics;
 
 /// PostgreSQL is tried again at least this often: what waits is written within about a second of its return.
 const RETRY_MAX_MS: u64 = 1_000;
 const RETRY_FIRST_MS: u64 = 50;
-
-/// Most items of a batch that is written in isolation: keeps its transaction short however much of it is refused.
-const ISOLATED_SIZE: usize = 256;
 
 /// Days begin rarely; an hour leaves 71 tries before the last partition made ahead is used up.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
@@ -61,47 +62,66 @@ pub struct Parts {
 ///
 /// A batch is flushed when it is full or its oldest item has waited for the flush interval, in one of several
 /// transactions at a time. While none is free, the next batches grow: what bounds them is the consumers' window. A
-/// batch is retried until it is stored; whether its deliveries are held so long is the consumers' decision.
+/// batch is retried until it is stored; whether its deliveries are held so long is the consumers' decision. What
+/// PostgreSQL does not take while it takes the rest waits in the backlog, and keeps no transaction.
 pub struct Writer {
     parts: Parts,
     store: Arc<Store>,
-    gate: Gate,
+    gate: Arc<Gate>,
     queue: Queue,
     /// Since when the oldest item of the queue waits.
     waiting_since: Option<Instant>,
     /// Whether a timer will look when it has waited long enough.
     timer: bool,
-    /// Parts of batches of which something was refused; they go first.
-    suspects: VecDeque<Batch>,
+    backlog: Backlog,
+    /// Looks when the backlog is due.
+    backlog_timer: Option<(Instant, SpawnHandle)>,
     /// Transactions taken, those between two attempts included, and the items in them.
     in_flight: usize,
     items_in_flight: usize,
-    /// The faults since the last success: each is said once.
-    faults: Vec<Fault>,
+    /// How many of them are the backlog's.
+    backlog_in_flight: usize,
+    /// Whether the last one was. With one transaction at a time they take turns.
+    was_backlog: bool,
+    /// Batches stored so far.
+    successes: u64,
+    faults: Faults,
     drained: Drained,
 }
 
 /// A batch on its way.
 struct Flush {
     batch: Batch,
+    role: Role,
+    /// The items that it began with.
+    items: usize,
     began: Instant,
+    /// The batches stored before it.
+    successes: u64,
     backoff: Backoff,
 }
 
 impl Writer {
     /// A writer with nothing to do.
     pub fn new(parts: Parts) -> Self {
+        let gate = Arc::new(Gate::new(parts.config.quarantine_cap_per_minute));
+        let store =
+            Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), gate.clone(), parts.log.clone());
         Self {
-            store: Arc::new(Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), parts.log.clone())),
-            gate: Gate::new(parts.config.quarantine_cap_per_minute),
+            store: Arc::new(store),
+            gate,
+            faults: Faults::new(parts.log.clone(), parts.health.clone()),
             parts,
             queue: Queue::default(),
             waiting_since: None,
             timer: false,
-            suspects: VecDeque::new(),
+            backlog: Backlog::default(),
+            backlog_timer: None,
             in_flight: 0,
             items_in_flight: 0,
-            faults: Vec::new(),
+            backlog_in_flight: 0,
+            was_backlog: false,
+            successes: 0,
             drained: Drained::default(),
         }
     }
@@ -109,34 +129,54 @@ impl Writer {
     /// Starts as many transactions as there is work and room for.
     fn flush(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight < self.parts.config.slots() {
-            let Some(batch) = self.next_batch() else { break };
+            let Some((batch, role)) = self.next_batch() else { break };
+            let items = batch.len();
             self.in_flight += 1;
-            self.items_in_flight += batch.len();
+            self.items_in_flight += items;
+            self.backlog_in_flight += usize::from(!matches!(role, Role::Fresh));
             let backoff = Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS);
-            self.attempt(Flush { batch, began: Instant::now(), backoff }, ctx);
+            let (began, successes) = (Instant::now(), self.successes);
+            self.attempt(Flush { batch, role, items, began, successes, backoff }, ctx);
         }
         self.arm_timer(ctx);
+        self.arm_backlog_timer(ctx);
         self.report_load();
-        if self.items_in_flight == 0 && self.queue.is_empty() && self.suspects.is_empty() {
+        if self.items_in_flight == 0 && self.queue.is_empty() && self.backlog.is_empty() {
             self.drained.tell();
         }
     }
 
-    fn next_batch(&mut self) -> Option<Batch> {
-        if let Some(batch) = self.suspects.pop_front() {
-            return Some(batch);
+    /// The backlog's next batch, unless that would take the last transaction from fresh work; else a fresh one.
+    fn next_batch(&mut self) -> Option<(Batch, Role)> {
+        let is_fresh_due = self.is_fresh_due();
+        let leaves_room = match self.parts.config.slots() {
+            1 => !(is_fresh_due && self.was_backlog),
+            slots => self.backlog_in_flight + 1 < slots,
+        };
+        let next = if leaves_room { self.backlog.next(&mut self.queue, Instant::now()) } else { None };
+        self.was_backlog = next.is_some();
+        if next.is_some() || !is_fresh_due {
+            return next;
         }
-        let size = self.parts.config.batch_size.max(1);
-        let is_due = self.queue.len() >= size
-            || self.drained.is_awaited()
-            || self.waiting_since.is_some_and(|since| since.elapsed() >= self.interval());
-        if self.queue.is_empty() || !is_due {
-            return None;
-        }
-        let batch = self.queue.take(2 * size);
+        let batch = self.queue.take(2 * self.parts.config.batch_size.max(1));
         // What is left came after what was taken; it gets a full interval to become a full batch.
         self.waiting_since = (!self.queue.is_empty()).then(Instant::now);
-        Some(batch)
+        Some((batch, Role::Fresh))
+    }
+
+    fn is_fresh_due(&self) -> bool {
+        let open = self.queue.open_len();
+        let is_due = open >= self.parts.config.batch_size.max(1)
+            || self.drained.is_awaited()
+            || self.waiting_since.is_some_and(|since| since.elapsed() >= self.interval());
+        open > 0 && is_due
+    }
+
+    /// A transaction is free again.
+    fn release(&mut self, role: &Role, items: usize) {
+        self.in_flight -= 1;
+        self.items_in_flight -= items;
+        self.backlog_in_flight -= usize::from(!matches!(role, Role::Fresh));
     }
 
     fn interval(&self) -> Duration {
@@ -159,99 +199,17 @@ impl Writer {
         }));
     }
 
-    /// The batch is durable.
-    fn stored(&mut self, flush: Flush, stored: Stored) {
-        failpoint::pass("writer-committed");
-        let Flush { batch, began, .. } = flush;
-        if !self.faults.is_empty() {
-            self.faults.clear();
-            info!(self.parts.log, "postgresql takes writes again");
-            self.parts.health.up(Part::Postgres);
-        }
-        self.in_flight -= 1;
-        self.items_in_flight -= batch.len();
-        self.count(&batch, stored, began.elapsed());
-        self.parts.outlets.hand_on(batch);
-    }
-
-    fn failed(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {
-        let manner = flush.batch.manner;
-        match failure {
-            Failure::Duplicate if manner == Manner::Straight => {
-                flush.batch.manner = Manner::Staged;
-                self.attempt(flush, ctx);
-            }
-            Failure::Fault(Fault::Poison { .. }) if manner != Manner::Isolated => {
-                self.in_flight -= 1;
-                self.items_in_flight -= flush.batch.len();
-                self.suspects.extend(flush.batch.split(ISOLATED_SIZE));
-            }
-            failure => self.retry_later(flush, failure, ctx),
-        }
-    }
-
-    fn retry_later(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {
-        let fault = match failure {
-            Failure::Fault(fault) => fault,
-            Failure::Duplicate => Fault::Fatal("a key of an unknown table is in the way".to_owned()),
-            Failure::MissingPartition => Fault::Fatal("raw_events has no partition for a row's day".to_owned()),
-        };
-        self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
-        self.say(fault);
-        // Whatever became of this attempt, it may have stored the batch.
-        flush.batch.manner = flush.batch.manner.max(Manner::Staged);
-        let delay = flush.backoff.next(fastrand::f64());
-        ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
-    }
-
-    /// Says a fault in the log and on the health board; the same one only once.
-    fn say(&mut self, fault: Fault) {
-        let words = match &fault {
-            Fault::Transient(words) | Fault::Fatal(words) | Fault::Poison { message: words, .. } => words.clone(),
-        };
-        if !self.faults.contains(&fault) {
-            match &fault {
-                Fault::Fatal(_) => {
-                    error!(self.parts.log, "postgresql is not set up for this node, holding"; "error" => &words)
-                }
-                _ => warn!(self.parts.log, "postgresql does not take writes, holding"; "error" => &words),
-            }
-            self.faults.push(fault);
-        }
-        self.parts.health.down(Part::Postgres, words);
-    }
-
-    fn count(&self, batch: &Batch, stored: Stored, took: Duration) {
-        let metrics = &self.parts.metrics.postgres;
-        metrics.rows.inc_by(stored.rows);
-        metrics.duplicates_suppressed.inc_by(stored.duplicates);
-        metrics.quarantined.inc_by(stored.quarantined);
-        metrics.flush_seconds.observe(took.as_secs_f64());
-        let unchanged = |all: usize, changed: u64| (all as u64).saturating_sub(changed);
-        metrics.shadow_reports.of(Effect::Applied).inc_by(stored.shadows);
-        metrics.shadow_reports.of(Effect::Unchanged).inc_by(unchanged(batch.shadows.len(), stored.shadows));
-        metrics.command_acks.of(Effect::Applied).inc_by(stored.acks);
-        metrics.command_acks.of(Effect::Unchanged).inc_by(unchanged(batch.acks.len(), stored.acks));
-
-        let refused_rows =
-            batch.refusals.iter().filter(|one| one.refusal.rejection.reason == Reason::RowRefused).collect::<Vec<_>>();
-        if let Some(first) = refused_rows.first() {
-            self.parts.metrics.validation.rejections.of(Reason::RowRefused).inc_by(refused_rows.len() as u64);
-            warn!(self.parts.log, "postgresql refused rows, they are in the quarantine";
-                "rows" => refused_rows.len(), "first_error" => %first.refusal.rejection.detail);
-        }
-        if stored.unkept > 0 {
-            error!(self.parts.log, "the quarantine can't hold some refusals, they are only counted"; "count" => stored.unkept);
-        }
-        let result = if refused_rows.is_empty() { FlushResult::Ok } else { FlushResult::Partial };
-        metrics.flushes.of(result).inc();
-    }
-
     fn report_load(&self) {
-        let suspects: usize = self.suspects.iter().map(Batch::len).sum();
-        let load = self.queue.len() + suspects + self.items_in_flight;
+        let load = self.queue.len() + self.backlog.len() + self.items_in_flight;
         self.parts.metrics.postgres.buffered.set(load as i64);
         self.parts.lifeline.busy(load > 0);
+    }
+
+    fn capped(&self, (keep, is_capped): (Keep, bool)) -> Keep {
+        if is_capped {
+            self.parts.metrics.postgres.quarantine_capped.inc();
+        }
+        keep
     }
 
     /// Something was queued.
@@ -274,6 +232,22 @@ impl Writer {
                 writer.flush(ctx);
             });
         }
+    }
+
+    /// Comes back when something of the backlog becomes due.
+    fn arm_backlog_timer(&mut self, ctx: &mut Context<Self>) {
+        // What is due already goes as soon as a transaction is free.
+        let Some(due) = self.backlog.due().filter(|due| *due > Instant::now()) else { return };
+        match self.backlog_timer {
+            Some((armed, _)) if armed <= due => return,
+            Some((_, timer)) => drop(ctx.cancel_future(timer)),
+            None => {}
+        }
+        let timer = ctx.run_later(due.saturating_duration_since(Instant::now()), |writer, ctx| {
+            writer.backlog_timer = None;
+            writer.flush(ctx);
+        });
+        self.backlog_timer = Some((due, timer));
     }
 
     fn make_partitions(&mut self, ctx: &mut Context<Self>) {
@@ -304,15 +278,13 @@ impl Handler<Write> for Writer {
     fn handle(&mut self, mut chunk: Write, ctx: &mut Self::Context) {
         for (delivery, refusal) in std::mem::take(&mut chunk.refusals) {
             let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
-            let (keep, capped) = if delivery.is_replay() {
+            let decided = if delivery.is_replay() {
                 // Its event is there already, or it is refused for another reason now: no flood, an operator's doing.
                 (Keep::STORED, false)
             } else {
                 self.gate.decide(&delivery.origin, &refusal, has_rows)
             };
-            if capped {
-                self.parts.metrics.postgres.quarantine_capped.inc();
-            }
+            let keep = self.capped(decided);
             self.queue.refuse(Refused::message(delivery, refusal, keep));
         }
         self.queue.append(chunk);
@@ -326,7 +298,8 @@ impl Handler<Refuse> for Writer {
     fn handle(&mut self, refuse: Refuse, ctx: &mut Self::Context) {
         self.parts.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
-            self.queue.refuse(Refused::point(point));
+            let keep = self.capped(self.gate.decide_point(&point));
+            self.queue.refuse(Refused::point(point, keep));
         }
         self.queued(ctx);
     }
@@ -336,8 +309,7 @@ impl Handler<SettingsChanged> for Writer {
     type Result = ();
 
     fn handle(&mut self, SettingsChanged(settings): SettingsChanged, _: &mut Self::Context) {
-        self.gate.store_rejects = settings.store_rejects;
-        self.gate.mirror_rejects = settings.mirrors_rejects();
+        self.gate.configure(settings.store_rejects, settings.mirrors_rejects());
     }
 }
 

@@ -11,7 +11,7 @@ use super::statement::{self, SensorRow};
 use crate::core::device::Device;
 use crate::core::observation::{Location, Observation};
 use crate::sink::Fault;
-use crate::sink::postgres::classify::Failure;
+use crate::sink::postgres::classify::{Failure, Meaning};
 use crate::sink::postgres::lease;
 
 /// Writes observations, and remembers which sensors exist.
@@ -70,7 +70,7 @@ impl Store {
                 .await?;
             Ok(refused)
         });
-        let refused = written.await.map_err(fault)?;
+        let refused = written.await.map_err(Failure::fault)?;
         new.into_iter().for_each(|observation| self.settled.insert(observation));
         Ok(refused)
     }
@@ -90,25 +90,18 @@ async fn isolated<T>(
         }
         match write(client, rows).await.map_err(Failure::from) {
             Ok(()) => {}
-            Err(Failure::Fault(Fault::Poison { .. })) if rows.len() > 1 => {
-                let (first, second) = rows.split_at(rows.len() / 2);
-                left.extend([second, first]);
-            }
-            Err(Failure::Fault(Fault::Poison { message, .. })) => {
-                refused.rows += 1;
-                refused.message.get_or_insert(message);
-            }
+            Err(Failure::Answered(answer)) if answer.meaning == Meaning::Refused => match rows.len() {
+                1 => {
+                    refused.rows += 1;
+                    refused.message.get_or_insert(answer.message);
+                }
+                more => {
+                    let (first, second) = rows.split_at(more / 2);
+                    left.extend([second, first]);
+                }
+            },
             Err(failure) => return Err(failure),
         }
     }
     Ok(())
-}
-
-fn fault(failure: Failure) -> Fault {
-    match failure {
-        Failure::Fault(fault) => fault,
-        // No statement of ours can meet these, unless somebody has changed the tables.
-        Failure::Duplicate => Fault::Fatal("an unknown key of the derived state is in the way".to_owned()),
-        Failure::MissingPartition => Fault::Fatal("a partition of the derived state is missing".to_owned()),
-    }
 }

@@ -9,7 +9,7 @@ use ingest_node::core::event::{CommandAck, ShadowReport};
 use ingest_node::core::route::{Matched, Route, Row, TenantRoutes};
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Observe, Points, Publish, Write};
-use ingest_node::metrics::Effect;
+use ingest_node::metrics::{Effect, FlushResult};
 use ingest_node::sink::influx::WritePolicy;
 use ingest_node::sink::postgres::Outlets;
 
@@ -116,6 +116,33 @@ async fn an_acknowledgement_delivers_a_queued_command_of_its_device_once() {
     assert_eq!(bench.metrics.postgres.command_acks.of(Effect::Unchanged).get(), 5);
 }
 
+#[actix::test]
+async fn acknowledgements_of_the_same_commands_do_not_lock_each_other_out() {
+    let database = migrated(Postgres::shared()).await;
+    let commands = "INSERT INTO device_commands (tenant_id, command_id, device_id)
+                    SELECT 'acme', 'c' || i, 'd1' FROM generate_series(0, 4999) i";
+    database.execute(commands).await;
+    let benches: Vec<Bench> = (0..3).map(|_| Bench::new(&database)).collect();
+    for round in 0..25_u64 {
+        for (number, bench) in benches.iter().enumerate() {
+            let acks = (0..200_u64).map(|step| {
+                // Each replica gets them in another order.
+                let command = round * 200 + if number % 2 == 0 { step } else { 199 - step };
+                let (delivery, _) = bench.delivery(Lane::Commands, command, 1);
+                let ack =
+                    CommandAck { device: device("d1"), command_id: format!("c{command}"), ack_details: "{}".to_owned() };
+                (delivery, ack)
+            });
+            bench.writer.do_send(Write { acks: acks.collect(), ..Write::default() });
+        }
+    }
+    for bench in &benches {
+        bench.settled(5_000).await;
+        assert_eq!(bench.metrics.postgres.flushes.of(FlushResult::Failed).get(), 0);
+    }
+    assert_eq!(database.count("device_commands WHERE status = 'delivered'").await, 5_000);
+}
+
 /// Stands in for every room behind the writer.
 #[derive(Clone, Default)]
 struct Rooms(Arc<Mutex<Heard>>);
@@ -153,7 +180,7 @@ impl Handler<Observe> for Rooms {
     }
 }
 
-fn catch_all() -> TenantRoutes {
+pub fn catch_all() -> TenantRoutes {
     let row =
         Row { id: "1", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
     [Route::from_row(row).unwrap()].into()

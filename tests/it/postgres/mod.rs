@@ -3,9 +3,14 @@
 
 mod bench;
 mod faults;
+mod isolation;
+mod known;
 mod lanes;
+mod last_resort;
 mod legacy;
+mod misfit;
 mod platform;
 mod quarantine;
 mod rows;
 mod schema;
+mod wire;

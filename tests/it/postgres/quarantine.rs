@@ -136,6 +136,59 @@ async fn what_is_not_stored_is_counted() {
 }
 
 #[actix::test]
+async fn a_flood_for_one_reason_leaves_the_others_their_place() {
+    let database = migrated(Postgres::shared()).await;
+    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let bench = Bench::with(settings, Default::default());
+    let mut chunk = Write::default();
+    for seq in 0..50 {
+        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("flood", Reason::DeviceRevoked)));
+    }
+    for seq in 50..55 {
+        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
+    }
+    bench.writer.do_send(chunk);
+    bench.settled(55).await;
+    let of = |reason: &str| format!("quarantine_events WHERE reason = '{reason}'");
+    assert_eq!(database.count(&of("DEVICE_REVOKED")).await, 10);
+    assert_eq!(database.count(&of("TOKEN_INVALID")).await, 5);
+    let expected = [count("flood", Reason::DeviceRevoked, 50), count("flood", Reason::TokenInvalid, 5)];
+    assert_eq!(counters(&database).await, BTreeMap::from(expected));
+}
+
+#[actix::test]
+async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_exactly() {
+    let database = migrated(Postgres::shared()).await;
+    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let bench = Bench::with(settings, Default::default());
+    let mut chunk = Write::default();
+    let mut points = Vec::new();
+    for seq in 0..30 {
+        let mut event = event(r#"{"a":1e999999}"#);
+        event.device = super::bench::device(if seq == 29 { "d2" } else { "d1" });
+        chunk.events.push((bench.delivery(Lane::Telemetry, seq, 1).0, event));
+        let (delivery, _) = bench.delivery(Lane::Telemetry, 100 + seq, 1);
+        points.push(RefusedPoint {
+            tenant_id: "acme".into(),
+            origin: delivery.origin.clone(),
+            line: format!("telemetry,device_id=d{},site_id=s seq={seq}i 1", if seq == 29 { 2 } else { 1 }),
+            message: "no room".to_owned(),
+            ticket: Some(delivery.into_ticket()),
+            owed: Default::default(),
+        });
+    }
+    bench.writer.do_send(chunk);
+    bench.writer.do_send(Refuse { points });
+    bench.settled(60).await;
+    assert_eq!((bench.verdicts.count(Verdict::Poison), bench.verdicts.count(Verdict::Done)), (30, 30));
+    let expected = [count("acme", Reason::RowRefused, 30), count("acme", Reason::PointRefused, 30)];
+    assert_eq!(counters(&database).await, BTreeMap::from(expected));
+    for reason in [Reason::RowRefused, Reason::PointRefused] {
+        assert_eq!(database.count(&format!("quarantine_events WHERE reason = '{reason}'")).await, 11, "{reason}");
+    }
+}
+
+#[actix::test]
 async fn counters_stay_put_where_they_are_switched_off() {
     let database = migrated(Postgres::shared()).await;
     let settings = ingest_node::sink::postgres::Config { counters_enabled: false, ..config(&database) };

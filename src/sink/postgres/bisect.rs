@@ -1,0 +1,160 @@
+//! Bisection: stores as many items of a list as can be, and finds out what is wrong with the others.
+//!
+//! The list is tried as a whole behind a savepoint. Where the server names the refused row, the rows before and after it
+//! are tried next; where it does not, the halves. What is left alone and still refused is to blame itself, unless a probe
+//! shows that anything else would be refused as well.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::Error;
+
+use super::classify::{Answer, Cause, Failure, Meaning};
+
+/// Most causes that are probed in one list.
+const MAX_PROBED: usize = 8;
+
+/// What became of a list.
+#[derive(Debug)]
+pub struct Sorted<T> {
+    /// The pieces that were stored, with what storing them returned.
+    pub stored: Vec<(Range<usize>, T)>,
+    /// Items that are refused for what they are.
+    pub refused: Vec<(usize, Answer)>,
+    /// Items that can't be stored now, although nothing is known to be wrong with them.
+    pub put_off: Vec<(usize, Answer)>,
+    /// Whether nothing at all could be stored, for a reason that anything else would meet as well.
+    pub is_general: bool,
+}
+
+impl<T> Sorted<T> {
+    /// The items that were not stored.
+    pub fn missing(&self) -> HashSet<usize> {
+        self.refused.iter().chain(&self.put_off).map(|(index, _)| *index).collect()
+    }
+}
+
+/// Stores a list of `count` items. `store` stores a piece; `probe` tells whether the given answer to the given item would
+/// be the answer to something else, too, and leaves nothing behind.
+///
+/// # Errors
+/// When PostgreSQL does not answer any more: then nothing is stored.
+pub async fn bisect<T>(
+    transaction: &mut Transaction<'_>,
+    count: usize,
+    store: impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+) -> Result<Sorted<T>, Failure> {
+    let mut sorted = Sorted { stored: Vec::new(), refused: Vec::new(), put_off: Vec::new(), is_general: false };
+    let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).filter(|all| !all.is_empty()).collect();
+    let mut has_probed = false;
+    while let Some(piece) = pieces.pop() {
+        let answer = match attempt(transaction, piece.clone(), &store).await? {
+            Ok(stored) => {
+                sorted.stored.push((piece, stored));
+                continue;
+            }
+            Err(answer) => answer,
+        };
+        // Trouble of the server's own is no reason to try a thousand pieces, if all of them meet it.
+        if answer.meaning != Meaning::Refused && !has_probed {
+            has_probed = true;
+            if probe(transaction, piece.start, &answer).await? {
+                sorted.is_general = true;
+                let left = pieces.drain(..).chain([piece]).flatten();
+                sorted.put_off.extend(left.map(|index| (index, answer.clone())));
+                return Ok(sorted);
+            }
+        }
+        match parts(&piece, &answer) {
+            (alone, rest) => {
+                match (alone, answer.meaning) {
+                    (Some(index), Meaning::Refused) => sorted.refused.push((index, answer)),
+                    (Some(index), _) => sorted.put_off.push((index, answer)),
+                    (None, _) => {}
+                }
+                pieces.extend(rest.into_iter().rev().filter(|part| !part.is_empty()));
+            }
+        }
+    }
+    acquit(transaction, &mut sorted, probe).await?;
+    Ok(sorted)
+}
+
+/// Tries a piece behind a savepoint.
+async fn attempt<T>(
+    transaction: &mut Transaction<'_>,
+    piece: Range<usize>,
+    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+) -> Result<Result<T, Answer>, Failure> {
+    let part = transaction.savepoint("part").await?;
+    match store(&part, piece).await.map_err(Failure::from) {
+        Ok(stored) => {
+            part.commit().await?;
+            Ok(Ok(stored))
+        }
+        Err(Failure::Answered(answer)) => {
+            part.rollback().await?;
+            // Rolled back, it still stands: thousands of them would pile up.
+            transaction.batch_execute("RELEASE part").await?;
+            Ok(Err(answer))
+        }
+        Err(away) => Err(away),
+    }
+}
+
+/// The item that is left alone with a refusal, and what is to be tried next.
+fn parts(piece: &Range<usize>, answer: &Answer) -> (Option<usize>, [Range<usize>; 2]) {
+    let named = answer.at.map(|at| piece.start + at).filter(|at| piece.contains(at));
+    match named.or((piece.len() == 1).then_some(piece.start)) {
+        Some(at) => (Some(at), [piece.start..at, at + 1..piece.end]),
+        None => {
+            let middle = piece.start + piece.len() / 2;
+            (None, [piece.start..middle, middle..piece.end])
+        }
+    }
+}
+
+/// Puts off what is refused for a reason that is not its own. Where something was stored, what was not is to blame; but a
+/// partition may be missing for some days only.
+async fn acquit<T>(
+    transaction: &mut Transaction<'_>,
+    sorted: &mut Sorted<T>,
+    probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let mut causes: Vec<(Cause, usize, Answer)> = Vec::new();
+    for (index, answer) in &sorted.refused {
+        let is_doubtful = !answer.is_about_another_row() && (sorted.stored.is_empty() || answer.is_missing_partition());
+        if is_doubtful && causes.len() < MAX_PROBED && causes.iter().all(|(cause, ..)| *cause != answer.cause) {
+            causes.push((answer.cause.clone(), *index, answer.clone()));
+        }
+    }
+    for (cause, index, answer) in causes {
+        if probe(transaction, index, &answer).await? {
+            let (general, own) =
+                std::mem::take(&mut sorted.refused).into_iter().partition(|(_, answer)| answer.cause == cause);
+            sorted.refused = own;
+            sorted.put_off.extend::<Vec<_>>(general);
+            sorted.is_general = sorted.stored.is_empty();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(at: Option<usize>) -> Answer {
+        Answer { meaning: Meaning::Refused, cause: Cause::default(), at, message: String::new() }
+    }
+
+    #[test]
+    fn a_named_row_is_left_out_and_an_unnamed_one_is_looked_for_in_the_halves() {
+        assert_eq!(parts(&(10..20), &answer(Some(3))), (Some(13), [10..13, 14..20]));
+        assert_eq!(parts(&(10..20), &answer(Some(30))), (None, [10..15, 15..20]));
+        assert_eq!(parts(&(10..20), &answer(None)), (None, [10..15, 15..20]));
+        assert_eq!(parts(&(10..11), &answer(None)), (Some(10), [10..10, 11..11]));
+    }
+}

@@ -1,0 +1,84 @@
+//! What PostgreSQL does not take, in the log (once until it does again) and in `/ready`.
+
+use std::sync::Arc;
+
+use slog::{Logger, error, info, warn};
+
+use super::backlog::Backlog;
+use crate::health::{Health, Part};
+use crate::sink::postgres::batch::Kind;
+use crate::sink::postgres::classify::{Answer, Meaning};
+
+/// The subject of the message in `/ready` about poison suspects.
+const SUBJECT: &str = "postgres";
+
+/// Faults since the last success.
+pub struct Faults {
+    log: Logger,
+    health: Arc<Health>,
+    /// Words about an outage, each logged once.
+    outage: Vec<String>,
+    is_down: bool,
+    has_note: bool,
+}
+
+impl Faults {
+    /// No fault yet.
+    pub fn new(log: Logger, health: Arc<Health>) -> Self {
+        Self { log, health, outage: Vec::new(), is_down: false, has_note: false }
+    }
+
+    /// PostgreSQL takes no write.
+    pub fn outage(&mut self, words: &str) {
+        if !self.outage.iter().any(|known| known == words) {
+            warn!(self.log, "postgresql does not take writes, holding"; "error" => words);
+            self.outage.push(words.to_owned());
+        }
+        self.health.down(Part::Postgres, words);
+        self.is_down = true;
+    }
+
+    /// PostgreSQL takes nothing of a kind.
+    pub fn held(&self, kind: Kind, answer: &Answer) {
+        let (kind, error) = (kind.name(), &answer.message);
+        match answer.meaning {
+            Meaning::NotNow => warn!(self.log, "postgresql does not take writes, holding"; "what" => kind, "error" => error),
+            Meaning::Unfit | Meaning::Refused => {
+                error!(self.log, "postgresql is not set up for this node, holding"; "what" => kind, "error" => error);
+            }
+        }
+    }
+
+    /// A batch could not be stored although others could.
+    pub fn suspected(&self, kind: Kind, answer: &Answer) {
+        if !self.has_note {
+            warn!(self.log, "postgresql does not take some deliveries now, they wait behind the others";
+                "what" => kind.name(), "error" => &answer.message);
+        }
+    }
+
+    /// Something was stored.
+    pub fn stored(&mut self, backlog: &Backlog) {
+        self.outage.clear();
+        self.show(backlog);
+    }
+
+    /// Brings `/ready` up to date.
+    pub fn show(&mut self, backlog: &Backlog) {
+        let suspected = backlog.suspected();
+        if suspected > 0 {
+            self.health.note(SUBJECT, format!("does not take {suspected} deliveries now, they wait behind the others"));
+        } else if self.has_note {
+            self.health.clear_note(SUBJECT);
+        }
+        self.has_note = suspected > 0;
+        if let Some((kind, message)) = backlog.held().next() {
+            self.health.down(Part::Postgres, format!("no {} can be stored: {message}", kind.name()));
+            self.is_down = true;
+        } else if self.is_down && self.outage.is_empty() {
+            self.is_down = false;
+            info!(self.log, "postgresql takes writes again");
+            self.health.up(Part::Postgres);
+        }
+    }
+}

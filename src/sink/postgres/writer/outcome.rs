@@ -1,0 +1,172 @@
+//! What becomes of a batch after an attempt.
+
+use std::time::{Duration, Instant};
+
+use actix::{AsyncContext, Context};
+use slog::{error, warn};
+
+use super::backlog::{ISOLATED_SIZE, Role};
+use super::{Flush, Writer};
+use crate::core::rejection::Reason;
+use crate::failpoint;
+use crate::metrics::{Effect, FlushResult};
+use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
+use crate::sink::postgres::classify::{Answer, Cause, Failure, Meaning};
+use crate::sink::postgres::quarantine::{CountedFor, Known};
+use crate::sink::postgres::store::Stored;
+
+/// Attempts of a whole batch that meet trouble of the server's own: a deadlock passes with the next one. Then its parts are
+/// tried, for it may be one row's doing.
+const WHOLE_ATTEMPTS: u64 = 3;
+
+impl Writer {
+    /// The batch is durable, but for what it put off.
+    pub(super) fn stored(&mut self, mut flush: Flush, stored: Stored) {
+        failpoint::pass("writer-committed");
+        let put_off = std::mem::take(&mut flush.batch.put_off);
+        let has_stored = !flush.batch.is_empty();
+        self.count(&flush, stored, put_off.iter().any(|put_off| put_off.is_general));
+        self.end(&flush, put_off);
+        if has_stored {
+            self.successes += 1;
+            self.faults.stored(&self.backlog);
+        }
+        self.parts.outlets.hand_on(flush.batch);
+    }
+
+    pub(super) fn failed(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {
+        let manner = flush.batch.manner;
+        match failure {
+            // Whatever became of this attempt, it may have stored the batch.
+            Failure::Away(words) => {
+                flush.batch.has_unknown_end = true;
+                if flush.backoff.failures() + 1 < WHOLE_ATTEMPTS || flush.successes == self.successes {
+                    self.retry_later(flush, &words, ctx);
+                } else {
+                    self.halve(flush, words);
+                }
+            }
+            Failure::Answered(answer) if manner == Manner::Straight && answer.is_duplicate() => {
+                flush.batch.manner = Manner::Staged;
+                self.attempt(flush, ctx);
+            }
+            Failure::Answered(answer) if manner == Manner::Isolated => self.put_off_all(flush, &answer),
+            Failure::Answered(answer)
+                if answer.meaning == Meaning::NotNow && flush.backoff.failures() + 1 < WHOLE_ATTEMPTS =>
+            {
+                self.retry_later(flush, &answer.message, ctx);
+            }
+            Failure::Answered(_) => {
+                self.release(&flush.role, flush.items);
+                self.backlog.bisect(flush.batch, ISOLATED_SIZE);
+            }
+        }
+    }
+
+    /// Gets no answer while others do: something in it may take for ever, a trigger's lock or loop.
+    fn halve(&mut self, flush: Flush, words: String) {
+        match flush.items {
+            1 => {
+                let cause = Cause::default();
+                self.put_off_all(flush, &Answer { meaning: Meaning::Refused, cause, at: None, message: words });
+            }
+            items => {
+                self.release(&flush.role, flush.items);
+                self.backlog.attempted(&flush.role, false, &mut self.queue, Instant::now());
+                self.backlog.bisect(flush.batch, ISOLATED_SIZE.min(items.div_ceil(2)));
+            }
+        }
+    }
+
+    /// Keeps the transaction's place: everything else would meet the same.
+    fn retry_later(&mut self, mut flush: Flush, words: &str, ctx: &mut Context<Self>) {
+        self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
+        self.faults.outage(words);
+        flush.batch.manner = flush.batch.manner.max(Manner::Staged);
+        let delay = flush.backoff.next(fastrand::f64());
+        ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
+    }
+
+    /// Nothing of a part is stored, for a reason that is no row's as far as anyone can tell.
+    fn put_off_all(&mut self, mut flush: Flush, answer: &Answer) {
+        self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
+        let is_general = answer.meaning != Meaning::Refused;
+        let mut put_off = Vec::new();
+        for kind in Kind::ALL {
+            if let Some(batch) = flush.batch.take_kind(kind) {
+                put_off.push(PutOff { kind, is_general, answer: answer.clone(), batch });
+            }
+        }
+        self.end(&flush, put_off);
+    }
+
+    /// Gives the transaction's place away and keeps what was put off.
+    fn end(&mut self, flush: &Flush, put_off: Vec<PutOff>) {
+        self.release(&flush.role, flush.items);
+        let now = Instant::now();
+        let is_held_still = match flush.role {
+            Role::Trial(kind) => put_off.iter().any(|put_off| put_off.is_general && put_off.kind == kind),
+            _ => false,
+        };
+        for put_off in put_off {
+            let (kind, is_general, answer) = (put_off.kind, put_off.is_general, put_off.answer.clone());
+            let is_news = self.backlog.put_off(put_off, &flush.role, &mut self.queue, now);
+            match is_general {
+                true if is_news => self.faults.held(kind, &answer),
+                true => {}
+                false => self.faults.suspected(kind, &answer),
+            }
+        }
+        self.backlog.attempted(&flush.role, is_held_still, &mut self.queue, now);
+        self.faults.show(&self.backlog);
+    }
+
+    fn count(&self, flush: &Flush, stored: Stored, has_failed: bool) {
+        let (batch, took): (&Batch, Duration) = (&flush.batch, flush.began.elapsed());
+        let metrics = &self.parts.metrics.postgres;
+        metrics.rows.inc_by(stored.rows);
+        metrics.duplicates_suppressed.inc_by(stored.duplicates);
+        metrics.quarantined.inc_by(stored.quarantined);
+        metrics.flush_seconds.observe(took.as_secs_f64());
+        let unchanged = |all: usize, changed: u64| (all as u64).saturating_sub(changed);
+        metrics.shadow_reports.of(Effect::Applied).inc_by(stored.shadows);
+        metrics.shadow_reports.of(Effect::Unchanged).inc_by(unchanged(batch.shadows.len(), stored.shadows));
+        metrics.command_acks.of(Effect::Applied).inc_by(stored.acks);
+        metrics.command_acks.of(Effect::Unchanged).inc_by(unchanged(batch.acks.len(), stored.acks));
+        let has_refused = self.count_refusals(batch);
+        let result = match (has_failed, has_refused) {
+            (true, _) => FlushResult::Failed,
+            (false, true) => FlushResult::Partial,
+            (false, false) => FlushResult::Ok,
+        };
+        metrics.flushes.of(result).inc();
+    }
+
+    /// Counts and logs what became of refusals; whether PostgreSQL has refused any item of the batch.
+    fn count_refusals(&self, batch: &Batch) -> bool {
+        let (mut refused, mut rows, mut unkept, mut dropped) = (None, 0, 0, 0);
+        for one in &batch.refusals {
+            if one.known == Known::Row {
+                self.parts.metrics.postgres.rejections_of_stored_rows.inc();
+            } else if one.refusal.rejection.reason == Reason::RowRefused {
+                rows += 1;
+                refused = refused.or(Some(&one.refusal.rejection.detail));
+            }
+            unkept += u64::from(one.is_unkept);
+            dropped += u64::from(one.counted_for == CountedFor::Nobody);
+        }
+        if let Some(first) = refused {
+            self.parts.metrics.validation.rejections.of(Reason::RowRefused).inc_by(rows);
+            warn!(self.parts.log, "postgresql refused rows, they are in the quarantine";
+                "rows" => rows, "first_error" => %first);
+        }
+        if unkept > 0 {
+            error!(self.parts.log, "the quarantine can't hold some refusals, they are only counted"; "count" => unkept);
+        }
+        if dropped > 0 {
+            self.parts.metrics.postgres.quarantine_dropped.inc_by(dropped);
+            error!(self.parts.log, "postgresql can't even count some refusals, they are dropped"; "count" => dropped);
+        }
+        refused.is_some()
+    }
+}
