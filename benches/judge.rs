@@ -36,7 +36,13 @@ fn main() {
     let settings = Settings::default();
     for points in [None, Some(Layout::PerTenant)] {
         let policy = Policy { require_token: true, cert_auth_enabled: false, points };
-        let context = Context { settings: &settings, policy, received_us: 1_795_219_200_000_000, trusted: false };
+        let context = Context {
+            settings: &settings,
+            policy,
+            subject: Some("telemetry.acme"),
+            received_us: 1_795_219_200_000_000,
+            trusted: false,
+        };
         let open = least(|| {
             black_box(Envelope::open(black_box(&body)).expect("a good envelope"));
         });

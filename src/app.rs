@@ -89,8 +89,7 @@ async fn meet(
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
     let seen_by = |health| Observers { health, permissions: Some(permissions.clone()) };
-    let nats =
-        connect(&config.nats, name, seen_by(Some(health.clone())), &log_of(name)).await.map_err(unavailable)?;
+    let nats = connect(&config.nats, name, seen_by(Some(health.clone())), &log_of(name)).await.map_err(unavailable)?;
     let nats_jobs = connect(&config.nats, jobs_name, seen_by(None), &log_of(jobs_name)).await.map_err(unavailable)?;
     Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
 }

@@ -14,6 +14,7 @@ pub mod delivery;
 pub mod drained;
 pub mod exit;
 pub mod failpoint;
+mod guard;
 pub mod health;
 pub mod http;
 pub mod lifeline;

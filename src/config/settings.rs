@@ -106,6 +106,12 @@ pub const SETTINGS: &[Setting] = &[
         "A certificate's common name, as the broker authenticated it, may take the token's place.",
     ),
     known(
+        "validate.subject_check",
+        "NATS_SUBJECT_CHECK",
+        Form::Choice(&["enforce", "off"]),
+        "Whether the subject must name the tenant, and the device if any, of the topic; `off` for producers that cannot.",
+    ),
+    known(
         "registry.auto_provision",
         "AUTO_PROVISION",
         Form::Flag,

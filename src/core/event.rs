@@ -110,9 +110,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The tenant that the refusal is counted for: `unknown` where no topic names one.
+    /// The tenant that the refusal is counted for: `unknown` where nobody knows whose message it was.
     pub fn counted_tenant(&self) -> &str {
-        self.tenant_id.as_deref().unwrap_or("unknown")
+        match &self.tenant_id {
+            Some(tenant) if !self.rejection.reason.is_of_nobody() => tenant,
+            _ => "unknown",
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use super::metric::{self, Metric};
 use super::metric_keys::MetricKeyMap;
 use super::redact::{self, TOKEN_KEY};
 use super::rejection::{Reason, Rejection};
+use super::storable;
 use super::timestamp;
+use super::topic;
 
 /// The payload's own text: the object as received, or the one that a string holds. Absent and null are `{}`.
 ///
@@ -46,7 +48,7 @@ pub enum TenantClaim<'a> {
 pub struct Report<'a> {
     text: &'a str,
     token_at: Token,
-    metrics_at: Range<usize>,
+    metrics_at: MetricsAt,
     /// Whose it says it is.
     pub tenant: TenantClaim<'a>,
     /// Which site it says it is from; `None` where that is missing.
@@ -61,6 +63,17 @@ pub struct Report<'a> {
     pub metrics: Vec<Metric<'a>>,
     /// Latitude and longitude in degrees, where both are there and in range.
     pub location: Option<(f64, f64)>,
+}
+
+/// Where the metrics stand in the text.
+#[derive(Debug, PartialEq, Eq)]
+enum MetricsAt {
+    /// An object.
+    Object(Range<usize>),
+    /// The word `null`.
+    Null(Range<usize>),
+    /// There are none, and perhaps nothing else either but the provision token.
+    Nowhere { is_alone: bool },
 }
 
 /// Where the provision token stands in the text.
@@ -88,19 +101,29 @@ impl<'a> Report<'a> {
             .deserialize_map(Reader)
             .and_then(|members| json.end().map(|()| members))
             .map_err(|_| invalid("payload: not a JSON object"))?;
+        if let Some(misfit) = storable::misfit(text) {
+            return Err(invalid(misfit));
+        }
         members.report(text)
     }
 
-    /// The text that the row holds: without the provision token, metrics under their mapped names, and every number in
-    /// a spelling whose kind survives jsonb (`2.4e1` would come back as the integer 24).
+    /// The text that the row holds: without the provision token, metrics under their mapped names and an object in any
+    /// case, and every number in a spelling whose kind survives jsonb (`2.4e1` would come back as the integer 24).
     pub fn row_text(&self, keys: Option<&MetricKeyMap>) -> String {
         let mut edits: Vec<(Range<usize>, Cow<'_, str>)> = Vec::new();
         match &self.token_at {
             Token::Nowhere | Token::Scattered => {}
             Token::At(member) => edits.push((with_one_comma(self.text, member), Cow::Borrowed(""))),
         }
+        if let Some((range, object)) = self.metrics_to_add() {
+            edits.push((range, Cow::Borrowed(object)));
+        }
         match keys.filter(|keys| self.metrics.iter().any(|metric| keys.get(&metric.key).is_some())) {
-            Some(keys) => edits.push((self.metrics_at.clone(), Cow::Owned(metric::object_text(&self.metrics, keys)))),
+            Some(keys) => {
+                if let MetricsAt::Object(range) = &self.metrics_at {
+                    edits.push((range.clone(), Cow::Owned(metric::object_text(&self.metrics, keys))));
+                }
+            }
             None => {
                 for metric in &self.metrics {
                     if let Some(spelling) = metric.spelling_for_jsonb() {
@@ -117,6 +140,20 @@ impl<'a> Report<'a> {
     }
 }
 
+impl Report<'_> {
+    /// The metrics that the row needs and the payload does not have, and where they go.
+    fn metrics_to_add(&self) -> Option<(Range<usize>, &'static str)> {
+        match &self.metrics_at {
+            MetricsAt::Object(_) => None,
+            MetricsAt::Null(range) => Some((range.clone(), "{}")),
+            MetricsAt::Nowhere { is_alone } => {
+                let inside = self.text.find('{')? + 1;
+                Some((inside..inside, if *is_alone { r#""metrics":{}"# } else { r#""metrics":{},"# }))
+            }
+        }
+    }
+}
+
 /// Members as found; the last of equal names wins, so nothing is judged before the end.
 #[derive(Default)]
 struct Members<'a> {
@@ -128,6 +165,8 @@ struct Members<'a> {
     token: Option<&'a str>,
     tokens: u32,
     token_name_escaped: bool,
+    /// Members beside the tokens.
+    others: u32,
     metrics: Option<&'a str>,
     lat: Option<&'a str>,
     latitude: Option<&'a str>,
@@ -147,6 +186,7 @@ impl<'de> Visitor<'de> for Reader {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Members::default();
         while let Some(Text(name)) = map.next_key()? {
+            members.others += u32::from(name != TOKEN_KEY);
             let member = match &*name {
                 "ts" => &mut members.ts,
                 "tenant_id" => &mut members.tenant,
@@ -182,14 +222,19 @@ impl<'a> Members<'a> {
             Some((raw, b'-' | b'0'..=b'9')) if is_integer(raw) => Some(Cow::Borrowed(raw)),
             Some(_) => return Err(invalid("site_id: neither text nor an integer")),
         };
+        if site.as_deref().is_some_and(|site| !topic::within(site, topic::MAX_ID_CHARS)) {
+            return Err(invalid("site_id: more than 255 characters"));
+        }
         let seq = match self.seq {
             None | Some("null") => 0,
             Some(raw) => integral(raw).ok_or_else(|| invalid("seq: not a 64-bit integer"))?,
         };
         let (metrics, metrics_at) = match self.metrics {
-            None | Some("null") => (Vec::new(), 0..0),
+            None => (Vec::new(), MetricsAt::Nowhere { is_alone: self.others == 0 }),
+            Some(raw @ "null") => (Vec::new(), MetricsAt::Null(offset_in(text, raw))),
             Some(raw) if raw.starts_with('{') => {
-                (metric::read(raw).ok_or_else(|| invalid("metrics: can't be read"))?, offset_in(text, raw))
+                let metrics = metric::read(raw).ok_or_else(|| invalid("metrics: can't be read"))?;
+                (metrics, MetricsAt::Object(offset_in(text, raw)))
             }
             Some(_) => return Err(invalid("metrics: not an object")),
         };
@@ -328,7 +373,7 @@ fn with_one_comma(text: &str, member: &Range<usize>) -> Range<usize> {
 }
 
 fn apply(text: &str, mut edits: Vec<(Range<usize>, Cow<'_, str>)>) -> String {
-    edits.sort_unstable_by_key(|(range, _)| range.start);
+    edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
     let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
     let cut: usize = edits.iter().map(|(range, _)| range.len()).sum();
     // To the byte: a text without spare room is shared without another allocation.
@@ -359,11 +404,14 @@ mod tests {
     #[test]
     fn the_row_keeps_everything_but_the_token() {
         for (text, row) in [
-            (r#"{"provision_token":"t","a":1}"#, r#"{"a":1}"#),
-            (r#"{"a":1, "provision_token" : "t" }"#, r#"{"a":1 }"#),
-            (r#"{"a":1,"provision_token":"t","b":2}"#, r#"{"a":1,"b":2}"#),
-            (r#"{"provision_token":"t"}"#, "{}"),
-            (r#"{"provision_token":{"a":[1]},"b":2}"#, r#"{"b":2}"#),
+            (r#"{"provision_token":"t","a":1}"#, r#"{"metrics":{},"a":1}"#),
+            (r#"{"a":1, "provision_token" : "t" }"#, r#"{"metrics":{},"a":1 }"#),
+            (r#"{"a":1,"provision_token":"t","b":2}"#, r#"{"metrics":{},"a":1,"b":2}"#),
+            (r#"{"provision_token":"t"}"#, r#"{"metrics":{}}"#),
+            (r#"{"metrics":null,"provision_token":"t"}"#, r#"{"metrics":{}}"#),
+            (r#"{"metrics":{"a":1},"metrics" : null }"#, r#"{"metrics":{"a":1},"metrics" : {} }"#),
+            (" { }", r#" {"metrics":{} }"#),
+            (r#"{"provision_token":{"a":[1]},"b":2}"#, r#"{"metrics":{},"b":2}"#),
         ] {
             assert_eq!(read(text).row_text(None), row, "{text}");
         }
@@ -378,7 +426,7 @@ mod tests {
         ] {
             let row = read(text).row_text(None);
             let value: serde_json::Value = serde_json::from_str(&row).unwrap();
-            assert_eq!(value, serde_json::json!({"a": 1}), "{text}");
+            assert_eq!(value, serde_json::json!({"a": 1, "metrics": {}}), "{text}");
         }
     }
 

@@ -97,10 +97,7 @@ mod tests {
                 r#"Permissions Violation for Publish to "$JS.ACK.TELEMETRY.ingest-workers.1.17.17.1795219200000123456.0""#,
                 (Operation::Ack, "$JS.ACK.TELEMETRY.ingest-workers.>"),
             ),
-            (
-                r#"Permissions Violation for Subscription to "_INBOX.abc.*""#,
-                (Operation::Inbox, "_INBOX.>"),
-            ),
+            (r#"Permissions Violation for Subscription to "_INBOX.abc.*""#, (Operation::Inbox, "_INBOX.>")),
             (
                 r#"nats: Permissions Violation for Publish to "$JS.API.STREAM.INFO.COMMANDS""#,
                 (Operation::Api, "$JS.API.STREAM.INFO.COMMANDS"),

@@ -36,7 +36,9 @@ pub fn read(status: u16, description: &str) -> PullStatus {
         503 => PullStatus::Gone,
         409 if description.contains("Deleted") || description.contains("Shutdown") => PullStatus::Gone,
         409 if description.contains("Exceeds MaxBytes") => PullStatus::TooSmall,
-        409 if ["Batch Completed", "Leadership Change"].iter().any(|end| description.contains(end)) => PullStatus::Ended,
+        409 if ["Batch Completed", "Leadership Change"].iter().any(|end| description.contains(end)) => {
+            PullStatus::Ended
+        }
         _ => PullStatus::Refused(limit(description)),
     }
 }

@@ -1,15 +1,20 @@
 //! Provision tokens stay out of everything that is stored or sent on.
 //!
 //! Three rules for three kinds of input: [`without_token`] for a payload that is accepted (per message, so one scan),
-//! [`scrub`] for any JSON text that goes to the quarantine, [`opaque`] for bytes that are no JSON.
+//! [`scrub`] for any JSON text that goes to the quarantine, [`opaque`] for bytes that are no JSON (and [`is_unreadable`]
+//! for those that nobody can look into).
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
+mod compressed;
+mod encoded;
 mod opaque;
+mod units;
 
+pub use encoded::is_unreadable;
 pub use opaque::opaque;
 
 /// The payload's member that holds a device's provision token.
@@ -30,7 +35,8 @@ pub fn without_token(object: &str) -> Cow<'_, str> {
 }
 
 /// JSON text without `provision_token` members at any depth, also within objects that are encoded in strings (where
-/// such a string is no JSON, the value that follows the key is masked).
+/// such a string is no JSON, the value that follows the key is masked). A string or a list of bytes in which a token is
+/// encoded (base64, hexadecimal, compressed) is masked as a whole.
 ///
 /// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`].
 pub fn scrub(json: &str) -> Cow<'_, str> {
@@ -39,19 +45,29 @@ pub fn scrub(json: &str) -> Cow<'_, str> {
 
 fn scrub_levels(json: &str, levels: usize) -> Cow<'_, str> {
     // No JSON text holds a zero byte; with one it could be a wider encoding, whose letters lie apart.
-    let is_suspect = may_spell_key(json) || json.as_bytes().contains(&0);
+    let is_suspect = opaque::spells_key(json.as_bytes()) || json.as_bytes().contains(&0);
     if is_suspect && serde_json::from_str::<IgnoredAny>(json).is_err() {
         return opaque_text(json);
     }
     redacted(json, Scope::Everything { levels })
 }
 
-fn opaque_text(text: &str) -> Cow<'_, str> {
+/// Text that need be no JSON, as [`opaque`].
+pub fn opaque_text(text: &str) -> Cow<'_, str> {
     match opaque(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         // Masks begin and end beside ASCII, so no character is ever cut.
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
+}
+
+/// Whether a redaction masked something because of how it was encoded.
+pub fn has_masked_encoding(before: &[u8], after: &[u8]) -> bool {
+    let masks = |bytes: &[u8]| {
+        let mark = encoded::ENCODED_MARK.as_bytes();
+        bytes.windows(mark.len()).filter(|window| *window == mark).count()
+    };
+    masks(after) > masks(before)
 }
 
 /// How far a redaction goes.
@@ -71,7 +87,7 @@ struct Edit {
 }
 
 fn redacted(text: &str, scope: Scope) -> Cow<'_, str> {
-    if !may_spell_key(text) {
+    if scope == Scope::Members && !may_spell_key(text) {
         return Cow::Borrowed(text);
     }
     let Some(edits) = edits(text, scope) else { return opaque_text(text) };
@@ -112,6 +128,13 @@ fn edits(text: &str, scope: Scope) -> Option<Vec<Edit>> {
         match byte {
             b'{' | b'[' if scope == Scope::Members && open.len() == 1 => at = after_value(bytes, at)?,
             b'{' | b'[' => {
+                if scope != Scope::Members
+                    && let Some((range, with)) = encoded::masked_list(bytes, at)
+                {
+                    at = range.end + 1;
+                    edits.push(Edit { range, with: Cow::Owned(with) });
+                    continue;
+                }
                 expects_key = *byte == b'{';
                 open.push(Frame { is_object: expects_key, comma: None });
                 at += 1;
@@ -176,14 +199,15 @@ fn member_cut(bytes: &[u8], key: usize, key_end: usize, comma: Option<usize>) ->
 /// What a JSON string (with its quotes) becomes where it holds JSON text or other text with a token; `None` where it
 /// can stay.
 fn scrubbed_string(string: &str, levels: usize) -> Option<Cow<'static, str>> {
-    if !may_spell_key(string) {
+    let is_suspect = may_spell_key(string);
+    if !is_suspect && string.len() < encoded::MIN_RUN {
         return None;
     }
     let masked = Some(Cow::Borrowed("\"***\""));
     // A string that is none (a lone surrogate) but may spell the key.
     let Ok(text) = serde_json::from_str::<String>(string) else { return masked };
     if !opaque::spells_key(text.as_bytes()) {
-        return None;
+        return encoded::masked_string(&text).map(|mask| Cow::Owned(format!("\"{mask}\"")));
     }
     let Some(levels) = levels.checked_sub(1) else { return masked };
     match scrub_levels(&text, levels) {
@@ -200,7 +224,7 @@ fn spells_key(string: &[u8]) -> bool {
     let mut rest = string;
     for expected in TOKEN_KEY.bytes() {
         rest = match rest {
-            [b'\\', b'u', after @ ..] => match opaque::hex_unit(after) {
+            [b'\\', b'u', after @ ..] => match units::hex_unit(after) {
                 Some((unit, after)) if unit == u16::from(expected) => after,
                 _ => return false,
             },

@@ -10,6 +10,7 @@ use std::fmt;
 pub enum Reason {
     BadEnvelope,
     BadTopicFormat,
+    SubjectMismatch,
     PayloadTooLarge,
     InvalidPayload,
     UnsupportedEnvelopeVersion,
@@ -35,9 +36,10 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the checks.
-    pub const ALL: [Reason; 23] = [
+    pub const ALL: [Reason; 24] = [
         Reason::BadEnvelope,
         Reason::BadTopicFormat,
+        Reason::SubjectMismatch,
         Reason::PayloadTooLarge,
         Reason::InvalidPayload,
         Reason::UnsupportedEnvelopeVersion,
@@ -66,6 +68,7 @@ impl Reason {
         match self {
             Reason::BadEnvelope => "BAD_ENVELOPE",
             Reason::BadTopicFormat => "BAD_TOPIC_FORMAT",
+            Reason::SubjectMismatch => "SUBJECT_MISMATCH",
             Reason::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Reason::InvalidPayload => "INVALID_PAYLOAD",
             Reason::UnsupportedEnvelopeVersion => "UNSUPPORTED_ENVELOPE_VERSION",
@@ -88,6 +91,11 @@ impl Reason {
             Reason::PointRefused => "POINT_REFUSED",
             Reason::ProcessingFailed => "PROCESSING_FAILED",
         }
+    }
+
+    /// Whether nobody knows whose message it was, whatever its topic says.
+    pub const fn is_of_nobody(self) -> bool {
+        matches!(self, Reason::BadEnvelope | Reason::BadTopicFormat | Reason::SubjectMismatch)
     }
 
     /// Whether a quarantine event is stored even with `STORE_REJECTS=0` and over the cap: no tenant's fault explains it.

@@ -1,5 +1,7 @@
-//! What PostgreSQL's jsonb can hold. Asked where a refused insert would be a nuisance: for the quarantine and the side
-//! lanes; rows of accepted messages are simply tried, and the odd one that is refused is isolated.
+//! What PostgreSQL's jsonb can hold, and hold without swelling.
+//!
+//! jsonb keeps numbers as decimals and writes them out digit by digit: `1e131000` is seven characters on the wire and
+//! 131 kB wherever the row is read. So it is bounded what the numbers of a payload come to when they are written out.
 
 use serde::de::IgnoredAny;
 
@@ -7,50 +9,115 @@ use super::payload::holds_unstorable_escape;
 
 /// jsonb's parser recurses; its default stack holds several thousand levels.
 const MAX_DEPTH: usize = 1_000;
-/// numeric has 131,072 digits before the point and 16,383 after it; an exponent of this many digits stays within.
-const MAX_EXPONENT_DIGITS: usize = 4;
-/// Longest run of digits that is surely within numeric's limits.
-const MAX_DIGITS: usize = 16_000;
+/// numeric's digits before the point.
+const MAX_WHOLE_DIGITS: u64 = 131_072;
+/// numeric's digits after the point.
+const MAX_FRACTION_DIGITS: u64 = 16_383;
+/// Most bytes that the exponents of a payload's numbers may add to it when jsonb writes them out.
+pub const MAX_ADDED_BYTES: u64 = 64 * 1024;
 
 /// Whether the text is JSON that jsonb surely can hold.
 pub fn is_storable(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok() && !holds_unstorable_escape(text) && is_within_limits(text)
+    serde_json::from_str::<IgnoredAny>(text).is_ok() && !holds_unstorable_escape(text) && misfit(text).is_none()
 }
 
-fn is_within_limits(json: &str) -> bool {
-    let (mut depth, mut digits, mut in_exponent) = (0_usize, 0_usize, false);
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'0'..=b'9' => digits += 1,
-            b'.' | b'+' | b'-' => continue,
-            // Outside of strings an `e` follows a digit only in a number: `true` and `false` have none before theirs.
-            b'e' | b'E' if digits > 0 => (digits, in_exponent) = (0, true),
-            _ => {
-                (digits, in_exponent) = (0, false);
-                match byte {
-                    b'[' | b'{' => depth += 1,
-                    b']' | b'}' => depth = depth.saturating_sub(1),
-                    b'"' => skip_string(&mut bytes),
-                    _ => {}
+/// Why jsonb can't hold a JSON text, or only swollen; `None` where it can. Strings aside, see
+/// [`holds_unstorable_escape`]. Costs ordinary text a glance; only what could be too much is counted out.
+pub fn misfit(json: &str) -> Option<&'static str> {
+    let bytes = json.as_bytes();
+    let is_ordinary = bytes.len() as u64 <= MAX_FRACTION_DIGITS && brackets(bytes) <= MAX_DEPTH && !has_exponent(bytes);
+    if is_ordinary { None } else { Scan::of(bytes) }
+}
+
+/// Opening brackets, those in strings too: no less than the depth.
+fn brackets(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count()
+}
+
+/// Whether any number may have an exponent: a digit before an `e`, or so in a string.
+fn has_exponent(bytes: &[u8]) -> bool {
+    // Without an early end, so that the compiler makes wide instructions of it.
+    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    pairs.fold(false, |found, (before, byte)| found | (before.is_ascii_digit() & (*byte | 0x20 == b'e')))
+}
+
+/// A walk over JSON text that looks at depth and numbers.
+struct Scan {
+    depth: usize,
+    added: u64,
+}
+
+impl Scan {
+    fn of(bytes: &[u8]) -> Option<&'static str> {
+        let mut scan = Self { depth: 0, added: 0 };
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            let rest = &bytes[at..];
+            at += match byte {
+                b'"' => string_length(rest),
+                b'0'..=b'9' => {
+                    let (length, misfit) = scan.number(rest);
+                    if misfit.is_some() {
+                        return misfit;
+                    }
+                    length
                 }
+                _ => 1,
+            };
+            match byte {
+                b'[' | b'{' => scan.depth += 1,
+                b']' | b'}' => scan.depth = scan.depth.saturating_sub(1),
+                _ => continue,
+            }
+            if scan.depth > MAX_DEPTH {
+                return Some("payload: more than 1000 levels deep");
             }
         }
-        if depth > MAX_DEPTH || digits > if in_exponent { MAX_EXPONENT_DIGITS } else { MAX_DIGITS } {
-            return false;
-        }
+        None
     }
-    true
+
+    /// The number at the beginning: its length, and what is wrong with it.
+    fn number(&mut self, bytes: &[u8]) -> (usize, Option<&'static str>) {
+        let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
+        let whole = digits(0);
+        let mut end = whole;
+        let mut fraction = 0;
+        if bytes.get(end) == Some(&b'.') {
+            fraction = digits(end + 1);
+            end += 1 + fraction;
+        }
+        let mut exponent = 0_i64;
+        if matches!(bytes.get(end), Some(b'e' | b'E')) {
+            let signs = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            let length = digits(end + 1 + signs);
+            let text = bytes.get(end + 1..end + 1 + signs + length).unwrap_or_default();
+            // What is no i64 is far beyond any limit, whichever way.
+            exponent = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(i64::MAX / 2);
+            end += 1 + signs + length;
+        }
+        let written_whole = (whole as i64).saturating_add(exponent).max(1) as u64;
+        let written_fraction = (fraction as i64).saturating_sub(exponent).max(0) as u64;
+        self.added += (written_whole.saturating_add(written_fraction)).saturating_sub((whole + fraction) as u64);
+        let misfit = if written_whole > MAX_WHOLE_DIGITS || written_fraction > MAX_FRACTION_DIGITS {
+            Some("payload: a number beyond PostgreSQL's numeric")
+        } else if self.added > MAX_ADDED_BYTES {
+            Some("payload: its numbers take more than 64 KiB when they are written out")
+        } else {
+            None
+        };
+        (end.max(1), misfit)
+    }
 }
 
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
+/// The length of the string at the beginning, with its quotes.
+fn string_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    loop {
+        match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
         }
     }
 }
@@ -62,8 +129,19 @@ mod tests {
     #[test]
     fn numbers_and_depths_that_postgresql_refuses_are_not_storable() {
         let deep = format!("{}1{}", "[".repeat(3500), "]".repeat(3500));
-        let long = "9".repeat(20_000);
-        for text in ["{\"a\":1e200000}", "1E-99999", "[1e12345]", &deep, &long, "{\"a\":\"\\u0000\"}", "{", "NaN"] {
+        let long = format!("0.{}", "9".repeat(20_000));
+        for text in [
+            "{\"a\":1e200000}",
+            "1E-99999",
+            "[1e131073]",
+            "1e99999999999999999999",
+            "-1e-16384",
+            &deep,
+            &long,
+            "{\"a\":\"\\u0000\"}",
+            "{",
+            "NaN",
+        ] {
             assert!(!is_storable(text), "{}", &text[..text.len().min(40)]);
         }
     }
@@ -75,5 +153,21 @@ mod tests {
         {
             assert!(is_storable(text), "{text}");
         }
+    }
+    #[test]
+    fn numbers_may_swell_so_much_in_all_and_no_more() {
+        let numbers = |count: usize, number: &str| format!("[{}]", vec![number; count].join(","));
+        for (count, number) in
+            [(1, "1e65000"), (65, "1e999"), (650, "1.5E+99"), (4, "1e-16383"), (8_000, "1e8"), (9, "0e0")]
+        {
+            assert_eq!(misfit(&numbers(count, number)), None, "{count} of {number}");
+        }
+        for (count, number) in [(1, "1e65600"), (49, "1e131000"), (66, "1e1000"), (700, "1.5E+99"), (5, "1e-16383")] {
+            assert!(misfit(&numbers(count, number)).is_some_and(|why| why.contains("64 KiB")), "{count} of {number}");
+        }
+        // Letters and digits in strings are no numbers, and digits that were sent add nothing.
+        assert_eq!(misfit(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100))), None);
+        assert_eq!(misfit(&"9".repeat(131_072)), None);
+        assert!(misfit(&"9".repeat(131_073)).is_some_and(|why| why.contains("numeric")));
     }
 }

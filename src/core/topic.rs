@@ -1,5 +1,13 @@
 //! Device topics: `tenant/{tenant}/device/{device}/{msg_type}`, the authority for whose a message is.
 
+/// Longest tenant and longest device id, in characters. Also at four bytes a character a tenant, a device and a metric
+/// name fit into one entry of an index of PostgreSQL (2,704 bytes), so a name that passes can be stored everywhere.
+pub const MAX_ID_CHARS: usize = 255;
+/// Longest message type, in characters.
+pub const MAX_TYPE_CHARS: usize = 128;
+/// Longest topic, in bytes.
+pub const MAX_BYTES: usize = 2_048;
+
 /// A device's topic, taken apart. All parts but `rest` are non-empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topic<'a> {
@@ -14,10 +22,10 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    /// Takes a topic apart. `None` where it is not of a device, where tenant, device or type are empty, and where it
-    /// holds U+0000 (PostgreSQL's text can't).
+    /// Takes a topic apart. `None` where it is not of a device, where tenant, device or type are empty or too long,
+    /// where it is too long as a whole, and where it holds U+0000 (PostgreSQL's text can't).
     pub fn parse(topic: &'a str) -> Option<Self> {
-        if topic.as_bytes().contains(&0) {
+        if topic.len() > MAX_BYTES || topic.as_bytes().contains(&0) {
             return None;
         }
         let (tenant, after_tenant) = topic.strip_prefix("tenant/")?.split_once('/')?;
@@ -26,7 +34,7 @@ impl<'a> Topic<'a> {
             Some((msg_type, rest)) => (msg_type, Some(rest)),
             None => (after_device, None),
         };
-        let named = !tenant.is_empty() && !device.is_empty() && !msg_type.is_empty();
+        let named = is_name(tenant, MAX_ID_CHARS) && is_name(device, MAX_ID_CHARS) && is_name(msg_type, MAX_TYPE_CHARS);
         named.then_some(Self { tenant, device, msg_type, rest })
     }
 
@@ -39,6 +47,15 @@ impl<'a> Topic<'a> {
     pub fn is_command_ack(&self) -> bool {
         self.msg_type == "commands" && self.rest == Some("ack")
     }
+}
+
+fn is_name(text: &str, max_chars: usize) -> bool {
+    !text.is_empty() && within(text, max_chars)
+}
+
+/// Whether the text has at most so many characters.
+pub(super) fn within(text: &str, max_chars: usize) -> bool {
+    text.len() <= max_chars || text.chars().nth(max_chars).is_none()
 }
 
 #[cfg(test)]
@@ -94,6 +111,24 @@ mod tests {
         ] {
             assert_eq!(Topic::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn names_are_bounded_in_characters_and_the_topic_in_bytes() {
+        let topic = |tenant: &str, device: &str, rest: &str| format!("tenant/{tenant}/device/{device}/{rest}");
+        for letter in ["x", "é", "\u{1f4a9}"] {
+            let longest = letter.repeat(MAX_ID_CHARS);
+            let (longer, longest_type) = (letter.repeat(MAX_ID_CHARS + 1), letter.repeat(MAX_TYPE_CHARS));
+            assert!(Topic::parse(&topic(&longest, "d", "t")).is_some());
+            assert!(Topic::parse(&topic("t", &longest, "t")).is_some());
+            assert!(Topic::parse(&topic("t", "d", &longest_type)).is_some());
+            assert_eq!(Topic::parse(&topic(&longer, "d", "t")), None);
+            assert_eq!(Topic::parse(&topic("t", &longer, "t")), None);
+            assert_eq!(Topic::parse(&topic("t", "d", &format!("{longest_type}{letter}"))), None);
+        }
+        let fill = MAX_BYTES - topic("t", "d", "t/").len();
+        assert!(Topic::parse(&topic("t", "d", &format!("t/{}", "x".repeat(fill)))).is_some());
+        assert_eq!(Topic::parse(&topic("t", "d", &format!("t/{}", "x".repeat(fill + 1)))), None);
     }
 
     #[test]

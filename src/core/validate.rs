@@ -1,17 +1,20 @@
 //! The checks, in their order. What passes all of them is an event, a shadow report or an acknowledgement.
 
+mod door;
+mod side;
+
+pub use self::side::{command, shadow};
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription, TokenHash};
 use super::envelope::Envelope;
-use super::event::{CommandAck, Event, MsgType, ShadowReport};
+use super::event::{Event, MsgType};
 use super::line_protocol::Tags;
 use super::metric::{self, Metric};
 use super::metric_keys::MetricKeyMap;
@@ -19,7 +22,6 @@ use super::payload::{self, Report, TenantClaim};
 use super::point::{self, Layout, SkipCounts};
 use super::rejection::{Reason, Rejection};
 use super::settings::Settings;
-use super::storable;
 use super::topic::Topic;
 
 /// What the operator decided about authentication and targets; fixed for a process's life.
@@ -49,6 +51,8 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// The operator's decisions.
     pub policy: Policy,
+    /// The NATS subject that it was published to; `None` where that may be any, as of a proven replay.
+    pub subject: Option<&'a str>,
     /// The broker's time of the message, Unix microseconds.
     pub received_us: i64,
     /// A replay that needs no token.
@@ -70,10 +74,8 @@ pub fn telemetry<'l>(
     admit: impl FnOnce(&DeviceKey) -> bool,
     tally: &mut Tally,
 ) -> Judged<Event> {
-    let topic = topic(envelope)?;
-    if envelope.payload.len() > context.settings.max_payload_bytes {
-        return Err(Rejection::new(Reason::PayloadTooLarge, format!("payload: {} bytes", envelope.payload.len())));
-    }
+    let topic = door::topic(envelope, context, |_| true)?;
+    door::size(envelope, context)?;
     let text = payload::text(&envelope.payload)?;
     let report = Report::read(&text)?;
     if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
@@ -107,112 +109,10 @@ pub fn telemetry<'l>(
     Ok(Some(event(envelope, &topic, &report, device, context, tally)))
 }
 
-/// The checks of the shadow lane.
-///
-/// # Errors
-/// The first check that the message does not pass.
-pub fn shadow<'l>(
-    envelope: &Envelope,
-    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
-) -> Judged<ShadowReport> {
-    #[derive(Deserialize)]
-    struct Payload<'a> {
-        #[serde(borrow)]
-        reported: Option<&'a RawValue>,
-        #[serde(borrow)]
-        version: Option<&'a RawValue>,
-    }
-    let topic = topic(envelope)?;
-    if !topic.is_shadow_report() {
-        return Err(Rejection::new(Reason::BadTopicFormat, "topic: not .../shadow/reported"));
-    }
-    let text = payload::text(&envelope.payload)?;
-    let payload: Payload<'_> = read_side_payload(&text)?;
-    let Some(reported) = payload.reported.map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
-        return Err(Rejection::new(Reason::InvalidPayload, "reported: not an object"));
-    };
-    // `device_state.reported_version` is a 32-bit integer.
-    let version = match payload.version.map(RawValue::get) {
-        None | Some("null") => 0,
-        Some(raw) => match payload::integral(raw).filter(|version| i32::try_from(*version).is_ok()) {
-            Some(version) => version,
-            None => return Err(Rejection::new(Reason::InvalidPayload, "version: not a 32-bit integer")),
-        },
-    };
-    let Some(device) = active_device(&topic, lookup)? else { return Ok(None) };
-    Ok(Some(ShadowReport { device, reported: reported.to_owned(), version }))
-}
-
-/// The checks of the command lane.
-///
-/// # Errors
-/// The first check that the message does not pass.
-pub fn command<'l>(
-    envelope: &Envelope,
-    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
-) -> Judged<CommandAck> {
-    #[derive(Deserialize)]
-    struct Payload<'a> {
-        command_id: Option<serde_json::Value>,
-        status: Option<serde_json::Value>,
-        #[serde(borrow)]
-        details: Option<&'a RawValue>,
-    }
-    let topic = topic(envelope)?;
-    if !topic.is_command_ack() {
-        return Err(Rejection::new(Reason::BadTopicFormat, "topic: not .../commands/ack"));
-    }
-    let text = payload::text(&envelope.payload)?;
-    let payload: Payload<'_> = read_side_payload(&text)?;
-    let command_id = match payload.command_id {
-        Some(serde_json::Value::String(id)) if !id.is_empty() => id,
-        _ => return Err(Rejection::new(Reason::InvalidPayload, "command_id: not a text")),
-    };
-    let status = match payload.status {
-        None | Some(serde_json::Value::Null) => "ok".to_owned(),
-        Some(serde_json::Value::String(status)) => status,
-        Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "status: not a text")),
-    };
-    let details = match payload.details.map(RawValue::get) {
-        None | Some("null") => "null",
-        Some(raw) if raw.starts_with('{') => raw,
-        Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "details: not an object")),
-    };
-    let Some(device) = active_device(&topic, lookup)? else { return Ok(None) };
-    let ack_details = format!(r#"{{"status":{},"details":{details}}}"#, serde_json::Value::String(status));
-    Ok(Some(CommandAck { device, command_id, ack_details }))
-}
-
 /// The site that a message claims to be from: where an unknown device would be registered.
 pub fn claimed_site(envelope: &Envelope) -> Option<String> {
     let text = payload::text(&envelope.payload).ok()?;
     Report::read(&text).ok()?.site.map(Cow::into_owned)
-}
-
-fn topic(envelope: &Envelope) -> Result<Topic<'_>, Rejection> {
-    Topic::parse(&envelope.topic)
-        .ok_or(Rejection::new(Reason::BadTopicFormat, "topic: not tenant/{tenant}/device/{device}/{type}"))
-}
-
-/// A payload of the shadow or command lane: unlike rows these share a statement, so what jsonb can't hold stays out.
-fn read_side_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
-    if !storable::is_storable(text) {
-        return Err(Rejection::new(Reason::InvalidPayload, "payload: jsonb can't hold it"));
-    }
-    serde_json::from_str(text).map_err(|_| Rejection::new(Reason::InvalidPayload, "payload: not the expected object"))
-}
-
-fn active_device<'l>(
-    topic: &Topic<'_>,
-    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
-) -> Judged<Arc<Device>> {
-    match lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) {
-        None => Ok(None),
-        Some(Lookup::Found(device)) if device.active => Ok(Some(device.clone())),
-        // These lanes ask for no proof.
-        Some(Lookup::Found(_)) => Err(Rejection::from(Reason::DeviceRevoked).authenticated(true)),
-        Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
-    }
 }
 
 /// Check 9: a certificate that the broker has seen, or the token, where the operator asks for one.

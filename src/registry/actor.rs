@@ -19,7 +19,9 @@ use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::{Health, Part};
 use crate::lifeline::Lifeline;
-use crate::message::{Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered};
+use crate::message::{
+    Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
+};
 use crate::metrics::Metrics;
 
 /// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.

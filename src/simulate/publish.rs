@@ -33,7 +33,9 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Connects, and makes the stream if it is missing, as the node would.
     pub(super) async fn connect(config: &source::Config, log: &Logger) -> Result<Self, SimulateError> {
-        let client = connect::connect(config, "simulate", Observers::default(), log).await.map_err(SimulateError::Unavailable)?;
+        let client = connect::connect(config, "simulate", Observers::default(), log)
+            .await
+            .map_err(SimulateError::Unavailable)?;
         let jetstream =
             ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * WINDOW).build(client);
         let stream = provision::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());

@@ -95,9 +95,8 @@ async fn send(
     log: Logger,
 ) {
     while let Some(Group { epoch, messages }) = groups.recv().await {
-        let is_current = || {
-            epoch == shared.epoch.load(Ordering::Acquire) && client.connection_state() == State::Connected
-        };
+        let is_current =
+            || epoch == shared.epoch.load(Ordering::Acquire) && client.connection_state() == State::Connected;
         if let Err(why) = send_group(&client, messages, is_current).await {
             warn!(log, "acknowledgements not sent; the broker will deliver again"; "why" => why);
         }

@@ -20,11 +20,11 @@ use slog::Logger;
 use self::condition::Condition;
 use super::Config;
 use super::ack::Acks;
+use super::advisory;
 use super::inlet::Inlet;
 use super::permissions::Permissions;
 use super::provision::Binding;
 use super::resend::Kept;
-use super::advisory;
 use crate::core::backoff::delay_for_attempt;
 use crate::core::disposition::DeliveryLimit;
 use crate::core::identity::Identity;
@@ -37,7 +37,7 @@ use crate::delivery::{Desk, Lane, Settled};
 use crate::drained::Drained;
 use crate::health::Health;
 use crate::lifeline::Lifeline;
-use crate::message::{FollowSettings, Settle, SettingsChanged, Validate};
+use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
 use crate::metrics::Metrics;
 
 /// What a consumer is made of.

@@ -46,9 +46,7 @@ impl Permissions {
     pub fn heard(&self, sentence: &str, log: &Logger) -> bool {
         let Some(violation) = permission::read(sentence) else { return false };
         self.metrics.permission_violations.of(violation.operation).inc();
-        let lane = Lane::ALL
-            .into_iter()
-            .find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
+        let lane = Lane::ALL.into_iter().find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
         let refused = Refused { sentence: sentence.to_owned(), at: Instant::now() };
         let is_new = {
             let mut board = self.board();

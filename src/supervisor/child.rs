@@ -8,8 +8,8 @@ use actix_rt::ArbiterHandle;
 use crate::debt::Outbox;
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{
-    AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
-    TenantsRegistered, Validate, Write,
+    AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged,
+    Subscribe, TenantsRegistered, Validate, Write,
 };
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.

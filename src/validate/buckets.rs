@@ -4,25 +4,28 @@ use std::collections::HashMap;
 
 use crate::core::device::DeviceKey;
 use crate::core::rate_limit::{Bucket, Limit};
+use crate::delivery::Lane;
 
-/// The buckets of devices that have been authenticated: a stranger can neither empty one nor make the map grow.
+/// The buckets of registered devices: a stranger makes no map grow. One per lane, because the lanes are not read in one
+/// order of time: a bucket that has seen a newer message of another lane would refill nothing for a backlog.
 #[derive(Debug, Default)]
-pub struct Buckets(HashMap<DeviceKey, Bucket>);
+pub struct Buckets([HashMap<DeviceKey, Bucket>; Lane::ALL.len()]);
 
 impl Buckets {
     /// Takes a token; `at_us` is the broker's time of the message.
-    pub fn admit(&mut self, device: &DeviceKey, at_us: i64, redelivered: bool, limit: &Limit) -> bool {
+    pub fn admit(&mut self, lane: Lane, device: &DeviceKey, at_us: i64, redelivered: bool, limit: &Limit) -> bool {
         if limit.rps <= 0.0 {
             return true;
         }
-        match self.0.get_mut(device) {
+        let buckets = &mut self.0[lane as usize];
+        match buckets.get_mut(device) {
             Some(bucket) => bucket.admit(at_us, redelivered, limit),
-            None => self.0.entry(device.clone()).or_insert(Bucket::full(at_us)).admit(at_us, redelivered, limit),
+            None => buckets.entry(device.clone()).or_insert(Bucket::full(at_us)).admit(at_us, redelivered, limit),
         }
     }
 
     /// Forgets buckets that have not been asked since `before_us`, by the broker's time: they are full again.
     pub fn forget_idle(&mut self, before_us: i64) {
-        self.0.retain(|_, bucket| bucket.last_us() >= before_us);
+        self.0.iter_mut().for_each(|buckets| buckets.retain(|_, bucket| bucket.last_us() >= before_us));
     }
 }

@@ -33,6 +33,19 @@ pub struct Config {
     pub require_token: bool,
     /// `CERT_AUTH_ENABLED`.
     pub cert_auth_enabled: bool,
+    /// `NATS_SUBJECT_CHECK`.
+    pub subject_check: SubjectCheck,
+}
+
+/// Whether the subject that a message was published to must name the tenant, and the device if any, of its topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectCheck {
+    /// It must: a publisher speaks for the tenants alone that the broker's permissions let it publish to.
+    #[default]
+    Enforce,
+    /// Any subject will do: whoever may publish at all speaks for every tenant.
+    Off,
 }
 
 impl Default for Config {
@@ -47,6 +60,7 @@ impl Default for Config {
             bucket_ttl_secs: 3600,
             require_token: true,
             cert_auth_enabled: false,
+            subject_check: SubjectCheck::Enforce,
         }
     }
 }

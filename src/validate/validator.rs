@@ -1,20 +1,19 @@
 //! A validator: judges the messages of its devices, and asks the registry about those it does not know.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use slog::{Logger, error};
 
-use super::Config;
 use super::buckets::Buckets;
 use super::cache::{Ages, DeviceCache};
 use super::tally::ChunkTally;
+use super::{Config, SubjectCheck};
 use crate::core::device::{DeviceKey, DeviceRef, Lookup};
 use crate::core::envelope::Envelope;
-use crate::core::event::{CommandAck, Event, ShadowReport};
+use crate::core::event::{CommandAck, Event, Refusal, ShadowReport};
 use crate::core::point::Layout;
 use crate::core::refusal;
 use crate::core::rejection::{Reason, Rejection};
@@ -26,13 +25,11 @@ use crate::core::validate::{self, Context as Checks, Policy};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
 use crate::drained::Drained;
 use crate::failpoint;
+use crate::guard;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantRoutes, Validate, Write};
 use crate::metrics::{Metrics, ReplayClaim};
 
-/// From this attempt on a message is judged under guard: if it is what crashes us, it is quarantined instead of
-/// crashing the house again. An outage alone never gets it there: what passes, passes, at whatever attempt.
-const GUARDED_FROM_ATTEMPT: u32 = 4;
 /// Idle buckets are looked for so often, and the parked are looked over.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -141,12 +138,12 @@ impl Validator {
                 Ok(envelope) => envelope,
                 Err(rejection) => {
                     tally.refused(rejection.reason);
-                    let refusal = refusal::of_bytes(&delivery.body, rejection);
-                    write.refusals.push((delivery, refusal));
+                    write.refusals.push(self.refused(delivery, None, rejection));
                     continue;
                 }
             };
-            match self.judge_guarded(lane, &delivery, &envelope, now_ms, &mut tally) {
+            let judged = guard::judge(|| self.judge(lane, &delivery, &envelope, now_ms, &mut tally));
+            match judged {
                 Ok(Some(Valid::Event(event))) => {
                     tally.accepted(&event.msg_type);
                     write.events.push((delivery, event));
@@ -156,7 +153,7 @@ impl Validator {
                 Ok(None) => unknown.extend(self.park(lane, delivery, envelope)),
                 Err(rejection) => {
                     tally.refused(rejection.reason);
-                    write.refusals.push((delivery, refusal::of_envelope(&envelope, rejection)));
+                    write.refusals.push(self.refused(delivery, Some(&envelope), rejection));
                 }
             }
         }
@@ -188,22 +185,18 @@ impl Validator {
         };
     }
 
-    fn judge_guarded(
-        &mut self,
-        lane: Lane,
-        delivery: &Delivery,
-        envelope: &Envelope,
-        now_ms: u64,
-        tally: &mut ChunkTally,
-    ) -> validate::Judged<Valid> {
-        if delivery.attempt < GUARDED_FROM_ATTEMPT {
-            return self.judge(lane, delivery, envelope, now_ms, tally);
-        }
-        catch_unwind(AssertUnwindSafe(|| self.judge(lane, delivery, envelope, now_ms, tally))).unwrap_or_else(|_| {
+    /// What the quarantine keeps of a message.
+    fn refused(&self, delivery: Delivery, envelope: Option<&Envelope>, rejection: Rejection) -> (Delivery, Refusal) {
+        if rejection.reason == Reason::ProcessingFailed {
             error!(self.parts.log, "a message crashes validation; quarantined";
                 "stream_seq" => delivery.origin.stream_seq, "attempt" => delivery.attempt);
-            Err(Rejection::new(Reason::ProcessingFailed, "validation crashed on it repeatedly"))
-        })
+        }
+        let limit = self.settings.as_ref().map_or(0, |settings| settings.max_payload_bytes);
+        let refusal = guard::refuse(&delivery.body, rejection, |rejection| match envelope {
+            Some(envelope) => refusal::of_envelope(envelope, rejection, limit),
+            None => refusal::of_bytes(&delivery.body, rejection, limit),
+        });
+        (delivery, refusal)
     }
 
     fn judge(
@@ -222,28 +215,29 @@ impl Validator {
             lookups.count(found.is_some());
             found
         };
+        // A replay was published by an operator, and sent long ago.
+        let is_replay = delivery.is_replay();
+        let checks = Checks {
+            settings,
+            policy: self.policy,
+            subject: (self.parts.config.subject_check == SubjectCheck::Enforce && !is_replay)
+                .then(|| delivery.subject.as_str()),
+            received_us: delivery.origin.received_us,
+            trusted: delivery.is_trusted(),
+        };
+        let admit = |device: &DeviceKey| {
+            let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
+            is_replay || buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
+        };
         Ok(match lane {
-            Lane::Telemetry => {
-                let checks = Checks {
-                    settings,
-                    policy: self.policy,
-                    received_us: delivery.origin.received_us,
-                    trusted: delivery.is_trusted(),
-                };
-                // A replay was sent long ago, and not by its device.
-                let admit = |device: &DeviceKey| {
-                    delivery.is_replay()
-                        || buckets.admit(device, delivery.origin.received_us, delivery.is_redelivery(), &settings.limit)
-                };
-                validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
-                    if let Some(routes) = routes.get(&event.device.key.tenant_id) {
-                        event.routes = Matched::of(routes, &event.topic, &event.payload);
-                    }
-                    Valid::Event(event)
-                })
-            }
-            Lane::Shadow => validate::shadow(envelope, lookup)?.map(Valid::Shadow),
-            Lane::Commands => validate::command(envelope, lookup)?.map(Valid::Ack),
+            Lane::Telemetry => validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
+                if let Some(routes) = routes.get(&event.device.key.tenant_id) {
+                    event.routes = Matched::of(routes, &event.topic, &event.payload);
+                }
+                Valid::Event(event)
+            }),
+            Lane::Shadow => validate::shadow(envelope, checks, lookup, admit)?.map(Valid::Shadow),
+            Lane::Commands => validate::command(envelope, checks, lookup, admit)?.map(Valid::Ack),
         })
     }
 
@@ -251,7 +245,7 @@ impl Validator {
     fn park(&mut self, lane: Lane, delivery: Delivery, envelope: Envelope) -> Option<(DeviceKey, String)> {
         let topic = Topic::parse(&envelope.topic)?;
         let key = DeviceKey::new(topic.tenant, topic.device);
-        let site = validate::claimed_site(&envelope).unwrap_or_default();
+        let site = guard::or_default(|| validate::claimed_site(&envelope)).unwrap_or_default();
         let asks = !self.parked.contains_key(&key);
         let parked = self.parked.entry(key.clone()).or_default();
         parked.deliveries.push((lane, delivery, envelope));
@@ -328,7 +322,9 @@ impl Handler<Resolved> for Validator {
             match self.parked.get_mut(&key) {
                 Some(parked) if parked.outdated => {
                     parked.outdated = false;
-                    let site = parked.deliveries.first().and_then(|(_, _, envelope)| validate::claimed_site(envelope));
+                    let first = parked.deliveries.first();
+                    let site =
+                        first.and_then(|(_, _, envelope)| guard::or_default(|| validate::claimed_site(envelope)));
                     again.push((key, site.unwrap_or_default()));
                 }
                 _ => {

@@ -168,7 +168,13 @@ impl Stranger {
                 let key = self.noise(200_000);
                 self.insider("telemetry", &format!(r#""metrics":{{"{key}":1}}"#))
             }
-            34 => self.insider("telemetry", &format!(r#""metrics":{{{}}}"#, (0..5_000).map(|n| format!(r#""k{n}":{n}"#)).collect::<Vec<_>>().join(","))),
+            34 => self.insider(
+                "telemetry",
+                &format!(
+                    r#""metrics":{{{}}}"#,
+                    (0..5_000).map(|n| format!(r#""k{n}":{n}"#)).collect::<Vec<_>>().join(",")
+                ),
+            ),
             35 => self.insider("telemetry", r#""metrics":{"a":1},"metrics":[],"seq":null,"seq":{}"#),
             36 => self.insider("telemetry", r#""lat":1e400,"lng":"-0","version":{}"#),
             37 => self.insider("telemetry", r#""seq":9223372036854775807"#),
@@ -183,9 +189,12 @@ impl Stranger {
             }
             40 => [b"\x1f\x8b\x08".to_vec(), self.bytes(10_000)].concat(),
             41 => self.insider("telemetry", r#""seq":1"#).into_iter().flat_map(|byte| [byte, 0]).collect(),
-            42 => format!(r#"{{"topic":"{}","payload":"{}"}}"#, self.topic("telemetry"), "\\\"".repeat(MOST / 3)).into_bytes(),
-            _ => format!(r#"{{"topic":"{}","payload":null,"username":{}}}"#, self.topic("telemetry"), "[".repeat(50_000))
+            42 => format!(r#"{{"topic":"{}","payload":"{}"}}"#, self.topic("telemetry"), "\\\"".repeat(MOST / 3))
                 .into_bytes(),
+            _ => {
+                format!(r#"{{"topic":"{}","payload":null,"username":{}}}"#, self.topic("telemetry"), "[".repeat(50_000))
+                    .into_bytes()
+            }
         }
     }
 
@@ -232,7 +241,8 @@ impl Stranger {
                 let pad = self.noise(900_000);
                 self.insider(kind, &format!(r#""command_id":"c-2","status":"ok","details":{{"pad":"{pad}"}}"#))
             }
-            _ => self.insider(kind, &format!(r#""command_id":"c-3","details":{}{}"#, "[".repeat(9_000), "]".repeat(9_000))),
+            _ => self
+                .insider(kind, &format!(r#""command_id":"c-3","details":{}{}"#, "[".repeat(9_000), "]".repeat(9_000))),
         }
     }
 }
@@ -252,7 +262,8 @@ async fn round(world: &World, node: &mut Node, number: usize, devices: &[Device]
     world.publish(messages).await;
     let began = Instant::now();
     let (from, to) = (1_000 + number * GOOD, 1_000 + (number + 1) * GOOD);
-    let good = format!("raw_events WHERE accepted AND seq >= {from} AND seq < {to} AND payload ->> 'msg_type' = 'telemetry'");
+    let good =
+        format!("raw_events WHERE accepted AND seq >= {from} AND seq < {to} AND payload ->> 'msg_type' = 'telemetry'");
     let what = format!("all good messages of round {number} to be stored");
     wait_for(&what, DEADLINE, async || world.database.count(&good).await == GOOD as u64).await;
     assert!(node.is_running(), "{}", node.log());
@@ -280,7 +291,10 @@ async fn every_good_message_is_stored(node: impl FnOnce(NodeBuilder) -> NodeBuil
     assert_eq!(metrics.count("ingest_actor_restarts_total", &[]), 0, "{}", node.log());
     assert_eq!(node.ready_status().await, Some(200), "{}", node.log());
     assert_eq!(world.database.count("raw_events WHERE seq >= 13 AND seq <= 19").await, 0);
-    assert_eq!(world.database.count("quarantine_events WHERE reason = 'ROW_REFUSED' AND detail LIKE '%(P0001)'").await, 6);
+    assert_eq!(
+        world.database.count("quarantine_events WHERE reason = 'ROW_REFUSED' AND detail LIKE '%(P0001)'").await,
+        6
+    );
     world.database.execute("DROP TRIGGER judge ON raw_events").await;
     for lane in LANES {
         world.wait_settled(lane, 3 * DEADLINE).await;

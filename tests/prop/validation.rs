@@ -47,7 +47,7 @@ fn payload() -> impl Strategy<Value = Value> {
 
 /// The row of a message, or what the quarantine keeps of it.
 fn judge(body: &Bytes) -> Result<String, Content> {
-    let envelope = Envelope::open(body).map_err(|rejection| refusal::of_bytes(body, rejection).content)?;
+    let envelope = Envelope::open(body).map_err(|rejection| refusal::of_bytes(body, rejection, 8192).content)?;
     let lookup = Lookup::Found(Arc::new(Device {
         key: DeviceKey::new("acme", "d1"),
         site_id: "lab-1".to_owned(),
@@ -61,12 +61,12 @@ fn judge(body: &Bytes) -> Result<String, Content> {
     }));
     let settings = Settings::default();
     let policy = Policy { require_token: false, cert_auth_enabled: true, points: Some(Layout::PerTenant) };
-    let context = Context { settings: &settings, policy, received_us: 0, trusted: false };
+    let context = Context { settings: &settings, policy, subject: None, received_us: 0, trusted: false };
     let mut tally = Tally::default();
     match validate::telemetry(&envelope, context, |_| Some(&lookup), |_| true, &mut tally) {
         Ok(Some(event)) => Ok(event.payload.to_string()),
         Ok(None) => unreachable!("the device is known"),
-        Err(rejection) => Err(refusal::of_envelope(&envelope, rejection).content),
+        Err(rejection) => Err(refusal::of_envelope(&envelope, rejection, 8192).content),
     }
 }
 

@@ -3,17 +3,30 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{MASK, TOKEN_KEY};
+use super::MASK;
+use super::encoded;
+use super::units::Units;
 
 /// Bytes in which every value that follows the token's key is replaced by `***`, as far as bytes without a grammar
 /// let that be known; in doubt too much goes, up to everything behind the key.
 ///
-/// - The key counts however it is spelled: with `\u` escapes, with any number of backslashes (JSON within JSON
+/// - The key counts however it is spelled: with `\u` escapes, percent-encoded, with any number of backslashes (JSON within JSON
 ///   strings), in UTF-16 (zero bytes are looked through), and as a part of a longer name.
 /// - After a colon or an equals sign, a string ends at the quotation mark that ends it (or not at all: then the rest
 ///   goes), a number or a literal at its delimiter.
 /// - Whatever else follows the key (an object, a bare word, no separator), the rest goes.
+/// - Text that is encoded once more (base64, hexadecimal) is masked where the key is inside, see [`encoded`].
 pub fn opaque(bytes: &[u8]) -> Cow<'_, [u8]> {
+    match without_values(bytes) {
+        Cow::Borrowed(bytes) => encoded::without_runs(bytes),
+        Cow::Owned(masked) => match encoded::without_runs(&masked) {
+            Cow::Borrowed(_) => Cow::Owned(masked),
+            Cow::Owned(masked) => Cow::Owned(masked),
+        },
+    }
+}
+
+fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
     let units = Units::of(bytes);
     let mut out = Vec::new();
     let mut copied = 0;
@@ -37,52 +50,7 @@ pub(super) fn spells_key(bytes: &[u8]) -> bool {
     Units::of(bytes).after_key(0).is_some()
 }
 
-/// Four hexadecimal digits at the beginning, and what follows them.
-pub(super) fn hex_unit(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let (digits, rest) = bytes.split_first_chunk::<4>()?;
-    let mut unit = 0;
-    for digit in digits {
-        unit = unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?;
-    }
-    Some((unit, rest))
-}
-
-/// Bytes seen through all escapes: one unit per character, with the place where its spelling begins.
-struct Units<'a> {
-    bytes: &'a [u8],
-    /// The characters; what is not ASCII is some byte above.
-    text: Vec<u8>,
-    /// Where each begins, and at the end the length of the bytes.
-    starts: Vec<usize>,
-    has_zero_bytes: bool,
-}
-
-impl<'a> Units<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
-        let mut units = Self {
-            bytes,
-            text: Vec::with_capacity(bytes.len()),
-            starts: Vec::with_capacity(bytes.len() + 1),
-            has_zero_bytes: bytes.contains(&0),
-        };
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            units.starts.push(bytes.len() - rest.len());
-            let (unit, after) = first_unit(rest);
-            units.text.push(unit);
-            rest = after;
-        }
-        units.starts.push(bytes.len());
-        units
-    }
-
-    /// The unit behind the next key.
-    fn after_key(&self, from: usize) -> Option<usize> {
-        let text = self.text.get(from..)?;
-        let found = text.windows(TOKEN_KEY.len()).position(|window| window == TOKEN_KEY.as_bytes())?;
-        Some(from + found + TOKEN_KEY.len())
-    }
-
+impl Units<'_> {
     /// The bytes to mask behind a key; `None` where nothing follows it.
     fn value(&self, after_key: usize) -> Option<Range<usize>> {
         let end = self.bytes.len();
@@ -101,10 +69,6 @@ impl<'a> Units<'a> {
     fn range(&self, first_unit: usize, end: usize) -> Option<Range<usize>> {
         let start = *self.starts.get(first_unit)?;
         (start < self.bytes.len()).then_some(start..end)
-    }
-
-    fn skip(&self, from: usize, skips: impl Fn(u8) -> bool) -> usize {
-        from + self.text.iter().skip(from).take_while(|unit| skips(**unit)).count()
     }
 
     /// Where the string ends that begins with the quotation mark at `opening`: before the mark that closes it, with
@@ -141,30 +105,6 @@ impl<'a> Units<'a> {
             None => true,
         };
         (!scalar.is_empty() && (is_number || is_literal) && is_delimited).then(|| self.starts[end])
-    }
-}
-
-/// The character that the bytes begin with, and what follows it. Backslashes and zero bytes belong to what they stand
-/// before; a backslash may itself be spelled `\u005c`.
-fn first_unit(bytes: &[u8]) -> (u8, &[u8]) {
-    let mut rest = bytes;
-    let mut is_escaped = false;
-    loop {
-        match rest {
-            [] => return (b'\\', rest),
-            [0, after @ ..] => rest = after,
-            [b'\\', after @ ..] => {
-                is_escaped = true;
-                rest = after;
-            }
-            [b'u', after @ ..] if is_escaped => match hex_unit(after) {
-                Some((0x5C, after)) => rest = after,
-                Some((unit, after)) => return (u8::try_from(unit).unwrap_or(0xFF), after),
-                None => return (b'u', after),
-            },
-            [b'n' | b'r' | b't', after @ ..] if is_escaped => return (b' ', after),
-            [byte, after @ ..] => return (*byte, after),
-        }
     }
 }
 

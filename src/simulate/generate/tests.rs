@@ -40,7 +40,8 @@ fn every_message_ends_as_it_says() {
     let policy = Policy { require_token: true, cert_auth_enabled: false, points: Some(Layout::PerTenant) };
     let mut reasons = HashSet::new();
     for message in Generator::new(FLEET, MIX).take(2_000) {
-        let context = Context { settings: &settings, policy, received_us: 0, trusted: false };
+        let context =
+            Context { settings: &settings, policy, subject: Some(&message.subject), received_us: 0, trusted: false };
         let mut tally = Tally::default();
         let judged = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
             let lookup = |key: crate::core::device::DeviceRef<'_>| {

@@ -1,15 +1,13 @@
 //! What one transaction holds.
 
-use bytes::Bytes;
-
 use super::classify::Answer;
 use super::gate::Gate;
 use super::partitions::Day;
 use super::quarantine::Refused;
 use super::queue::Queue;
 use crate::core::event::{CommandAck, Content, Event, Refusal, ShadowReport};
+use crate::core::kept;
 use crate::core::rejection::{Reason, Rejection};
-use crate::core::storable;
 use crate::debt::Share;
 use crate::delivery::Delivery;
 
@@ -137,8 +135,7 @@ impl Batch {
 
     /// Takes the items of a kind out, where there are any, to be written in isolation.
     pub fn take_kind(&mut self, kind: Kind) -> Option<Batch> {
-        let mut taken =
-            Batch { manner: Manner::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() };
+        let mut taken = Batch { manner: Manner::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() };
         match kind {
             Kind::Events => taken.events = std::mem::take(&mut self.events),
             Kind::Refusals => taken.refusals = std::mem::take(&mut self.refusals),
@@ -187,7 +184,7 @@ fn refused_row(event: Event, message: String) -> Refusal {
         msg_type: Some(event.msg_type.as_str().to_owned()),
         event_us: Some(event.event_us),
         topic: event.topic.to_string(),
-        content: content(event.payload.into_bytes()),
+        content: content(event.payload.as_bytes()),
     }
 }
 
@@ -200,15 +197,15 @@ fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, body: String, 
         device_id: Some(key.device_id.to_string()),
         msg_type: Some(kind.to_owned()),
         event_us: None,
-        content: content(body.into()),
+        content: content(body.as_bytes()),
     }
 }
 
 /// JSON as such where jsonb can hold it: a row may be refused for its device or its time.
-fn content(json: Bytes) -> Content {
-    match std::str::from_utf8(&json) {
-        Ok(text) if storable::is_storable(text) => Content::Json(text.to_owned()),
-        _ => Content::Raw(json),
+fn content(json: &[u8]) -> Content {
+    match std::str::from_utf8(json) {
+        Ok(text) => kept::text(text, text.len()).content,
+        Err(_) => kept::raw(json),
     }
 }
 

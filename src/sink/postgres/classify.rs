@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn a_code_that_nobody_knows_is_a_refusal_and_one_of_the_servers_own_troubles_is_not() {
         let of = |code: &str, context: Option<&str>| meaning(&SqlState::from_code(code), context);
-        for code in ["22003", "23505", "23514", "54000", "P0001", "P0004", "2F003", "39000", "44000", "ABC12", "XX000"] {
+        for code in ["22003", "23505", "23514", "54000", "P0001", "P0004", "2F003", "39000", "44000", "ABC12", "XX000"]
+        {
             assert_eq!(of(code, None), Meaning::Refused, "{code}");
         }
         for code in ["53100", "57014", "58030", "40P01", "25006", "55P03", "08006", "XX002"] {

@@ -188,7 +188,10 @@ mod tests {
                 assert_eq!(kept, [always, always, false], "{reason}");
             }
         }
-        assert!(stored(&Gate::new(0), 0, &refusal("a", "d", Reason::RowRefused)), "something of it, however small the cap");
+        assert!(
+            stored(&Gate::new(0), 0, &refusal("a", "d", Reason::RowRefused)),
+            "something of it, however small the cap"
+        );
     }
 
     #[test]

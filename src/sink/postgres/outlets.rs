@@ -36,7 +36,8 @@ impl Outlets {
         for (delivery, mut event) in batch.events {
             let owed = owed.next().unwrap_or_default();
             // Whose row was there before had its jobs then, unless that delivery ended before they were published.
-            let has_had_jobs = was_there.next().unwrap_or_default() && !delivery.is_redelivery() && !batch.has_unknown_end;
+            let has_had_jobs =
+                was_there.next().unwrap_or_default() && !delivery.is_redelivery() && !batch.has_unknown_end;
             if has_had_jobs {
                 event.routes = None;
             }

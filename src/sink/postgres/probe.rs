@@ -197,10 +197,10 @@ pub async fn shadows(
         VALUES ($1, $2, $3, '{}', 0, now())
         ON CONFLICT (tenant_id, device_id) DO UPDATE SET reported_state = excluded.reported_state";
     let mut same = false;
-    for (tenant_id, device_id, site_id) in
-        [(&*device.tenant_id, &*device.device_id, site_id), (NOBODY, NOBODY, NOBODY)]
+    for (tenant_id, device_id, site_id) in [(&*device.tenant_id, &*device.device_id, site_id), (NOBODY, NOBODY, NOBODY)]
     {
-        let write = async |part: &Transaction<'_>| part.execute(SQL, &[&tenant_id, &device_id, &site_id]).await.map(drop);
+        let write =
+            async |part: &Transaction<'_>| part.execute(SQL, &[&tenant_id, &device_id, &site_id]).await.map(drop);
         match undone(transaction, write).await? {
             Ok(()) => return Ok(false),
             Err(other) => same |= !answer.is_about_another_table() && is_same(answer, &other),

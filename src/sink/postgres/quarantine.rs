@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::core::disposition::Verdict;
 use crate::core::event::{Content, Refusal};
+use crate::core::kept;
 use crate::core::rejection::{Reason, Rejection};
 use crate::debt::Share;
 use crate::delivery::{Delivery, Lane, Origin, Ticket};
@@ -108,7 +109,7 @@ impl Refused {
             device_id: None,
             msg_type: None,
             event_us: None,
-            content: Content::Raw(point.line.into()),
+            content: kept::raw(point.line.as_bytes()),
         };
         let (ticket, owed) = (point.ticket, point.owed);
         // A point may be written, and refused, more than once.
@@ -150,7 +151,8 @@ impl Refused {
     /// then for `unknown`, and at last not at all. So every refusal ends, whatever it holds.
     pub fn ask_for_less(&mut self) {
         match (&mut self.refusal.content, self.keep, self.counted_for) {
-            (Content::Json(json), Keep { event: true, .. }, _) | (Content::Json(json), Keep { mirror: true, .. }, _) => {
+            (Content::Json(json), Keep { event: true, .. }, _)
+            | (Content::Json(json), Keep { mirror: true, .. }, _) => {
                 self.refusal.content = Content::Raw(Bytes::from(std::mem::take(json)));
             }
             (_, Keep { event: false, mirror: false }, CountedFor::Tenant) => self.counted_for = CountedFor::Unknown,
@@ -184,6 +186,9 @@ mod tests {
             refused.ask_for_less();
         }
         let (tenant, unknown) = (Some("a".to_owned()), Some("unknown".to_owned()));
-        assert_eq!(steps, [(true, tenant.clone()), (true, tenant.clone()), (false, tenant), (false, unknown), (false, None)]);
+        assert_eq!(
+            steps,
+            [(true, tenant.clone()), (true, tenant.clone()), (false, tenant), (false, unknown), (false, None)]
+        );
     }
 }

@@ -83,8 +83,7 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
         ON CONFLICT (received_at, stream, stream_seq, reason) DO NOTHING
         RETURNING received_at, stream, stream_seq, reason";
 
-    let kept: Vec<&Refused> =
-        refused.iter().filter(|one| one.keep.event && one.known == Known::Nothing).collect();
+    let kept: Vec<&Refused> = refused.iter().filter(|one| one.keep.event && one.known == Known::Nothing).collect();
     if kept.is_empty() {
         return Ok(Vec::new());
     }
@@ -123,10 +122,7 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
 }
 
 /// Moves the counters.
-async fn counters<'a>(
-    transaction: &Transaction<'_>,
-    counted: impl Iterator<Item = &'a Refused>,
-) -> Result<(), Error> {
+async fn counters<'a>(transaction: &Transaction<'_>, counted: impl Iterator<Item = &'a Refused>) -> Result<(), Error> {
     const SQL: &str = "
         INSERT INTO quarantine_counters_minute AS c (bucket_minute, tenant_id, reason, cnt)
         SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
@@ -163,8 +159,7 @@ async fn mirror(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<()
         ORDER BY received_at, stream, stream_seq
         ON CONFLICT (received_at, stream, stream_seq) DO NOTHING";
 
-    let mirrored: Vec<&Refused> =
-        refused.iter().filter(|one| one.keep.mirror && one.known == Known::Nothing).collect();
+    let mirrored: Vec<&Refused> = refused.iter().filter(|one| one.keep.mirror && one.known == Known::Nothing).collect();
     if mirrored.is_empty() {
         return Ok(());
     }

@@ -73,7 +73,11 @@ impl Store {
     pub async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
         batch.was_there.clear();
         let stored = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
-            if batch.manner == Manner::Isolated { self.isolate(client, batch).await } else { self.store_all(client, batch).await }
+            if batch.manner == Manner::Isolated {
+                self.isolate(client, batch).await
+            } else {
+                self.store_all(client, batch).await
+            }
         })
         .await;
         match &stored {

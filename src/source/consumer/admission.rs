@@ -1,20 +1,19 @@
 //! What arrives: opened, given a slot of the window, and dealt out to the validators.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use actix::prelude::*;
 use async_nats::{HeaderMap, Message as NatsMessage, Subject};
-use bytes::Bytes;
 use slog::error;
 
 use super::{Consumer, Entry, Stage};
 use crate::core::disposition::Disposition;
 use crate::core::envelope::Envelope;
-use crate::core::rejection::{Reason, Rejection};
+use crate::core::rejection::Rejection;
 use crate::core::{ack_subject, replay, shard};
 use crate::delivery::{Delivery, Origin, Replay};
 use crate::failpoint;
+use crate::guard;
 use crate::message::Validate;
 use crate::source::resend::Kept;
 
@@ -93,7 +92,7 @@ impl Consumer {
         let predates_consumer = self.predates_consumer(origin.received_us);
         let entry = Entry { reply, attempt, retries: 0, stream_seq, kept };
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
-        let envelope = open(&message.payload);
+        let envelope = guard::open(&message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.desk.clone()?);
         delivery.subject = message.subject;
         delivery.predates_consumer = predates_consumer;
@@ -118,7 +117,7 @@ impl Consumer {
             entry.retries += 1;
             // Its earlier attempts may have had effects: a redelivery as any other.
             let attempt = entry.attempt.saturating_add(entry.retries);
-            let envelope = open(&kept.body);
+            let envelope = guard::open(&kept.body);
             let mut delivery = Delivery::new(kept.origin.clone(), attempt, kept.body.clone(), slot, desk.clone());
             delivery.subject = kept.subject.clone();
             delivery.replay = kept.replay.clone().map(|header| Box::new(Replay::Claimed(header)));
@@ -152,12 +151,6 @@ impl Dealt {
             share.push((delivery, envelope));
         }
     }
-}
-
-/// A message that the parser can't bear is a bad message, not the end of the lane.
-fn open(body: &Bytes) -> Result<Envelope, Rejection> {
-    catch_unwind(AssertUnwindSafe(|| Envelope::open(body)))
-        .unwrap_or_else(|_| Err(Rejection::new(Reason::ProcessingFailed, "opening the envelope crashed")))
 }
 
 /// As the broker counts it against a request's bytes, but for the headers.

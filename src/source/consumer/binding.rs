@@ -38,12 +38,7 @@ impl Consumer {
         ctx.spawn(attempt.into_actor(self).map(move |outcome, consumer, ctx| consumer.bound(outcome, question, ctx)));
     }
 
-    fn bound(
-        &mut self,
-        outcome: Result<(Binding, Inlet), BindError>,
-        question: Question,
-        ctx: &mut Context<Self>,
-    ) {
+    fn bound(&mut self, outcome: Result<(Binding, Inlet), BindError>, question: Question, ctx: &mut Context<Self>) {
         match outcome {
             Ok((binding, inlet)) => {
                 self.inlets.open += 1;

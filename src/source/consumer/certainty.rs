@@ -112,7 +112,8 @@ impl Consumer {
             ledger.in_flight -= count as u64;
             ledger.nacked += count as u64;
         }
-        let old = OffsetDateTime::from_unix_timestamp_nanos(before).map_or_else(|_| before.to_string(), |t| t.to_string());
+        let old =
+            OffsetDateTime::from_unix_timestamp_nanos(before).map_or_else(|_| before.to_string(), |t| t.to_string());
         warn!(self.parts.log, "the consumer was deleted and made again; nothing is acknowledged for the old one";
             "old_created" => old, "new_created" => created.to_string(), "deliveries_let_go" => count,
             "of_them_done" => kept_back.len());

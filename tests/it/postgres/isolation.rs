@@ -161,8 +161,11 @@ async fn only_the_delivery_key_makes_a_duplicate() {
             bench.settled(20).await;
             assert_eq!((bench.verdicts.count(Verdict::Done), bench.verdicts.count(Verdict::Poison)), (19, 1));
             assert_eq!(database.count("raw_events").await, 19);
-            assert_eq!(database.count("quarantine_events WHERE detail LIKE '%theirs%(23505)'").await
-                + database.count("quarantine_events WHERE detail LIKE '%raw_events_%(23505)'").await, 1);
+            assert_eq!(
+                database.count("quarantine_events WHERE detail LIKE '%theirs%(23505)'").await
+                    + database.count("quarantine_events WHERE detail LIKE '%raw_events_%(23505)'").await,
+                1
+            );
             assert_eq!(bench.metrics.postgres.duplicates_suppressed.get(), 0);
         }
     }

@@ -129,8 +129,11 @@ async fn acknowledgements_of_the_same_commands_do_not_lock_each_other_out() {
                 // Each replica gets them in another order.
                 let command = round * 200 + if number % 2 == 0 { step } else { 199 - step };
                 let (delivery, _) = bench.delivery(Lane::Commands, command, 1);
-                let ack =
-                    CommandAck { device: device("d1"), command_id: format!("c{command}"), ack_details: "{}".to_owned() };
+                let ack = CommandAck {
+                    device: device("d1"),
+                    command_id: format!("c{command}"),
+                    ack_details: "{}".to_owned(),
+                };
                 (delivery, ack)
             });
             bench.writer.do_send(Write { acks: acks.collect(), ..Write::default() });

@@ -82,7 +82,11 @@ async fn a_side_message_that_is_refused_for_its_device_ends_in_the_quarantine() 
     let (ack, report) = (bench.delivery(Lane::Commands, 1, 1).0, bench.delivery(Lane::Shadow, 1, 1).0);
     let ack = (
         ack,
-        ingest_node::core::event::CommandAck { device: device.clone(), command_id: "a".into(), ack_details: "{}".into() },
+        ingest_node::core::event::CommandAck {
+            device: device.clone(),
+            command_id: "a".into(),
+            ack_details: "{}".into(),
+        },
     );
     let report = (report, ingest_node::core::event::ShadowReport { device, reported: "{}".into(), version: 1 });
     bench.writer.do_send(Write { acks: vec![ack], shadows: vec![report], ..Write::default() });

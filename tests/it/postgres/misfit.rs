@@ -154,7 +154,8 @@ async fn a_quarantine_that_takes_nothing_holds_the_rejections_and_no_row() {
         bench.settled(60).await;
         assert_eq!((bench.verdicts.count(Verdict::Rejected), bench.verdicts.count(Verdict::Poison)), (10, 1));
         assert_eq!(database.count("quarantine_events").await, 11, "{fault}");
-        let counted: i64 = database.query("SELECT sum(cnt)::bigint FROM quarantine_counters_minute", &[]).await[0].get(0);
+        let counted: i64 =
+            database.query("SELECT sum(cnt)::bigint FROM quarantine_counters_minute", &[]).await[0].get(0);
         assert_eq!(counted, 11);
     }
 }

@@ -31,7 +31,8 @@ async fn relay(server: u16, sent: Sent) -> u16 {
 
 /// Passes on what both say until one of them ends.
 async fn forward(client: TcpStream, server: TcpStream, sent: Sent) {
-    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.into_split(), server.into_split());
+    let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        (client.into_split(), server.into_split());
     let back = actix::spawn(async move { copy(&mut from_server, &mut to_client).await });
     // The first message has a length and no type.
     let mut is_first = true;

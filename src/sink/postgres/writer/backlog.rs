@@ -118,9 +118,7 @@ impl Backlog {
 
     /// The next batch to be written, where one is due.
     pub fn next(&mut self, queue: &mut Queue, now: Instant) -> Option<(Batch, Role)> {
-        self.next_part()
-            .or_else(|| self.next_trial(queue, now))
-            .or_else(|| self.next_suspect(now))
+        self.next_part().or_else(|| self.next_trial(queue, now)).or_else(|| self.next_suspect(now))
     }
 
     fn next_part(&mut self) -> Option<(Batch, Role)> {

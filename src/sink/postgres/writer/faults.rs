@@ -42,7 +42,9 @@ impl Faults {
     pub fn held(&self, kind: Kind, answer: &Answer) {
         let (kind, error) = (kind.name(), &answer.message);
         match answer.meaning {
-            Meaning::NotNow => warn!(self.log, "postgresql does not take writes, holding"; "what" => kind, "error" => error),
+            Meaning::NotNow => {
+                warn!(self.log, "postgresql does not take writes, holding"; "what" => kind, "error" => error)
+            }
             Meaning::Unfit | Meaning::Refused => {
                 error!(self.log, "postgresql is not set up for this node, holding"; "what" => kind, "error" => error);
             }

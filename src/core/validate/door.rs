@@ -1,0 +1,46 @@
+//! What every message of every lane is asked first: whose it says it is, and how large it is.
+
+use super::super::envelope::Envelope;
+use super::super::names::subject_token;
+use super::super::rejection::{Reason, Rejection};
+use super::super::topic::Topic;
+use super::Context;
+
+/// Check 2: the topic, which must also be one of the lane's, and the subject against it.
+pub(super) fn topic<'a>(
+    envelope: &'a Envelope,
+    context: Context<'_>,
+    is_of_lane: impl FnOnce(&Topic<'_>) -> bool,
+) -> Result<Topic<'a>, Rejection> {
+    let malformed = "topic: not tenant/{tenant}/device/{device}/{type}, or too long";
+    let topic = Topic::parse(&envelope.topic).ok_or(Rejection::new(Reason::BadTopicFormat, malformed))?;
+    if !is_of_lane(&topic) {
+        return Err(Rejection::new(Reason::BadTopicFormat, "topic: none of this lane's"));
+    }
+    match context.subject {
+        Some(subject) => check_subject(subject, &topic).map(|()| topic),
+        None => Ok(topic),
+    }
+}
+
+/// The broker's permissions bind a publisher to subjects; this binds the subject to the tenant, and to the device where
+/// it names one: `telemetry.{tenant}` or `telemetry.{tenant}.{device}`. Further tokens say nothing.
+fn check_subject(subject: &str, topic: &Topic<'_>) -> Result<(), Rejection> {
+    let mut tokens = subject.split('.').skip(1);
+    if tokens.next() != Some(&*subject_token(topic.tenant)) {
+        return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's tenant"));
+    }
+    if tokens.next().is_some_and(|device| *device != *subject_token(topic.device)) {
+        return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's device"));
+    }
+    Ok(())
+}
+
+/// Check 3: the bytes of the payload as received.
+pub(super) fn size(envelope: &Envelope, context: Context<'_>) -> Result<(), Rejection> {
+    let bytes = envelope.payload.len();
+    if bytes > context.settings.max_payload_bytes {
+        return Err(Rejection::new(Reason::PayloadTooLarge, format!("payload: {bytes} bytes")));
+    }
+    Ok(())
+}
