@@ -101,7 +101,7 @@ impl<'a> Report<'a> {
             .deserialize_map(Reader)
             .and_then(|members| json.end().map(|()| members))
             .map_err(|_| invalid("payload: not a JSON object"))?;
-        if let Some(misfit) = storable::misfit(text) {
+        if let Some(misfit) = storable::misfit(text, storable::MAX_ADDED_TO_ROW) {
             return Err(invalid(misfit));
         }
         members.report(text)

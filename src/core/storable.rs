@@ -13,20 +13,25 @@ const MAX_DEPTH: usize = 1_000;
 const MAX_WHOLE_DIGITS: u64 = 131_072;
 /// numeric's digits after the point.
 const MAX_FRACTION_DIGITS: u64 = 16_383;
-/// Most bytes that the exponents of a payload's numbers may add to it when jsonb writes them out.
-pub const MAX_ADDED_BYTES: u64 = 64 * 1024;
+/// Most bytes that the exponents of a row's numbers may add to it when jsonb writes them out: fifty of the largest
+/// numbers, twice. A number stays as it was sent although no point can hold it, so whoever reads rows has to expect this.
+pub const MAX_ADDED_TO_ROW: u64 = 16 * 1024 * 1024;
+/// The same where the text is kept for people, or shares its statement with others.
+const MAX_ADDED_ELSEWHERE: u64 = 64 * 1024;
 
-/// Whether the text is JSON that jsonb surely can hold.
+/// Whether the text is JSON that jsonb surely can hold, and hardly larger than it is.
 pub fn is_storable(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok() && !holds_unstorable_escape(text) && misfit(text).is_none()
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+        && !holds_unstorable_escape(text)
+        && misfit(text, MAX_ADDED_ELSEWHERE).is_none()
 }
 
-/// Why jsonb can't hold a JSON text, or only swollen; `None` where it can. Strings aside, see
+/// Why jsonb can't hold a JSON text, or only with so many bytes more; `None` where it can. Strings aside, see
 /// [`holds_unstorable_escape`]. Costs ordinary text a glance; only what could be too much is counted out.
-pub fn misfit(json: &str) -> Option<&'static str> {
+pub fn misfit(json: &str, max_added: u64) -> Option<&'static str> {
     let bytes = json.as_bytes();
     let is_ordinary = bytes.len() as u64 <= MAX_FRACTION_DIGITS && brackets(bytes) <= MAX_DEPTH && !has_exponent(bytes);
-    if is_ordinary { None } else { Scan::of(bytes) }
+    if is_ordinary { None } else { Scan { depth: 0, added: 0, max_added }.run(bytes) }
 }
 
 /// Opening brackets, those in strings too: no less than the depth.
@@ -45,18 +50,18 @@ fn has_exponent(bytes: &[u8]) -> bool {
 struct Scan {
     depth: usize,
     added: u64,
+    max_added: u64,
 }
 
 impl Scan {
-    fn of(bytes: &[u8]) -> Option<&'static str> {
-        let mut scan = Self { depth: 0, added: 0 };
+    fn run(&mut self, bytes: &[u8]) -> Option<&'static str> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             let rest = &bytes[at..];
             at += match byte {
                 b'"' => string_length(rest),
                 b'0'..=b'9' => {
-                    let (length, misfit) = scan.number(rest);
+                    let (length, misfit) = self.number(rest);
                     if misfit.is_some() {
                         return misfit;
                     }
@@ -65,11 +70,11 @@ impl Scan {
                 _ => 1,
             };
             match byte {
-                b'[' | b'{' => scan.depth += 1,
-                b']' | b'}' => scan.depth = scan.depth.saturating_sub(1),
+                b'[' | b'{' => self.depth += 1,
+                b']' | b'}' => self.depth = self.depth.saturating_sub(1),
                 _ => continue,
             }
-            if scan.depth > MAX_DEPTH {
+            if self.depth > MAX_DEPTH {
                 return Some("payload: more than 1000 levels deep");
             }
         }
@@ -100,8 +105,8 @@ impl Scan {
         self.added += (written_whole.saturating_add(written_fraction)).saturating_sub((whole + fraction) as u64);
         let misfit = if written_whole > MAX_WHOLE_DIGITS || written_fraction > MAX_FRACTION_DIGITS {
             Some("payload: a number beyond PostgreSQL's numeric")
-        } else if self.added > MAX_ADDED_BYTES {
-            Some("payload: its numbers take more than 64 KiB when they are written out")
+        } else if self.added > self.max_added {
+            Some("payload: its numbers swell when they are written out")
         } else {
             None
         };
@@ -160,14 +165,19 @@ mod tests {
         for (count, number) in
             [(1, "1e65000"), (65, "1e999"), (650, "1.5E+99"), (4, "1e-16383"), (8_000, "1e8"), (9, "0e0")]
         {
-            assert_eq!(misfit(&numbers(count, number)), None, "{count} of {number}");
+            assert_eq!(misfit(&numbers(count, number), MAX_ADDED_ELSEWHERE), None, "{count} of {number}");
         }
         for (count, number) in [(1, "1e65600"), (49, "1e131000"), (66, "1e1000"), (700, "1.5E+99"), (5, "1e-16383")] {
-            assert!(misfit(&numbers(count, number)).is_some_and(|why| why.contains("64 KiB")), "{count} of {number}");
+            assert!(
+                misfit(&numbers(count, number), MAX_ADDED_ELSEWHERE).is_some_and(|why| why.contains("swell")),
+                "{count} of {number}"
+            );
         }
+        assert_eq!(misfit(&numbers(100, "1e131071"), MAX_ADDED_TO_ROW), None);
+        assert!(misfit(&numbers(200, "1e131071"), MAX_ADDED_TO_ROW).is_some());
         // Letters and digits in strings are no numbers, and digits that were sent add nothing.
-        assert_eq!(misfit(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100))), None);
-        assert_eq!(misfit(&"9".repeat(131_072)), None);
-        assert!(misfit(&"9".repeat(131_073)).is_some_and(|why| why.contains("numeric")));
+        assert_eq!(misfit(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100)), 0), None);
+        assert_eq!(misfit(&"9".repeat(131_072), 0), None);
+        assert!(misfit(&"9".repeat(131_073), 0).is_some_and(|why| why.contains("numeric")));
     }
 }

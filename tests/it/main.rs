@@ -3,6 +3,7 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what must hold whatever happens.
+//! - `door`: what is refused before anything is looked up, and what is kept of it.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
@@ -19,6 +20,7 @@
 mod backfill;
 mod cases;
 mod crash;
+mod door;
 mod flood;
 mod influx;
 mod ledger;

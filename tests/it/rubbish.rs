@@ -124,9 +124,10 @@ impl Rubbish {
             self.body(lane, number as u64)
         };
         assert!(body.len() <= MOST, "the broker would not take it");
-        let subject = match self.random.u8(..4) {
+        let of_other_tenant = body.windows(16).any(|window| window == b"tenant/tenant-1/");
+        let subject = match self.random.u8(..12) {
             0 => format!("{lane}.a.b.{}", "c".repeat(self.random.usize(1..50))),
-            _ => format!("{lane}.tenant-0"),
+            _ => format!("{lane}.tenant-{}", u8::from(of_other_tenant)),
         };
         self.with_headers(Outgoing::new(subject, body))
     }

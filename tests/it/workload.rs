@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ingest_kit::envelope::{device, outgoing, payload, telemetry, timestamp};
+use ingest_kit::envelope::{device, outgoing, payload, telemetry};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{Node, wait_for};
@@ -162,15 +162,11 @@ fn metrics(keys: impl IntoIterator<Item = String>) -> Value {
     Value::Object(keys.into_iter().map(|key| (key, json!(1.5))).collect::<Map<_, _>>())
 }
 
-/// A good message whose one metric no jsonb can hold: PostgreSQL refuses its row.
+/// What makes PostgreSQL refuse the rows of [`poison`], and no others.
+pub const NO_POISON: &str =
+    "ALTER TABLE raw_events ADD CONSTRAINT no_poison CHECK (NOT payload -> 'metrics' ? 'poison')";
+
+/// A good message whose row PostgreSQL refuses, see [`NO_POISON`].
 pub fn poison(device: &Device, seq: u64) -> Outgoing {
-    let topic = format!("tenant/{}/device/{}/telemetry", device.tenant_id, device.device_id);
-    let token = device.token.as_deref().unwrap_or_default();
-    let time = timestamp(seq);
-    // By hand: serde_json has no such number.
-    let text = format!(
-        r#"{{"topic":"{topic}","payload":{{"site_id":"{}","ts":"{time}","seq":{seq},"provision_token":"{token}","metrics":{{"a":1e200000}}}}}}"#,
-        device.site_id
-    );
-    Outgoing::new(format!("telemetry.{}", device.tenant_id), text)
+    with(device, seq, "metrics", json!({ "poison": 1 }))
 }
