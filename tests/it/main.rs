@@ -11,6 +11,7 @@
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`, `stranger`: what no producer
 //!   should send.
 //! - `probes`: answered whoever else is connected.
+//! - `crowd`: what made-up tenants may cost.
 //! - `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `simulate`: the simulator, and the node against its word.
@@ -20,6 +21,7 @@
 mod backfill;
 mod cases;
 mod crash;
+mod crowd;
 mod door;
 mod flood;
 mod influx;
