@@ -94,6 +94,7 @@ fn router(common: Arc<Common>) -> Factory {
             config: common.config.influx.clone(),
             metrics: common.metrics.clone(),
             stats: common.stats.clone(),
+            health: common.health.clone(),
             log: common.room("influx"),
             lifeline,
         };

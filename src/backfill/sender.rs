@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::track::Tally;
 use crate::debt::{Ended, Outbox};
+use crate::health::Health;
 use crate::lifeline::{Death, Lifeline};
 use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint};
 use crate::metrics::Metrics;
@@ -73,6 +74,7 @@ impl Sender {
             destination,
             metrics: Metrics::new(),
             stats: stats.clone(),
+            health: Health::new(),
             // The command itself says what is to be said; the room's own log would run across its progress.
             log: Logger::root(Discard, o!()),
             lifeline: Lifeline::new("influx", 0, deaths, Arc::default()),

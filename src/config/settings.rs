@@ -252,6 +252,17 @@ pub const SETTINGS: &[Setting] = &[
     inner("influx.idle_secs", whole(1, 86_400), "A batcher without work for so long ends."),
     inner("influx.drain_secs", whole(1, 600), "How long a drain waits for databases that do not answer."),
     known(
+        "influx.max_fields_per_tenant",
+        "INFLUX_MAX_FIELDS_PER_TENANT",
+        whole(0, 100_000),
+        "Metric names of which one tenant may make columns, 0 = no bound; values of further names stay in their rows.",
+    ),
+    inner(
+        "influx.column_retry_secs",
+        whole(1, 86_400),
+        "A value left out of points, for want of a column or for its type, is tried again this often with one line.",
+    ),
+    known(
         "influx.gzip_min_bytes",
         "INFLUX_GZIP_MIN_BYTES",
         whole(0, i64::MAX),

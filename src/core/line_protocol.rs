@@ -77,11 +77,15 @@ pub enum Skipped {
     OutOfRange,
     /// The tenant's column holds values of another type, which this one can't be turned into.
     TypeConflict,
+    /// The table, or the field's family, is full of columns, and has none for this one.
+    ColumnsFull,
+    /// The tenant has made as many columns as it may.
+    FieldBudget,
 }
 
 impl Skipped {
     /// All reasons, in the order of their declaration.
-    pub const ALL: [Skipped; 8] = [
+    pub const ALL: [Skipped; 10] = [
         Skipped::Reserved,
         Skipped::Duplicate,
         Skipped::Text,
@@ -90,6 +94,8 @@ impl Skipped {
         Skipped::NotFinite,
         Skipped::OutOfRange,
         Skipped::TypeConflict,
+        Skipped::ColumnsFull,
+        Skipped::FieldBudget,
     ];
 
     /// The label value of `ingest_influx_fields_skipped_total{reason}`.
@@ -103,6 +109,8 @@ impl Skipped {
             Skipped::NotFinite => "not_finite",
             Skipped::OutOfRange => "out_of_range",
             Skipped::TypeConflict => "type_conflict",
+            Skipped::ColumnsFull => "columns_full",
+            Skipped::FieldBudget => "field_budget",
         }
     }
 }
@@ -225,6 +233,13 @@ fn needs_encoding(name: &[u8]) -> bool {
     let is_written =
         |window: &[u8]| matches!(window, [b'%', b'0' | b'1', b'0'..=b'9' | b'A'..=b'F'] | b"%25" | b"%5C" | b"%7F");
     name.last() == Some(&b'\\') || name.iter().any(u8::is_ascii_control) || name.windows(3).any(is_written)
+}
+
+/// A column's name as it stands in a line, for one that line protocol can carry.
+pub fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    push_escaped(&mut out, name);
+    out
 }
 
 fn push_escaped(out: &mut String, name: &str) {

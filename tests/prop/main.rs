@@ -4,6 +4,7 @@
 mod backoff;
 mod batch;
 mod disposition;
+mod fitting;
 mod line_protocol;
 mod metric_keys;
 mod names;

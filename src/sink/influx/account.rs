@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -31,13 +32,24 @@ struct Total {
     held_lines: AtomicU64,
     held_bytes: AtomicU64,
     attempts: AtomicU64,
+    /// Until when a batcher waits as its server has asked it to, in milliseconds from `started` on.
+    waits_until_ms: AtomicU64,
+    started: Instant,
 }
 
 impl Accounts {
     /// No accounts yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
     pub fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
         let counter = || AtomicU64::new(0);
-        let total = Total { metrics, lost_as, held_lines: counter(), held_bytes: counter(), attempts: counter() };
+        let total = Total {
+            metrics,
+            lost_as,
+            held_lines: counter(),
+            held_bytes: counter(),
+            attempts: counter(),
+            waits_until_ms: counter(),
+            started: Instant::now(),
+        };
         Arc::new(Self { tenants: Mutex::default(), total: Arc::new(total) })
     }
 
@@ -68,6 +80,12 @@ impl Accounts {
         self.total.attempts.load(Ordering::Relaxed)
     }
 
+    /// Whether a batcher waits on purpose: standing still is no sign of death then.
+    pub fn is_waiting(&self, now: Instant) -> bool {
+        let until = Duration::from_millis(self.total.waits_until_ms.load(Ordering::Relaxed));
+        now < self.total.started + until
+    }
+
     /// The tenants' states for `/stats`.
     pub fn to_json(&self) -> Value {
         let tenants = self.tenants();
@@ -93,7 +111,7 @@ pub struct Account {
     troubled: AtomicBool,
     open: AtomicBool,
     last_error: Mutex<String>,
-    /// How many values did not fit their column's type, by column.
+    /// How many values their columns could not hold, by column.
     misfits: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -131,7 +149,7 @@ impl Account {
         let lines = lines as u64;
         self.held_lines.fetch_sub(lines, Ordering::Relaxed);
         self.total.held_lines.fetch_sub(lines, Ordering::Relaxed);
-        self.shrink(bytes);
+        self.resize(bytes, 0);
         self.ended[result.index()].fetch_add(lines, Ordering::Relaxed);
         self.total.metrics.lines.of(result).inc_by(lines);
         self.total.metrics.buffered_lines.dec_by(lines as i64);
@@ -139,10 +157,13 @@ impl Account {
         self.total.metrics.unconfirmed_lines.dec_by(lines as i64);
     }
 
-    /// Lines that are held have become so much shorter.
-    pub fn shrink(&self, bytes: usize) {
-        self.held_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.total.held_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+    /// Lines that are held take other room than they did.
+    pub fn resize(&self, before: usize, after: usize) {
+        let (less, more) = (before.saturating_sub(after) as u64, after.saturating_sub(before) as u64);
+        for held in [&self.held_bytes, &self.total.held_bytes] {
+            held.fetch_add(more, Ordering::Relaxed);
+            held.fetch_sub(less, Ordering::Relaxed);
+        }
     }
 
     /// Ends whatever is open: the batcher is no more. Returns how many lines that were.
@@ -176,6 +197,12 @@ impl Account {
         self.total.metrics.breakers_open.inc_by(i64::from(open) - i64::from(was_open));
     }
 
+    /// Nothing is sent before that time, as the server has asked for or as follows from its failures.
+    pub fn waits_until(&self, until: Instant) {
+        let until = until.saturating_duration_since(self.total.started).as_millis() as u64;
+        self.total.waits_until_ms.fetch_max(until, Ordering::Relaxed);
+    }
+
     /// A request is sent.
     pub fn request_sent(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
@@ -197,7 +224,7 @@ impl Account {
         error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// A value did not fit its column's type. At most `most` columns are named.
+    /// A value did not fit its column's type, or has no column. At most `most` columns are named.
     pub fn misfit(&self, column: &str, most: usize) {
         let mut misfits = self.misfits.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(values) = misfits.get_mut(column) {
@@ -250,7 +277,9 @@ mod tests {
         let accounts = Accounts::new(metrics.influx.clone(), LineResult::Deferred);
         let account = accounts.open(&"acme".into());
         account.take_in(10, 1_000);
-        account.shrink(100);
+        account.resize(200, 100);
+        account.resize(10, 14);
+        account.resize(14, 10);
         account.end(LineResult::Ok, 4, 300);
         account.end(LineResult::Deferred, 3, 200);
         assert_eq!((account.held_lines(), accounts.held_lines()), (3, 3));
@@ -258,6 +287,17 @@ mod tests {
         assert_eq!((account.held_bytes(), accounts.held_bytes()), (memory, memory));
         assert_eq!(metrics.influx.buffered_lines.get(), 3);
         assert_eq!(metrics.influx.unconfirmed_lines.get(), 3, "what is deferred is the replay's to count");
+    }
+
+    #[test]
+    fn a_wait_that_the_server_asked_for_is_no_standstill_until_it_is_over() {
+        let accounts = Accounts::new(Metrics::new().influx.clone(), LineResult::Deferred);
+        let (one, other, now) = (accounts.open(&"acme".into()), accounts.open(&"zeta".into()), Instant::now());
+        assert!(!accounts.is_waiting(now));
+        one.waits_until(now + Duration::from_secs(60));
+        other.waits_until(now + Duration::from_secs(1));
+        assert!(accounts.is_waiting(now + Duration::from_secs(59)));
+        assert!(!accounts.is_waiting(now + Duration::from_secs(60)));
     }
 
     #[test]

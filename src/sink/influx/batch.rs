@@ -132,15 +132,33 @@ impl Batch {
         (self, Some(second))
     }
 
-    /// Ends the batch: what is left is its points.
-    pub fn into_points(self) -> Vec<Point> {
+    /// Its lines, in order. Lines are made of text: where one is not, it is taken for empty.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
         let mut rest = &self.body[..];
-        let point = |Entry { origin, ticket, owed, len }: Entry| {
-            let (line, others) = rest.split_at(len as usize);
+        self.entries.iter().map(move |entry| {
+            let (line, others) = rest.split_at(entry.len as usize);
             rest = others;
-            Point { line: String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(), origin, ticket, owed }
-        };
-        self.entries.into_iter().map(point).collect()
+            std::str::from_utf8(&line[..line.len() - 1]).unwrap_or_default()
+        })
+    }
+
+    /// Puts other lines in the place of some, by ascending index.
+    pub fn replace(mut self, lines: Vec<(usize, String)>) -> Self {
+        let mut body = BytesMut::with_capacity(self.body.len());
+        let (mut lines, mut start, mut unbroken) = (lines.into_iter().peekable(), 0, 0);
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let end = start + entry.len as usize;
+            if let Some((_, line)) = lines.next_if(|(other, _)| *other == index) {
+                body.put_slice(&self.body[unbroken..start]);
+                body.put_slice(line.as_bytes());
+                body.put_u8(b'\n');
+                entry.len = line.len() as u32 + 1;
+                unbroken = end;
+            }
+            start = end;
+        }
+        body.put_slice(&self.body[unbroken..]);
+        Self { body: body.freeze(), ..self }
     }
 
     /// Takes the refused lines out. What is left may be empty and is told as a batch only if it is not.
@@ -221,6 +239,14 @@ mod tests {
         assert_eq!((filling.len(), filling.bytes(), filling.since()), (0, 0, None));
         filling.push(point("c v=3 3", 9), Instant::now());
         assert_eq!(content(filling.seal()), [("c v=3 3".to_owned(), 9)]);
+    }
+
+    #[test]
+    fn lines_are_replaced_where_they_stand() {
+        let lines = ["a v=1 1", "b v=2 2", "c v=3 3"].map(str::to_owned);
+        let replaced = batch(&lines).unwrap().replace(vec![(0, "x".into()), (2, "yy yy yy yy".into())]);
+        assert_eq!(replaced.lines().collect::<Vec<_>>(), ["x", "b v=2 2", "yy yy yy yy"]);
+        assert_eq!(content(Some(replaced)), [("x".into(), 0), ("b v=2 2".into(), 1), ("yy yy yy yy".into(), 2)]);
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 mod fit;
 mod outcome;
+mod question;
 mod refusal;
+mod told;
+mod trial;
+mod trouble;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,14 +16,19 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::Logger;
 
-use self::fit::{Fit, NOTHING_FITS};
+use self::told::Told;
+use self::trial::Trials;
+use self::trouble::Trouble;
 use super::Config;
 use super::account::Account;
 use super::batch::{Batch, Filling};
 use super::breaker::Breaker;
+use super::classify::Outcome;
+use super::condition::Condition;
 use super::target::Target;
 use crate::core::backoff::Backoff;
-use crate::core::field_types::FieldTypes;
+use crate::core::field_budget::FieldBudget;
+use crate::core::fitting::Fitting;
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::message::{Point, Points, Refuse};
@@ -27,9 +36,6 @@ use crate::metrics::InfluxMetrics;
 
 /// A batch is full at this size too: InfluxDB takes 10 MiB unless it is told otherwise.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
-
-/// A request that is under way for so long keeps others waiting: InfluxDB answers within its WAL flush interval.
-const STALLED: Duration = Duration::from_secs(5);
 
 /// Lines of a request that probes a database behind an open breaker. A server that turns a request away before it has
 /// read the body is only understood where the body was short.
@@ -43,8 +49,12 @@ pub struct Parts {
     pub target: Target,
     /// The `[influx]` settings.
     pub config: Arc<Config>,
+    /// Whether no other tenant's points go there.
+    pub is_sole: bool,
     /// The tenant's account.
     pub account: Arc<Account>,
+    /// The node's view of the server.
+    pub condition: Arc<Condition>,
     /// The room's metrics.
     pub metrics: InfluxMetrics,
     /// Takes refused points on to the quarantine. Weak: the router must be able to go.
@@ -99,7 +109,9 @@ pub struct Batcher {
     _obituary: Obituary,
     parts: Parts,
     breaker: Breaker,
-    types: FieldTypes,
+    fitting: Fitting,
+    trials: Trials,
+    trouble: Trouble,
     filling: Filling,
     /// Full batches and those to be tried again, the oldest first.
     ready: VecDeque<Batch>,
@@ -108,11 +120,10 @@ pub struct Batcher {
     flights_sent: u64,
     /// Requests that the database took.
     written: u64,
+    /// When the server was asked for its columns, while it is.
+    asked: Option<Instant>,
     alarm: Option<(Instant, SpawnHandle)>,
-    /// What the log was told last: a database that is away is news once.
-    told: String,
-    /// Columns of which the log was told that values do not fit them.
-    told_columns: HashSet<String>,
+    told: Told,
     drained: Drained,
     drain_until: Option<Instant>,
     closing: bool,
@@ -123,19 +134,23 @@ impl Batcher {
     pub fn new(parts: Parts, obituary: Obituary) -> Self {
         let config = &parts.config;
         let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
+        let can_ask = parts.target.can_be_asked().then(Instant::now);
+        let budget = FieldBudget::new(config.max_fields_per_tenant, parts.is_sole, can_ask);
         Self {
             _obituary: obituary,
             breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
+            fitting: Fitting::new(budget, Duration::from_secs(config.column_retry_secs)),
+            trials: Trials::default(),
+            trouble: Trouble::new(parts.condition.concern(parts.tenant_id.clone())),
             parts,
-            types: FieldTypes::default(),
             filling: Filling::default(),
             ready: VecDeque::new(),
             flights: VecDeque::new(),
             flights_sent: 0,
             written: 0,
+            asked: None,
             alarm: None,
-            told: String::new(),
-            told_columns: HashSet::new(),
+            told: Told::default(),
             drained: Drained::default(),
             drain_until: None,
             closing: false,
@@ -145,36 +160,38 @@ impl Batcher {
     fn take_in(&mut self, points: Vec<Point>) {
         let now = Instant::now();
         let full = self.parts.config.batch_size.max(1);
-        let mut refused = Vec::new();
-        for mut point in points {
-            if !self.types.is_empty() && self.fit(&mut point) == Fit::Nothing {
-                refused.push(self.refused(point, NOTHING_FITS.to_owned()));
-                continue;
-            }
+        for point in points {
             self.filling.push(point, now);
             if self.filling.len() >= full || self.filling.bytes() >= FULL_BYTES {
                 self.ready.extend(self.filling.seal());
             }
         }
-        self.refuse(refused);
     }
 
     /// Sends what may be sent, gives back what should not be held, and sets the alarm for the next look.
     fn pump(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        while self.flights.len() < self.permits(now) {
+        while self.may_send(now) {
             let Some(mut batch) = self.next_batch(now) else { break };
             if self.breaker.is_open() {
                 let rest;
                 (batch, rest) = batch.split(PROBE_LINES);
                 rest.into_iter().for_each(|rest| self.ready.push_front(rest));
             }
-            self.send(batch, now, ctx);
+            if let Some(batch) = self.fitted(batch, now, ctx) {
+                self.send(batch, now, ctx);
+            }
         }
+        self.send_trials(now, ctx);
         self.give_back(now);
         self.finish_drain(now, ctx);
-        self.parts.account.set_state(self.is_troubled(now), self.breaker.is_open());
+        self.report_trouble(now);
         self.set_alarm(now, ctx);
+    }
+
+    /// Batches wait for a free request, and for what the server has to tell first of the columns that they need.
+    fn may_send(&self, now: Instant) -> bool {
+        self.asked.is_none() && !self.trials.are_awaited() && self.flights.len() < self.permits(now)
     }
 
     fn permits(&self, now: Instant) -> usize {
@@ -199,46 +216,31 @@ impl Batcher {
 
     fn send(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) {
         failpoint::pass("batcher");
-        self.flights_sent += 1;
-        let flight = self.flights_sent;
-        self.flights.push_back((flight, now));
-        self.parts.account.request_sent();
+        let flight = self.take_off(now);
         let round = self.breaker.round();
         let answer = self.parts.target.clone().write(batch.body(), batch.len());
         ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
-            this.flights.retain(|(other, _)| *other != flight);
-            this.parts.metrics.flush_seconds.observe(now.elapsed().as_secs_f64());
-            this.landed(batch, round, outcome);
+            this.touch_down(flight, now, &outcome);
+            this.landed(batch, round, now, outcome);
             this.pump(ctx);
         }));
     }
 
-    fn is_troubled(&self, now: Instant) -> bool {
-        self.breaker.is_troubled() || self.flights.front().is_some_and(|(_, sent)| *sent + STALLED <= now)
+    /// A request is sent; its number.
+    fn take_off(&mut self, now: Instant) -> u64 {
+        self.flights_sent += 1;
+        self.flights.push_back((self.flights_sent, now));
+        self.parts.account.request_sent();
+        self.flights_sent
     }
 
-    /// While the database is in trouble, only so many deliveries are held, and only so long: they are credit that the
-    /// other tenants need.
-    fn give_back(&mut self, now: Instant) {
-        if !self.is_troubled(now) {
-            return;
+    /// A request that was sent then has ended.
+    fn touch_down(&mut self, flight: u64, sent: Instant, outcome: &Outcome) {
+        self.flights.retain(|(other, _)| *other != flight);
+        self.parts.metrics.flush_seconds.observe(sent.elapsed().as_secs_f64());
+        if *outcome == Outcome::Written {
+            self.parts.condition.written(sent, Instant::now());
         }
-        let config = self.parts.config.clone();
-        let hold = Duration::from_secs(config.hold_secs);
-        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.hold_lines {
-            self.ready.extend(self.filling.seal());
-        }
-        let (mut kept, mut lines) = (VecDeque::with_capacity(self.ready.len()), 0);
-        for batch in std::mem::take(&mut self.ready) {
-            let is_over = lines + batch.len() > config.hold_lines || batch.since() + hold <= now;
-            if batch.is_required() && is_over {
-                self.abandon(batch);
-            } else {
-                lines += batch.len();
-                kept.push_back(batch);
-            }
-        }
-        self.ready = kept;
     }
 
     /// Answers a drain when nothing is left, or nothing more can be done.
@@ -261,16 +263,19 @@ impl Batcher {
         }
     }
 
+    fn has_work(&self) -> bool {
+        !self.ready.is_empty() || self.filling.since().is_some() || self.trials.are_waiting()
+    }
+
     /// Sets the alarm for the next moment at which time alone changes something.
     fn set_alarm(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let has_batches = !self.ready.is_empty();
         let has_slot = self.flights.len() < self.permits(now);
         let hold = Duration::from_secs(self.parts.config.hold_secs);
         let moments = [
             self.due_at().filter(|_| has_slot),
-            self.breaker.resumes_at(now).filter(|_| has_batches || self.filling.since().is_some()),
+            self.breaker.resumes_at(now).filter(|_| self.has_work()),
             self.ready.front().filter(|batch| batch.is_required()).map(|batch| batch.since() + hold),
-            self.flights.front().map(|(_, sent)| *sent + STALLED),
+            self.trouble_shows_at(now),
             self.drain_until.filter(|_| self.drained.is_awaited()),
         ];
         let next = moments.into_iter().flatten().filter(|moment| *moment > now).min();

@@ -51,6 +51,8 @@ pub enum Trouble {
     Token,
     /// The server has no room for the tenant's database.
     Room,
+    /// The tenant's database is not there, and writing does not make it.
+    Database,
     /// The server does not take this tenant's requests for another reason that an operator has to end.
     Request,
 }
@@ -85,7 +87,8 @@ pub enum Cause {
     Type(Conflict),
     /// The server has no room for another table: no fault of this line, so it stays owed.
     NoTable,
-    /// The table has all the columns it can have, and the line brings another: it can't be stored, and for good.
+    /// The table, or a family of fields, has all the columns it can have, and the line brings another: it can be written
+    /// without.
     NoColumn,
     /// The line itself can't be stored, whatever the server is given.
     Line,
@@ -104,10 +107,23 @@ pub enum Provisioned {
     Failed(String),
 }
 
-/// Reads the answer to a request of `lines` lines.
+/// Reads the answer to a request of `lines` lines. The API's own success alone confirms: a proxy's sign-in page is a 200,
+/// too.
 pub fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
     match status {
-        200..=299 => Outcome::Written,
+        204 => Outcome::Written,
+        200..=299 => Outcome::lasting(
+            Trouble::Request,
+            format!(
+                "it answers a write with something else than 204, so it is not InfluxDB that answers: check INFLUXDB_URL \
+                 ({})",
+                said(status, body)
+            ),
+        ),
+        400 if is_header_malformed(body) => Outcome::lasting(
+            Trouble::Token,
+            format!("it can't read the token: check INFLUXDB_TOKEN, which is the token alone ({})", said(status, body)),
+        ),
         413 => Outcome::Halve { message: said(status, body), cause: Cause::Line },
         401 => Outcome::lasting(
             Trouble::Token,
@@ -123,7 +139,7 @@ pub fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8
         400 | 422 if api == Api::V2 => v2::refusal(status, body),
         400 | 422 => v3::refusal(status, body, lines),
         404 if api == Api::V2 => Outcome::lasting(
-            Trouble::Request,
+            Trouble::Database,
             format!(
                 "it has no such bucket or organisation: create the bucket, or check INFLUXDB_BUCKET, INFLUXDB_ORG and \
                  INFLUXDB_URL ({})",
@@ -152,25 +168,52 @@ fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outco
     })
 }
 
+/// A token with a blank in it, or with its scheme before it, makes a header that InfluxDB 3 can't read.
+pub fn is_header_malformed(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("Authorization header was malformed")
+}
+
 /// What the server's words about a line mean.
 fn cause(message: &str) -> Cause {
-    const TABLE_LIMIT: &str = "number of tables limit";
-    const COLUMN_LIMIT: &str = "number of columns per table limit";
     if let Some(conflict) = Conflict::parse(message) {
         Cause::Type(conflict)
-    } else if message.contains(TABLE_LIMIT) {
-        Cause::NoTable
-    } else if message.contains(COLUMN_LIMIT) {
-        Cause::NoColumn
-    } else {
+    } else if !message.contains(SCHEMA_LIMIT) {
         Cause::Line
+    } else if message.contains("number of tables limit") {
+        Cause::NoTable
+    } else {
+        // "number of columns per table limit of 500 columns", "the field limit (100) for field family 'x'"
+        Cause::NoColumn
     }
+}
+
+/// How InfluxDB 3 begins, when it can hold no more tables, columns or fields of a family.
+const SCHEMA_LIMIT: &str = "Update to schema would exceed";
+
+/// The server's words without what they repeat of a line, for the log: what stands in quotation marks is left out, from the
+/// first one to the last of its kind, for a name may hold some.
+pub fn without_quotes(message: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(message.len()), message);
+    while let Some(at) = rest.find(['`', '\'', '"']) {
+        let (before, quoted) = rest.split_at(at);
+        let mark = &quoted[..1];
+        out.extend([before, mark, "..", mark]);
+        let end = quoted.rfind(mark).filter(|end| *end > 0);
+        rest = end.map_or("", |end| &quoted[end + 1..]);
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Reads the answer to a request for a database: `POST /api/v3/configure/database`.
 pub fn database_made(status: u16, body: &[u8]) -> Provisioned {
+    let is_empty = body.trim_ascii().is_empty();
     match status {
-        200..=299 => Provisioned::Made,
+        200..=204 if is_empty => Provisioned::Made,
+        200..=299 => Provisioned::Failed(format!(
+            "it is not InfluxDB that answers: check INFLUXDB_URL ({})",
+            said(status, body)
+        )),
         409 => Provisioned::Exists,
         _ => match classify(Api::V3, status, None, body, 1) {
             Outcome::Failed { message, .. } => Provisioned::Failed(message),

@@ -4,8 +4,10 @@ mod account;
 mod batch;
 mod batcher;
 mod breaker;
+mod catalog;
 mod classify;
 mod client;
+mod condition;
 mod files;
 mod newcomers;
 mod provision;
@@ -94,6 +96,12 @@ pub struct Config {
     pub idle_secs: u64,
     /// How long a drain waits for databases that do not answer; under the supervisor's bound on the whole drain.
     pub drain_secs: u64,
+    /// `INFLUX_MAX_FIELDS_PER_TENANT`: metric names of which one tenant may make columns; 0 = no bound. A table of InfluxDB 3
+    /// holds 500 columns: one tenant's devices should not fill it by inventing names.
+    pub max_fields_per_tenant: usize,
+    /// A value that is left out for want of a column, or for the column's type, is tried again so often with one line: the
+    /// table may have been made anew, a limit raised.
+    pub column_retry_secs: u64,
     /// `INFLUX_GZIP_MIN_BYTES`: a request's body is compressed from this size on; 0 = never. Lines shrink to a sixth, at
     /// about 0.4 us of CPU time each, a tenth of what a message costs otherwise: within a cluster the network is cheaper.
     pub gzip_min_bytes: usize,
@@ -176,6 +184,8 @@ impl Default for Config {
             breaker_failures: 5,
             idle_secs: 600,
             drain_secs: 5,
+            max_fields_per_tenant: 400,
+            column_retry_secs: 60,
             gzip_min_bytes: 1024 * 1024,
             request_timeout_secs: 30,
             replay_lines_per_sec: 20_000,

@@ -79,14 +79,14 @@ impl Server {
 
     /// One of its databases or buckets.
     pub fn database(&self, name: &str) -> Endpoint {
-        let (base, name) = (&self.base, query_value(name));
+        let (base, place) = (&self.base, query_value(name));
         let uri = if self.api == Api::V2 {
             let org = self.org.as_deref().map(|org| format!("org={}&", query_value(org))).unwrap_or_default();
-            format!("{base}/api/v2/write?{org}bucket={name}&precision=ns")
+            format!("{base}/api/v2/write?{org}bucket={place}&precision=ns")
         } else {
-            format!("{base}/api/v3/write_lp?db={name}&precision=ns&accept_partial=true&no_sync=false")
+            format!("{base}/api/v3/write_lp?db={place}&precision=ns&accept_partial=true&no_sync=false")
         };
-        Endpoint { server: self.clone(), uri }
+        Endpoint { server: self.clone(), name: name.to_owned(), uri }
     }
 
     /// Asks for a database to be made: `POST /api/v3/configure/database`. The status and what the server says.
@@ -155,10 +155,22 @@ fn base(url: &str) -> Option<String> {
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     server: Server,
+    name: String,
     uri: String,
 }
 
 impl Endpoint {
+    /// Asks in SQL: `POST /api/v3/query_sql`. The status and what the server says.
+    ///
+    /// # Errors
+    /// A sentence, where there was no answer.
+    pub async fn query_sql(&self, sql: &str) -> Result<(u16, String), String> {
+        let server = &self.server;
+        let request = client(&server.trust).post(format!("{}/api/v3/query_sql", server.base));
+        let body = serde_json::json!({ "db": self.name, "q": sql, "format": "json" }).to_string();
+        server.ask(request.insert_header((CONTENT_TYPE, "application/json")), Bytes::from(body)).await
+    }
+
     /// Sends one request and reads its answer; `lines` lines, each ended by a line feed.
     pub async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match timeout(self.server.timeout, self.send(body, lines)).await {

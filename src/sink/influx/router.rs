@@ -14,11 +14,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::account::{Account, Accounts};
 use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
+use super::condition::Condition;
 use super::target::Destination;
 use super::{Config, WritePolicy, newcomers};
 use crate::core::backoff::Backoff;
 use crate::core::disposition::Verdict;
 use crate::delivery::Settlement;
+use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
@@ -43,6 +45,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Gets the tenants' states, as `influx`.
     pub stats: Arc<Stats>,
+    /// Gets a note while databases take no writes.
+    pub health: Arc<Health>,
     /// The room's log.
     pub log: Logger,
     /// Its lifeline.
@@ -60,6 +64,7 @@ pub struct Router {
     log: Logger,
     lifeline: Lifeline,
     accounts: Arc<Accounts>,
+    condition: Arc<Condition>,
     tenants: HashMap<Arc<str>, Tenant>,
     threads: Vec<Arbiter>,
     incarnations: u64,
@@ -85,7 +90,7 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub fn new(parts: Parts) -> Self {
-        let Parts { config, destination, metrics, stats, log, lifeline } = parts;
+        let Parts { config, destination, metrics, stats, health, log, lifeline } = parts;
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
@@ -103,6 +108,7 @@ impl Router {
             log,
             lifeline,
             accounts,
+            condition: Condition::new(health),
             tenants: HashMap::new(),
             threads: Vec::new(),
             incarnations: 0,
@@ -149,8 +155,10 @@ impl Router {
         let parts = batcher::Parts {
             tenant_id: tenant_id.clone(),
             target: self.destination.open(tenant_id),
+            is_sole: self.destination.is_per_tenant(),
             config: self.config.clone(),
             account,
+            condition: self.condition.clone(),
             metrics: self.metrics.influx.clone(),
             refuse: router.clone().recipient(),
             log: self.log.new(o!("tenant_id" => tenant_id.to_string())),
@@ -191,7 +199,7 @@ impl Router {
 
     fn tick(&mut self) {
         let attempts = self.accounts.attempts();
-        if attempts != self.attempts_seen {
+        if attempts != self.attempts_seen || self.accounts.is_waiting(Instant::now()) {
             self.attempts_seen = attempts;
             self.lifeline.progress();
         }

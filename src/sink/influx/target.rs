@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::catalog::Columns;
 use super::classify::Outcome;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
@@ -141,6 +142,19 @@ impl Target {
         match self.database {
             Database::Endpoint(endpoint) => endpoint.write(body, lines).await,
             Database::Files(files) => blocking(files, move |files| files.append(&body)).await,
+        }
+    }
+
+    /// Whether it may know SQL, and tell its columns.
+    pub fn can_be_asked(&self) -> bool {
+        matches!(self.database, Database::Endpoint(_))
+    }
+
+    /// The columns of its table of metrics.
+    pub async fn columns(self) -> Columns {
+        match self.database {
+            Database::Endpoint(endpoint) => endpoint.columns().await,
+            Database::Files(_) => Columns::Refused("files have no columns".to_owned()),
         }
     }
 

@@ -1,85 +1,110 @@
-//! Points made to fit what is known of their columns' types.
+//! Batches made to fit, right before they are sent: whatever was learned since their points came is heeded.
 
-use slog::warn;
+use std::time::Instant;
+
+use actix::prelude::*;
+use slog::{error, warn};
 
 use super::Batcher;
-use crate::core::field_types::{Conflict, Fitted};
+use super::told::MOST;
+use crate::core::field_types::Conflict;
+use crate::core::fitting::Fitted;
+use crate::core::line_fields::{self, Fields};
 use crate::core::line_protocol::Skipped;
-use crate::message::Point;
-use crate::sink::influx::batch::{Batch, Filling};
+use crate::sink::influx::batch::Batch;
+use crate::sink::influx::classify::{Cause, RefusedLine};
 
 /// Why a point is refused that has no field left.
-pub(super) const NOTHING_FITS: &str = "its columns hold other types than its values";
-
-/// Columns of one tenant that the log and `/stats` name: their names come from devices.
-const MOST_COLUMNS: usize = 50;
-
-/// What became of a point that was made to fit.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fit {
-    /// It fits as it was.
-    Same,
-    /// It was changed and fits.
-    Changed,
-    /// No field of it fits.
-    Nothing,
-}
+const NOTHING_FITS: &str = "its columns hold other types than its values";
 
 impl Batcher {
-    /// Makes a point fit its columns, as far as they are known.
-    pub(super) fn fit(&mut self, point: &mut Point) -> Fit {
-        match self.types.fit(&point.line) {
-            Fitted::AsIs => Fit::Same,
-            Fitted::Changed { line, skipped } => {
-                self.report_misfits(skipped);
-                self.parts.account.shrink(point.line.len() - line.len());
-                point.line = line;
-                Fit::Changed
+    /// Makes a batch fit. `None`: nothing is left of it, or the server is asked first.
+    pub(super) fn fitted(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) -> Option<Batch> {
+        let (mut changed, mut nothing, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let mut asks = false;
+        for (index, line) in batch.lines().enumerate() {
+            match self.fitting.fit(line, now) {
+                Fitted::AsIs => {}
+                Fitted::Changed { line, skipped } => {
+                    changed.push((index, line));
+                    left_out.extend(skipped);
+                }
+                Fitted::Nothing => {
+                    nothing.push(RefusedLine { index, message: NOTHING_FITS.to_owned(), cause: Cause::Line });
+                }
+                Fitted::Ask => {
+                    asks = true;
+                    break;
+                }
             }
-            Fitted::Nothing => Fit::Nothing,
         }
+        if asks {
+            self.ready.push_front(batch);
+            self.ask(now, ctx);
+            return None;
+        }
+        self.trials.add_due(self.fitting.take_due());
+        self.report_left_out(left_out);
+        if changed.is_empty() && nothing.is_empty() { Some(batch) } else { self.changed(batch, changed, nothing) }
     }
 
-    /// A batch was refused for a column's type, without a line's number: learns the type, and puts the batch back with
-    /// every line made to fit.
-    ///
-    /// # Errors
-    /// The batch, where that changes nothing of it.
-    pub(super) fn fit_all(&mut self, batch: Batch, conflict: &Conflict) -> Result<(), Batch> {
-        let Some(table) = conflict.table.clone() else { return Err(batch) };
-        self.types.learn_of(&table, conflict.clone());
-        let (since, mut fitted, mut is_changed, mut refused) = (batch.since(), Filling::default(), false, Vec::new());
-        for mut point in batch.into_points() {
-            match self.fit(&mut point) {
-                Fit::Nothing => {
-                    is_changed = true;
-                    refused.push(self.refused(point, NOTHING_FITS.to_owned()));
-                }
-                fit => {
-                    is_changed |= fit == Fit::Changed;
-                    fitted.push(point, since);
-                }
-            }
+    fn changed(&mut self, batch: Batch, lines: Vec<(usize, String)>, nothing: Vec<RefusedLine>) -> Option<Batch> {
+        let before = batch.body().len();
+        let batch = batch.replace(lines);
+        self.parts.account.resize(before, batch.body().len());
+        if nothing.is_empty() {
+            return Some(batch);
         }
+        let (taken, rest) = batch.take(nothing);
+        let refused = taken.into_iter().map(|(point, line)| self.refused(point, line.message)).collect();
         self.refuse(refused);
-        match fitted.seal() {
-            Some(batch) if is_changed => self.ready.push_front(batch),
-            Some(batch) => return Err(batch),
-            None => {}
-        }
-        Ok(())
+        rest
     }
 
-    /// Values that their columns can't hold: counted, and each column told once. Their rows hold them.
-    fn report_misfits(&mut self, columns: Vec<String>) {
-        self.parts.metrics.fields_skipped.of(Skipped::TypeConflict).inc_by(columns.len() as u64);
-        for column in columns {
-            self.parts.account.misfit(&column, MOST_COLUMNS);
-            if self.told_columns.len() < MOST_COLUMNS && !self.told_columns.contains(&column) {
-                warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
-                    "column" => &column);
-                self.told_columns.insert(column);
+    /// Whether what is known changes a line of a batch that was refused as a whole.
+    pub(super) fn would_change(&mut self, batch: &Batch) -> bool {
+        let now = Instant::now();
+        batch.lines().any(|line| self.fitting.fit(line, now) != Fitted::AsIs)
+    }
+
+    /// A batch was refused for a column's type, without a line's number: learns the type, where it can be told of which
+    /// table.
+    pub(super) fn learn_of_batch(&mut self, batch: &Batch, conflict: &Conflict) {
+        let table = match &conflict.table {
+            Some(table) => table.clone(),
+            None => {
+                let has_it = |line: &&str| Fields::of(line).any(|field| *field.column() == *conflict.column);
+                let mut tables = batch.lines().filter(has_it).map(line_fields::table);
+                let Some(table) = tables.next() else { return };
+                if tables.any(|other| other != table) {
+                    return;
+                }
+                table.to_owned()
             }
+        };
+        self.fitting.columns.conflict(&table, conflict.clone(), Instant::now());
+    }
+
+    /// Fields that are left out: counted, and told once. Their rows hold them.
+    fn report_left_out(&mut self, fields: Vec<(String, Skipped)>) {
+        for (column, why) in fields {
+            self.parts.metrics.fields_skipped.of(why).inc();
+            if why == Skipped::FieldBudget {
+                self.report_spent_budget();
+                continue;
+            }
+            self.parts.account.misfit(&column, MOST);
+            if why == Skipped::TypeConflict && self.told.columns.is_news(&column) {
+                warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
+                    "column" => column);
+            }
+        }
+    }
+
+    fn report_spent_budget(&mut self) {
+        if !std::mem::replace(&mut self.told.is_budget_spent, true) {
+            error!(self.parts.log, "a tenant's metrics have more names than it may make columns of; the others are left \
+                out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.max_fields_per_tenant);
         }
     }
 }

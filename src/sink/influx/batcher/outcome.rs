@@ -2,24 +2,23 @@
 
 use std::time::Instant;
 
-use slog::{debug, error, info, warn};
+use slog::warn;
 
 use super::Batcher;
 use crate::core::disposition::Verdict;
-use crate::core::field_types::Conflict;
 use crate::delivery::{Settlement, Ticket};
 use crate::failpoint;
-use crate::metrics::{FlushResult, LineResult, ServerLimit};
+use crate::metrics::{FlushResult, LineResult};
 use crate::sink::influx::batch::{Batch, Entry};
-use crate::sink::influx::breaker::{Round, Severity};
-use crate::sink::influx::classify::{Cause, Outcome, RefusedLine, Trouble};
+use crate::sink::influx::breaker::Round;
+use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
 
 /// A batch that failed so often while others were written is taken for the cause.
-const STUBBORN: u32 = 5;
+pub(super) const STUBBORN: u32 = 5;
 
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
-    pub(super) fn landed(&mut self, batch: Batch, round: Round, outcome: Outcome) {
+    pub(super) fn landed(&mut self, batch: Batch, round: Round, sent: Instant, outcome: Outcome) {
         failpoint::pass("batcher-answered");
         let flushes = &self.parts.metrics.flushes;
         match &outcome {
@@ -29,7 +28,7 @@ impl Batcher {
         };
         match outcome {
             Outcome::Failed { trouble, message } => {
-                self.failed(round, trouble, message);
+                self.failed(round, sent, trouble, message);
                 self.try_again(batch);
                 return;
             }
@@ -38,53 +37,26 @@ impl Batcher {
             Outcome::Halve { message, cause } => self.narrow_down(batch, message, cause),
         }
         self.written += 1;
-        self.parts.account.request_ended(None);
-        if self.parts.target.complaint().settle() {
-            info!(self.parts.log, "influxdb accepts the token again");
-        }
-        if self.breaker.succeeded(round) {
-            info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
-            self.told.clear();
-        }
-    }
-
-    fn failed(&mut self, round: Round, trouble: Trouble, message: String) {
-        self.parts.account.request_ended(Some(&message));
-        let (severity, wish) = match trouble {
-            Trouble::Passing(wish) => (Severity::Passing, wish),
-            Trouble::Token | Trouble::Room | Trouble::Request => (Severity::Lasting, None),
-        };
-        if trouble == Trouble::Room {
-            self.parts.metrics.limits.of(ServerLimit::Databases).inc();
-        }
-        let opened = self.breaker.failed(round, severity, wish, Instant::now(), fastrand::f64());
-        let log = &self.parts.log;
-        match severity {
-            Severity::Lasting if trouble == Trouble::Token && self.parts.target.complaint().raise(&message) => {
-                error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
-            }
-            Severity::Lasting if trouble != Trouble::Token && self.told != message => {
-                error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => &message);
-                self.told = message;
-            }
-            Severity::Passing if opened => {
-                warn!(log, "influxdb does not take writes; trying on"; "error" => &message);
-                self.told = message;
-            }
-            _ => debug!(log, "influxdb did not take a batch"; "error" => message),
-        }
+        self.answered(round);
     }
 
     /// The server did not say which line it refuses: unless its words are enough to make the lines fit, the halves are
     /// tried, down to the one.
     fn narrow_down(&mut self, batch: Batch, message: String, cause: Cause) {
-        let batch = match &cause {
-            Cause::Type(conflict @ Conflict { table: Some(_), .. }) => match self.fit_all(batch, conflict) {
-                Ok(()) => return,
-                Err(batch) => batch,
-            },
-            _ => batch,
+        let can_fit = match &cause {
+            Cause::Type(conflict) => {
+                self.learn_of_batch(&batch, conflict);
+                self.would_change(&batch)
+            }
+            Cause::NoColumn => {
+                self.report_full_table(&batch, &message);
+                self.try_fields(batch.lines(), Instant::now()) || self.would_change(&batch)
+            }
+            Cause::NoTable | Cause::Line => false,
         };
+        if can_fit {
+            return self.ready.push_front(batch);
+        }
         match batch.halve() {
             (first, Some(second)) => {
                 self.ready.push_front(second);

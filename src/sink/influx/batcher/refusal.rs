@@ -1,15 +1,18 @@
 //! Lines that the server refused: those that can be written in another form are, the others are quarantined or stay owed.
 
-use slog::{debug, error, warn};
+use std::time::Instant;
+
+use slog::{error, warn};
 
 use super::Batcher;
-use super::fit::Fit;
 use super::outcome::give_up;
+use crate::core::fitting::Fitted;
+use crate::core::line_fields;
 use crate::delivery::Settlement;
 use crate::message::{Point, Refuse, RefusedPoint};
 use crate::metrics::{LineResult, ServerLimit};
 use crate::sink::influx::batch::{Batch, Filling};
-use crate::sink::influx::classify::{Cause, RefusedLine};
+use crate::sink::influx::classify::{Cause, RefusedLine, without_quotes};
 
 impl Batcher {
     /// Lines were refused by name.
@@ -21,61 +24,81 @@ impl Batcher {
             Some(rest) => self.ready.push_front(rest),
             None => {}
         }
-        let (mut repaired, mut refused, mut no_table, mut no_column) = (Filling::default(), Vec::new(), Vec::new(), 0);
-        for (mut point, RefusedLine { message, cause, .. }) in taken {
+        let (mut repaired, mut refused, mut unwritable) = (Filling::default(), Vec::new(), Vec::new());
+        let mut wide = Vec::new();
+        for (point, RefusedLine { message, cause, .. }) in taken {
             match cause {
                 Cause::Type(conflict) => {
-                    self.types.learn(&point.line, conflict);
-                    match self.fit(&mut point) {
-                        Fit::Changed => repaired.push(point, since),
-                        Fit::Same | Fit::Nothing => refused.push(self.refused(point, message)),
+                    let now = Instant::now();
+                    self.fitting.columns.conflict(line_fields::table(&point.line), conflict, now);
+                    if self.fitting.fit(&point.line, now) == Fitted::AsIs {
+                        refused.push(self.refused(point, message));
+                    } else {
+                        repaired.push(point, since);
                     }
                 }
                 Cause::NoTable => {
-                    self.parts.account.remember(&message);
-                    no_table.push(point);
+                    self.report_no_table(&message);
+                    unwritable.push(point);
                 }
                 Cause::NoColumn => {
-                    no_column += 1;
-                    refused.push(self.refused(point, message));
+                    self.report_full(line_fields::table(&point.line), &message);
+                    wide.push(point);
                 }
                 Cause::Line => refused.push(self.refused(point, message)),
+            }
+        }
+        self.try_fields(wide.iter().map(|point| point.line.as_str()), Instant::now());
+        for point in wide {
+            if self.has_a_way(&point.line) {
+                repaired.push(point, since);
+            } else {
+                unwritable.push(point);
             }
         }
         if let Some(repaired) = repaired.seal() {
             self.ready.push_front(repaired);
         }
-        self.leave_owed(no_table);
-        self.report_full_table(no_column);
+        self.leave_owed(unwritable);
         self.refuse(refused);
     }
 
-    /// Lines that bring another column to a table that has all it can have. Their rows hold everything.
-    fn report_full_table(&mut self, lines: u64) {
-        const TOLD: &str = "no room for another column";
-        if lines == 0 {
-            return;
+    /// Whether a point that brings a column too many can be written without. Where all its fields have columns, what is
+    /// known of them is out of date, or the table lacks the tags: then it stays owed, and everything is learned anew.
+    fn has_a_way(&mut self, line: &str) -> bool {
+        if self.fitting.columns.has_open(line) || self.fitting.fit(line, Instant::now()) != Fitted::AsIs {
+            return true;
         }
-        self.parts.metrics.limits.of(ServerLimit::Columns).inc_by(lines);
-        if self.told != TOLD {
-            error!(self.parts.log, "influxdb's table has no room for another column; points that need one are quarantined";
-                "lines" => lines);
-            TOLD.clone_into(&mut self.told);
+        self.fitting.columns.forget(line_fields::table(line));
+        false
+    }
+
+    /// A batch holds lines that bring a column too many, and it is not said which.
+    pub(super) fn report_full_table(&mut self, batch: &Batch, message: &str) {
+        // Only telemetry brings columns of its own.
+        let table = batch.lines().map(line_fields::table).max().unwrap_or_default().to_owned();
+        self.report_full(&table, message);
+    }
+
+    fn report_full(&mut self, table: &str, message: &str) {
+        self.parts.metrics.limits.of(ServerLimit::Columns).inc();
+        self.parts.account.remember(message);
+        if self.told.full_tables.is_news(table) {
+            error!(self.parts.log, "influxdb has no room for another column of a table; points are written without the \
+                columns that are not there, rows have them"; "table" => table, "why" => without_quotes(message));
         }
     }
 
-    /// Lines for which the server has no table: nothing is wrong with them, and nothing but an operator can help.
+    fn report_no_table(&mut self, message: &str) {
+        self.parts.metrics.limits.of(ServerLimit::Tables).inc();
+        self.parts.account.remember(message);
+        if self.told.refusals.is_news("no room for another table") {
+            error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed");
+        }
+    }
+
+    /// Lines for which the server has no room: nothing is wrong with them, and nothing but an operator can help.
     fn leave_owed(&mut self, points: Vec<Point>) {
-        if points.is_empty() {
-            return;
-        }
-        const TOLD: &str = "no room for another table";
-        self.parts.metrics.limits.of(ServerLimit::Tables).inc_by(points.len() as u64);
-        if self.told != TOLD {
-            error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed";
-                "lines" => points.len());
-            TOLD.clone_into(&mut self.told);
-        }
         let mut settlement = Settlement::default();
         for point in points {
             let result = give_up(point.ticket, &mut settlement);
@@ -90,11 +113,17 @@ impl Batcher {
         RefusedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, ticket, owed }
     }
 
-    pub(super) fn refuse(&self, points: Vec<RefusedPoint>) {
-        let Some(first) = points.first() else { return };
-        // The server's words may repeat a value.
-        debug!(self.parts.log, "a line was refused"; "message" => &first.message);
-        warn!(self.parts.log, "influxdb refused lines"; "lines" => points.len());
+    /// Hands points to the quarantine. Why they are refused is said once for each sentence of the server's.
+    pub(super) fn refuse(&mut self, points: Vec<RefusedPoint>) {
+        if points.is_empty() {
+            return;
+        }
+        for point in &points {
+            let why = without_quotes(&point.message);
+            if self.told.refusals.is_news(&why) {
+                warn!(self.parts.log, "influxdb refuses points; they are quarantined, their rows stay"; "why" => why);
+            }
+        }
         if let Some(router) = self.parts.refuse.upgrade() {
             router.do_send(Refuse { points });
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Outcome, Trouble, cause, no_room_for_database, said};
+use super::{Outcome, SCHEMA_LIMIT, Trouble, cause, no_room_for_database, said};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -13,8 +13,8 @@ struct Body<'a> {
     message: Cow<'a, str>,
 }
 
-/// What is said where lines are at fault: by InfluxDB 3's parser, by InfluxDB 2's, and by InfluxDB 2's store.
-const LINES_AT_FAULT: [&str; 3] = ["line protocol parse failed", "unable to parse", "partial write"];
+/// What is said where lines are at fault: by InfluxDB 3's parser and its catalog, by InfluxDB 2's parser and its store.
+const LINES_AT_FAULT: [&str; 4] = ["line protocol parse failed", SCHEMA_LIMIT, "unable to parse", "partial write"];
 
 /// InfluxDB 3's store is away.
 const STORE_AWAY: &str = "error from wal";
@@ -74,6 +74,16 @@ mod tests {
     }
 
     #[test]
+    fn a_table_or_family_full_of_fields_is_no_lines_fault_for_good() {
+        for limit in ["number of columns per table limit of 500 columns", "the field limit (100) for field family 'fam'"] {
+            for before in ["line protocol parse failed: ", "catalog update error: ", ""] {
+                let message = format!("write buffer error: {before}Update to schema would exceed {limit}");
+                assert!(matches!(answered(400, &message), Outcome::Halve { cause: Cause::NoColumn, .. }), "{message}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_lines_fault_costs_no_line() {
         let wal = "write buffer error: error from wal: error writing wal file: ...";
         assert!(matches!(answered(400, wal), Outcome::Failed { trouble: Trouble::Passing(None), .. }));
@@ -82,7 +92,7 @@ mod tests {
         for message in ["no org/bucket destination provided", "missing bucket value"] {
             assert!(matches!(answered(400, message), Outcome::Failed { trouble: Trouble::Request, .. }), "{message}");
         }
-        let Outcome::Failed { trouble: Trouble::Request, message } = answered(404, "bucket \"x\" not found") else {
+        let Outcome::Failed { trouble: Trouble::Database, message } = answered(404, "bucket \"x\" not found") else {
             panic!("not kept")
         };
         assert!(message.contains("INFLUXDB_BUCKET"), "{message}");

@@ -16,6 +16,7 @@ use super::super::{Config, Destination, Parts, Router};
 use crate::core::disposition::Verdict;
 use crate::debt::{Outbox, Share};
 use crate::delivery::{Delivery, Desk, Lane, Origin};
+use crate::health::Health;
 use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
 use crate::metrics::{LineResult, Metrics};
@@ -30,6 +31,7 @@ pub struct House {
     pub router: Addr<Router>,
     pub metrics: Arc<Metrics>,
     stats: Arc<Stats>,
+    pub health: Arc<Health>,
     pub pulse: Arc<Pulse>,
     desk: Arc<Desk>,
     ends: Ends,
@@ -123,12 +125,14 @@ impl House {
 
     fn before(destination: Destination, config: Config) -> Self {
         let (metrics, stats, pulse) = (Metrics::new(), Stats::new(), Arc::<Pulse>::default());
+        let health = Health::new();
         let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
         let router = Router::new(Parts {
             destination,
             config,
             metrics: metrics.clone(),
             stats: stats.clone(),
+            health: health.clone(),
             log: Logger::root(Discard, o!()),
             lifeline: Lifeline::new("router", 1, deaths, pulse.clone()),
         })
@@ -137,7 +141,7 @@ impl House {
         let outside = Outside(ends.clone()).start();
         router.do_send(AttachWriter(outside.clone().recipient()));
         let desk = Desk::new(Lane::Telemetry, outside.recipient());
-        Self { router, metrics, stats, pulse, desk, ends }
+        Self { router, metrics, stats, health, pulse, desk, ends }
     }
 
     /// Best-effort lines.

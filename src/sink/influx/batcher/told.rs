@@ -1,0 +1,51 @@
+//! What the log was told already: the same is news once.
+
+use std::collections::HashSet;
+
+/// How much of a kind is told: names and sentences that come from outside.
+pub(super) const MOST: usize = 50;
+
+/// One tenant's news.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// What waits for an operator, as it was told last.
+    pub lasting: String,
+    /// Columns whose values are left out.
+    pub columns: Once,
+    /// Tables without room for another column.
+    pub full_tables: Once,
+    /// Why lines were refused.
+    pub refusals: Once,
+    /// Whether the budget of columns is said to be spent.
+    pub is_budget_spent: bool,
+}
+
+/// Things that are told once each, up to a bound.
+#[derive(Debug, Default)]
+pub(super) struct Once(HashSet<String>);
+
+impl Once {
+    /// Whether this is news, and may still be told.
+    pub fn is_news(&mut self, what: &str) -> bool {
+        self.0.len() < MOST && !self.0.contains(what) && self.0.insert(what.to_owned())
+    }
+
+    /// It is over: next time it is news again.
+    pub fn forget(&mut self, what: &str) {
+        self.0.remove(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_news_once_and_so_is_only_so_much() {
+        let mut once = Once::default();
+        assert!(once.is_news("a") && !once.is_news("a") && once.is_news("b"));
+        once.forget("a");
+        assert!(once.is_news("a"));
+        assert_eq!((0..2 * MOST).filter(|number| once.is_news(&number.to_string())).count(), MOST - 2);
+    }
+}

@@ -1,0 +1,166 @@
+//! What is wrong with a tenant's database, since when, and who is told; and what follows for deliveries that wait for it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use slog::{debug, error, info, warn};
+
+use super::Batcher;
+use crate::metrics::ServerLimit;
+use crate::sink::influx::batch::Batch;
+use crate::sink::influx::breaker::{Round, Severity};
+use crate::sink::influx::classify::Trouble as Kind;
+use crate::sink::influx::condition::{Concern, SAID_AFTER};
+
+/// What is known of the trouble.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// When the first request was sent that has failed since the last success, and why the last one did.
+    failing: Option<(Instant, String)>,
+    /// Since when no question was answered.
+    unanswered: Option<Instant>,
+    concern: Concern,
+}
+
+impl Trouble {
+    /// None yet.
+    pub fn new(concern: Concern) -> Self {
+        Self { failing: None, unanswered: None, concern }
+    }
+
+    /// A question was asked then, and not answered.
+    pub fn unanswered(&mut self, asked: Instant) {
+        self.unanswered.get_or_insert(asked);
+    }
+}
+
+impl Batcher {
+    /// The database did not take a request that was sent then.
+    pub(super) fn failed(&mut self, round: Round, sent: Instant, kind: Kind, message: String) {
+        self.parts.account.request_ended(Some(&message));
+        let (severity, wish) = match kind {
+            Kind::Passing(wish) => (Severity::Passing, wish),
+            Kind::Token | Kind::Room | Kind::Database | Kind::Request => (Severity::Lasting, None),
+        };
+        match kind {
+            Kind::Room => drop(self.parts.metrics.limits.of(ServerLimit::Databases).inc()),
+            Kind::Database => self.fitting.columns.clear(),
+            _ => {}
+        }
+        let now = Instant::now();
+        let opened = self.breaker.failed(round, severity, wish, now, fastrand::f64());
+        if let Some(until) = self.breaker.resumes_at(now) {
+            self.parts.account.waits_until(until);
+        }
+        let since = self.trouble.failing.as_ref().map_or(sent, |(since, _)| *since);
+        self.trouble.failing = Some((since, message.clone()));
+        match severity {
+            Severity::Lasting => self.report_lasting(kind, &message),
+            Severity::Passing if opened => self.report_passing(&message, "influxdb does not take writes; trying on"),
+            Severity::Passing => debug!(self.parts.log, "influxdb did not take a batch"; "error" => message),
+        }
+    }
+
+    /// What waits for an operator is an error, once for each tenant; a token is all tenants'.
+    fn report_lasting(&mut self, kind: Kind, message: &str) {
+        let log = &self.parts.log;
+        self.trouble.concern.raise(message);
+        if kind == Kind::Token {
+            if self.parts.target.complaint().raise(message) {
+                error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
+            }
+        } else if self.told.lasting != message {
+            error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => message);
+            message.clone_into(&mut self.told.lasting);
+        }
+    }
+
+    /// What may pass by itself is a warning, once for all tenants that suffer it.
+    fn report_passing(&mut self, message: &str, words: &str) {
+        let (was_raised, is_news) = (self.trouble.concern.is_raised(), self.trouble.concern.raise(message));
+        if is_news && !was_raised {
+            warn!(self.parts.log, "{words}"; "error" => message);
+        }
+    }
+
+    /// A request was answered, so the database works, whatever the answer was.
+    pub(super) fn answered(&mut self, round: Round) {
+        self.parts.account.request_ended(None);
+        if self.parts.target.complaint().settle() {
+            info!(self.parts.log, "influxdb accepts the token again");
+        }
+        self.breaker.succeeded(round);
+        self.trouble.unanswered = None;
+        if !self.breaker.is_troubled() {
+            self.trouble.failing = None;
+        }
+    }
+
+    /// Says what lasts for too long, and that it is over.
+    pub(super) fn report_trouble(&mut self, now: Instant) {
+        self.parts.account.set_state(self.is_troubled(now), self.breaker.is_open());
+        let lasts = |since: Instant, bound: Duration| since + bound <= now;
+        if let Some((since, message)) = &self.trouble.failing {
+            if lasts(*since, SAID_AFTER) {
+                let message = message.clone();
+                self.report_passing(&message, "influxdb does not take writes; trying on");
+            }
+        } else if self.waits_since().is_some_and(|since| lasts(since, self.parts.condition.patience())) {
+            const WORDS: &str = "influxdb has not answered for 5 s";
+            self.parts.account.remember(WORDS);
+            self.report_passing("it does not answer", WORDS);
+        } else if self.trouble.concern.settle() {
+            self.told.lasting.clear();
+            info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
+        }
+    }
+
+    /// Since when the oldest request waits for its answer.
+    fn waits_since(&self) -> Option<Instant> {
+        let flight = self.flights.front().map(|(_, sent)| *sent);
+        [flight, self.asked, self.trouble.unanswered].into_iter().flatten().min()
+    }
+
+    /// When to look again whether there is trouble.
+    pub(super) fn trouble_shows_at(&self, now: Instant) -> Option<Instant> {
+        let failing = self.trouble.failing.as_ref().map(|(since, _)| *since + SAID_AFTER);
+        let waiting = self.waits_since().map(|since| since + self.parts.condition.patience());
+        let said_at = failing.or(waiting).filter(|_| !self.trouble.concern.is_raised());
+        // Which request hangs is seen by others' requests: nothing here changes by that.
+        let has_deliveries = self.filling.is_required() || self.ready.front().is_some_and(Batch::is_required);
+        let overtaken = self.flights.front().filter(|_| has_deliveries);
+        let seen_at = overtaken.map(|(_, sent)| (*sent + SAID_AFTER).max(now + Duration::from_secs(1)));
+        said_at.into_iter().chain(seen_at).min()
+    }
+
+    /// Whether deliveries are better handed back than held: the database fails, or hangs while others do not. One that is
+    /// slow for everybody is just slow.
+    fn is_troubled(&self, now: Instant) -> bool {
+        let hangs = |sent: Instant| sent + SAID_AFTER <= now && self.parts.condition.is_overtaken(sent);
+        self.breaker.is_troubled() || self.flights.front().is_some_and(|(_, sent)| hangs(*sent))
+    }
+
+    /// While the database is in trouble, only so many deliveries are held, and only so long: they are credit that the
+    /// other tenants need.
+    pub(super) fn give_back(&mut self, now: Instant) {
+        if !self.is_troubled(now) {
+            return;
+        }
+        let config = self.parts.config.clone();
+        let hold = Duration::from_secs(config.hold_secs);
+        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.hold_lines {
+            self.ready.extend(self.filling.seal());
+        }
+        let (mut kept, mut lines) = (VecDeque::with_capacity(self.ready.len()), 0);
+        for batch in std::mem::take(&mut self.ready) {
+            let is_over = lines + batch.len() > config.hold_lines || batch.since() + hold <= now;
+            if batch.is_required() && is_over {
+                self.abandon(batch);
+            } else {
+                lines += batch.len();
+                kept.push_back(batch);
+            }
+        }
+        self.ready = kept;
+    }
+}
