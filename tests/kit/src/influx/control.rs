@@ -27,7 +27,7 @@ pub struct Counts {
 }
 
 /// How the server behaves; tests turn these.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Knobs {
     pub latency: Duration,
     /// How many of the next writes fail, and how.
@@ -38,21 +38,44 @@ pub(super) struct Knobs {
     pub token: Option<String>,
     /// The largest body, where it is not the real server's.
     pub max_body: Option<usize>,
+    /// What is durable is answered so often only, all at once.
+    pub flush_interval: Duration,
+    /// Whether it knows SQL.
+    pub answers_queries: bool,
     /// A body with this text is refused as a whole, and no line is named.
     pub unreadable: Option<String>,
 }
 
 /// A failure that a test has ordered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Failure {
     pub status: u16,
+    /// What it says.
+    pub body: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            failures: (0, Failure::default()),
+            hanging: HashSet::new(),
+            all_hanging: false,
+            token: None,
+            max_body: None,
+            flush_interval: Duration::ZERO,
+            answers_queries: true,
+            unreadable: None,
+        }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Shared {
     pub count_only: bool,
+    started: Instant,
     journal: Option<Mutex<Journal>>,
     store: Mutex<Store>,
     knobs: Mutex<Knobs>,
@@ -70,6 +93,7 @@ impl Shared {
     pub fn new(builder: &InfluxStubBuilder) -> Self {
         Self {
             count_only: builder.count_only,
+            started: Instant::now(),
             journal: builder.journal.then(Mutex::default),
             store: Mutex::new(Store::new(builder.database_limit, builder.type_scope)),
             knobs: Mutex::new(Knobs { token: builder.token.clone(), ..Knobs::default() }),
@@ -130,7 +154,16 @@ impl Shared {
     pub fn take_failure(&self) -> Option<Failure> {
         let (left, failure) = &mut self.knobs().failures;
         *left = left.checked_sub(1)?;
-        Some(*failure)
+        Some(failure.clone())
+    }
+
+    /// Waits for the next flush of the log, which comes at the same moment for all.
+    pub async fn next_flush(&self) {
+        let interval = self.knobs().flush_interval;
+        if !interval.is_zero() {
+            let since = self.started.elapsed().as_nanos() % interval.as_nanos();
+            tokio::time::sleep(interval - Duration::from_nanos(since as u64)).await;
+        }
     }
 
     pub fn hangs(&self, database: &str) -> bool {

@@ -8,12 +8,17 @@ use super::control::Failure;
 impl InfluxStub {
     /// Answers the next `times` writes with `status` and stores nothing of them.
     pub fn fail_next(&self, times: usize, status: u16) {
-        self.shared.knobs().failures = (times, Failure { status, retry_after: None });
+        self.shared.knobs().failures = (times, Failure { status, ..Failure::default() });
+    }
+
+    /// The same, with these words: what a proxy, a page or a broken server may say.
+    pub fn answer_next(&self, times: usize, status: u16, body: &str) {
+        self.shared.knobs().failures = (times, Failure { status, body: Some(body.to_owned()), ..Failure::default() });
     }
 
     /// The same, and asks not to be asked again for so many seconds.
     pub fn fail_next_for(&self, times: usize, status: u16, retry_after_secs: u64) {
-        self.shared.knobs().failures = (times, Failure { status, retry_after: Some(retry_after_secs) });
+        self.shared.knobs().failures = (times, Failure { status, retry_after: Some(retry_after_secs), ..Failure::default() });
     }
 
     /// Wants this token from now on.
@@ -29,6 +34,31 @@ impl InfluxStub {
     /// Holds so many tables, of all databases together, from now on.
     pub fn set_table_limit(&self, limit: usize) {
         self.shared.store().max_tables = limit;
+    }
+
+    /// Holds so many columns of one table from now on.
+    pub fn set_column_limit(&self, limit: usize) {
+        self.shared.store().max_columns = limit;
+    }
+
+    /// Holds so many fields of one family (`family::field`) from now on.
+    pub fn set_family_limit(&self, limit: usize) {
+        self.shared.store().max_family = limit;
+    }
+
+    /// Answers what is durable only so often from now on, all at once: `--wal-flush-interval`.
+    pub fn set_flush_interval(&self, interval: std::time::Duration) {
+        self.shared.knobs().flush_interval = interval;
+    }
+
+    /// Whether it knows SQL; InfluxDB 2 and others do not.
+    pub fn set_answers_queries(&self, answers: bool) {
+        self.shared.knobs().answers_queries = answers;
+    }
+
+    /// An operator drops a database; the next write makes it anew.
+    pub fn drop_database(&self, database: &str) -> bool {
+        self.shared.store().remove(database)
     }
 
     /// Takes no larger body than this from now on.

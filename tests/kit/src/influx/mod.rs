@@ -5,6 +5,7 @@
 //! - `lines`: one line of line protocol, read with the format owner's parser, and what the server says about a bad one.
 //! - `tls`: a certificate.
 //! - `control`: what a test may do to it: slow, failing, hanging, counting only. `knobs`: what it may change at a running one.
+//! - `v2`: the older API, as this server speaks it. `query`: the little SQL that it knows.
 //! - `journal`: what it notes of the lines that it only counts.
 
 mod control;
@@ -12,9 +13,11 @@ mod journal;
 mod knobs;
 mod lines;
 mod name;
+mod query;
 mod server;
 mod store;
 mod tls;
+mod v2;
 
 pub use control::Counts;
 pub use journal::Request;
@@ -211,6 +214,11 @@ impl InfluxStub {
     /// How many different times were written, where a journal is kept: lines that came twice count once.
     pub fn distinct_times(&self) -> usize {
         self.shared.journal().map_or(0, |journal| journal.distinct())
+    }
+
+    /// The columns of a table, time and tags included.
+    pub fn columns(&self, database: &str, table: &str) -> Vec<String> {
+        self.shared.store().columns(database, table)
     }
 
     /// The databases that exist.

@@ -19,6 +19,7 @@ use serde_json::json;
 use super::control::{Failure, Shared};
 use super::lines::Precision;
 use super::store::{Refused, Written};
+use super::{query, v2};
 
 /// Largest body, on the wire and unpacked.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub(super) fn run(
             App::new()
                 .app_data(web::Data::from(shared.clone()))
                 .route("/api/v3/write_lp", web::post().to(write))
+                .route("/api/v2/write", web::post().to(write))
+                .route("/api/v3/query_sql", web::post().to(query::query_sql))
                 .route("/api/v3/configure/database", web::post().to(create_database))
                 .route("/api/v3/configure/database", web::get().to(list_databases))
                 .route("/api/v3/configure/database", web::delete().to(delete_database))
@@ -65,7 +68,9 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
     if let Err(answer) = authorise(&request, &shared) {
         return answer.into();
     }
-    let parameters = match Parameters::parse(request.query_string()) {
+    let is_v2 = request.path() == v2::PATH;
+    let parse = if is_v2 { v2::parameters } else { Parameters::parse };
+    let parameters = match parse(request.query_string()) {
         Ok(parameters) => parameters,
         Err(message) => return text(400, &message),
     };
@@ -85,7 +90,7 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
     }
     obey(&shared, &parameters.database).await;
     if let Some(failure) = shared.take_failure() {
-        return fail(failure);
+        return fail(&failure);
     }
     if shared.count_only {
         if let Some(mut journal) = shared.journal() {
@@ -104,11 +109,17 @@ async fn write(request: HttpRequest, payload: web::Payload, shared: web::Data<Sh
     }
     let Parameters { database, precision, partial } = parameters;
     let written = shared.store().write(&database, body, precision, partial, now_ns());
-    match written {
-        Ok(written) => {
-            shared.count_lines(written.lines, written.errors.len(), written.poison, written.untimed);
-            report(&written, partial)
+    if let Ok(written) = &written {
+        shared.count_lines(written.lines, written.errors.len(), written.poison, written.untimed);
+        // What is durable is answered with the next flush of the log, what is refused at once.
+        if written.lines > 0 {
+            shared.next_flush().await;
         }
+    }
+    match written {
+        Ok(written) if is_v2 => v2::report(&written),
+        Ok(written) => report(&written, partial),
+        Err(refused) if is_v2 => v2::refusal(&refused),
         Err(refused) => refusal(&refused),
     }
 }
@@ -207,7 +218,7 @@ async fn ping(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
 }
 
 /// An answer that ends a request early.
-struct Refusal(u16, String);
+pub(super) struct Refusal(u16, String);
 
 impl From<Refusal> for HttpResponse {
     fn from(Refusal(status, body): Refusal) -> Self {
@@ -219,7 +230,7 @@ fn refuse(status: u16, body: &str) -> Refusal {
     Refusal(status, body.to_owned())
 }
 
-fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Refusal> {
+pub(super) fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Refusal> {
     let Some(token) = shared.knobs().token.clone() else { return Ok(()) };
     let unauthenticated = || refuse(401, r#"{"error": "the request was not authenticated"}"#);
     let malformed = || {
@@ -272,10 +283,10 @@ async fn read(request: &HttpRequest, mut payload: web::Payload, max_body: usize)
 }
 
 /// The parameters of a write.
-struct Parameters {
-    database: String,
-    precision: Precision,
-    partial: bool,
+pub(super) struct Parameters {
+    pub database: String,
+    pub precision: Precision,
+    pub partial: bool,
 }
 
 impl Parameters {
@@ -311,7 +322,7 @@ fn boolean(value: &str) -> Result<bool, String> {
 }
 
 /// Splits and decodes a query string.
-fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(key), decode(value))
@@ -335,23 +346,23 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-fn done() -> HttpResponse {
+pub(super) fn done() -> HttpResponse {
     HttpResponse::NoContent()
         .insert_header(("access-control-allow-origin", "*"))
         .insert_header(("cluster-uuid", "00000000-0000-0000-0000-000000000000"))
         .finish()
 }
 
-fn fail(Failure { status, retry_after }: Failure) -> HttpResponse {
-    let mut answer = text(status, "ordered by a test");
+fn fail(Failure { status, retry_after, body }: &Failure) -> HttpResponse {
+    let mut answer = text(*status, body.as_deref().unwrap_or("ordered by a test"));
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+        answer.headers_mut().insert(RETRY_AFTER, (*seconds).into());
     }
     answer
 }
 
 /// An answer without a Content-Type, as the real server gives its errors.
-fn text(status: u16, body: &str) -> HttpResponse {
+pub(super) fn text(status: u16, body: &str) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     HttpResponse::build(status).body(body.to_owned())
 }

@@ -7,9 +7,11 @@ use influxdb_line_protocol::{ParsedLine, parse_lines};
 use super::lines::{Kind, Point, Precision, Value, tags, words};
 use super::name;
 
-/// Tables of all databases together, and columns of one table (the time not counted), as in Core.
+/// Tables of all databases together, columns of one table (the time not counted), as in Core.
 const MAX_TABLES: usize = 2_000;
 const MAX_COLUMNS: usize = 500;
+/// Fields of one family (`family::field`).
+const MAX_FAMILY: usize = 100;
 
 /// How far a column's type reaches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(super) struct Store {
     databases: BTreeMap<String, Tables>,
     pub limit: Option<usize>,
     pub max_tables: usize,
+    pub max_columns: usize,
+    pub max_family: usize,
     /// Lines with the first text are refused with the second as the reason.
     pub refused: Vec<(String, String)>,
     scope: TypeScope,
@@ -80,6 +84,8 @@ impl Store {
             databases: BTreeMap::new(),
             limit,
             max_tables: MAX_TABLES,
+            max_columns: MAX_COLUMNS,
+            max_family: MAX_FAMILY,
             refused: Vec::new(),
             scope,
             taken: Vec::new(),
@@ -177,7 +183,7 @@ impl Store {
         let tables: usize = self.databases.values().map(HashMap::len).sum();
         let owner = database;
         let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
-        let limit = self.max_tables;
+        let (limit, room) = (self.max_tables, Room { columns: self.max_columns, family: self.max_family });
         if !database.contains_key(&name) && tables >= limit {
             return Err(Refusal::Limit(format!(
                 "Update to schema would exceed number of tables limit: attempted to create table but already have \
@@ -189,7 +195,7 @@ impl Store {
         let mut series: Vec<(String, String)> = tags(line).collect();
         series.sort();
         for (key, _) in &series {
-            table.column(key, Kind::Tag)?;
+            table.column(key, Kind::Tag, room)?;
         }
         let poison = series.windows(2).any(|pair| pair[0].0 == pair[1].0);
 
@@ -197,7 +203,7 @@ impl Store {
         for (field, value) in &line.field_set {
             let (field, value) = (field.to_string(), Value::from(value));
             match self.scope {
-                TypeScope::Table => table.column(&field, value.kind())?,
+                TypeScope::Table => table.column(&field, value.kind(), room)?,
                 TypeScope::Series => table.series_column(&series, &field, value.kind())?,
             }
             if fields.iter().any(|(earlier, _)| *earlier == field) {
@@ -228,6 +234,13 @@ impl Store {
         table.columns.insert(column.to_owned(), kind);
     }
 
+    /// The columns of a table, the time included.
+    pub fn columns(&self, database: &str, table: &str) -> Vec<String> {
+        let table = self.databases.get(database).and_then(|tables| tables.get(table));
+        let names = table.into_iter().flat_map(|table| table.columns.keys().cloned());
+        names.chain(table.map(|_| "time".to_owned())).collect()
+    }
+
     pub fn databases(&self) -> Vec<String> {
         self.databases.keys().cloned().collect()
     }
@@ -255,6 +268,13 @@ impl Store {
     }
 }
 
+/// How many columns a table has room for.
+#[derive(Clone, Copy)]
+struct Room {
+    columns: usize,
+    family: usize,
+}
+
 /// Why a line is refused.
 enum Refusal {
     Bad(String),
@@ -263,7 +283,7 @@ enum Refusal {
 
 impl Table {
     /// Checks a column's type, or creates the column. What was created stays, also when the line is refused later.
-    fn column(&mut self, name: &str, kind: Kind) -> Result<(), Refusal> {
+    fn column(&mut self, name: &str, kind: Kind, room: Room) -> Result<(), Refusal> {
         if name == "time" {
             return conflict(name, Kind::Time, kind);
         }
@@ -273,14 +293,28 @@ impl Table {
         match self.columns.get(name) {
             Some(known) if *known == kind => Ok(()),
             Some(known) => conflict(name, *known, kind),
-            None if self.columns.len() >= MAX_COLUMNS => Err(Refusal::Limit(format!(
-                "Update to schema would exceed number of columns per table limit of {MAX_COLUMNS} columns"
+            None if self.columns.len() >= room.columns => Err(Refusal::Limit(format!(
+                "Update to schema would exceed number of columns per table limit of {} columns",
+                room.columns
             ))),
             None => {
+                self.family(name, room.family)?;
                 self.columns.insert(name.to_owned(), kind);
                 Ok(())
             }
         }
+    }
+
+    /// A name `a::b` belongs to the family `a`, which holds only so many.
+    fn family(&self, name: &str, limit: usize) -> Result<(), Refusal> {
+        let Some((family, _)) = name.split_once("::") else { return Ok(()) };
+        let members = self.columns.keys().filter(|other| other.split_once("::").is_some_and(|(of, _)| of == family));
+        if members.count() < limit {
+            return Ok(());
+        }
+        Err(Refusal::Limit(format!(
+            "Update to schema would exceed the field limit ({limit}) for field family '{family}'"
+        )))
     }
 
     fn series_column(&mut self, series: &[(String, String)], name: &str, kind: Kind) -> Result<(), Refusal> {
