@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::Api;
+use super::classify::is_header_malformed;
 use super::request::Server;
 use super::target::{Destination, Place};
-use crate::core::capacity;
+use crate::core::capacity::{self, Demand};
 
 /// What became of a look at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +36,16 @@ impl Destination {
     /// # Errors
     /// A sentence, where the server does not answer or does not let us look.
     pub async fn survey(&self, tenants: &[String]) -> Result<Survey, String> {
-        let wanted: BTreeSet<String> = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
         match &self.place {
             Place::Files(directory, _) => {
                 Ok(Survey { found: format!("files below {}", directory.display()), advice: None })
             }
             Place::Server(server) if server.api() == Api::V2 => self.survey_v2(server).await,
-            Place::Server(server) => survey_v3(server, &wanted).await,
+            Place::Server(server) => {
+                let wanted = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
+                let (tenants, is_shared) = (tenants.len(), !self.is_per_tenant());
+                survey_v3(server, |exist| Demand { exist, wanted, tenants, is_shared }).await
+            }
         }
     }
 
@@ -61,20 +65,23 @@ impl Destination {
     }
 }
 
-async fn survey_v3(server: &Server, wanted: &BTreeSet<String>) -> Result<Survey, String> {
+async fn survey_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<Survey, String> {
     let Ping { product_name } = asked(server, "/ping").await?;
     let found = format!("{product_name} at {}", server.base());
     let Some(most) = capacity::most_databases(&product_name) else { return Ok(Survey { found, advice: None }) };
     let databases: Vec<Database> = asked(server, "/api/v3/configure/database?format=json").await?;
     // Its own does not count.
     let exist = databases.into_iter().map(|database| database.name).filter(|name| name != "_internal").collect();
-    Ok(Survey { found, advice: capacity::advice(&product_name, most, &exist, wanted) })
+    Ok(Survey { found, advice: capacity::advice(&product_name, most, &demand(exist)) })
 }
 
 async fn asked<T: for<'de> Deserialize<'de>>(server: &Server, path: &str) -> Result<T, String> {
     match server.get(path).await? {
         (200, answer) => serde_json::from_str(&answer).map_err(|_| format!("GET {path} has an unexpected answer")),
         (401 | 403, _) => Err(format!("GET {path} is not allowed: check INFLUXDB_TOKEN")),
+        (400, answer) if is_header_malformed(answer.as_bytes()) => {
+            Err(format!("GET {path}: it can't read the token: check INFLUXDB_TOKEN, which is the token alone"))
+        }
         (status, _) => Err(format!("GET {path} is answered with status {status}: check INFLUXDB_URL and INFLUXDB_API")),
     }
 }

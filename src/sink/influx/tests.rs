@@ -1,5 +1,7 @@
 //! Router and batchers together, against a stand-in for InfluxDB.
 
+mod columns;
+mod condition;
 mod house;
 
 use std::sync::Arc;

@@ -247,3 +247,58 @@ async fn counting_only_keeps_nothing() {
     assert_eq!(stub.counts().lines_written, 4);
     assert_eq!(stub.total_points(), 0);
 }
+
+#[tokio::test]
+async fn the_v2_api_takes_all_or_nothing_and_names_no_line() {
+    let stub = InfluxStub::start();
+    let write = async |query: &str, body: &str| {
+        post(&stub.address(), &format!("/api/v2/write?{query}"), &[], body.as_bytes()).await.unwrap()
+    };
+    assert_eq!(write("org=o&bucket=d1&precision=ns", "t,d=a v=1.5 1").await.status, 204);
+    let answer = write("bucket=d1&precision=ns", "t,d=b v=2.5 1\nt,d=a v=1i 2").await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(json(&answer)["code"], "invalid");
+    assert_eq!(
+        json(&answer)["message"],
+        "write buffer error: line protocol parse failed: invalid column type for column 'v', expected \
+         iox::column_type::field::float, got iox::column_type::field::integer"
+    );
+    assert_eq!(stub.point_count("d1"), 1);
+    assert_eq!(write("precision=ns", "t v=1 1").await.status, 400);
+}
+
+#[tokio::test]
+async fn columns_and_families_have_limits_and_are_told_to_who_asks() {
+    let stub = InfluxStub::start();
+    stub.set_family_limit(1);
+    let answer = write(&stub, "db=d1&precision=ns", "t,d=a f::x=1 1\nt,d=a f::y=1,z=1 1\nt,d=a g::x=1 1").await;
+    let errors = &json(&answer)["data"];
+    assert_eq!((answer.status, errors.as_array().unwrap().len(), &errors[0]["line_number"]), (422, 1, &Json::from(2)));
+    let words = "Update to schema would exceed the field limit (1) for field family 'f'";
+    assert_eq!(errors[0]["error_message"], words);
+    let ask = async |database: &str| {
+        let body = format!(
+            r#"{{"db":"{database}","q":"SELECT column_name FROM information_schema.columns WHERE table_name = 't'"}}"#
+        );
+        post(&stub.address(), "/api/v3/query_sql", &[], body.as_bytes()).await.unwrap()
+    };
+    let answer = ask("d1").await;
+    let mut columns: Vec<_> = json(&answer).as_array().unwrap().iter().map(|row| row["column_name"].clone()).collect();
+    columns.sort_by_key(ToString::to_string);
+    assert_eq!((answer.status, columns), (200, ["d", "f::x", "g::x", "time"].map(Json::from).to_vec()));
+    assert_eq!(ask("d2").await.status, 404);
+    stub.set_answers_queries(false);
+    assert_eq!(ask("d1").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_durable_waits_for_the_next_flush_and_what_is_refused_does_not() {
+    let stub = InfluxStub::start();
+    stub.set_flush_interval(Duration::from_secs(2));
+    assert_eq!(write(&stub, "db=d1&precision=ns", "t v=1 1").await.status, 204);
+    let flushed = std::time::Instant::now();
+    assert_eq!(write(&stub, "db=d1&precision=ns", "nonsense").await.status, 400);
+    let refused = flushed.elapsed();
+    assert_eq!(write(&stub, "db=d1&precision=ns", "t v=1 2").await.status, 204);
+    assert!(refused < flushed.elapsed() && flushed.elapsed() >= Duration::from_secs(1));
+}
