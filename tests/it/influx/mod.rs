@@ -3,12 +3,16 @@
 //! - `expected`: which points messages ask for, by the contract and not by the node. `readings`: messages with metrics of
 //!   every kind. `scene`: how such a test ends.
 //! - `kill`: the node dies on the spot, wherever that hurts. `outage`, `replicas`: InfluxDB is away, and nodes die meanwhile.
+//! - `files`: points in files, and nodes that die.
 //! - `full`, `refusals`, `pace`, `types`, `slow`, `token`: what InfluxDB can have against a request, a line, a value.
+//! - `backlog`: how much memory a long outage costs when it is over.
 //! - `replay`: what InfluxDB is owed, after an outage and after the death of a node. `rebuilt`: a line that is rebuilt from
 //!   its row is the same point. `huge`: rows that are a thousand times as large as their messages.
 //! - `targets`: what else speaks line protocol. `transport`: TLS, compression, and where tenants share a database.
 
+mod backlog;
 mod expected;
+mod files;
 mod full;
 mod huge;
 mod kill;

@@ -36,8 +36,8 @@ impl Disk for System {
     }
 
     fn sync_file(&self, file: &File) -> io::Result<()> {
-        // fdatasync: contents and size; times do not matter.
-        file.sync_data()
+        // A file that grows has a new size: fdatasync would save nothing.
+        file.sync_all()
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
