@@ -10,7 +10,7 @@ use std::ops::Range;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
-use super::classify::{Answer, Cause, Failure, Meaning};
+use super::classify::{Answer, Failure, Meaning};
 
 /// Most causes that are probed in one list.
 const MAX_PROBED: usize = 8;
@@ -67,18 +67,15 @@ pub async fn bisect<T>(
                 return Ok(sorted);
             }
         }
-        match parts(&piece, &answer) {
-            (alone, rest) => {
-                match (alone, answer.meaning) {
-                    (Some(index), Meaning::Refused) => sorted.refused.push((index, answer)),
-                    (Some(index), _) => sorted.put_off.push((index, answer)),
-                    (None, _) => {}
-                }
-                pieces.extend(rest.into_iter().rev().filter(|part| !part.is_empty()));
-            }
+        let (alone, rest) = parts(&piece, &answer);
+        match (alone, answer.meaning) {
+            (Some(index), Meaning::Refused) => sorted.refused.push((index, answer)),
+            (Some(index), _) => sorted.put_off.push((index, answer)),
+            (None, _) => {}
         }
+        pieces.extend(rest.into_iter().rev().filter(|part| !part.is_empty()));
     }
-    acquit(transaction, &mut sorted, probe).await?;
+    acquit(transaction, &mut sorted, &store, &probe).await?;
     Ok(sorted)
 }
 
@@ -116,35 +113,55 @@ fn parts(piece: &Range<usize>, answer: &Answer) -> (Option<usize>, [Range<usize>
     }
 }
 
-/// Puts off what is refused for a reason that is not its own. Where something was stored, what was not is to blame; but a
-/// partition may be missing for some days only.
+/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has mended the table,
+/// or one that anything else would meet. Where something was stored, what was not is to blame; but a partition may be
+/// missing for some days only.
 async fn acquit<T>(
     transaction: &mut Transaction<'_>,
     sorted: &mut Sorted<T>,
-    probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    probe: &impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut causes: Vec<(Cause, usize, Answer)> = Vec::new();
+    let mut causes: Vec<(usize, Answer)> = Vec::new();
     for (index, answer) in &sorted.refused {
-        let is_doubtful = !answer.is_about_another_row() && (sorted.stored.is_empty() || answer.is_missing_partition());
-        if is_doubtful && causes.len() < MAX_PROBED && causes.iter().all(|(cause, ..)| *cause != answer.cause) {
-            causes.push((answer.cause.clone(), *index, answer.clone()));
+        if causes.len() < MAX_PROBED && causes.iter().all(|(_, other)| other.cause != answer.cause) {
+            causes.push((*index, answer.clone()));
         }
     }
-    for (cause, index, answer) in causes {
-        if probe(transaction, index, &answer).await? {
-            let (general, own) =
-                std::mem::take(&mut sorted.refused).into_iter().partition(|(_, answer)| answer.cause == cause);
+    for (index, answer) in causes {
+        let is_gone = !is_refused_still(transaction, index, store).await?;
+        let is_doubtful = !answer.is_about_another_row() && (sorted.stored.is_empty() || answer.is_missing_partition());
+        if is_gone || (is_doubtful && probe(transaction, index, &answer).await?) {
+            let (acquitted, own): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut sorted.refused).into_iter().partition(|(_, other)| other.cause == answer.cause);
             sorted.refused = own;
-            sorted.put_off.extend::<Vec<_>>(general);
-            sorted.is_general = sorted.stored.is_empty();
+            sorted.put_off.extend(acquitted);
+            sorted.is_general |= sorted.stored.is_empty() && !is_gone;
         }
     }
     Ok(())
 }
 
+/// Tries a refused item once more, and takes it back.
+async fn is_refused_still<T>(
+    transaction: &mut Transaction<'_>,
+    index: usize,
+    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+) -> Result<bool, Failure> {
+    let part = transaction.savepoint("again").await?;
+    let result = store(&part, index..index + 1).await.map_err(Failure::from);
+    part.rollback().await?;
+    transaction.batch_execute("RELEASE again").await?;
+    match result {
+        Err(away @ Failure::Away(_)) => Err(away),
+        other => Ok(other.is_err()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::postgres::classify::Cause;
 
     fn answer(at: Option<usize>) -> Answer {
         Answer { meaning: Meaning::Refused, cause: Cause::default(), at, message: String::new() }

@@ -23,14 +23,27 @@ type Slice<'a, T> = &'a [(Delivery, T)];
 
 /// Rows that are not there already, straight in, in a transaction of their own; how many.
 ///
+/// The server tells the end of a `COPY` before it commits the transaction that it makes for it, and what the commit meets
+/// (deferred constraints) would not be heard. So the transaction is an explicit one, sent along without waiting.
+///
 /// # Errors
 /// When PostgreSQL does not answer or refuses a row: then none is there.
 pub async fn copy_alone(client: &ClientWrapper, rows: Bytes) -> Result<u64, Error> {
     let statement = client.prepare_cached(&copy_into("raw_events")).await?;
-    let mut sink = pin!(client.copy_in(&statement).await?);
+    let (begun, sink) = tokio::join!(biased; client.batch_execute("BEGIN"), client.copy_in(&statement));
+    begun?;
+    let mut sink = match sink {
+        Ok(sink) => pin!(sink),
+        Err(error) => {
+            client.batch_execute("ROLLBACK").await?;
+            return Err(error);
+        }
+    };
     sink.send(rows).await?;
     failpoint::pass("writer");
-    sink.finish().await
+    let (copied, committed) = tokio::join!(biased; sink.finish(), client.batch_execute("COMMIT"));
+    let rows = copied?;
+    committed.map(|()| rows)
 }
 
 /// The same as part of a transaction.

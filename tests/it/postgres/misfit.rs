@@ -11,8 +11,14 @@ use super::bench::{Bench, SOON, device, event, migrated, refusal};
 
 /// What is wrong with `raw_events`, and what mends it.
 const FAULTS: [(&str, &str); 6] = [
-    ("ALTER TABLE raw_events ADD COLUMN more text NOT NULL", "ALTER TABLE raw_events ALTER COLUMN more DROP NOT NULL"),
-    ("ALTER TABLE raw_events ADD CONSTRAINT none CHECK (seq = 8)", "ALTER TABLE raw_events DROP CONSTRAINT none"),
+    (
+        "ALTER TABLE raw_events ADD COLUMN more text NOT NULL DEFAULT ''; ALTER TABLE raw_events ALTER more DROP DEFAULT",
+        "ALTER TABLE raw_events ALTER COLUMN more DROP NOT NULL",
+    ),
+    (
+        "ALTER TABLE raw_events ADD CONSTRAINT none CHECK (seq = 8) NOT VALID",
+        "ALTER TABLE raw_events DROP CONSTRAINT none",
+    ),
     (
         "ALTER TABLE raw_events ALTER COLUMN payload TYPE json USING payload::json",
         "ALTER TABLE raw_events ALTER COLUMN payload TYPE jsonb USING payload::jsonb",
