@@ -107,7 +107,7 @@ impl Provisioner {
     pub async fn stream(&self, wanted: stream::Config) -> Result<stream::Info, BindError> {
         let name = wanted.name.clone();
         let info = format!("STREAM.INFO.{name}");
-        match self.ask(&info, &()).await {
+        match self.ask(&info, &Nothing {}).await {
             Err(refused) if refused.is(ErrorCode::STREAM_NOT_FOUND) => {}
             found => return found.map_err(|refused| refused.into_unavailable(&name)),
         }
@@ -116,7 +116,7 @@ impl Provisioner {
         }
         match self.create_stream(wanted).await {
             // Somebody else has made it at the same moment, otherwise.
-            Err(refused) if refused.is(ErrorCode::STREAM_NAME_EXIST) => self.ask(&info, &()).await,
+            Err(refused) if refused.is(ErrorCode::STREAM_NAME_EXIST) => self.ask(&info, &Nothing {}).await,
             made => made,
         }
         .map_err(|refused| refused.into_unavailable(&name))
@@ -147,7 +147,7 @@ impl Provisioner {
     async fn consumer(&self, lane: Lane, stream: &stream::Info) -> Result<consumer::Info, BindError> {
         let name = lane.consumer();
         let info = format!("CONSUMER.INFO.{}.{name}", lane.stream());
-        match self.ask(&info, &()).await {
+        match self.ask(&info, &Nothing {}).await {
             Err(refused) if refused.is(ErrorCode::CONSUMER_NOT_FOUND) => {}
             found => return found.map_err(|refused| refused.into_unavailable(name)),
         }
@@ -156,7 +156,7 @@ impl Provisioner {
             return Err(BindError::Unavailable(missing));
         }
         match self.create_consumer(lane, stream).await {
-            Err(refused) if refused.is(ErrorCode::CONSUMER_ALREADY_EXISTS) => self.ask(&info, &()).await,
+            Err(refused) if refused.is(ErrorCode::CONSUMER_ALREADY_EXISTS) => self.ask(&info, &Nothing {}).await,
             made => made,
         }
         .map_err(|refused| refused.into_unavailable(name))
@@ -195,6 +195,10 @@ impl Provisioner {
     }
 }
 
+/// The body of a request that asks for nothing in particular: `{}`. nats-server 2.9 refuses any other, `null` too.
+#[derive(Serialize)]
+struct Nothing {}
+
 async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(
     context: &Context,
     subject: &str,
@@ -218,7 +222,7 @@ async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(
 /// # Errors
 /// A sentence, where it says nothing.
 pub async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
-    match ask(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &()).await {
+    match ask(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
         Ok(info) => Ok(Some(info)),
         Err(Refused::Server(error)) if error.code() == 404 => Ok(None),
         Err(Refused::Server(error)) => Err(error.to_string()),
