@@ -85,9 +85,11 @@ impl Partitions {
         self.ensure(client, &days, log).await
     }
 
-    /// Forgets these days: PostgreSQL says there is no partition after all (somebody has dropped it).
+    /// Forgets these days: PostgreSQL says there is no partition after all (somebody has dropped it). The table may be
+    /// another one by now, too.
     pub fn forget(&self, days: &[Day]) {
         let mut known = self.known();
+        known.ours = None;
         for day in days {
             known.days.remove(day);
         }
