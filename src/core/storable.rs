@@ -42,7 +42,7 @@ fn brackets(bytes: &[u8]) -> usize {
 /// Whether any number may have an exponent: a digit before an `e`, or so in a string.
 fn has_exponent(bytes: &[u8]) -> bool {
     // Without an early end, so that the compiler makes wide instructions of it.
-    let pairs = bytes.iter().zip(bytes.iter().skip(1));
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
     pairs.fold(false, |found, (before, byte)| found | (before.is_ascii_digit() & (*byte | 0x20 == b'e')))
 }
 

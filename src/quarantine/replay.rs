@@ -185,6 +185,9 @@ impl Parcel {
         if event.is_mirrored {
             return Err("raw_events holds it as a mirrored reject; delete that row first");
         }
+        if event.reason == Reason::SubjectMismatch.as_str() && !trust {
+            return Err("it came on another's subject; --trust replays it all the same");
+        }
         if lane == Lane::Telemetry && asks_token && !event.authenticated {
             return Err("its sender had not proven who it is; --trust replays it all the same");
         }
@@ -288,6 +291,16 @@ mod tests {
         assert!(parcel(&stranger, false).unwrap_err().contains("--trust"));
         let Parcel { header, body, .. } = parcel(&stranger, true).unwrap();
         assert!(Facts::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
+    }
+
+    #[test]
+    fn what_came_on_anothers_subject_needs_the_operators_word_on_every_lane() {
+        for stream in ["TELEMETRY", "SHADOW", "COMMANDS"] {
+            let reason = Reason::SubjectMismatch.as_str().to_owned();
+            let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
+            assert!(Parcel::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
+            assert!(parcel(&foreign, true).is_ok(), "{stream}");
+        }
     }
 
     #[test]
