@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::line_fields::{self, Fields};
 use super::line_protocol;
 
 /// How long the server's answer is believed while there is room for another name, and while there is none.
@@ -62,6 +63,36 @@ impl FieldBudget {
     /// asked for its columns.
     pub fn new(most: usize, is_sole: bool, can_ask: Option<Instant>) -> Self {
         Self { most, is_sole, names: Vec::new(), index: HashMap::new(), spent: 0, last: 0, ask_at: can_ask }
+    }
+
+    /// Whether all fields of a line are known already: the usual case, told without taking the line apart.
+    pub fn knows_all(&mut self, line: &str) -> bool {
+        if self.most == 0 {
+            return true;
+        }
+        let Some(mut rest) = line_fields::fields(line) else { return false };
+        loop {
+            let Some(value) = self.value_of_known(rest) else { return false };
+            match line_fields::after_number(value) {
+                Some(next) => rest = next,
+                None => return !value.starts_with('"'),
+            }
+        }
+    }
+
+    /// What follows the key that `fields` begins with, where it is known.
+    fn value_of_known<'a>(&mut self, fields: &'a str) -> Option<&'a str> {
+        if let Some(value) = fields.strip_prefix("seq=") {
+            return Some(value);
+        }
+        let guess = self.names.get(self.last).map_or(0, |name| name.next);
+        let key = self.names.get(guess).map(|name| &*name.key)?;
+        if let Some(value) = fields.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')) {
+            self.last = guess;
+            return Some(value);
+        }
+        let field = Fields::at_start_of(fields)?;
+        self.find(field.key).then(|| &fields[field.key.len() + 1..])
     }
 
     /// Judges a field by its key as it stands in a line, and takes its name down.
@@ -146,9 +177,10 @@ mod tests {
     fn names_are_admitted_in_the_order_in_which_they_come() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(3, true, None);
-        assert_eq!(all(&mut budget, &["a", "b", "a", "c", "d", "b", "e", "c"], now), [
-            Yes, Yes, Yes, Yes, No, Yes, No, Yes
-        ]);
+        assert_eq!(
+            all(&mut budget, &["a", "b", "a", "c", "d", "b", "e", "c"], now),
+            [Yes, Yes, Yes, Yes, No, Yes, No, Yes]
+        );
         let mut unbounded = FieldBudget::new(0, true, Some(now));
         assert!((0..1_000).all(|number| unbounded.admit(&number.to_string(), now) == Yes));
     }
@@ -175,6 +207,28 @@ mod tests {
         assert_eq!(all(&mut budget, &["x", "z", "a", "b", "c", "y"], now), [Yes, Yes, Yes, Yes, No, Yes]);
         budget.answered(["x", "y", "z", "a"], now);
         assert_eq!(all(&mut budget, &["a", "b", "c"], now), [Yes, Yes, No], "what it made stays its own");
+    }
+
+    #[test]
+    fn lines_of_known_names_are_told_at_a_glance_whatever_their_order() {
+        let now = Instant::now();
+        let mut budget = FieldBudget::new(4, true, None);
+        all(&mut budget, &["a", "b\\ c", "d"], now);
+        for (line, knows) in [
+            ("t,x=1 seq=1i,a=2,b\\ c=3i,d=true 9", true),
+            ("t,x=1 seq=1i,a=2,b\\ c=3i,d=true 9", true),
+            ("t,x=1 seq=1i,d=2,a=3i 9", true),
+            ("t,x=1 seq=1i,aa=2,a=3i 9", false),
+            ("t,x=1\\ y seq=1i,a=2 9", true),
+            ("t,x=1 seq=1i 9", true),
+            ("t,x=1 seq=1i", true),
+            ("t,x=1 a=2,e=1 9", false),
+            ("t,x=1 a=\"b, e=1\",f=2 9", false),
+            ("t", false),
+            ("", false),
+        ] {
+            assert_eq!(budget.knows_all(line), knows, "{line}");
+        }
     }
 
     #[test]

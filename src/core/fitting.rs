@@ -47,6 +47,9 @@ impl Fitting {
     pub fn fit(&mut self, line: &str, now: Instant) -> Fitted {
         let table = line_fields::table(line);
         let knows = self.columns.knows(table);
+        if !knows && self.budget.knows_all(line) {
+            return Fitted::AsIs;
+        }
         let (mut edit, mut skipped) = (Edit::of(line), Vec::new());
         let mut fields = Fields::of(line);
         for field in fields.by_ref() {
@@ -59,7 +62,8 @@ impl Fitting {
                     Admission::Ask => return Fitted::Ask,
                 }
             };
-            let why = why.or_else(|| if knows { self.write(&mut edit, table, &field) } else { keep(&mut edit, &field) });
+            let why =
+                why.or_else(|| if knows { self.write(&mut edit, table, &field) } else { keep(&mut edit, &field) });
             let Some(why) = why else { continue };
             edit.skip(&field);
             skipped.push((field.column().into_owned(), why));

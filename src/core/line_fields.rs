@@ -33,11 +33,30 @@ pub struct Fields<'a> {
     is_whole: bool,
 }
 
+/// The part of a line that begins with its first field.
+pub fn fields(line: &str) -> Option<&str> {
+    // Tags and fields are parted by the first blank that is not escaped, as fields and time are.
+    let at = line.find(' ')?;
+    let is_escaped = at > 0 && line.as_bytes()[at - 1] == b'\\';
+    let at = if is_escaped { end_of(line, 0, |byte| byte == b' ') } else { at };
+    line.get(at + 1..)
+}
+
+/// What follows a number or a boolean that the text begins with, and a comma; `None` where the fields end there.
+pub fn after_number(text: &str) -> Option<&str> {
+    let end = text.bytes().position(|byte| matches!(byte, b',' | b' ' | b'"'))?;
+    text[end..].strip_prefix(',')
+}
+
 impl<'a> Fields<'a> {
+    /// The first of the fields that a text begins with.
+    pub fn at_start_of(fields: &'a str) -> Option<Field<'a>> {
+        Self { line: fields, at: 0, is_whole: false }.next()
+    }
+
     /// The fields of a line.
     pub fn of(line: &'a str) -> Self {
-        // Tags and fields are parted by the first blank that is not escaped, as fields and time are.
-        let at = end_of(line, 0, |byte| byte == b' ') + 1;
+        let at = fields(line).map_or(line.len(), |fields| line.len() - fields.len());
         Self { line, at, is_whole: false }
     }
 

@@ -92,24 +92,17 @@ fn the_fields_of_a_refused_line_are_tried_one_by_one_and_only_what_has_no_column
     let (mut fitting, now) = (knowing_nothing(), Instant::now());
     let trials = fitting.columns.trials(LINE, now);
     let lines: Vec<_> = trials.iter().map(|trial| trial.line.as_str()).collect();
-    assert_eq!(lines, [
-        "telemetry,d=1 seq=1i,a=2.5 9",
-        "telemetry,d=1 seq=1i,b=true 9",
-        "telemetry,d=1 seq=1i,c=3i 9"
-    ]);
+    assert_eq!(lines, ["telemetry,d=1 seq=1i,a=2.5 9", "telemetry,d=1 seq=1i,b=true 9", "telemetry,d=1 seq=1i,c=3i 9"]);
     assert!(fitting.columns.trials(LINE, now).is_empty() && fitting.columns.has_open(LINE));
     fitting.columns.there(&trials[0], now);
     fitting.columns.missing(&trials[1], now);
     fitting.columns.untold(&trials[2]);
-    assert_eq!(
-        fitting.fit(LINE, now),
-        without(&[("b", Skipped::ColumnsFull)], "telemetry,d=1 seq=1i,a=2.5,c=3i 9")
-    );
+    assert_eq!(fitting.fit(LINE, now), without(&[("b", Skipped::ColumnsFull)], "telemetry,d=1 seq=1i,a=2.5,c=3i 9"));
     assert_eq!(fitting.columns.trials(LINE, now).len(), 1, "what was not told is tried once more");
-    assert_eq!(fitting.fit("telemetry,d=1 seq=1i,b=true 9", now), without(
-        &[("b", Skipped::ColumnsFull)],
-        "telemetry,d=1 seq=1i 9"
-    ));
+    assert_eq!(
+        fitting.fit("telemetry,d=1 seq=1i,b=true 9", now),
+        without(&[("b", Skipped::ColumnsFull)], "telemetry,d=1 seq=1i 9")
+    );
 }
 
 #[test]
@@ -128,7 +121,10 @@ fn what_is_left_out_is_tried_again_with_one_line_after_a_while() {
         assert_eq!(due, ["telemetry,d=1 seq=1i,a=2.5 9", "telemetry,d=1 seq=1i,b=true 9"]);
     }
     fitting.columns.there(&trial, later);
-    assert_eq!(fitting.fit(LINE, later), without(&[("a", Skipped::TypeConflict)], "telemetry,d=1 seq=1i,b=true,c=3i 9"));
+    assert_eq!(
+        fitting.fit(LINE, later),
+        without(&[("a", Skipped::TypeConflict)], "telemetry,d=1 seq=1i,b=true,c=3i 9")
+    );
     fitting.columns.clear();
     assert_eq!(fitting.fit(LINE, later), Fitted::AsIs);
 }
@@ -139,10 +135,7 @@ fn a_name_beyond_the_budget_is_left_out_and_the_server_is_asked_before() {
     let mut fitting = Fitting::new(FieldBudget::new(2, true, Some(now)), AGAIN);
     assert_eq!(fitting.fit(LINE, now), Fitted::Ask);
     fitting.budget.answered(["c"], now);
-    assert_eq!(
-        fitting.fit(LINE, now),
-        without(&[("b", Skipped::FieldBudget)], "telemetry,d=1 seq=1i,a=2.5,c=3i 9")
-    );
+    assert_eq!(fitting.fit(LINE, now), without(&[("b", Skipped::FieldBudget)], "telemetry,d=1 seq=1i,a=2.5,c=3i 9"));
     assert_eq!(fitting.take_due(), [], "no trial would help");
     assert_eq!(fitting.fit("heartbeat,d=1 seq=1i 9", now), Fitted::AsIs);
 }

@@ -210,10 +210,9 @@ pub fn database_made(status: u16, body: &[u8]) -> Provisioned {
     let is_empty = body.trim_ascii().is_empty();
     match status {
         200..=204 if is_empty => Provisioned::Made,
-        200..=299 => Provisioned::Failed(format!(
-            "it is not InfluxDB that answers: check INFLUXDB_URL ({})",
-            said(status, body)
-        )),
+        200..=299 => {
+            Provisioned::Failed(format!("it is not InfluxDB that answers: check INFLUXDB_URL ({})", said(status, body)))
+        }
         409 => Provisioned::Exists,
         _ => match classify(Api::V3, status, None, body, 1) {
             Outcome::Failed { message, .. } => Provisioned::Failed(message),

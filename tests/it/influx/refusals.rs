@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use ingest_kit::jetstream::Outgoing;
-use ingest_kit::{Value, wait_for};
+use ingest_kit::wait_for;
 use serde_json::json;
 
-use super::expected::{self, Expected};
+use super::expected::Expected;
 use super::readings::{Readings, reading_of};
 use super::scene::with_settings;
-use crate::workload::database;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 const GOOD: u64 = 900;
@@ -97,34 +96,6 @@ async fn lines_that_an_answer_does_not_name_are_found_by_halving() {
     world.publish(mixed.load.messages.clone()).await;
     mixed.wait_complete(&world, "line protocol parsing error").await;
     drain(node).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_with_all_the_columns_it_can_have_refuses_just_the_points_that_bring_another() {
-    let world = World::new().await;
-    let mixed = Mixed::of("one_too_many", 100);
-    mixed.load.seed(&world).await;
-    for tenant in ["tenant-0", "tenant-1"] {
-        fill_columns(&world, &database(tenant), &mixed.load);
-    }
-    let node = start(world.node()).await;
-    world.publish(mixed.load.messages.clone()).await;
-    mixed.wait_complete(&world, "limit of 500 columns").await;
-    drain(node).await;
-}
-
-/// Takes all columns of a table: those that good messages need, and as many others as there may be.
-fn fill_columns(world: &World, database: &str, load: &Readings) {
-    let good = String::from_utf8_lossy(&load.messages[1].payload).into_owned();
-    let (_, point) = expected::point(&good).expect("a point");
-    assert_eq!(point.table, "telemetry");
-    point.tags.keys().for_each(|tag| world.influx.define_tag(database, "telemetry", tag));
-    for (field, kind) in &point.fields {
-        world.influx.define_field(database, "telemetry", field, kind);
-    }
-    for number in point.tags.len() + point.fields.len()..500 {
-        world.influx.define_field(database, "telemetry", &format!("other_{number}"), &Value::Float(0.0));
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

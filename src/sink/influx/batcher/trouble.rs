@@ -61,17 +61,25 @@ impl Batcher {
         }
     }
 
-    /// What waits for an operator is an error, once for each tenant; a token is all tenants'.
+    /// What waits for an operator is an error, once.
     fn report_lasting(&mut self, kind: Kind, message: &str) {
         let log = &self.parts.log;
-        self.trouble.concern.raise(message);
-        if kind == Kind::Token {
-            if self.parts.target.complaint().raise(message) {
-                error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
+        let is_news = self.trouble.concern.raise(message);
+        match kind {
+            Kind::Token => {
+                if self.parts.target.complaint().raise(message) {
+                    error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
+                }
             }
-        } else if self.told.lasting != message {
-            error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => message);
-            message.clone_into(&mut self.told.lasting);
+            // Which database has no room, or is not there, is each tenant's own matter.
+            Kind::Room | Kind::Database if self.told.lasting != message => {
+                error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => message);
+                message.clone_into(&mut self.told.lasting);
+            }
+            Kind::Request if is_news => {
+                error!(log, "influxdb refuses writes; they are kept"; "error" => message);
+            }
+            _ => debug!(log, "influxdb did not take a batch"; "error" => message),
         }
     }
 

@@ -75,7 +75,9 @@ mod tests {
 
     #[test]
     fn a_table_or_family_full_of_fields_is_no_lines_fault_for_good() {
-        for limit in ["number of columns per table limit of 500 columns", "the field limit (100) for field family 'fam'"] {
+        for limit in
+            ["number of columns per table limit of 500 columns", "the field limit (100) for field family 'fam'"]
+        {
             for before in ["line protocol parse failed: ", "catalog update error: ", ""] {
                 let message = format!("write buffer error: {before}Update to schema would exceed {limit}");
                 assert!(matches!(answered(400, &message), Outcome::Halve { cause: Cause::NoColumn, .. }), "{message}");

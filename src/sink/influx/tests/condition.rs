@@ -45,9 +45,11 @@ async fn failures_are_a_note_as_soon_as_they_last() {
 
 #[actix_rt::test]
 async fn what_is_not_the_apis_own_success_confirms_nothing_and_is_said() {
-    for (status, body) in
-        [(200, "<html>Please sign in</html>"), (200, r#"{"error":"partial write of line protocol occurred"}"#), (202, "")]
-    {
+    for (status, body) in [
+        (200, "<html>Please sign in</html>"),
+        (200, r#"{"error":"partial write of line protocol occurred"}"#),
+        (202, ""),
+    ] {
         let stub = InfluxStub::start();
         let house = House::new(quick(&stub.url()));
         stub.answer_next(3, status, body);

@@ -18,7 +18,8 @@ impl InfluxStub {
 
     /// The same, and asks not to be asked again for so many seconds.
     pub fn fail_next_for(&self, times: usize, status: u16, retry_after_secs: u64) {
-        self.shared.knobs().failures = (times, Failure { status, retry_after: Some(retry_after_secs), ..Failure::default() });
+        self.shared.knobs().failures =
+            (times, Failure { status, retry_after: Some(retry_after_secs), ..Failure::default() });
     }
 
     /// Wants this token from now on.
