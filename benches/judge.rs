@@ -28,7 +28,7 @@ fn main() {
         active: true,
         subscription: Subscription::Passes,
         token_hash: Some(TokenHash(Sha256::digest(b"tok-dev-0001").into())),
-        certificate_until_us: None,
+        certificates: Vec::new(),
         metric_keys: MetricKeyMap::default(),
         location_is_auto: true,
         sensor_limit: 20,

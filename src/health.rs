@@ -15,8 +15,11 @@ const BEAT_BOUND_MS: u64 = 10_000;
 pub enum Part {
     /// The connection to NATS.
     Nats,
-    /// PostgreSQL answers.
+    /// PostgreSQL takes writes.
     Postgres,
+    /// PostgreSQL answers look-ups and settings. A condition of its own, for writes may fail while reads work, and the
+    /// other way round; shown under the same name.
+    Registry,
     /// The schema is the one this program knows.
     Schema,
     /// A lane's consumer exists and is being pulled.
@@ -26,9 +29,10 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Part; 7] = [
+    const ALL: [Part; 8] = [
         Part::Nats,
         Part::Postgres,
+        Part::Registry,
         Part::Schema,
         Part::Consumer(Lane::Telemetry),
         Part::Consumer(Lane::Shadow),
@@ -39,7 +43,7 @@ impl Part {
     fn name(self) -> &'static str {
         match self {
             Part::Nats => "nats",
-            Part::Postgres => "postgres",
+            Part::Postgres | Part::Registry => "postgres",
             Part::Schema => "schema",
             Part::Consumer(lane) => lane.consumer(),
             Part::Tree => "actors",

@@ -52,9 +52,20 @@ pub struct Resolve {
 #[rtype(result = "()")]
 pub struct Resolved {
     /// One answer per device.
-    pub devices: Vec<(DeviceKey, Lookup)>,
-    /// The routes of every tenant among them.
-    pub routes: Vec<(Arc<str>, TenantRoutes)>,
+    pub devices: Vec<(DeviceKey, Answer)>,
+}
+
+/// What the registry knows of a device and its tenant, as of one moment.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The device.
+    pub lookup: Lookup,
+    /// Its tenant's enabled routes; none where the device is not registered.
+    pub routes: TenantRoutes,
+    /// Whether any device of its tenant is registered.
+    pub tenant_is_registered: bool,
+    /// Whether a message that claims a site would get the same answer: without a site no device is auto-provisioned.
+    pub is_final: bool,
 }
 
 /// Validator to Registry: tell me what changes from now on.
@@ -84,6 +95,8 @@ pub enum Invalidate {
     All,
     /// PostgreSQL answers (`true`) or does not: while it does not, entries serve past their TTL up to the stated staleness.
     Reachable(bool),
+    /// Changes are heard of (`true`) or not: while they are not, entries are trusted for moments only.
+    Listening(bool),
 }
 
 /// Registry to everyone who subscribed: the run-time settings in force.

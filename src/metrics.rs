@@ -116,6 +116,8 @@ pub struct RegistryMetrics {
     pub lookup_seconds: Histogram,
     /// `ingest_registry_invalidations_total`: notifications of changed devices, tenants or settings.
     pub invalidations: Counter,
+    /// `ingest_registry_listening`: 1 while changes are heard of as they happen.
+    pub listening: Gauge,
     /// `ingest_registry_provisioned_total`: devices registered by auto-provisioning.
     pub provisioned: Counter,
 }
@@ -296,6 +298,7 @@ impl RegistryMetrics {
             lookups: book.default("registry_lookups", "Devices looked up"),
             lookup_seconds: book.seconds("registry_lookup_seconds", "One batch of look-ups"),
             invalidations: book.default("registry_invalidations", "Notified changes of devices, tenants, settings"),
+            listening: book.default("registry_listening", "1 while changes are heard of as they happen"),
             provisioned: book.default("registry_provisioned", "Devices registered by auto-provisioning"),
         }
     }

@@ -124,6 +124,11 @@ pub const SETTINGS: &[Setting] = &[
         "`app_settings` are read this often, and at once when notified.",
     ),
     inner("registry.lookup_batch", whole(1, 100_000), "Most devices in one look-up."),
+    inner(
+        "registry.max_routes_per_tenant",
+        whole(1, 100_000),
+        "Most enabled routes of a tenant that are in force, the oldest first; the rest is left out and said.",
+    ),
     known(
         "postgres.url",
         "DATABASE_URL",

@@ -21,6 +21,13 @@ impl DeviceKey {
     pub fn new(tenant_id: &str, device_id: &str) -> Self {
         Self { tenant_id: tenant_id.into(), device_id: device_id.into() }
     }
+
+    /// About how many bytes its ids take on the heap.
+    pub fn size_bytes(&self) -> usize {
+        /// The two counters in front of the text of an `Arc<str>`.
+        const COUNTERS: usize = 2 * size_of::<usize>();
+        self.tenant_id.len() + self.device_id.len() + 2 * COUNTERS
+    }
 }
 
 impl Hash for DeviceKey {
@@ -63,14 +70,46 @@ pub struct Device {
     pub subscription: Subscription,
     /// SHA-256 of the provision token, where one is set.
     pub token_hash: Option<TokenHash>,
-    /// When the last of the device's ACTIVE certificates (common name `tenant/device`) expires, in Unix microseconds.
-    pub certificate_until_us: Option<i64>,
+    /// When the device's ACTIVE certificates (common name `tenant/device`) are valid.
+    pub certificates: Vec<ValidityPeriod>,
     /// Metric names as the device's modules map them.
     pub metric_keys: MetricKeyMap,
     /// Whether messages may move the device (`location_source` is `auto` or null).
     pub location_is_auto: bool,
     /// How many sensors may be discovered: the device's limit, else its tier's, else 20.
     pub sensor_limit: u32,
+}
+
+impl Device {
+    /// About how many bytes of memory it takes, what it owns on the heap included.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.key.size_bytes()
+            + self.site_id.len()
+            + self.certificates.len() * size_of::<ValidityPeriod>()
+            + self.metric_keys.size_bytes()
+    }
+
+    /// Whether one of its certificates is valid at a time.
+    pub fn has_certificate_at(&self, at_us: i64) -> bool {
+        self.certificates.iter().any(|period| period.contains(at_us))
+    }
+}
+
+/// From when until when a certificate is valid, in Unix microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidityPeriod {
+    /// The first moment.
+    pub from_us: i64,
+    /// The first moment that is too late.
+    pub until_us: i64,
+}
+
+impl ValidityPeriod {
+    /// Whether it is valid at a time.
+    pub fn contains(&self, at_us: i64) -> bool {
+        self.from_us <= at_us && at_us < self.until_us
+    }
 }
 
 /// What the device's subscription says about its messages.
@@ -125,4 +164,6 @@ pub enum Lookup {
     Unknown,
     /// It is not, and its tenant's subscriptions have no room for it (auto-provisioning only).
     NoCapacity,
+    /// PostgreSQL refuses this very question, or what is registered can't be read: as good as unknown. Why, without values.
+    Invalid(Arc<str>),
 }

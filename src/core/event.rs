@@ -103,6 +103,8 @@ pub struct Refusal {
     pub device_id: Option<String>,
     /// From the topic, where it names one.
     pub msg_type: Option<String>,
+    /// No device of that tenant is registered: all such tenants are counted as one.
+    pub of_stranger: bool,
     /// The sender's time, where it could be read; Unix microseconds.
     pub event_us: Option<i64>,
     /// What was refused.
@@ -110,10 +112,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The tenant that the refusal is counted for: `unknown` where nobody knows whose message it was.
+    /// The tenant that the refusal is counted and capped for: `unknown` where nobody knows whose message it was, or its tenant
+    /// has no registered device. Senders choose the tenant in a topic, so the rest shares one count and one cap.
     pub fn counted_tenant(&self) -> &str {
         match &self.tenant_id {
-            Some(tenant) if !self.rejection.reason.is_of_nobody() => tenant,
+            Some(tenant) if !self.of_stranger && !self.rejection.reason.is_of_nobody() => tenant,
             _ => "unknown",
         }
     }

@@ -36,6 +36,12 @@ impl MetricKeyMap {
         self.0.get(key).map(String::as_str)
     }
 
+    /// About how many bytes it takes on the heap.
+    pub fn size_bytes(&self) -> usize {
+        let texts: usize = self.0.iter().map(|(key, target)| key.len() + target.len()).sum();
+        texts + self.0.capacity() * size_of::<(String, String)>()
+    }
+
     /// Whether it maps nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -266,7 +266,7 @@ mod tests {
             active: true,
             subscription: Subscription::Passes,
             token_hash: None,
-            certificate_until_us: None,
+            certificates: Vec::new(),
             metric_keys: Default::default(),
             location_is_auto: true,
             sensor_limit,

@@ -52,6 +52,7 @@ fn of_nobody(mut rejection: Rejection, Kept { content, note }: Kept) -> Refusal 
         site_id: None,
         device_id: None,
         msg_type: None,
+        of_stranger: false,
         event_us: None,
         content,
     }

@@ -88,6 +88,7 @@ pub fn telemetry<'l>(
         Lookup::Found(device) => device,
         Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
         Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
+        Lookup::Invalid(why) => return Err(invalid(why)),
     };
     let authenticate = || authenticate(device, envelope, &report, context);
     let standing = match device.subscription {
@@ -115,6 +116,11 @@ pub fn claimed_site(envelope: &Envelope) -> Option<String> {
     Report::read(&text).ok()?.site.map(Cow::into_owned)
 }
 
+/// The rejection of a device that PostgreSQL can't be asked about, or whose row can't be read.
+fn invalid(why: &str) -> Rejection {
+    Rejection::new(Reason::UnregisteredDevice, format!("registry: {why}"))
+}
+
 /// Check 9: a certificate that the broker has seen, or the token, where the operator asks for one.
 fn authenticate(
     device: &Device,
@@ -134,7 +140,7 @@ fn has_certificate(device: &Device, common_name: &str, context: Context<'_>) -> 
         && common_name
             .split_once('/')
             .is_some_and(|(tenant, id)| tenant == &*device.key.tenant_id && id == &*device.key.device_id)
-        && device.certificate_until_us.is_some_and(|until| until > context.received_us)
+        && device.has_certificate_at(context.received_us)
 }
 
 fn check_token(expected: Option<TokenHash>, token: Option<&str>) -> Result<(), Rejection> {

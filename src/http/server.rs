@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(body["status"], "not_ready");
         assert!(body["reasons"].as_array().unwrap().contains(&json!("nats: starting")), "{body}");
 
-        for part in [Part::Nats, Part::Postgres, Part::Schema, Part::Tree] {
+        for part in [Part::Nats, Part::Postgres, Part::Registry, Part::Schema, Part::Tree] {
             node.health.up(part);
         }
         Lane::ALL.into_iter().for_each(|lane| node.health.up(Part::Consumer(lane)));

@@ -176,6 +176,8 @@ label! {
         Unknown = "unknown",
         /// It is not, and there is no room for it.
         NoCapacity = "no_capacity",
+        /// PostgreSQL refuses to look it up, or what is registered can't be read.
+        Invalid = "invalid",
         /// PostgreSQL did not answer.
         Failed = "failed",
     }

@@ -1,4 +1,4 @@
-//! The registry: answers which devices there are, tells who needs to know what changed, and keeps the settings.
+//! The registry: answers which devices there are, and tells who needs to know what changed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,23 +9,32 @@ use deadpool_postgres::Pool;
 use slog::{Logger, info, warn};
 
 use super::Config;
+use super::condition::{Condition, Reach};
+use super::fault::Fault;
 use super::listen::{self, Change};
-use super::query::{self, Answers, Asked, SettingsRead};
+use super::query::Asked;
+use super::resolve::{self, Answers, Policy};
+use super::routes::RouteBook;
+use super::settings::SettingsBook;
+use super::tenants::KnownTenants;
 use crate::core::backoff::Backoff;
-use crate::core::device::DeviceKey;
-use crate::core::route::BadRoute;
-use crate::core::settings::{Refused, Settings};
+use crate::core::device::{DeviceKey, Lookup};
+use crate::core::route::TenantRoutes;
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::{Health, Part};
 use crate::lifeline::Lifeline;
 use crate::message::{
-    Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
+    Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
 use crate::metrics::Metrics;
 
 /// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.
 const MOST_LOOKUPS: usize = 2;
+/// Devices registered in one go: what is registered is answered soon, however many wait.
+const MOST_REGISTRATIONS: usize = 500;
+/// Invalid devices remembered as said; beyond, all are forgotten, and said once more.
+const MOST_SAID: usize = 1_000;
 /// The actor's own clock.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -53,23 +62,42 @@ pub struct Parts {
 
 /// The registry.
 pub struct Registry {
-    parts: Parts,
-    subscribers: Vec<Subscribe>,
-    settings: Option<Arc<Settings>>,
-    refused_settings: Vec<Refused>,
-    bad_routes: HashSet<String>,
-    /// Tenants known to have devices, as far as changes told.
-    tenants: HashSet<Arc<str>>,
+    pub(super) parts: Parts,
+    pub(super) subscribers: Vec<Subscribe>,
+    pub(super) settings: SettingsBook,
+    pub(super) tenants: KnownTenants,
+    routes: RouteBook,
     /// Not asked yet.
     queue: Vec<Asked>,
+    /// Unknown, and to be registered.
+    to_register: Vec<Asked>,
     /// Who waits for which device, asked or not: a device is asked about once, whoever wants to know.
     waiting: HashMap<DeviceKey, Vec<Recipient<Resolved>>>,
-    lookups: usize,
-    /// After a failed look-up none begins before the pause is over.
+    lookups: Stage,
+    registrations: Stage,
+    /// Invalid devices that were said.
+    said: HashSet<DeviceKey>,
+    pub(super) condition: Condition,
+    /// What was last told of it.
+    reach: Option<Reach>,
+    is_listening: bool,
+    drained: Drained,
+}
+
+/// Questions of one kind under way.
+struct Stage {
+    under_way: usize,
+    /// After a failed one none begins before the pause is over.
     pausing: bool,
     backoff: Backoff,
-    reachable: bool,
-    drained: Drained,
+    /// Why the last one failed.
+    fault: Option<Fault>,
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self { under_way: 0, pausing: false, backoff: Backoff::new(100, 1_000), fault: None }
+    }
 }
 
 /// From the listener: whether it hears changes.
@@ -85,181 +113,202 @@ pub struct Changed(pub Option<Change>);
 impl Registry {
     /// A registry that has read nothing yet.
     pub fn new(parts: Parts) -> Self {
+        parts.metrics.registry.listening.set(0);
         Self {
+            routes: RouteBook::new(parts.config.max_routes_per_tenant, parts.health.clone(), parts.log.clone()),
             parts,
             subscribers: Vec::new(),
-            settings: None,
-            refused_settings: Vec::new(),
-            bad_routes: HashSet::new(),
-            tenants: HashSet::new(),
+            settings: SettingsBook::default(),
+            tenants: KnownTenants::default(),
             queue: Vec::new(),
+            to_register: Vec::new(),
             waiting: HashMap::new(),
-            lookups: 0,
-            pausing: false,
-            backoff: Backoff::new(100, 1_000),
-            reachable: true,
+            lookups: Stage::default(),
+            registrations: Stage::default(),
+            said: HashSet::new(),
+            condition: Condition::default(),
+            reach: None,
+            is_listening: false,
             drained: Drained::default(),
         }
     }
 
-    /// Starts look-ups for what is queued.
-    fn look_up(&mut self, ctx: &mut Context<Self>) {
-        while self.lookups < MOST_LOOKUPS && !self.pausing && !self.queue.is_empty() {
-            let batch = self.queue.len().min(self.parts.config.lookup_batch.max(1));
-            let asked: Vec<Asked> = self.queue.drain(..batch).collect();
-            self.lookups += 1;
-            let (pool, provisions) = (self.parts.pool.clone(), self.parts.config.auto_provision);
-            let metrics = self.parts.metrics.clone();
-            let looked_up = async move {
-                let answers = query::look_up(&pool, &asked, provisions, &metrics).await;
-                (asked, answers)
-            };
-            ctx.spawn(looked_up.into_actor(self).map(|(asked, answers), registry, ctx| {
-                registry.lookups -= 1;
-                registry.answered(asked, answers, ctx);
-            }));
-        }
+    /// Starts what can be asked.
+    fn ask(&mut self, ctx: &mut Context<Self>) {
+        self.look_up(ctx);
+        self.register(ctx);
         self.parts.lifeline.busy(!self.waiting.is_empty());
         if self.waiting.is_empty() {
             self.drained.tell();
         }
     }
 
-    fn answered(&mut self, asked: Vec<Asked>, answers: Result<Answers, String>, ctx: &mut Context<Self>) {
-        failpoint::pass("registry");
-        self.parts.lifeline.progress();
-        match answers {
-            Ok(answers) => {
-                self.backoff.reset();
-                self.reached(Ok(()));
-                self.tell(answers);
-                self.look_up(ctx);
-            }
-            Err(error) => {
-                self.reached(Err(error));
-                self.queue.extend(asked);
-                if !self.pausing {
-                    self.pausing = true;
-                    ctx.run_later(self.backoff.next(fastrand::f64()), |registry, ctx| {
-                        registry.pausing = false;
-                        registry.look_up(ctx);
-                    });
+    fn policy(&self) -> Policy {
+        let config = &self.parts.config;
+        Policy { provisions: config.auto_provision, most_routes: config.max_routes_per_tenant }
+    }
+
+    fn look_up(&mut self, ctx: &mut Context<Self>) {
+        while self.lookups.under_way < MOST_LOOKUPS && !self.lookups.pausing && !self.queue.is_empty() {
+            let batch = self.queue.len().min(self.parts.config.lookup_batch.max(1));
+            let asked: Vec<Asked> = self.queue.drain(..batch).collect();
+            self.lookups.under_way += 1;
+            let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.metrics.clone());
+            let looked_up = async move {
+                let answers = resolve::look_up(&pool, &asked, policy, &metrics).await;
+                (asked, answers)
+            };
+            ctx.spawn(looked_up.into_actor(self).map(|(asked, answers), registry, ctx| {
+                failpoint::pass("registry");
+                registry.lookups.under_way -= 1;
+                registry.parts.lifeline.progress();
+                match answers {
+                    Ok(answers) => {
+                        registry.lookups.backoff.reset();
+                        registry.condition.looked_up();
+                        registry.conclude();
+                        registry.tell(answers);
+                    }
+                    Err(fault) => {
+                        registry.condition.not_looked_up(fault);
+                        registry.conclude();
+                        registry.queue.extend(asked);
+                        Self::pause(|registry| &mut registry.lookups, registry, ctx);
+                    }
                 }
-            }
+                registry.ask(ctx);
+            }));
         }
     }
 
-    /// A broken route is said once, not at every look-up.
-    fn report_bad_routes(&mut self, bad_routes: Vec<BadRoute>) {
-        for bad in bad_routes {
-            if self.bad_routes.insert(bad.id.clone()) {
-                warn!(self.parts.log, "route ignored"; "route" => bad.id, "why" => bad.why);
+    /// One registration at a time; look-ups never wait for it.
+    fn register(&mut self, ctx: &mut Context<Self>) {
+        if self.registrations.under_way > 0 || self.registrations.pausing || self.to_register.is_empty() {
+            return;
+        }
+        let batch = self.to_register.len().min(MOST_REGISTRATIONS);
+        let asked: Vec<Asked> = self.to_register.drain(..batch).collect();
+        self.registrations.under_way += 1;
+        let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.metrics.clone());
+        let registered = async move {
+            let answers = resolve::register(&pool, asked.clone(), policy, &metrics).await;
+            (asked, answers)
+        };
+        ctx.spawn(registered.into_actor(self).map(|(asked, answers), registry, ctx| {
+            registry.registrations.under_way -= 1;
+            registry.parts.lifeline.progress();
+            let fault = match answers {
+                Ok(answers) => {
+                    let is_locked = !answers.to_register.is_empty();
+                    registry.tell(answers);
+                    is_locked.then(|| Fault::Locked("a lock of its tenant is held by somebody else".to_owned()))
+                }
+                Err(fault) => {
+                    registry.to_register.extend(asked);
+                    Some(fault)
+                }
+            };
+            registry.registrations_ended(fault, ctx);
+            registry.ask(ctx);
+        }));
+    }
+
+    fn registrations_ended(&mut self, fault: Option<Fault>, ctx: &mut Context<Self>) {
+        const SUBJECT: &str = "auto-provisioning";
+        match &fault {
+            None => {
+                self.registrations.backoff.reset();
+                self.parts.health.clear_note(SUBJECT);
             }
+            Some(fault) => {
+                if self.registrations.fault.as_ref() != Some(fault) {
+                    warn!(self.parts.log, "unknown devices can't be registered now"; "error" => %fault);
+                    self.parts.health.note(SUBJECT, format!("unknown devices wait: {fault}"));
+                }
+                Self::pause(|registry| &mut registry.registrations, self, ctx);
+            }
+        }
+        self.registrations.fault = fault;
+    }
+
+    fn pause(stage: fn(&mut Self) -> &mut Stage, registry: &mut Self, ctx: &mut Context<Self>) {
+        let paused = stage(registry);
+        if !paused.pausing {
+            paused.pausing = true;
+            ctx.run_later(paused.backoff.next(fastrand::f64()), move |registry, ctx| {
+                stage(registry).pausing = false;
+                registry.ask(ctx);
+            });
         }
     }
 
     fn tell(&mut self, answers: Answers) {
-        self.report_bad_routes(answers.bad_routes);
-        for error in answers.provision_errors {
-            warn!(self.parts.log, "devices not registered"; "error" => error);
-        }
+        self.report_invalid(&answers.invalid);
+        self.to_register.extend(answers.to_register);
+        let routes: HashMap<Arc<str>, TenantRoutes> =
+            answers.routes.iter().map(|rows| (rows.tenant.clone(), self.routes.routes(rows))).collect();
         let mut told: HashMap<Recipient<Resolved>, Resolved> = HashMap::new();
-        for (key, lookup) in answers.devices {
+        for (key, lookup, is_final) in answers.devices {
+            let is_found = matches!(lookup, Lookup::Found(_));
+            let answer = Answer {
+                routes: routes.get(&key.tenant_id).filter(|_| is_found).cloned().unwrap_or_default(),
+                tenant_is_registered: answers.registered.contains(&key.tenant_id),
+                lookup,
+                is_final,
+            };
             for recipient in self.waiting.remove(&key).unwrap_or_default() {
-                let resolved = told.entry(recipient).or_default();
-                if let Some(routes) = answers.routes.get(&key.tenant_id)
-                    && !resolved.routes.iter().any(|(tenant, _)| *tenant == key.tenant_id)
-                {
-                    resolved.routes.push((key.tenant_id.clone(), routes.clone()));
-                }
-                resolved.devices.push((key.clone(), lookup.clone()));
+                told.entry(recipient).or_default().devices.push((key.clone(), answer.clone()));
             }
         }
         told.into_iter().for_each(|(recipient, resolved)| recipient.do_send(resolved));
     }
 
-    /// Whether PostgreSQL answers a question, as of now. Changes are told.
-    fn reached(&mut self, answer: Result<(), String>) {
-        let reachable = answer.is_ok();
-        if self.reachable == reachable {
-            return;
+    /// One line for all that are new, with the first of them.
+    fn report_invalid(&mut self, invalid: &[(DeviceKey, String)]) {
+        if self.said.len() + invalid.len() > MOST_SAID {
+            self.said.clear();
         }
-        self.reachable = reachable;
-        match answer {
-            Ok(()) => {
-                info!(self.parts.log, "postgresql answers look-ups again");
-                self.parts.health.up(Part::Postgres);
-            }
-            Err(why) => {
-                warn!(self.parts.log, "postgresql does not answer look-ups; what is cached serves"; "error" => &why);
-                self.parts.health.down(Part::Postgres, why);
-            }
+        let news: Vec<_> = invalid.iter().filter(|(key, _)| self.said.insert(key.clone())).collect();
+        if let Some((key, why)) = news.first() {
+            warn!(self.parts.log, "devices can't be looked up; their messages are refused as unregistered";
+                "devices" => news.len(), "tenant" => &*key.tenant_id, "device" => &*key.device_id, "why" => why);
         }
-        self.broadcast(&Invalidate::Reachable(reachable));
     }
 
-    /// Devices of a tenant changed (of any tenant, where none is named): it may be a new one. Best effort.
-    fn look_for_newcomers(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
-        let Some(newcomers) = self.parts.newcomers.clone() else { return };
-        let (pool, tenant) = (self.parts.pool.clone(), tenant.map(Arc::<str>::from));
-        // At once, so that a burst of new devices asks one question.
-        if tenant.as_ref().is_some_and(|tenant| !self.tenants.insert(tenant.clone())) {
+    /// Tells whether look-ups are answered, where that has changed.
+    pub(super) fn conclude(&mut self) {
+        let reach = self.condition.reach();
+        if reach == self.reach {
             return;
         }
-        let found = async move {
-            let found = query::tenants_with_devices(&pool, tenant.as_deref()).await;
-            (tenant, found.unwrap_or_default())
-        };
-        ctx.spawn(found.into_actor(self).map(move |(asked, found), registry, _| {
-            // Not there, or not answered: the next change asks again.
-            if let Some(asked) = asked {
-                registry.tenants.remove(&asked);
+        let answered = |reach: &Option<Reach>| matches!(reach, None | Some(Reach::Answers));
+        let (before, now) = (answered(&self.reach), answered(&reach));
+        match &reach {
+            None => {}
+            Some(Reach::Answers) => {
+                if !before {
+                    info!(self.parts.log, "postgresql answers look-ups again");
+                }
+                self.parts.health.up(Part::Registry);
             }
-            let found = found.into_iter().map(Arc::from);
-            let news: Vec<Arc<str>> = found.filter(|tenant| registry.tenants.insert(Arc::clone(tenant))).collect();
-            if !news.is_empty() {
-                newcomers.do_send(TenantsRegistered(news));
+            Some(Reach::Busy) => {
+                info!(self.parts.log, "look-ups wait for a connection of the pool; what is cached serves");
+                self.parts.health.up(Part::Registry);
             }
-        }));
+            Some(Reach::Silent(why)) => {
+                warn!(self.parts.log, "postgresql does not answer look-ups; what is cached serves"; "error" => why);
+                self.parts.health.down(Part::Registry, why);
+            }
+        }
+        self.reach = reach;
+        if before != now {
+            self.broadcast(&Invalidate::Reachable(now));
+        }
     }
 
     fn broadcast(&mut self, invalid: &Invalidate) {
         self.subscribers.retain(|subscriber| subscriber.invalidations.connected());
         self.subscribers.iter().for_each(|subscriber| subscriber.invalidations.do_send(invalid.clone()));
-    }
-
-    fn read_settings(&self, ctx: &mut Context<Self>) {
-        let pool = self.parts.pool.clone();
-        let read = async move { query::settings(&pool).await };
-        ctx.spawn(read.into_actor(self).map(|rows, registry, _| match rows {
-            Ok(read) => {
-                registry.reached(Ok(()));
-                registry.apply_settings(read);
-            }
-            // The old ones stay.
-            Err(error) => registry.reached(Err(error)),
-        }));
-    }
-
-    fn apply_settings(&mut self, SettingsRead { rows, replay_key }: SettingsRead) {
-        let before = self.settings.clone().unwrap_or_default();
-        let (mut settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-        settings.replay_key = replay_key;
-        for bad in refused.iter().filter(|bad| !self.refused_settings.contains(bad)) {
-            warn!(self.parts.log, "setting refused; the previous value stays";
-                "key" => &bad.key, "value" => &bad.value, "accepted" => bad.accepted);
-        }
-        self.refused_settings = refused;
-        if self.settings.as_deref() == Some(&settings) {
-            return;
-        }
-        info!(self.parts.log, "settings in force"; "settings" => ?settings);
-        let settings = Arc::new(settings);
-        self.settings = Some(settings.clone());
-        let subscribed = self.subscribers.iter().map(|subscriber| &subscriber.settings);
-        for reader in subscribed.chain(&self.parts.settings_readers) {
-            reader.do_send(SettingsChanged(settings.clone()));
-        }
     }
 }
 
@@ -267,8 +316,8 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let log = self.parts.log.clone();
-        actix_rt::spawn(listen::run(self.parts.connection.clone(), ctx.address(), log));
+        let (pool, log) = (self.parts.pool.clone(), self.parts.log.clone());
+        actix_rt::spawn(listen::run(self.parts.connection.clone(), pool, ctx.address(), log));
         self.read_settings(ctx);
         let poll = Duration::from_secs(self.parts.config.settings_poll_secs.max(1));
         ctx.run_interval(poll, |registry, ctx| registry.read_settings(ctx));
@@ -293,7 +342,7 @@ impl Handler<Resolve> for Registry {
                 }
             }
         }
-        self.look_up(ctx);
+        self.ask(ctx);
     }
 }
 
@@ -301,12 +350,13 @@ impl Handler<Subscribe> for Registry {
     type Result = ();
 
     fn handle(&mut self, subscriber: Subscribe, _: &mut Self::Context) {
-        if let Some(settings) = &self.settings {
+        if let Some(settings) = &self.settings.in_force {
             subscriber.settings.do_send(SettingsChanged(settings.clone()));
         }
-        if !self.reachable {
+        if !matches!(self.reach, None | Some(Reach::Answers)) {
             subscriber.invalidations.do_send(Invalidate::Reachable(false));
         }
+        subscriber.invalidations.do_send(Invalidate::Listening(self.is_listening));
         self.subscribers.push(subscriber);
     }
 }
@@ -315,7 +365,7 @@ impl Handler<FollowSettings> for Registry {
     type Result = ();
 
     fn handle(&mut self, FollowSettings(reader): FollowSettings, _: &mut Self::Context) {
-        if let Some(settings) = &self.settings {
+        if let Some(settings) = &self.settings.in_force {
             reader.do_send(SettingsChanged(settings.clone()));
         }
         self.parts.settings_readers.push(reader);
@@ -329,6 +379,11 @@ impl Handler<Listening> for Registry {
         if listening {
             // Whatever changed while nobody listened is unknown.
             self.broadcast(&Invalidate::All);
+        }
+        if self.is_listening != listening {
+            self.is_listening = listening;
+            self.parts.metrics.registry.listening.set(i64::from(listening));
+            self.broadcast(&Invalidate::Listening(listening));
         }
         // Tells at once whether PostgreSQL is away, or back.
         self.read_settings(ctx);
@@ -360,7 +415,7 @@ impl Handler<Drain> for Registry {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let drained = self.drained.wait();
-        self.look_up(ctx);
+        self.ask(ctx);
         Box::pin(drained)
     }
 }

@@ -1,18 +1,32 @@
 //! The connection that hears of changes: PostgreSQL's `LISTEN` on channel `ingest_invalidate`.
+//!
+//! A connection that is dead without a word (a host that is gone, a firewall that forgets it) looks like one on which
+//! nothing changes. So the node notifies itself every few seconds, and believes the connection as long as it hears that.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::time::Duration;
 
 use actix::Addr;
+use deadpool_postgres::Pool;
 use futures_util::future::{Either, select};
 use serde::Deserialize;
-use slog::{Logger, warn};
-use tokio_postgres::{AsyncMessage, Config, NoTls};
+use slog::{Logger, info, warn};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
 
 use super::actor::{Changed, Listening, Registry};
 use crate::core::backoff::Backoff;
 use crate::sentence::sentence;
 
-/// Longest pause between attempts: the staleness of caches without news is bounded by their TTL only.
+/// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
+const PULSE_EVERY: Duration = Duration::from_secs(3);
+const PULSE_BOUND: Duration = Duration::from_secs(3);
+/// Bound on connecting, log-in included.
+const CONNECT_BOUND: Duration = Duration::from_secs(5);
+/// Longest pause between attempts. Meanwhile nobody trusts what is cached for long.
 const LONGEST_PAUSE_MS: u64 = 2_000;
 
 /// A notification, as the triggers write it.
@@ -27,18 +41,34 @@ pub struct Change {
     pub device: Option<String>,
 }
 
+/// Why nothing is heard any more.
+#[derive(Debug, Error)]
+enum Lost {
+    #[error("connection closed")]
+    Closed,
+    #[error("PostgreSQL did not let the node in within {} s", CONNECT_BOUND.as_secs())]
+    NotConnected,
+    #[error("no sign of life within {} s", PULSE_BOUND.as_secs())]
+    Silent,
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+}
+
 /// Listens as long as the registry lives; connects again whenever the connection is lost.
-pub async fn run(config: Config, registry: Addr<Registry>, log: Logger) {
+pub async fn run(config: Config, pool: Pool, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
-        let ended = listen(&config, &registry, &mut backoff).await;
+        let Err(lost) = listen(&config, &registry, &mut backoff, &log).await;
         // Said once per outage.
         if backoff.failures() == 0 {
-            let error = ended.err().map_or_else(|| "connection closed".to_owned(), |error| sentence(&error));
-            warn!(log, "not listening for changes"; "error" => error);
+            warn!(log, "not listening for changes"; "error" => sentence(&lost));
+        }
+        if matches!(lost, Lost::Silent) {
+            // Idle connections of the pool go the same way, and each would cost a look-up its bound.
+            pool.retain(|_, _| false);
         }
         registry.do_send(Listening(false));
-        tokio::time::sleep(backoff.next(fastrand::f64())).await;
+        sleep(backoff.next(fastrand::f64())).await;
     }
 }
 
@@ -46,25 +76,72 @@ async fn listen(
     config: &Config,
     registry: &Addr<Registry>,
     backoff: &mut Backoff,
-) -> Result<(), tokio_postgres::Error> {
-    let (client, mut connection) = config.connect(NoTls).await?;
-    let mut messages = std::pin::pin!(async move {
-        while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if let AsyncMessage::Notification(notification) = message? {
-                // What can't be read is about we know not what: treat it as a change of everything.
+    log: &Logger,
+) -> Result<Infallible, Lost> {
+    let (client, connection) =
+        timeout(CONNECT_BOUND, config.connect(NoTls)).await.map_err(|_| Lost::NotConnected)??;
+    let channel = format!("ingest_alive_{:016x}", fastrand::u64(..));
+    let heard = Notify::new();
+    let hear = std::pin::pin!(hear(connection, &channel, &heard, registry));
+    let live = std::pin::pin!(async {
+        subscribe(&client, &channel, &heard).await?;
+        if backoff.failures() > 0 {
+            info!(log, "listening for changes");
+        }
+        backoff.reset();
+        registry.do_send(Listening(true));
+        loop {
+            sleep(PULSE_EVERY).await;
+            pulse(&client, &channel, &heard).await?;
+        }
+    });
+    match select(hear, live).await {
+        Either::Left((ended, _)) | Either::Right((ended, _)) => ended,
+    }
+}
+
+async fn subscribe(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
+    let listen = client.batch_execute("LISTEN ingest_invalidate");
+    timeout(PULSE_BOUND, listen).await.map_err(|_| Lost::Silent)??;
+    let listen = format!("LISTEN {channel}");
+    timeout(PULSE_BOUND, client.batch_execute(&listen)).await.map_err(|_| Lost::Silent)??;
+    // Behind a pooler that hands sessions around nothing would be heard: this shows it at once.
+    pulse(client, channel, heard).await
+}
+
+/// Notifies itself, and hears it.
+async fn pulse(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
+    let notify = format!("NOTIFY {channel}");
+    let round = async {
+        client.batch_execute(&notify).await?;
+        heard.notified().await;
+        Ok(())
+    };
+    timeout(PULSE_BOUND, round).await.unwrap_or(Err(Lost::Silent))
+}
+
+/// Passes on what is heard, until the connection ends.
+async fn hear<S, T>(
+    mut connection: Connection<S, T>,
+    channel: &str,
+    heard: &Notify,
+    registry: &Addr<Registry>,
+) -> Result<Infallible, Lost>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|cx| connection.poll_message(cx)).await {
+        match message? {
+            AsyncMessage::Notification(notification) if notification.channel() == channel => heard.notify_one(),
+            // What can't be read is about we know not what: treat it as a change of everything.
+            AsyncMessage::Notification(notification) => {
                 registry.do_send(Changed(serde_json::from_str(notification.payload()).ok()));
             }
+            _ => {}
         }
-        Ok(())
-    });
-    let subscribe = std::pin::pin!(client.batch_execute("LISTEN ingest_invalidate"));
-    match select(subscribe, messages.as_mut()).await {
-        Either::Left((subscribed, _)) => subscribed?,
-        Either::Right((ended, _)) => return ended,
     }
-    backoff.reset();
-    registry.do_send(Listening(true));
-    messages.await
+    Err(Lost::Closed)
 }
 
 #[cfg(test)]

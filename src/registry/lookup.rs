@@ -1,100 +1,171 @@
-//! One batched look-up: devices with everything that validation needs of them, and the routes of their tenants.
+//! One batched look-up: devices with everything that validation needs of them, their tenants' standing and routes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use deadpool_postgres::Client;
 use tokio_postgres::{Error, Row};
 
-use crate::core::device::{Device, DeviceKey, Subscription, TokenHash};
+use super::bisect::{Isolated, bisect};
+use super::fault::Fault;
+use super::query::read;
+use super::routes::RouteRows;
+use crate::core::device::{Device, DeviceKey, Lookup, Subscription, TokenHash, ValidityPeriod};
 use crate::core::metric_keys::MetricKeyMap;
-use crate::core::route::{self, BadRoute, Route, TenantRoutes};
 
-/// Registry row, subscription, tier, certificate and key maps of many devices at once. Ids of other services' tables are
-/// compared as text: their types differ between the platform's versions.
+/// Registry row, subscription, tier, certificates and key maps of many devices at once.
+///
+/// Other services own these tables, and their types differ between the platform's versions: ids are compared and texts
+/// are read as text, numbers and times are brought into range before they are converted, and what is too large to be
+/// meant is left out, so that hardly any row can fail. What fails all the same is found by bisection.
 const DEVICES: &str = "
-SELECT r.tenant_id, r.device_id, r.site_id, r.status, r.provision_token_hash, s.status AS subscription_status,
-       coalesce(r.location_source, 'auto') = 'auto' AS location_is_auto,
-       coalesce(r.sensor_limit, t.default_sensor_limit, 20)::int AS sensor_limit,
-       c.until_us, m.maps
-FROM unnest($1::text[], $2::text[]) AS k (tenant_id, device_id)
+SELECT k.n, r.site_id::text AS site_id, r.status::text AS status, r.provision_token_hash::text AS token_hash,
+       s.status::text AS subscription_status,
+       coalesce(r.location_source::text, 'auto') = 'auto' AS location_is_auto,
+       least(greatest(coalesce(r.sensor_limit, t.default_sensor_limit, 20)::numeric, 0), 2147483647)::int AS sensor_limit,
+       c.from_us, c.until_us, m.maps
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k (tenant_id, device_id, n)
 JOIN device_registry r ON r.tenant_id = k.tenant_id AND r.device_id = k.device_id
 LEFT JOIN subscriptions s ON s.subscription_id::text = r.subscription_id::text
 LEFT JOIN device_tiers t ON t.tier_id::text = r.tier_id::text
 LEFT JOIN LATERAL (
     -- Neither 'infinity' nor null has a number of microseconds.
-    SELECT (extract(epoch FROM max(least(not_after, timestamptz '9999-12-31'))) * 1000000)::bigint AS until_us
-    FROM device_certificates
-    WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status = 'ACTIVE'
-      AND common_name = k.tenant_id || '/' || k.device_id AND not_after IS NOT NULL
+    SELECT array_agg((extract(epoch FROM least(greatest(valid_from, '1970-01-01 00:00+00'), '9999-12-31 00:00+00'))
+                      * 1000000)::bigint) AS from_us,
+           array_agg((extract(epoch FROM least(greatest(not_after, '1970-01-01 00:00+00'), '9999-12-31 00:00+00'))
+                      * 1000000)::bigint) AS until_us
+    FROM (
+        SELECT coalesce(not_before, '-infinity')::timestamptz AS valid_from, not_after::timestamptz AS not_after
+        FROM device_certificates
+        WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status::text = 'ACTIVE'
+          AND common_name::text = k.tenant_id || '/' || k.device_id
+          AND not_after IS NOT NULL AND revoked_at IS NULL
+        ORDER BY not_after DESC LIMIT 16
+    ) valid
 ) c ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(metric_key_map::text ORDER BY id) AS maps
     FROM device_modules
-    WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status = 'active'
+    WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status::text = 'active'
+      AND octet_length(metric_key_map::text) <= 65536
 ) m ON true";
 
-/// Routes by tenant.
-pub type Routes = HashMap<Arc<str>, TenantRoutes>;
+/// Which of these tenants have a registered device.
+const TENANTS: &str = "
+SELECT k.n FROM unnest($1::text[]) WITH ORDINALITY AS k (tenant_id, n)
+WHERE EXISTS (SELECT FROM device_registry r WHERE r.tenant_id = k.tenant_id)";
 
-/// Looks devices up; those that are not in the answer are not registered.
-///
-/// # Errors
-/// What the driver says.
-pub async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<HashMap<DeviceKey, Arc<Device>>, Error> {
-    let tenants: Vec<&str> = keys.iter().map(|key| &*key.tenant_id).collect();
-    let ids: Vec<&str> = keys.iter().map(|key| &*key.device_id).collect();
-    let statement = client.prepare_cached(DEVICES).await?;
-    let rows = client.query(&statement, &[&tenants, &ids]).await?;
-    rows.iter().map(|row| device(row).map(|device| (device.key.clone(), Arc::new(device)))).collect()
+/// The first enabled routes of these tenants, one more than are wanted of each: so that it shows where there are more.
+const ROUTES: &str = "
+SELECT k.n, r.id::text, r.topic_filter::text, r.destination_type::text,
+       CASE WHEN octet_length(r.destination_config::text) <= 65536 THEN r.destination_config::text
+            WHEN r.destination_config IS NOT NULL THEN 'too large' END,
+       CASE WHEN octet_length(r.payload_filter::text) <= 65536 THEN r.payload_filter::text
+            WHEN r.payload_filter IS NOT NULL THEN 'too large' END
+FROM unnest($1::text[]) WITH ORDINALITY AS k (tenant_id, n)
+CROSS JOIN LATERAL (
+    SELECT * FROM message_routes WHERE is_enabled AND tenant_id = k.tenant_id ORDER BY id LIMIT $2::bigint + 1
+) r";
+
+/// What became of a look-up's keys. What is in no list is not registered.
+#[derive(Debug, Default)]
+pub struct Devices {
+    /// Registered, or as good as unknown.
+    pub known: Vec<(DeviceKey, Lookup)>,
+    /// Those that are invalid, with the reason, for the log.
+    pub invalid: Vec<(DeviceKey, String)>,
 }
 
-fn device(row: &Row) -> Result<Device, Error> {
-    let maps: Option<Vec<String>> = row.try_get("maps")?;
-    let sensor_limit: i32 = row.try_get("sensor_limit")?;
+/// Looks devices up.
+///
+/// # Errors
+/// Where the database is at fault.
+pub async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, Fault> {
+    let Isolated { answers, refused } = bisect(keys, async |keys| {
+        let tenants: Vec<&str> = keys.iter().map(|key| &*key.tenant_id).collect();
+        let ids: Vec<&str> = keys.iter().map(|key| &*key.device_id).collect();
+        let rows = read(client, DEVICES, &[&tenants, &ids]).await?;
+        Ok(rows.iter().filter_map(|row| nth(keys, row).map(|key| (key.clone(), device(key, row)))).collect())
+    })
+    .await?;
+    let mut devices = Devices::default();
+    for (key, device) in answers {
+        match device {
+            Ok(device) => devices.known.push((key, Lookup::Found(Arc::new(device)))),
+            Err(error) => devices.refuse(key, format!("its row can't be read: {error}")),
+        }
+    }
+    refused.into_iter().for_each(|(key, why)| devices.refuse(key.clone(), why));
+    Ok(devices)
+}
+
+impl Devices {
+    fn refuse(&mut self, key: DeviceKey, why: String) {
+        self.known.push((key.clone(), Lookup::Invalid(why.as_str().into())));
+        self.invalid.push((key, why));
+    }
+}
+
+/// The key that a row is the answer to.
+fn nth<'k, K>(keys: &'k [K], row: &Row) -> Option<&'k K> {
+    let place = row.try_get::<_, i64>(0).ok()?.checked_sub(1)?;
+    keys.get(usize::try_from(place).ok()?)
+}
+
+fn device(key: &DeviceKey, row: &Row) -> Result<Device, Error> {
+    let maps: Option<Vec<Option<String>>> = row.try_get("maps")?;
     Ok(Device {
-        key: DeviceKey::new(row.try_get("tenant_id")?, row.try_get("device_id")?),
-        site_id: row.try_get("site_id")?,
+        key: key.clone(),
+        // A site that is null is nobody's claim: every message is a mismatch, as it should be.
+        site_id: row.try_get::<_, Option<String>>("site_id")?.unwrap_or_default(),
         active: row.try_get::<_, Option<&str>>("status")? == Some("ACTIVE"),
         subscription: Subscription::from_status(row.try_get("subscription_status")?),
-        token_hash: row.try_get::<_, Option<&str>>("provision_token_hash")?.and_then(TokenHash::from_hex),
-        certificate_until_us: row.try_get("until_us")?,
-        metric_keys: MetricKeyMap::from_maps(maps.iter().flatten().map(String::as_str)),
-        location_is_auto: row.try_get("location_is_auto")?,
-        sensor_limit: sensor_limit.max(0) as u32,
+        token_hash: row.try_get::<_, Option<&str>>("token_hash")?.and_then(TokenHash::from_hex),
+        certificates: certificates(row.try_get("from_us")?, row.try_get("until_us")?),
+        metric_keys: MetricKeyMap::from_maps(maps.iter().flatten().flatten().map(String::as_str)),
+        location_is_auto: row.try_get::<_, Option<bool>>("location_is_auto")?.unwrap_or_default(),
+        sensor_limit: row.try_get::<_, i32>("sensor_limit")?.max(0) as u32,
     })
 }
 
-const ROUTES: &str = "
-SELECT id::text, tenant_id, topic_filter::text, destination_type::text, destination_config::text, payload_filter::text
-FROM message_routes WHERE is_enabled AND tenant_id = ANY($1) ORDER BY tenant_id, id";
+fn certificates(from_us: Option<Vec<i64>>, until_us: Option<Vec<i64>>) -> Vec<ValidityPeriod> {
+    let periods = from_us.into_iter().flatten().zip(until_us.into_iter().flatten());
+    periods.map(|(from_us, until_us)| ValidityPeriod { from_us, until_us }).collect()
+}
 
-/// The enabled routes of these devices' tenants, every tenant with an entry, and the rows that make no route.
+/// Which of these tenants have a registered device. One that can't be asked about has none.
 ///
 /// # Errors
-/// What the driver says.
-pub async fn routes(client: &Client, keys: &[DeviceKey]) -> Result<(Routes, Vec<BadRoute>), Error> {
-    let tenants: HashSet<Arc<str>> = keys.iter().map(|key| key.tenant_id.clone()).collect();
-    let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
-    let statement = client.prepare_cached(ROUTES).await?;
-    let (mut routes, mut bad) = (HashMap::<&str, Vec<Route>>::new(), Vec::new());
-    let rows = client.query(&statement, &[&names]).await?;
-    for row in &rows {
-        let parsed = Route::from_row(route::Row {
-            id: row.try_get(0)?,
-            topic_filter: row.try_get(2)?,
-            destination_type: row.try_get(3)?,
-            destination_config: row.try_get(4)?,
-            payload_filter: row.try_get(5)?,
-        });
-        match parsed {
-            Ok(route) => routes.entry(row.try_get(1)?).or_default().push(route),
-            Err(why) => bad.push(why),
+/// Where the database is at fault.
+pub async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, Fault> {
+    let isolated = bisect(tenants, async |tenants| {
+        let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
+        let rows = read(client, TENANTS, &[&names]).await?;
+        Ok(rows.iter().filter_map(|row| nth(tenants, row).cloned()).collect())
+    })
+    .await?;
+    Ok(isolated.answers.into_iter().collect())
+}
+
+/// The enabled routes of these tenants, at most `most` of each and one more; an entry for every tenant. One whose routes
+/// can't be read has none.
+///
+/// # Errors
+/// Where the database is at fault.
+pub async fn routes(client: &Client, tenants: &[Arc<str>], most: usize) -> Result<Vec<RouteRows>, Fault> {
+    let Isolated { answers, refused } = bisect(tenants, async |tenants| {
+        let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
+        let rows = read(client, ROUTES, &[&names, &(most as i64)]).await?;
+        let mut of_tenants: Vec<RouteRows> = tenants.iter().cloned().map(RouteRows::of).collect();
+        for row in rows {
+            let place = row.try_get::<_, i64>(0).ok().and_then(|place| usize::try_from(place - 1).ok());
+            if let Some(of_tenant) = place.and_then(|place| of_tenants.get_mut(place)) {
+                of_tenant.rows.push(row);
+            }
         }
-    }
-    let of_tenant = |tenant: Arc<str>| {
-        let routes = routes.remove(&*tenant).unwrap_or_default();
-        (tenant, TenantRoutes::from(routes))
-    };
-    Ok((tenants.iter().cloned().map(of_tenant).collect(), bad))
+        Ok(of_tenants)
+    })
+    .await?;
+    let unreadable = refused.into_iter().map(|(tenant, why)| RouteRows::unreadable(tenant.clone(), why));
+    Ok(answers.into_iter().chain(unreadable).collect())
 }

@@ -1,10 +1,17 @@
 //! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
 
 mod actor;
+mod bisect;
+mod condition;
+mod fault;
 mod listen;
 mod lookup;
 mod provision;
 mod query;
+mod resolve;
+mod routes;
+mod settings;
+mod tenants;
 
 pub use self::actor::{Parts, Registry};
 pub use self::query::replay_key;
@@ -21,10 +28,12 @@ pub struct Config {
     pub settings_poll_secs: u64,
     /// Most devices in one look-up.
     pub lookup_batch: usize,
+    /// Most routes of a tenant that are in force: its messages times its routes are work for everybody.
+    pub max_routes_per_tenant: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { auto_provision: false, settings_poll_secs: 5, lookup_batch: 2_000 }
+        Self { auto_provision: false, settings_poll_secs: 5, lookup_batch: 2_000, max_routes_per_tenant: 1_000 }
     }
 }

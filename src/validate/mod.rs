@@ -2,6 +2,8 @@
 
 mod buckets;
 mod cache;
+mod inquiry;
+mod parked;
 mod tally;
 mod validator;
 

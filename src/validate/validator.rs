@@ -1,6 +1,5 @@
 //! A validator: judges the messages of its devices, and asks the registry about those it does not know.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,10 +7,12 @@ use actix::prelude::*;
 use slog::{Logger, error};
 
 use super::buckets::Buckets;
-use super::cache::{Ages, DeviceCache};
+use super::cache::{Ages, DeviceCache, Link};
+use super::inquiry::Inquiry;
+use super::parked::{Answered, Parked};
 use super::tally::ChunkTally;
 use super::{Config, SubjectCheck};
-use crate::core::device::{DeviceKey, DeviceRef, Lookup};
+use crate::core::device::{DeviceKey, DeviceRef};
 use crate::core::envelope::Envelope;
 use crate::core::event::{CommandAck, Event, Refusal, ShadowReport};
 use crate::core::point::Layout;
@@ -27,10 +28,12 @@ use crate::drained::Drained;
 use crate::failpoint;
 use crate::guard;
 use crate::lifeline::Lifeline;
-use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantRoutes, Validate, Write};
+use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::{Metrics, ReplayClaim};
 
-/// Idle buckets are looked for so often, and the parked are looked over.
+/// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
+const UNHEARD_TTL_MS: u64 = 5_000;
+/// Idle buckets are looked for so often.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What a validator is made of.
@@ -59,24 +62,15 @@ pub struct Validator {
     policy: Policy,
     settings: Option<Arc<Settings>>,
     cache: DeviceCache,
-    routes: HashMap<Arc<str>, TenantRoutes>,
     buckets: Buckets,
-    parked: HashMap<DeviceKey, Parked>,
+    parked: Parked,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
-    reachable: bool,
+    link: Link,
     newest_us: i64,
     started: Instant,
     reported_entries: i64,
     drained: Drained,
-}
-
-/// Messages that wait for the registry's answer about their device.
-#[derive(Default)]
-struct Parked {
-    deliveries: Vec<(Lane, Delivery, Envelope)>,
-    /// The device changed while it was being looked up: the answer under way may be older than the change.
-    outdated: bool,
 }
 
 /// A valid message of any lane.
@@ -86,6 +80,20 @@ enum Valid {
     Ack(CommandAck),
 }
 
+/// What becomes of a message.
+enum Judgement {
+    Valid(Valid),
+    Refused {
+        rejection: Rejection,
+        /// No device of its tenant is registered.
+        of_stranger: bool,
+    },
+    /// The registry must be asked first; whether it may provision the device.
+    Waits {
+        may_provision: bool,
+    },
+}
+
 impl Validator {
     /// A validator that knows nothing yet. `share` is how many validators share the configured cache size.
     pub fn new(parts: Parts, share: usize) -> Self {
@@ -93,6 +101,7 @@ impl Validator {
         let ages = Ages {
             ttl_ms: config.entry_ttl().as_millis() as u64,
             negative_ttl_ms: config.negative_ttl_secs * 1_000,
+            unheard_ttl_ms: UNHEARD_TTL_MS,
             max_staleness_ms: config.max_staleness_secs * 1_000,
         };
         let policy = Policy {
@@ -103,12 +112,11 @@ impl Validator {
         Self {
             policy,
             settings: None,
-            cache: DeviceCache::new(config.cache_max_size.div_ceil(share.max(1)), ages),
-            routes: HashMap::new(),
+            cache: DeviceCache::new(config.cache_max_size, share, ages),
             buckets: Buckets::default(),
-            parked: HashMap::new(),
+            parked: Parked::default(),
             early: Vec::new(),
-            reachable: true,
+            link: Link { is_reachable: true, is_listening: false },
             newest_us: 0,
             started: Instant::now(),
             reported_entries: 0,
@@ -121,17 +129,18 @@ impl Validator {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Judges a chunk and hands on what is decided; what is not waits for the registry.
+    /// Judges a chunk and hands on what is decided; what is not waits for the registry. A message that has waited comes
+    /// with its answer.
     fn judge_all(
         &mut self,
-        chunk: impl Iterator<Item = (Lane, Delivery, Result<Envelope, Rejection>)>,
+        chunk: impl Iterator<Item = (Lane, Delivery, Result<Envelope, Rejection>, Option<Answer>)>,
         ctx: &mut Context<Self>,
     ) {
         let now_ms = self.now_ms();
         let mut tally = ChunkTally::default();
         let mut write = Write::default();
         let mut unknown = Vec::new();
-        for (lane, mut delivery, opened) in chunk {
+        for (lane, mut delivery, opened, answer) in chunk {
             self.check_replay(&mut delivery);
             self.newest_us = self.newest_us.max(delivery.origin.received_us);
             let envelope = match opened {
@@ -142,18 +151,21 @@ impl Validator {
                     continue;
                 }
             };
-            let judged = guard::judge(|| self.judge(lane, &delivery, &envelope, now_ms, &mut tally));
-            match judged {
-                Ok(Some(Valid::Event(event))) => {
+            match self.judge(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut tally) {
+                Judgement::Valid(Valid::Event(event)) => {
                     tally.accepted(&event.msg_type);
                     write.events.push((delivery, event));
                 }
-                Ok(Some(Valid::Shadow(report))) => write.shadows.push((delivery, report)),
-                Ok(Some(Valid::Ack(ack))) => write.acks.push((delivery, ack)),
-                Ok(None) => unknown.extend(self.park(lane, delivery, envelope)),
-                Err(rejection) => {
+                Judgement::Valid(Valid::Shadow(report)) => write.shadows.push((delivery, report)),
+                Judgement::Valid(Valid::Ack(ack)) => write.acks.push((delivery, ack)),
+                Judgement::Waits { may_provision } => {
+                    unknown.extend(self.park(lane, delivery, envelope, may_provision));
+                }
+                Judgement::Refused { rejection, of_stranger } => {
                     tally.refused(rejection.reason);
-                    write.refusals.push(self.refused(delivery, Some(&envelope), rejection));
+                    let (delivery, mut refusal) = self.refused(delivery, Some(&envelope), rejection);
+                    refusal.of_stranger = of_stranger;
+                    write.refusals.push((delivery, refusal));
                 }
             }
         }
@@ -161,8 +173,12 @@ impl Validator {
         if !write.is_empty() {
             self.parts.writer.do_send(write);
         }
-        if !unknown.is_empty() {
-            self.parts.registry.do_send(Resolve { devices: unknown, reply_to: ctx.address().recipient() });
+        self.resolve(unknown, ctx);
+    }
+
+    fn resolve(&self, devices: Vec<(DeviceKey, String)>, ctx: &mut Context<Self>) {
+        if !devices.is_empty() {
+            self.parts.registry.do_send(Resolve { devices, reply_to: ctx.address().recipient() });
         }
     }
 
@@ -204,17 +220,12 @@ impl Validator {
         lane: Lane,
         delivery: &Delivery,
         envelope: &Envelope,
+        in_hand: Option<&Answer>,
         now_ms: u64,
         tally: &mut ChunkTally,
-    ) -> validate::Judged<Valid> {
-        let Some(settings) = self.settings.as_deref() else { return Ok(None) };
-        let Self { cache, routes, buckets, reachable, .. } = self;
-        let ChunkTally { lookups, fields, .. } = tally;
-        let lookup = |device: DeviceRef<'_>| -> Option<&Lookup> {
-            let found = cache.get(device, now_ms, *reachable).filter(|_| routes.contains_key(device.tenant_id));
-            lookups.count(found.is_some());
-            found
-        };
+    ) -> Judgement {
+        let Some(settings) = self.settings.as_deref() else { return Judgement::Waits { may_provision: false } };
+        let inquiry = Inquiry::new(in_hand, &self.cache, now_ms, self.link);
         // A replay was published by an operator, and sent long ago.
         let is_replay = delivery.is_replay();
         let checks = Checks {
@@ -227,43 +238,37 @@ impl Validator {
         };
         let admit = |device: &DeviceKey| {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
-            is_replay || buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
+            is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        Ok(match lane {
-            Lane::Telemetry => validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
-                if let Some(routes) = routes.get(&event.device.key.tenant_id) {
-                    event.routes = Matched::of(routes, &event.topic, &event.payload);
-                }
-                Valid::Event(event)
-            }),
-            Lane::Shadow => validate::shadow(envelope, checks, lookup, admit)?.map(Valid::Shadow),
-            Lane::Commands => validate::command(envelope, checks, lookup, admit)?.map(Valid::Ack),
-        })
+        let checked = guard::judge(|| check(lane, envelope, checks, &inquiry, admit, tally));
+        match checked {
+            Ok(Some(valid)) => Judgement::Valid(valid),
+            Ok(None) => Judgement::Waits { may_provision: lane == Lane::Telemetry },
+            Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut tally.lookups) {
+                Some(of_stranger) => Judgement::Refused { rejection, of_stranger },
+                // Nothing is provisioned for a message that is refused in any case.
+                None => Judgement::Waits { may_provision: false },
+            },
+        }
     }
 
     /// Keeps a message until its device is known; the device to be asked about, where nobody asks yet.
-    fn park(&mut self, lane: Lane, delivery: Delivery, envelope: Envelope) -> Option<(DeviceKey, String)> {
+    fn park(
+        &mut self,
+        lane: Lane,
+        delivery: Delivery,
+        envelope: Envelope,
+        may_provision: bool,
+    ) -> Option<(DeviceKey, String)> {
         let topic = Topic::parse(&envelope.topic)?;
         let key = DeviceKey::new(topic.tenant, topic.device);
-        let site = guard::or_default(|| validate::claimed_site(&envelope)).unwrap_or_default();
-        let asks = !self.parked.contains_key(&key);
-        let parked = self.parked.entry(key.clone()).or_default();
-        parked.deliveries.push((lane, delivery, envelope));
-        asks.then_some((key, site))
-    }
-
-    /// Judges again what waited for these devices.
-    fn unpark(&mut self, keys: &[DeviceKey], ctx: &mut Context<Self>) {
-        let waiting: Vec<_> =
-            keys.iter().filter_map(|key| self.parked.remove(key)).flat_map(|p| p.deliveries).collect();
-        if !waiting.is_empty() {
-            self.judge_all(waiting.into_iter().map(|(lane, delivery, envelope)| (lane, delivery, Ok(envelope))), ctx);
-        }
-        self.check_drained();
+        let claimed = || guard::or_default(|| validate::claimed_site(&envelope));
+        let site = may_provision.then(claimed).flatten().unwrap_or_default();
+        self.parked.park(key.clone(), site, (lane, delivery, envelope)).map(|site| (key, site))
     }
 
     fn check_drained(&mut self) {
-        if self.parked.is_empty() && self.early.is_empty() {
+        if self.drained.is_awaited() && self.parked.is_empty() && self.early.is_empty() {
             self.drained.tell();
         }
     }
@@ -275,6 +280,30 @@ impl Validator {
         self.reported_entries = entries;
         self.parts.lifeline.progress();
     }
+}
+
+/// The checks of a message's lane.
+fn check(
+    lane: Lane,
+    envelope: &Envelope,
+    checks: Checks<'_>,
+    inquiry: &Inquiry<'_>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+    tally: &mut ChunkTally,
+) -> validate::Judged<Valid> {
+    let ChunkTally { lookups, fields, .. } = tally;
+    let claims_a_site = lane == Lane::Telemetry;
+    let lookup = |device: DeviceRef<'_>| inquiry.lookup(device, claims_a_site, lookups);
+    Ok(match lane {
+        Lane::Telemetry => validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
+            if let Some(answer) = inquiry.answer() {
+                event.routes = Matched::of(&answer.routes, &event.topic, &event.payload);
+            }
+            Valid::Event(event)
+        }),
+        Lane::Shadow => validate::shadow(envelope, checks, lookup, admit)?.map(Valid::Shadow),
+        Lane::Commands => validate::command(envelope, checks, lookup, admit)?.map(Valid::Ack),
+    })
 }
 
 impl Actor for Validator {
@@ -305,7 +334,7 @@ impl Handler<Validate> for Validator {
         }
         failpoint::pass("validator");
         let Validate { lane, deliveries } = chunk;
-        self.judge_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope)), ctx);
+        self.judge_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope, None)), ctx);
         self.parts.lifeline.progress();
     }
 }
@@ -313,30 +342,25 @@ impl Handler<Validate> for Validator {
 impl Handler<Resolved> for Validator {
     type Result = ();
 
-    fn handle(&mut self, Resolved { devices, routes }: Resolved, ctx: &mut Self::Context) {
+    fn handle(&mut self, Resolved { devices }: Resolved, ctx: &mut Self::Context) {
         let now_ms = self.now_ms();
-        self.routes.extend(routes);
-        let mut known = Vec::with_capacity(devices.len());
-        let mut again = Vec::new();
-        for (key, lookup) in devices {
-            match self.parked.get_mut(&key) {
-                Some(parked) if parked.outdated => {
-                    parked.outdated = false;
-                    let first = parked.deliveries.first();
-                    let site =
-                        first.and_then(|(_, _, envelope)| guard::or_default(|| validate::claimed_site(envelope)));
-                    again.push((key, site.unwrap_or_default()));
-                }
-                _ => {
-                    self.cache.insert(key.clone(), lookup, now_ms);
-                    known.push(key);
+        let (mut decided, mut again) = (Vec::new(), Vec::new());
+        for (key, answer) in devices {
+            match self.parked.answered(&key) {
+                Answered::Outdated(site) => again.push((key, site)),
+                Answered::Holds(waiting) => {
+                    decided.extend(
+                        waiting
+                            .into_iter()
+                            .map(|(lane, delivery, envelope)| (lane, delivery, Ok(envelope), Some(answer.clone()))),
+                    );
+                    self.cache.insert(key, answer, now_ms);
                 }
             }
         }
-        if !again.is_empty() {
-            self.parts.registry.do_send(Resolve { devices: again, reply_to: ctx.address().recipient() });
-        }
-        self.unpark(&known, ctx);
+        self.resolve(again, ctx);
+        self.judge_all(decided.into_iter(), ctx);
+        self.check_drained();
     }
 }
 
@@ -344,29 +368,28 @@ impl Handler<Invalidate> for Validator {
     type Result = ();
 
     fn handle(&mut self, invalid: Invalidate, ctx: &mut Self::Context) {
-        let mut outdate = |applies: &dyn Fn(&DeviceKey) -> bool| {
-            self.parked.iter_mut().filter(|(key, _)| applies(key)).for_each(|(_, parked)| parked.outdated = true);
-        };
         match invalid {
             Invalidate::Devices(keys) => {
-                outdate(&|key| keys.contains(key));
+                self.parked.outdate(|key| keys.contains(key));
                 keys.iter().for_each(|key| self.cache.forget(key));
             }
             Invalidate::Tenant(tenant) => {
-                outdate(&|key| key.tenant_id == tenant);
+                self.parked.outdate(|key| key.tenant_id == tenant);
                 self.cache.forget_tenant(&tenant);
-                self.routes.remove(&tenant);
             }
             Invalidate::All => {
-                outdate(&|_| true);
+                self.parked.outdate(|_| true);
                 self.cache.clear();
-                self.routes.clear();
             }
-            Invalidate::Reachable(reachable) => {
-                self.reachable = reachable;
-                // What waits may be served by answers that were too old a moment ago.
-                let keys: Vec<DeviceKey> = if reachable { Vec::new() } else { self.parked.keys().cloned().collect() };
-                self.unpark(&keys, ctx);
+            Invalidate::Listening(is_listening) => self.link.is_listening = is_listening,
+            Invalidate::Reachable(is_reachable) => {
+                self.link.is_reachable = is_reachable;
+                if !is_reachable {
+                    // What waits may be served by answers that were too old a moment ago.
+                    let waiting = self.parked.take_messages().into_iter();
+                    self.judge_all(waiting.map(|(lane, delivery, envelope)| (lane, delivery, Ok(envelope), None)), ctx);
+                    self.check_drained();
+                }
             }
         }
     }

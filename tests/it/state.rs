@@ -92,7 +92,7 @@ fn device(id: &str, sensor_limit: u32) -> Arc<Device> {
         active: true,
         subscription: Subscription::Passes,
         token_hash: None,
-        certificate_until_us: None,
+        certificates: Vec::new(),
         metric_keys: MetricKeyMap::default(),
         location_is_auto: true,
         sensor_limit,

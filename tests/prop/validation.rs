@@ -57,7 +57,7 @@ fn lookup() -> Lookup {
         active: true,
         subscription: Subscription::Passes,
         token_hash: None,
-        certificate_until_us: None,
+        certificates: Vec::new(),
         metric_keys: MetricKeyMap::default(),
         location_is_auto: true,
         sensor_limit: 20,

@@ -111,5 +111,6 @@ fn active_device<'l>(
         }
         Some(Lookup::Found(device)) => Ok(Some(device.clone())),
         Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
+        Some(Lookup::Invalid(why)) => Err(super::invalid(why)),
     }
 }

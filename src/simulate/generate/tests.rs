@@ -24,7 +24,7 @@ fn registry() -> HashMap<(String, String), Lookup> {
             active: device.status == "ACTIVE",
             subscription: Subscription::from_status(Some(device.subscription)),
             token_hash: device.has_token.then_some(TokenHash(hash)),
-            certificate_until_us: None,
+            certificates: Vec::new(),
             metric_keys: MetricKeyMap::from_maps([].into_iter()),
             location_is_auto: true,
             sensor_limit: 20,

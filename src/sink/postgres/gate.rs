@@ -152,6 +152,7 @@ mod tests {
             site_id: None,
             device_id: Some(device.to_owned()),
             msg_type: None,
+            of_stranger: false,
             event_us: None,
             content: Content::Json("{}".to_owned()),
         }

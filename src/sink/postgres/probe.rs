@@ -174,6 +174,7 @@ pub async fn quarantine(
         site_id: None,
         device_id: None,
         msg_type: None,
+        of_stranger: false,
         event_us: None,
         content: Content::Raw("{}".into()),
     };

@@ -108,6 +108,7 @@ impl Refused {
             site_id: None,
             device_id: None,
             msg_type: None,
+            of_stranger: false,
             event_us: None,
             content: kept::raw(point.line.as_bytes()),
         };
@@ -175,6 +176,7 @@ mod tests {
             site_id: None,
             device_id: None,
             msg_type: None,
+            of_stranger: false,
             event_us: None,
             content: Content::Json("{}".to_owned()),
         };

@@ -139,7 +139,7 @@ fn device(map: &str) -> Lookup {
         active: true,
         subscription: Subscription::Passes,
         token_hash: None,
-        certificate_until_us: None,
+        certificates: Vec::new(),
         metric_keys: MetricKeyMap::from_maps([map].into_iter()),
         location_is_auto: true,
         sensor_limit: 20,

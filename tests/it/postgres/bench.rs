@@ -177,7 +177,7 @@ pub fn device(device_id: &str) -> Arc<Device> {
         active: true,
         subscription: Subscription::Passes,
         token_hash: None,
-        certificate_until_us: None,
+        certificates: Vec::new(),
         metric_keys: MetricKeyMap::default(),
         location_is_auto: true,
         sensor_limit: 20,
@@ -209,6 +209,7 @@ pub fn refusal(tenant_id: &str, reason: Reason) -> Refusal {
         site_id: Some("site-1".to_owned()),
         device_id: Some("d1".to_owned()),
         msg_type: Some("telemetry".to_owned()),
+        of_stranger: false,
         event_us: Some(RECEIVED_US),
         content: Content::Json(r#"{"metrics":{}}"#.to_owned()),
     }

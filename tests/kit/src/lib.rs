@@ -4,6 +4,7 @@
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, of what else speaks line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
+//! - [`Proxy`]: stands between, and lets connections die without a word.
 //! - [`Node`]: the program under test as a child process; [`Metrics`] reads what it says about itself.
 //! - [`seed`], [`jetstream`], [`envelope`]: what is in the registry, what devices send.
 //!
@@ -25,6 +26,7 @@ mod ports;
 mod postgres;
 mod process;
 pub mod procfs;
+mod proxy;
 pub mod seed;
 mod victoria;
 mod wait;
@@ -38,5 +40,6 @@ pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresBuilder};
+pub use proxy::Proxy;
 pub use victoria::{Series, VictoriaMetrics};
 pub use wait::{wait_for, wait_for_value};

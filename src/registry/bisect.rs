@@ -1,0 +1,105 @@
+//! Isolation of what can't be asked: a batch that is refused is asked in halves, down to the one that is to blame.
+
+use super::fault::Fault;
+
+/// What was asked for, one by one, and what could not be.
+#[derive(Debug)]
+pub struct Isolated<'k, K, A> {
+    /// The answers.
+    pub answers: Vec<A>,
+    /// What is refused even alone, and why.
+    pub refused: Vec<(&'k K, String)>,
+}
+
+/// Asks for all keys at once, and where that is refused for halves of them.
+///
+/// First nothing at all is asked for: where that is refused too, it is the statement that does not fit the database, and
+/// no key is to blame.
+///
+/// # Errors
+/// Where the database is at fault.
+pub async fn bisect<'k, K, A>(
+    keys: &'k [K],
+    mut ask: impl AsyncFnMut(&'k [K]) -> Result<Vec<A>, Fault>,
+) -> Result<Isolated<'k, K, A>, Fault> {
+    let mut isolated = Isolated { answers: Vec::new(), refused: Vec::new() };
+    let mut is_probed = false;
+    let mut open = vec![keys];
+    while let Some(keys) = open.pop() {
+        if keys.is_empty() {
+            continue;
+        }
+        let fault = match ask(keys).await {
+            Ok(answers) => {
+                isolated.answers.extend(answers);
+                continue;
+            }
+            Err(Fault::Question(why)) => why,
+            Err(fault) => return Err(fault),
+        };
+        if !is_probed {
+            ask(&[]).await.map_err(|fault| Fault::Database(fault.to_string()))?;
+            is_probed = true;
+        }
+        match keys {
+            [one] => isolated.refused.push((one, fault)),
+            many => {
+                let (first, second) = many.split_at(many.len() / 2);
+                open.extend([second, first]);
+            }
+        }
+    }
+    Ok(isolated)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn refuse<T>() -> Result<T, Fault> {
+        Err(Fault::Question("22P02".to_owned()))
+    }
+
+    #[tokio::test]
+    async fn whoever_is_refused_costs_no_other_its_answer() {
+        let keys: Vec<u32> = (0..1_000).collect();
+        let asked = Cell::new(0);
+        let isolated = bisect(&keys, async |keys: &[u32]| {
+            asked.set(asked.get() + 1);
+            if keys.iter().any(|key| key % 100 == 7) { refuse() } else { Ok(keys.to_vec()) }
+        })
+        .await
+        .unwrap();
+        assert_eq!(isolated.answers, keys.iter().copied().filter(|key| key % 100 != 7).collect::<Vec<_>>());
+        assert_eq!(
+            isolated.refused.iter().map(|(key, _)| **key).collect::<Vec<_>>(),
+            [7, 107, 207, 307, 407, 507, 607, 707, 807, 907]
+        );
+        assert!(asked.get() < 200, "{} questions", asked.get());
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_is_always_refused_blames_nobody() {
+        let asked = Cell::new(0);
+        let answer = bisect(&[1, 2, 3], async |_: &[u32]| {
+            asked.set(asked.get() + 1);
+            refuse::<Vec<u32>>()
+        })
+        .await;
+        assert!(matches!(answer, Err(Fault::Database(_))));
+        assert_eq!(asked.get(), 2);
+    }
+
+    #[tokio::test]
+    async fn an_outage_in_the_middle_ends_it() {
+        let answer = bisect(&[1, 2], async |keys: &[u32]| match keys {
+            [1, 2] => refuse(),
+            [] => Ok(vec![]),
+            _ => Err(Fault::Silent),
+        })
+        .await;
+        assert_eq!(answer.map(|isolated: Isolated<'_, _, u32>| isolated.answers), Err(Fault::Silent));
+    }
+}

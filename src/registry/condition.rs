@@ -1,0 +1,88 @@
+//! Whether PostgreSQL can be asked about devices, from what became of the questions so far.
+
+use super::fault::Fault;
+
+/// What became of the last questions of each kind: one that is answered does not hide another that is not.
+#[derive(Debug, Default)]
+pub struct Condition {
+    connection: Option<String>,
+    lookups: Option<Fault>,
+    is_known: bool,
+}
+
+/// The sum of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Look-ups are answered, as far as is known.
+    Answers,
+    /// They wait for a connection of the pool; PostgreSQL may well be there.
+    Busy,
+    /// They are not answered.
+    Silent(String),
+}
+
+impl Condition {
+    /// Something was answered.
+    pub fn connected(&mut self) {
+        self.connection = None;
+        self.is_known = true;
+    }
+
+    /// Nothing can be asked at all.
+    pub fn disconnected(&mut self, fault: &Fault) {
+        self.connection = Some(fault.to_string());
+        self.is_known = true;
+    }
+
+    /// A look-up was answered.
+    pub fn looked_up(&mut self) {
+        self.connected();
+        self.lookups = None;
+    }
+
+    /// A look-up was not answered.
+    pub fn not_looked_up(&mut self, fault: Fault) {
+        if fault.is_of_the_connection() {
+            self.disconnected(&fault);
+        }
+        self.lookups = Some(fault);
+        self.is_known = true;
+    }
+
+    /// The sum of it; `None` before anything was asked.
+    pub fn reach(&self) -> Option<Reach> {
+        self.is_known.then(|| match (&self.connection, &self.lookups) {
+            (Some(why), _) => Reach::Silent(why.clone()),
+            (None, Some(Fault::Busy)) => Reach::Busy,
+            (None, Some(fault)) => Reach::Silent(format!("look-ups: {fault}")),
+            (None, None) => Reach::Answers,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_are_read_do_not_hide_look_ups_that_fail() {
+        let mut condition = Condition::default();
+        assert_eq!(condition.reach(), None);
+        condition.connected();
+        assert_eq!(condition.reach(), Some(Reach::Answers));
+        condition.not_looked_up(Fault::Locked("locked".to_owned()));
+        condition.connected();
+        assert_eq!(condition.reach(), Some(Reach::Silent("look-ups: locked".to_owned())));
+        condition.looked_up();
+        assert_eq!(condition.reach(), Some(Reach::Answers));
+    }
+
+    #[test]
+    fn a_pool_in_use_is_not_an_outage() {
+        let mut condition = Condition::default();
+        condition.not_looked_up(Fault::Busy);
+        assert_eq!(condition.reach(), Some(Reach::Busy));
+        condition.disconnected(&Fault::Silent);
+        assert!(matches!(condition.reach(), Some(Reach::Silent(_))));
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a question to PostgreSQL has no answer: is PostgreSQL at fault, or the question?
+//!
+//! Decided by SQLSTATE (PostgreSQL manual, appendix A). What is at fault as a whole is asked again, whatever the question;
+//! what only this question meets would meet it again, so it is answered without PostgreSQL.
+
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
+use thiserror::Error;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::sentence::sentence;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// It is away, or does not let the node in.
+    #[error("{0}")]
+    Away(String),
+    /// It is there, but not set up for this, or short of something.
+    #[error("{0}")]
+    Database(String),
+    /// It said nothing in time: the connection may be dead.
+    #[error("PostgreSQL did not answer in time")]
+    Silent,
+    /// All connections of the pool were in use: it may well be there.
+    #[error("no connection of the pool became free")]
+    Busy,
+    /// Somebody else holds a lock that this question needs, for longer than it may wait.
+    #[error("{0}")]
+    Locked(String),
+    /// The question, or a row that it reads or writes, is refused. Without values.
+    #[error("{0}")]
+    Question(String),
+}
+
+impl Fault {
+    /// Whether the question is to blame, and not the database.
+    pub fn is_of_the_question(&self) -> bool {
+        matches!(self, Fault::Question(_))
+    }
+
+    /// Whether nothing at all can be asked.
+    pub fn is_of_the_connection(&self) -> bool {
+        matches!(self, Fault::Away(_) | Fault::Silent)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let Some(refusal) = error.as_db_error() else { return Fault::Away(sentence(&error)) };
+        let code = refusal.code();
+        match code {
+            // Permission, missing table: not set up. A missing column or function is found by the probe of a look-up.
+            &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE => Fault::Database(sentence(&error)),
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::QUERY_CANCELED => {
+                Fault::Locked(sentence(&error))
+            }
+            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Fault::Question(in_short(code)),
+            _ => match code.code().get(..2).unwrap_or_default() {
+                // Triggered action, cardinality, data, constraint, triggered data change, syntax or rule, check option,
+                // program limit, raised by a function.
+                "09" | "21" | "22" | "23" | "27" | "42" | "44" | "54" | "P0" => Fault::Question(in_short(code)),
+                // Connection, shutdown.
+                "08" | "57" => Fault::Away(sentence(&error)),
+                _ => Fault::Database(sentence(&error)),
+            },
+        }
+    }
+}
+
+impl From<PoolError> for Fault {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                Fault::Away(sentence(&error))
+            }
+            PoolError::Timeout(TimeoutType::Wait) => Fault::Busy,
+            PoolError::Timeout(_) => Fault::Silent,
+            other => Fault::Away(sentence(&other)),
+        }
+    }
+}
+
+/// The server's words may hold values, so the code stands for them.
+fn in_short(code: &SqlState) -> String {
+    format!("PostgreSQL refuses it ({})", code.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_without_a_free_connection_is_not_a_database_that_is_away() {
+        assert_eq!(Fault::from(PoolError::Timeout(TimeoutType::Wait)), Fault::Busy);
+        assert_eq!(Fault::from(PoolError::Timeout(TimeoutType::Create)), Fault::Silent);
+        assert!(matches!(Fault::from(PoolError::Closed), Fault::Away(_)));
+    }
+}

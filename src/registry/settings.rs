@@ -1,0 +1,107 @@
+//! The run-time settings: read again and again, told when they change, and the old ones stay while there are no others.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+use deadpool_postgres::Pool;
+use slog::{info, warn};
+
+use super::actor::Registry;
+use super::fault::Fault;
+use super::query::{ask, read, replay_key};
+use crate::core::replay;
+use crate::core::settings::{Refused, Settings};
+use crate::message::SettingsChanged;
+
+/// What the remark in `/ready` is about.
+const SUBJECT: &str = "app_settings";
+
+/// What is known of the settings.
+#[derive(Debug, Default)]
+pub struct SettingsBook {
+    /// In force; `None` before they have been read.
+    pub in_force: Option<Arc<Settings>>,
+    refused: Vec<Refused>,
+    /// Why they could not be read the last time.
+    fault: Option<Fault>,
+}
+
+/// What was read.
+struct SettingsRead {
+    rows: Vec<(String, String)>,
+    /// What signs replays; `None` where it can't be read.
+    replay_key: Option<Option<replay::Key>>,
+}
+
+/// The rows of `app_settings` that are ours, whatever their columns' types; a value that is too long is none.
+async fn settings(pool: &Pool) -> Result<SettingsRead, Fault> {
+    const SQL: &str = "SELECT key::text, left(value::text, 256) FROM app_settings \
+                       WHERE value IS NOT NULL AND key::text = ANY($1)";
+    let ours: Vec<&str> = Settings::seed().iter().map(|(key, _)| *key).collect();
+    ask(pool, async |client| {
+        let rows = read(client, SQL, &[&ours]).await?;
+        let row = |row: &tokio_postgres::Row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?));
+        let key = super::query::bounded(replay_key(client)).await;
+        Ok(SettingsRead { rows: rows.iter().filter_map(row).collect(), replay_key: key.ok() })
+    })
+    .await
+}
+
+impl Registry {
+    pub(super) fn read_settings(&self, ctx: &mut Context<Self>) {
+        let pool = self.parts.pool.clone();
+        let read = async move { settings(&pool).await };
+        ctx.spawn(read.into_actor(self).map(|read, registry, _| match read {
+            Ok(read) => {
+                registry.settings_are_readable();
+                registry.condition.connected();
+                registry.conclude();
+                registry.apply_settings(read);
+            }
+            Err(fault) => registry.settings_are_unreadable(fault),
+        }));
+    }
+
+    fn settings_are_readable(&mut self) {
+        if self.settings.fault.take().is_some() {
+            info!(self.parts.log, "settings can be read again");
+            self.parts.health.clear_note(SUBJECT);
+        }
+    }
+
+    /// The old ones stay. Without any, no message can be judged.
+    fn settings_are_unreadable(&mut self, fault: Fault) {
+        if self.settings.in_force.is_none() || fault.is_of_the_connection() {
+            self.condition.disconnected(&fault);
+            self.conclude();
+        }
+        if self.settings.fault.as_ref() != Some(&fault) {
+            warn!(self.parts.log, "settings can't be read; the previous ones stay"; "error" => %fault);
+            self.parts.health.note(SUBJECT, format!("can't be read: {fault}"));
+        }
+        self.settings.fault = Some(fault);
+    }
+
+    fn apply_settings(&mut self, SettingsRead { rows, replay_key }: SettingsRead) {
+        let before = self.settings.in_force.clone().unwrap_or_default();
+        let (mut settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+        if let Some(replay_key) = replay_key {
+            settings.replay_key = replay_key;
+        }
+        for bad in refused.iter().filter(|bad| !self.settings.refused.contains(bad)) {
+            warn!(self.parts.log, "setting refused; the previous value stays";
+                "key" => &bad.key, "value" => &bad.value, "accepted" => bad.accepted);
+        }
+        self.settings.refused = refused;
+        if self.settings.in_force.as_deref() == Some(&settings) {
+            return;
+        }
+        info!(self.parts.log, "settings in force"; "settings" => ?settings);
+        let settings = Arc::new(settings);
+        self.settings.in_force = Some(settings.clone());
+        let subscribed = self.subscribers.iter().map(|subscriber| &subscriber.settings);
+        for reader in subscribed.chain(&self.parts.settings_readers) {
+            reader.do_send(SettingsChanged(settings.clone()));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Which tenants have devices, as far as changes told: who prepares for new tenants hears of each once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use deadpool_postgres::Pool;
+
+use super::actor::Registry;
+use super::fault::Fault;
+use super::query::{ask, read};
+use crate::message::TenantsRegistered;
+
+/// Most tenants remembered; beyond, all are forgotten, and heard of once more.
+const MOST: usize = 100_000;
+
+/// Tenants that have been heard of.
+#[derive(Debug, Default)]
+pub struct KnownTenants(HashSet<Arc<str>>);
+
+impl KnownTenants {
+    /// Remembers a tenant; whether it is news.
+    pub fn insert(&mut self, tenant: Arc<str>) -> bool {
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        self.0.insert(tenant)
+    }
+
+    /// Forgets a tenant.
+    pub fn remove(&mut self, tenant: &Arc<str>) {
+        self.0.remove(tenant);
+    }
+}
+
+impl Registry {
+    /// Devices of a tenant changed (of any tenant, where none is named): it may be a new one. Best effort.
+    pub(super) fn look_for_newcomers(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
+        let Some(newcomers) = self.parts.newcomers.clone() else { return };
+        let (pool, tenant) = (self.parts.pool.clone(), tenant.map(Arc::<str>::from));
+        // At once, so that a burst of new devices asks one question.
+        if tenant.as_ref().is_some_and(|tenant| !self.tenants.insert(tenant.clone())) {
+            return;
+        }
+        let found = async move {
+            let found = with_devices(&pool, tenant.as_deref()).await;
+            (tenant, found.unwrap_or_default())
+        };
+        ctx.spawn(found.into_actor(self).map(move |(asked, found), registry, _| {
+            // Not there, or not answered: the next change asks again.
+            if let Some(asked) = asked {
+                registry.tenants.remove(&asked);
+            }
+            let news: Vec<Arc<str>> =
+                found.into_iter().filter(|tenant| registry.tenants.insert(Arc::clone(tenant))).collect();
+            if !news.is_empty() {
+                newcomers.do_send(TenantsRegistered(news));
+            }
+        }));
+    }
+}
+
+/// This tenant, if it has a device; every tenant that has one, where none is named.
+async fn with_devices(pool: &Pool, tenant: Option<&str>) -> Result<Vec<Arc<str>>, Fault> {
+    const SQL: &str = "SELECT DISTINCT tenant_id::text FROM device_registry WHERE tenant_id = $1 OR $1 IS NULL";
+    let rows = ask(pool, async |client| read(client, SQL, &[&tenant]).await).await?;
+    Ok(rows.iter().filter_map(|row| row.try_get::<_, &str>(0).ok()).map(Arc::from).collect())
+}

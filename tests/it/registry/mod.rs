@@ -1,0 +1,193 @@
+//! The registry with a real PostgreSQL, asked directly, and as a node's messages meet it.
+#![allow(clippy::unwrap_used)]
+
+mod caches;
+mod changes;
+mod half_open;
+mod isolation;
+mod lookups;
+mod outage;
+mod poison;
+mod provisioning;
+mod strangers;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::prelude::*;
+use ingest_kit::{Database, Postgres, wait_for, wait_for_value};
+use ingest_node::core::device::{Device, DeviceKey, Lookup};
+use ingest_node::core::settings::Settings;
+use ingest_node::health::{Health, Part};
+use ingest_node::lifeline::{Death, Lifeline, Pulse};
+use ingest_node::message::{Answer, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
+use ingest_node::metrics::Metrics;
+use ingest_node::registry::{Config, Parts, Registry};
+use ingest_node::sink::postgres::{Config as Postgresql, pool, schema};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A registry, and somebody who asks and listens.
+struct Bench {
+    registry: Addr<Registry>,
+    asker: Addr<Asker>,
+    heard: Heard,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    _deaths: UnboundedReceiver<Death>,
+}
+
+/// What the asker was told.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Told>>);
+
+#[derive(Default)]
+struct Told {
+    devices: BTreeMap<DeviceKey, Lookup>,
+    /// The answers as they came, the last one for each device.
+    whole: BTreeMap<DeviceKey, Answer>,
+    answers: usize,
+    is_listening: bool,
+    invalid: Vec<Invalidate>,
+    settings: Vec<Arc<Settings>>,
+}
+
+struct Asker(Heard);
+
+impl Actor for Asker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Resolved> for Asker {
+    type Result = ();
+    fn handle(&mut self, resolved: Resolved, _: &mut Self::Context) {
+        let mut told = self.0.0.lock().unwrap();
+        told.answers += resolved.devices.len();
+        told.devices.extend(resolved.devices.iter().map(|(key, answer)| (key.clone(), answer.lookup.clone())));
+        told.whole.extend(resolved.devices);
+    }
+}
+
+impl Handler<Invalidate> for Asker {
+    type Result = ();
+    fn handle(&mut self, invalid: Invalidate, _: &mut Self::Context) {
+        let mut told = self.0.0.lock().unwrap();
+        match invalid {
+            Invalidate::Listening(is_listening) => told.is_listening = is_listening,
+            invalid => told.invalid.push(invalid),
+        }
+    }
+}
+
+impl Handler<SettingsChanged> for Asker {
+    type Result = ();
+    fn handle(&mut self, settings: SettingsChanged, _: &mut Self::Context) {
+        self.0.0.lock().unwrap().settings.push(settings.0);
+    }
+}
+
+impl Bench {
+    fn new(database: &Database) -> Self {
+        Self::with(database, Config { settings_poll_secs: 1, ..Config::default() })
+    }
+
+    fn with(database: &Database, config: Config) -> Self {
+        Self::at(settings_of(database), config)
+    }
+
+    /// A registry that logs in as another role than the database's owner.
+    fn as_role(database: &Database, role: &str, config: Config) -> Self {
+        let url = database.url().replace("postgres://ingest@", &format!("postgres://{role}@"));
+        Self::at(Postgresql { url: ingest_node::secret::Secret::new(&url), ..Postgresql::default() }, config)
+    }
+
+    fn at(postgres: Postgresql, config: Config) -> Self {
+        let (metrics, health) = (Metrics::new(), Health::new());
+        // The writer's own condition.
+        health.up(Part::Postgres);
+        let (deaths, died) = unbounded_channel();
+        let heard = Heard::default();
+        let asker = Asker(heard.clone()).start();
+        let registry = Registry::new(Parts {
+            config,
+            connection: pool::connection_config(&postgres).unwrap(),
+            pool: pool::pool(&postgres).unwrap(),
+            newcomers: None,
+            settings_readers: Vec::new(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+            log: slog::Logger::root(slog::Discard, slog::o!()),
+            lifeline: Lifeline::new("registry", 1, deaths, Arc::new(Pulse::default())),
+        })
+        .start();
+        let (invalidations, settings) = (asker.clone().recipient(), asker.clone().recipient());
+        registry.do_send(Subscribe { invalidations, settings });
+        Self { registry, asker, heard, health, metrics, _deaths: died }
+    }
+
+    fn ask(&self, devices: &[(&str, &str, &str)]) {
+        let devices =
+            devices.iter().map(|(tenant, device, site)| (DeviceKey::new(tenant, device), (*site).to_owned())).collect();
+        self.registry.do_send(Resolve { devices, reply_to: self.asker.clone().recipient() });
+    }
+
+    async fn lookup(&self, tenant: &str, device: &str) -> Lookup {
+        self.lookup_at(tenant, device, "site-1").await
+    }
+
+    async fn lookup_at(&self, tenant: &str, device: &str, site: &str) -> Lookup {
+        let key = DeviceKey::new(tenant, device);
+        self.heard.0.lock().unwrap().devices.remove(&key);
+        self.ask(&[(tenant, device, site)]);
+        let answer = async || self.heard.0.lock().unwrap().devices.get(&key).cloned();
+        wait_for_value("an answer", SOON, answer).await
+    }
+
+    /// The answer, with what goes with the device.
+    async fn answer(&self, tenant: &str, device: &str) -> Answer {
+        self.lookup(tenant, device).await;
+        self.heard.0.lock().unwrap().whole[&DeviceKey::new(tenant, device)].clone()
+    }
+
+    async fn found(&self, tenant: &str, device: &str) -> Arc<Device> {
+        match self.lookup(tenant, device).await {
+            Lookup::Found(device) => device,
+            other => panic!("{tenant}/{device}: {other:?}"),
+        }
+    }
+
+    /// Waits until the registry hears changes.
+    async fn listening(&self) {
+        wait_for("the registry to listen", SOON, async || {
+            self.heard.0.lock().unwrap().invalid.iter().any(|invalid| matches!(invalid, Invalidate::All))
+        })
+        .await;
+        self.heard.0.lock().unwrap().invalid.clear();
+    }
+
+    async fn next_invalid(&self) -> Invalidate {
+        let next = async || {
+            let mut told = self.heard.0.lock().unwrap();
+            (!told.invalid.is_empty()).then(|| told.invalid.remove(0))
+        };
+        wait_for_value("an invalidation", SOON, next).await
+    }
+
+    async fn settings(&self, what: &str, holds: impl Fn(&Settings) -> bool) {
+        wait_for(what, SOON, async || self.heard.0.lock().unwrap().settings.last().is_some_and(|last| holds(last)))
+            .await;
+    }
+}
+
+fn settings_of(database: &Database) -> Postgresql {
+    Postgresql { url: ingest_node::secret::Secret::new(database.url()), ..Postgresql::default() }
+}
+
+async fn migrated(cluster: &Postgres) -> Database {
+    let database = cluster.create_database().await;
+    let connection = pool::connection_config(&settings_of(&database)).unwrap();
+    schema::migrate(&mut pool::connect(&connection).await.unwrap()).await.unwrap();
+    database
+}
