@@ -85,13 +85,13 @@ pub async fn register(pool: &Pool, asked: Vec<Asked>, policy: Policy, metrics: &
     let answers = ask(pool, async |client| {
         let provisioned = provision::provision(client, asked).await?;
         metrics.registry.provisioned.inc_by(provisioned.made);
-        let Devices { known, mut invalid } = lookup::devices(client, &provisioned.registered).await?;
+        // For lack of room, too: another replica may have registered the device, and taken the last place with it.
+        let again = [&*provisioned.registered, &*provisioned.no_room].concat();
+        let Devices { known, mut invalid } = lookup::devices(client, &again).await?;
         let mut known: HashMap<DeviceKey, Lookup> = known.into_iter().collect();
-        for key in provisioned.registered {
-            // Deleted in this very moment.
-            known.entry(key).or_insert(Lookup::Unknown);
-        }
-        known.extend(provisioned.no_room.into_iter().map(|key| (key, Lookup::NoCapacity)));
+        provisioned.no_room.into_iter().for_each(|key| drop(known.entry(key).or_insert(Lookup::NoCapacity)));
+        // Deleted in this very moment.
+        provisioned.registered.into_iter().for_each(|key| drop(known.entry(key).or_insert(Lookup::Unknown)));
         for (key, why) in provisioned.refused {
             known.insert(key.clone(), Lookup::Invalid(why.as_str().into()));
             invalid.push((key, why));

@@ -83,9 +83,7 @@ async fn a_revocation_is_seen_by_every_replica_although_their_connections_are_ha
     }
     wait_until_refused(&world, &devices[0], &devices[1]).await;
     assert_eq!(world.database.count("quarantine_events WHERE reason <> 'DEVICE_REVOKED'").await, 0);
-    for node in nodes {
-        drain(node).await;
-    }
+    // No drain: what else waits for an answer on a dead connection has a bound of its own, longer than this.
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -80,7 +80,7 @@ async fn a_tenant_whose_devices_can_not_be_registered_holds_up_no_other() {
     let bench = Bench::with(&database, provisioning());
     bench.ask(&[("bad", "d", "s"), ("good", "d", "s")]);
     wait_for("both answers", SOON, async || bench.heard.0.lock().unwrap().devices.len() == 2).await;
-    assert!(matches!(bench.lookup("bad", "d").await, Lookup::Unknown));
+    assert!(matches!(bench.lookup("bad", "d").await, Lookup::Invalid(_)));
     assert!(matches!(bench.lookup("good", "d").await, Lookup::Found(_)));
     assert_eq!(database.count("subscriptions WHERE active_device_count = 0").await, 1);
 }
