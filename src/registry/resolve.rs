@@ -89,9 +89,13 @@ pub async fn register(pool: &Pool, asked: Vec<Asked>, policy: Policy, metrics: &
         let again = [&*provisioned.registered, &*provisioned.no_room].concat();
         let Devices { known, mut invalid } = lookup::devices(client, &again).await?;
         let mut known: HashMap<DeviceKey, Lookup> = known.into_iter().collect();
-        provisioned.no_room.into_iter().for_each(|key| drop(known.entry(key).or_insert(Lookup::NoCapacity)));
-        // Deleted in this very moment.
-        provisioned.registered.into_iter().for_each(|key| drop(known.entry(key).or_insert(Lookup::Unknown)));
+        for key in provisioned.no_room {
+            known.entry(key).or_insert(Lookup::NoCapacity);
+        }
+        for key in provisioned.registered {
+            // Deleted in this very moment.
+            known.entry(key).or_insert(Lookup::Unknown);
+        }
         for (key, why) in provisioned.refused {
             known.insert(key.clone(), Lookup::Invalid(why.as_str().into()));
             invalid.push((key, why));

@@ -3,23 +3,16 @@
 use std::collections::HashMap;
 
 use crate::core::device::DeviceKey;
-use crate::core::envelope::Envelope;
-use crate::delivery::{Delivery, Lane};
-
-/// A message that waits.
-pub type Waiting = (Lane, Delivery, Envelope);
 
 /// The questions under way, each with the messages that wait for its answer. What bounds them is the consumers' window.
-#[derive(Default)]
-pub struct Parked {
-    questions: HashMap<DeviceKey, Question>,
+pub struct Parked<M> {
+    questions: HashMap<DeviceKey, Question<M>>,
     /// Messages over all of them.
     messages: usize,
 }
 
-#[derive(Default)]
-struct Question {
-    messages: Vec<Waiting>,
+struct Question<M> {
+    messages: Vec<M>,
     /// The site with which it was asked; empty where none was claimed.
     site: String,
     /// What it is about changed since it was asked, or a message claims a site and none was named: its answer is none.
@@ -27,16 +20,22 @@ struct Question {
 }
 
 /// What to do with an answer.
-pub enum Answered {
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answered<M> {
     /// It holds, for these messages too.
-    Holds(Vec<Waiting>),
+    Holds(Vec<M>),
     /// It is older than a change: to be asked again, with this site.
     Outdated(String),
 }
 
-impl Parked {
+impl<M> Parked<M> {
+    /// No question.
+    pub fn new() -> Self {
+        Self { questions: HashMap::new(), messages: 0 }
+    }
+
     /// Keeps a message until its device is known; the site with which to ask, where nobody asks yet.
-    pub fn park(&mut self, key: DeviceKey, site: String, message: Waiting) -> Option<String> {
+    pub fn park(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
         self.messages += 1;
         match self.questions.get_mut(&key) {
             Some(question) => {
@@ -56,7 +55,7 @@ impl Parked {
     }
 
     /// An answer has come.
-    pub fn answered(&mut self, key: &DeviceKey) -> Answered {
+    pub fn answered(&mut self, key: &DeviceKey) -> Answered<M> {
         match self.questions.get_mut(key) {
             Some(question) if question.is_outdated => {
                 question.is_outdated = false;
@@ -77,7 +76,7 @@ impl Parked {
     }
 
     /// Takes out all messages. The questions stay under way, and what they are outdated by is not forgotten.
-    pub fn take_messages(&mut self) -> Vec<Waiting> {
+    pub fn take_messages(&mut self) -> Vec<M> {
         self.messages = 0;
         self.questions.values_mut().flat_map(|question| std::mem::take(&mut question.messages)).collect()
     }
@@ -85,5 +84,59 @@ impl Parked {
     /// Whether no message waits.
     pub fn is_empty(&self) -> bool {
         self.messages == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device() -> DeviceKey {
+        DeviceKey::new("t", "d")
+    }
+
+    fn asked() -> Parked<u32> {
+        let mut parked = Parked::new();
+        assert_eq!(parked.park(device(), "lab".to_owned(), 1), Some("lab".to_owned()));
+        parked
+    }
+
+    #[test]
+    fn a_device_is_asked_about_once_and_its_messages_keep_their_order() {
+        let mut parked = asked();
+        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None);
+        assert!(!parked.is_empty());
+        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1, 2]));
+        assert!(parked.is_empty());
+        assert_eq!(parked.answered(&device()), Answered::Holds(vec![]), "an answer that nobody waits for");
+    }
+
+    #[test]
+    fn an_answer_that_may_be_older_than_a_change_is_asked_for_again() {
+        let mut parked = asked();
+        parked.outdate(|key| key.device_id == *"other");
+        parked.outdate(|key| key.device_id == *"d");
+        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1]));
+    }
+
+    #[test]
+    fn messages_that_are_served_otherwise_leave_their_question_outdated() {
+        let mut parked = asked();
+        assert_eq!(parked.take_messages(), [1]);
+        assert!(parked.is_empty());
+        parked.outdate(|_| true);
+        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None, "still under way");
+        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(parked.answered(&device()), Answered::Holds(vec![2]));
+    }
+
+    #[test]
+    fn a_site_that_is_named_later_is_asked_about() {
+        let mut parked = Parked::new();
+        assert_eq!(parked.park(device(), String::new(), 1), Some(String::new()));
+        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None);
+        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1, 2]));
     }
 }

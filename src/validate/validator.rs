@@ -63,7 +63,7 @@ pub struct Validator {
     settings: Option<Arc<Settings>>,
     cache: DeviceCache,
     buckets: Buckets,
-    parked: Parked,
+    parked: Parked<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
     link: Link,
@@ -114,7 +114,7 @@ impl Validator {
             settings: None,
             cache: DeviceCache::new(config.cache_max_size, share, ages),
             buckets: Buckets::default(),
-            parked: Parked::default(),
+            parked: Parked::new(),
             early: Vec::new(),
             link: Link { is_reachable: true, is_listening: false },
             newest_us: 0,

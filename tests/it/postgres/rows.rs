@@ -129,8 +129,7 @@ async fn a_refused_row_that_comes_again_is_counted_once_and_terminated_again() {
 #[actix::test]
 async fn thousands_of_refused_rows_are_found_in_reasonable_time() {
     let database = migrated(Postgres::shared()).await;
-    let settings =
-        ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10_000, ..config(&database) };
+    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10_000, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let began = Instant::now();
     let mut chunk = Write::default();
