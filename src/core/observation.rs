@@ -1,4 +1,5 @@
-//! What the derived state has to know of each device: the newest of everything, whatever the order of arrival.
+//! What the derived state has to know of each device: the newest of everything, and which metric was heard first, whatever
+//! the order of arrival.
 //!
 //! A message costs a look-up and a comparison here, no parsing: most devices always send the same metrics, so of all
 //! messages with the same names only the newest payload is kept, and read once when it is flushed.
@@ -12,11 +13,14 @@ use bytestring::ByteString;
 use super::device::{Device, DeviceKey};
 use super::event::{Event, MsgType};
 use super::metric::{self, Metric};
+use super::observed_time::observed_us;
 
 /// Most payloads kept of one device. One that sends ever other metrics has its oldest ones read early.
 const MAX_REPORTS: usize = 4;
 /// Most values kept of such a device beyond its payloads; many times what any sensor limit lets in.
 const MAX_SAMPLES: usize = 256;
+/// How many of those are the metrics that were heard first, which have the first claim to a sensor; the rest are the newest.
+const MAX_FIRST_SAMPLES: usize = MAX_SAMPLES / 2;
 
 /// The devices that were heard of since the last flush.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ pub struct Observation {
     pub heartbeat_us: Option<i64>,
     /// The same for telemetry.
     pub telemetry_us: Option<i64>,
-    /// Where it was last, by the event's time.
+    /// Where it was last, by the event's time ([`observed_us`]).
     pub location: Option<Location>,
     /// How many events this comes from.
     pub events: u64,
@@ -67,15 +71,21 @@ pub struct Reading<'a> {
     pub json: &'a str,
 }
 
+/// When a metric was first heard: the broker's time of the message, and the metric's place in it.
+type FirstHeard = (i64, usize);
+
 #[derive(Clone, Debug)]
 struct Report {
     signature: u64,
+    /// The broker's time of the first message with these metrics.
+    first_heard_us: i64,
     event_us: i64,
     payload: ByteString,
 }
 
 #[derive(Clone, Debug)]
 struct Sample {
+    first_heard: FirstHeard,
     event_us: i64,
     json: String,
 }
@@ -142,9 +152,15 @@ impl Observations {
 impl Observation {
     fn of(received_us: i64, event: Event) -> Self {
         let Event { device, msg_type, event_us, payload, location, metrics_signature, .. } = event;
+        let event_us = observed_us(event_us, received_us);
         let is_heartbeat = msg_type == MsgType::Heartbeat;
         // Whatever else a message is called, its metrics are measurements.
-        let report = (!is_heartbeat).then_some(Report { signature: metrics_signature, event_us, payload });
+        let report = (!is_heartbeat).then_some(Report {
+            signature: metrics_signature,
+            first_heard_us: received_us,
+            event_us,
+            payload,
+        });
         Self {
             device,
             seen_us: received_us,
@@ -175,8 +191,7 @@ impl Observation {
         }
         for report in later.reports {
             match self.reports.iter_mut().find(|known| known.signature == report.signature) {
-                Some(known) if report.event_us >= known.event_us => *known = report,
-                Some(_) => {}
+                Some(known) => known.merge(report),
                 None => self.reports.push(report),
             }
         }
@@ -192,39 +207,55 @@ impl Observation {
         let oldest = self.reports.iter().enumerate().min_by_key(|(_, report)| report.event_us);
         let Some((index, _)) = oldest else { return };
         let report = self.reports.remove(index);
-        for (metric, Reading { event_us, json }) in report.readings() {
-            keep_newest(&mut self.samples, metric.into_owned(), Sample { event_us, json: json.to_owned() });
+        for (metric, first_heard, Reading { event_us, json }) in report.readings() {
+            keep_newest(
+                &mut self.samples,
+                metric.into_owned(),
+                Sample { first_heard, event_us, json: json.to_owned() },
+            );
         }
     }
 
+    /// Forgets the oldest value of a metric that is not among the first.
     fn forget_oldest_sample(&mut self) {
-        let oldest = self.samples.iter().min_by_key(|(_, sample)| sample.event_us);
-        if let Some(metric) = oldest.map(|(metric, _)| metric.clone()) {
+        let mut heard: Vec<FirstHeard> = self.samples.values().map(|sample| sample.first_heard).collect();
+        if heard.len() <= MAX_FIRST_SAMPLES {
+            return;
+        }
+        let (_, &mut first_of_the_rest, _) = heard.select_nth_unstable(MAX_FIRST_SAMPLES);
+        let rest = self.samples.iter().filter(|(_, sample)| sample.first_heard >= first_of_the_rest);
+        let oldest = rest.min_by_key(|(_, sample)| sample.event_us).map(|(metric, _)| metric.clone());
+        if let Some(metric) = oldest {
             self.samples.remove(&metric);
         }
     }
 
-    /// The newest value of every metric, those of the newest payload first, in its order.
+    /// The newest value of every metric, in the order in which the metrics were first heard.
     pub fn readings(&self) -> Vec<(Cow<'_, str>, Reading<'_>)> {
-        let mut reports: Vec<&Report> = self.reports.iter().collect();
-        reports.sort_by_key(|report| std::cmp::Reverse(report.event_us));
-        let reported = reports.into_iter().flat_map(Report::readings);
+        let reported = self.reports.iter().flat_map(Report::readings);
         let sampled = self.samples.iter().map(|(metric, sample)| {
-            (Cow::Borrowed(metric.as_str()), Reading { event_us: sample.event_us, json: &sample.json })
+            let reading = Reading { event_us: sample.event_us, json: &sample.json };
+            (Cow::Borrowed(metric.as_str()), sample.first_heard, reading)
         });
-        let mut readings: Vec<(Cow<'_, str>, Reading<'_>)> = Vec::new();
+        let mut readings: Vec<(Cow<'_, str>, FirstHeard, Reading<'_>)> = Vec::new();
         let mut places: HashMap<Cow<'_, str>, usize> = HashMap::new();
-        for (metric, reading) in reported.chain(sampled) {
+        for (metric, first_heard, reading) in reported.chain(sampled) {
             match places.get(&metric) {
-                Some(&place) if reading.event_us >= readings[place].1.event_us => readings[place].1 = reading,
-                Some(_) => {}
+                Some(&place) => {
+                    let (_, known_first, known) = &mut readings[place];
+                    *known_first = (*known_first).min(first_heard);
+                    if reading.event_us >= known.event_us {
+                        *known = reading;
+                    }
+                }
                 None => {
                     places.insert(metric.clone(), readings.len());
-                    readings.push((metric, reading));
+                    readings.push((metric, first_heard, reading));
                 }
             }
         }
-        readings
+        readings.sort_by_key(|(_, first_heard, _)| *first_heard);
+        readings.into_iter().map(|(metric, _, reading)| (metric, reading)).collect()
     }
 
     /// The sets of metrics that its payloads hold; `None` where some of the values come from others.
@@ -234,19 +265,36 @@ impl Observation {
 }
 
 impl Report {
+    /// Adds a later report of the same metrics in the same order.
+    fn merge(&mut self, later: Report) {
+        let first_heard_us = self.first_heard_us.min(later.first_heard_us);
+        if later.event_us >= self.event_us {
+            *self = later;
+        }
+        self.first_heard_us = first_heard_us;
+    }
+
     /// The payload's metrics in their order, equal names included.
-    fn readings(&self) -> Vec<(Cow<'_, str>, Reading<'_>)> {
+    fn readings(&self) -> Vec<(Cow<'_, str>, FirstHeard, Reading<'_>)> {
         let members = metric::read(&self.payload).unwrap_or_default();
         let metrics = members.iter().rev().find(|member| member.key == "metrics").map(|member| member.raw);
-        let metrics = metrics.and_then(metric::read).unwrap_or_default();
-        metrics.into_iter().map(|Metric { key, raw }| (key, Reading { event_us: self.event_us, json: raw })).collect()
+        let metrics = metrics.and_then(metric::read).unwrap_or_default().into_iter();
+        let reading = |(place, Metric { key, raw })| {
+            (key, (self.first_heard_us, place), Reading { event_us: self.event_us, json: raw })
+        };
+        metrics.enumerate().map(reading).collect()
     }
 }
 
 fn keep_newest(samples: &mut BTreeMap<String, Sample>, metric: String, sample: Sample) {
     match samples.get_mut(&metric) {
-        Some(known) if sample.event_us >= known.event_us => *known = sample,
-        Some(_) => {}
+        Some(known) => {
+            let first_heard = known.first_heard.min(sample.first_heard);
+            if sample.event_us >= known.event_us {
+                *known = sample;
+            }
+            known.first_heard = first_heard;
+        }
         None => drop(samples.insert(metric, sample)),
     }
 }
@@ -318,6 +366,10 @@ mod tests {
         values
     }
 
+    fn order(observation: &Observation) -> Vec<String> {
+        observation.readings().into_iter().map(|(metric, _)| metric.into_owned()).collect()
+    }
+
     fn value(metric: &str, event_us: i64, json: &str) -> (String, i64, String) {
         (metric.to_owned(), event_us, json.to_owned())
     }
@@ -343,13 +395,37 @@ mod tests {
     }
 
     #[test]
-    fn metrics_come_in_the_order_of_the_newest_payload() {
+    fn metrics_come_in_the_order_in_which_they_were_first_heard() {
         let mut seen = all();
-        seen.observe(1, telemetry(10, r#"{"x":1,"b":1}"#));
+        // By the broker's times: neither those of the events nor the order of arrival decide.
+        seen.observe(3, telemetry(10, r#"{"z":1,"a":1,"m":1}"#));
+        seen.observe(2, telemetry(30, r#"{"x":1,"a":1}"#));
         seen.observe(1, telemetry(20, r#"{"z":1,"a":1,"m":1}"#));
+        assert_eq!(order(&only(seen)), ["z", "a", "m", "x"]);
+    }
+
+    #[test]
+    fn a_metric_keeps_its_place_when_its_payload_is_read_early() {
+        let mut seen = all();
+        for (received_us, metrics) in
+            [r#"{"e":1}"#, r#"{"d":1}"#, r#"{"c":1}"#, r#"{"b":1}"#, r#"{"a":1}"#, r#"{"e":1,"f":1}"#]
+                .iter()
+                .enumerate()
+        {
+            seen.observe(received_us as i64, telemetry(received_us as i64, metrics));
+        }
+        assert_eq!(order(&only(seen)), ["e", "d", "c", "b", "a", "f"]);
+    }
+
+    #[test]
+    fn a_time_far_ahead_counts_as_the_brokers() {
+        let mut seen = all();
+        let ahead = Event { location: Some((1.0, 0.0)), ..telemetry(i64::MAX, r#"{"a":1}"#) };
+        seen.observe(1_000, ahead);
+        seen.observe(2_000, Event { location: Some((2.0, 0.0)), ..telemetry(2_000, r#"{"a":2}"#) });
         let observation = only(seen);
-        let order: Vec<_> = observation.readings().into_iter().map(|(metric, _)| metric.into_owned()).collect();
-        assert_eq!(order, ["z", "a", "m", "x", "b"]);
+        assert_eq!(values(&observation), [value("a", 2_000, "2")]);
+        assert_eq!(observation.location, Some(Location { event_us: 2_000, latitude: 2.0, longitude: 0.0 }));
     }
 
     #[test]
@@ -392,7 +468,9 @@ mod tests {
         let values = values(&observation);
         assert!(values.len() <= MAX_SAMPLES + 2 * MAX_REPORTS, "{}", values.len());
         assert!(values.contains(&value("common", 1_999, "1999")) && values.contains(&value("m1999", 1_999, "1999")));
-        assert!(values.contains(&value("m1900", 1_900, "1900")) && !values.contains(&value("m0", 0, "0")));
+        assert!(values.contains(&value("m1900", 1_900, "1900")) && !values.contains(&value("m1500", 1_500, "1500")));
+        // Those that were heard first have the first claim to a sensor.
+        assert_eq!(order(&observation)[..4], ["m0", "common", "m1", "m2"]);
     }
 
     #[test]
@@ -444,6 +522,7 @@ mod tests {
             let found = only(seen);
 
             prop_assert_eq!(values(&found), values(&expected));
+            prop_assert_eq!(order(&found), order(&expected));
             prop_assert_eq!(
                 (found.seen_us, found.telemetry_us, found.location, found.events),
                 (expected.seen_us, expected.telemetry_us, expected.location, expected.events)

@@ -221,6 +221,64 @@ async fn discovery_fills_what_room_is_left_and_known_sensors_go_on() {
 }
 
 #[actix::test]
+async fn sensors_fill_the_limit_in_the_order_in_which_they_were_first_heard() {
+    let database = database(Postgres::shared(), &["d1", "d2"]).await;
+    let bench = Bench::new(&database);
+    let limited = |id: &str, seconds, metrics: &str| Event { device: device(id, 2), ..event(id, seconds, metrics) };
+    bench.observe([limited("d1", 0, r#"{"a":0,"b":0}"#), limited("d1", 1, r#"{"c":1,"a":1}"#)]);
+    // Whatever the order of arrival, and whatever time the device states.
+    let late = (T0 + 9 * SECOND, limited("d2", 0, r#"{"c":1,"a":1}"#));
+    let early = (T0 + 8 * SECOND, limited("d2", 5, r#"{"a":0,"b":0}"#));
+    bench.keeper.do_send(Observe { events: vec![late, early] });
+    bench.flush().await;
+    assert_eq!(sensors(&database, "d1").await, ["a=1@1", "b=0@0"]);
+    assert_eq!(sensors(&database, "d2").await, ["a=0@5", "b=0@5"]);
+    // A place that is taken stays taken, for other nodes too.
+    let other = Bench::new(&database);
+    other.observe([limited("d1", 2, r#"{"d":2,"b":2}"#)]);
+    other.flush().await;
+    assert_eq!(sensors(&database, "d1").await, ["a=1@1", "b=2@2"]);
+}
+
+#[actix::test]
+async fn a_time_far_ahead_freezes_neither_sensors_nor_position() {
+    let database = database(Postgres::shared(), &["d1"]).await;
+    let bench = Bench::new(&database);
+    let at = |event: Event, latitude: f64| Event { location: Some((latitude, 2.0)), ..event };
+    // 9999-12-31, received at T0.
+    let ahead = Event { event_us: 253_402_214_400_000_000, ..at(event("d1", 0, r#"{"a":9999,"b":9999}"#), 9.0) };
+    bench.keeper.do_send(Observe { events: vec![(T0, ahead)] });
+    bench.flush().await;
+    assert_eq!(sensors(&database, "d1").await, ["a=9999@0", "b=9999@0"]);
+    bench.observe([at(event("d1", 1, r#"{"a":1}"#), 1.0)]);
+    bench.flush().await;
+    assert_eq!(sensors(&database, "d1").await, ["a=1@1", "b=9999@0"]);
+    assert_eq!(position(&database, "d1").await, (Some(1.0), Some(2.0)));
+}
+
+#[actix::test]
+async fn what_an_earlier_node_froze_thaws_with_the_next_message() {
+    let database = database(Postgres::shared(), &["d1"]).await;
+    let bench = Bench::new(&database);
+    let at = |seconds, latitude: f64| Event { location: Some((latitude, 2.0)), ..event("d1", seconds, r#"{"a":1}"#) };
+    bench.observe([at(0, 1.0)]);
+    bench.flush().await;
+    database
+        .execute(
+            "UPDATE device_sensors SET last_value = 9, last_seen_at = '9999-12-31';
+             UPDATE device_registry SET latitude = 9, located_at = '9999-12-31';
+             UPDATE device_state SET last_seen_at = 'infinity', last_heartbeat_at = '9999-12-31'",
+        )
+        .await;
+    bench.observe([at(1, 3.0)]);
+    bench.flush().await;
+    assert_eq!(sensors(&database, "d1").await, ["a=1@1"]);
+    assert_eq!(position(&database, "d1").await, (Some(3.0), Some(2.0)));
+    // No heartbeat has come since: there is no better time.
+    assert_eq!(database.count("device_state WHERE last_seen_at < now() AND last_heartbeat_at > now()").await, 1);
+}
+
+#[actix::test]
 async fn replicas_that_discover_at_once_keep_to_the_limit() {
     let database = database(Postgres::shared(), &["d1", "d2", "d3"]).await;
     let replicas: Vec<Bench> = (0..6).map(|_| Bench::new(&database)).collect();

@@ -1,15 +1,20 @@
-//! Day partitions of `raw_events`: made ahead, and on demand before rows of a day that nobody has met yet.
+//! Day partitions of `raw_events`: made ahead, and on demand before rows of a day that nobody has met yet. Where somebody
+//! else's partition covers part of a day, the rest of the day gets its own.
 //!
 //! A partition is created beside the table and then attached: unlike `CREATE TABLE ... PARTITION OF`, that blocks
 //! neither readers nor writers of the table.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use slog::{Logger, info};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Transaction};
+
+use super::types::UnixMicros;
+use crate::core::gaps::gaps;
 
 /// Replicas make the same partitions at the same moment: they take turns on this advisory lock.
 const PARTITION_LOCK: i64 = 0x696e_6765_7374_0002;
@@ -30,10 +35,10 @@ impl Day {
         Self(unix_us.div_euclid(DAY_US))
     }
 
-    /// `None` beyond the years that a date can be written for: no row of such a day can be stored anyway.
-    fn date(self) -> Option<Date> {
-        let at = OffsetDateTime::from_unix_timestamp(self.0.checked_mul(86_400)?).ok()?;
-        (at.year() >= 1).then(|| at.date())
+    /// Its microseconds. `None` beyond the years that a date can be written for: no row of such a day can be stored anyway.
+    fn span(self) -> Option<Range<i64>> {
+        let from = self.0.checked_mul(DAY_US)?;
+        (moment(from)?.year() >= 1).then(|| from..from.saturating_add(DAY_US))
     }
 }
 
@@ -65,10 +70,10 @@ impl Partitions {
             return Ok(());
         }
         for day in missing {
-            if let Some(date) = day.date()
-                && let Some(name) = attach(client, date).await?
-            {
-                info!(log, "partition attached"; "table" => name);
+            if let Some(span) = day.span() {
+                for name in attach(client, span).await? {
+                    info!(log, "partition attached"; "table" => name);
+                }
             }
             self.known().days.insert(day);
         }
@@ -111,51 +116,75 @@ impl Partitions {
     }
 }
 
-/// Creates and attaches a day's partition; its name, or `None` where the day has a place already.
-async fn attach(client: &mut Client, date: Date) -> Result<Option<String>, Error> {
+/// Creates and attaches partitions for what no partition covers of a day; their names.
+async fn attach(client: &mut Client, day: Range<i64>) -> Result<Vec<String>, Error> {
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK]).await?;
-    let Some(name) = free_name(&transaction, date).await? else { return Ok(None) };
-    let (from, to) = (bound(Some(date)), bound(date.next_day()));
-    let made = transaction
-        .batch_execute(&format!(
-            "CREATE TABLE {name} (LIKE raw_events INCLUDING ALL); \
-             ALTER TABLE raw_events ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
-        ))
-        .await;
-    match made {
-        Ok(()) => transaction.commit().await.map(|()| Some(name)),
-        // Somebody's own partition (a month, the default one) covers the day: rows go there.
-        Err(error) if is_covered(&error) => Ok(None),
-        Err(error) => Err(error),
+    let mut attached = Vec::new();
+    for gap in gaps(day, &covered(&transaction).await?) {
+        let name = free_name(&transaction, gap.start).await?;
+        let (from, to) = (bound(gap.start), bound(gap.end));
+        let made = transaction
+            .batch_execute(&format!(
+                "CREATE TABLE {name} (LIKE raw_events INCLUDING ALL); \
+                 ALTER TABLE raw_events ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
+            ))
+            .await;
+        match made {
+            Ok(()) => attached.push(name),
+            // Rows of that time lie in somebody's default partition, or somebody was faster: rows go there.
+            Err(error) if is_covered(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        }
     }
+    transaction.commit().await?;
+    Ok(attached)
 }
 
-/// A name that no table has. `None` where the day's partition is attached already.
-async fn free_name(client: &tokio_postgres::Transaction<'_>, date: Date) -> Result<Option<String>, Error> {
-    let sql = "SELECT to_regclass($1) IS NOT NULL, EXISTS (SELECT FROM pg_inherits \
-               WHERE inhrelid = to_regclass($1) AND inhparent = 'raw_events'::regclass)";
-    let plain = format!("raw_events_{:04}{:02}{:02}", date.year(), u8::from(date.month()), date.day());
+/// What the table's partitions cover, whoever made them.
+async fn covered(transaction: &Transaction<'_>) -> Result<Vec<Range<i64>>, Error> {
+    // The bounds are text only, as the session writes timestamps: ISO and UTC. MINVALUE and MAXVALUE have no quotes.
+    const SQL: &str = "
+        SELECT coalesce(substring(bounds FROM 'FROM \\(''([^'']+)''\\)')::timestamptz, '-infinity'),
+            coalesce(substring(bounds FROM 'TO \\(''([^'']+)''\\)')::timestamptz, 'infinity')
+        FROM pg_inherits i
+        JOIN pg_class c ON c.oid = i.inhrelid
+        CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bounds
+        WHERE i.inhparent = 'raw_events'::regclass AND bounds LIKE 'FOR VALUES FROM%'";
+    let rows = transaction.query(SQL, &[]).await?;
+    Ok(rows.iter().map(|row| row.get::<_, UnixMicros>(0).0..row.get::<_, UnixMicros>(1).0).collect())
+}
+
+/// A name that no table has. One that is taken may be a detached partition, kept as an archive: it is left alone.
+async fn free_name(transaction: &Transaction<'_>, from_us: i64) -> Result<String, Error> {
+    let digits = moment(from_us).map(|at| format!("{:04}{:02}{:02}", at.year(), u8::from(at.month()), at.day()));
+    let plain = format!("raw_events_{}", digits.unwrap_or_default());
     let mut name = plain.clone();
-    for number in 2_u32.. {
-        let row = client.query_one(sql, &[&name]).await?;
-        match (row.get(0), row.get(1)) {
-            (_, true) => return Ok(None),
-            (false, _) => break,
-            // A detached partition, kept as an archive: leave it alone.
-            (true, false) => name = format!("{plain}_{number}"),
-        }
+    let mut number = 2_u32;
+    while transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await?.get(0) {
+        name = format!("{plain}_{number}");
+        number += 1;
     }
-    Ok(Some(name))
+    Ok(name)
 }
 
-fn bound(date: Option<Date>) -> String {
-    match date {
-        Some(date) => {
-            format!("'{:04}-{:02}-{:02} 00:00:00+00'", date.year(), u8::from(date.month()), date.day())
-        }
-        None => "MAXVALUE".to_owned(),
-    }
+fn moment(unix_us: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_us) * 1_000).ok()
+}
+
+fn bound(unix_us: i64) -> String {
+    let Some(at) = moment(unix_us) else { return "MAXVALUE".to_owned() };
+    let (date, time) = (at.date(), at.time());
+    format!(
+        "'{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00'",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.microsecond()
+    )
 }
 
 /// Another partition overlaps (42P17), or the default partition holds rows of that day (23514).
@@ -173,12 +202,16 @@ mod tests {
         assert_eq!(Day::of(0), Day(0));
         assert_eq!(Day::of(DAY_US - 1), Day(0));
         assert_eq!(Day::of(-1), Day(-1));
-        assert_eq!(bound(Day(20_493).date()), "'2026-02-09 00:00:00+00'");
+        let day = Day(20_493).span().unwrap();
+        assert_eq!(bound(day.start), "'2026-02-09 00:00:00.000000+00'");
+        assert_eq!(bound(day.end - 1), "'2026-02-09 23:59:59.999999+00'");
     }
 
     #[test]
-    fn a_day_out_of_the_calendar_has_no_date() {
-        assert_eq!(Day::of(i64::MAX).date(), None);
-        assert_eq!(Day::of(i64::MIN).date(), None);
+    fn a_day_out_of_the_calendar_has_no_place_and_the_last_one_no_end() {
+        assert_eq!(Day::of(i64::MAX).span(), None);
+        assert_eq!(Day::of(i64::MIN).span(), None);
+        // 9999-12-31.
+        assert_eq!(bound(Day(2_932_896).span().unwrap().end), "MAXVALUE");
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Newest wins in all of them, by the times that are stored, so that replicas may write in any order; and all lock
 //! their rows in the order of their keys, so that replicas wait for each other and never lock each other out.
+//!
+//! A stored time that lies ahead is none of these rules' (`core/observed_time.rs` lets five minutes in; as much again is for
+//! the servers' clocks): an earlier node wrote it, or another clock. It counts as older than any, or it would stand for ever.
 
 use std::borrow::Cow;
 
@@ -34,25 +37,33 @@ impl<'a> SensorRow<'a> {
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
 pub async fn signs_of_life(client: &ClientWrapper, observations: &[&Observation]) -> Result<(), Error> {
-    const SQL: &str = "
-        INSERT INTO device_state AS s (tenant_id, device_id, site_id, last_seen_at, last_heartbeat_at, last_telemetry_at)
+    let sql = format!(
+        "INSERT INTO device_state AS s (tenant_id, device_id, site_id, last_seen_at, last_heartbeat_at, last_telemetry_at)
         SELECT tenant_id, device_id, v.site_id, seen_at, heartbeat_at, telemetry_at
         FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
             AS v (tenant_id, device_id, site_id, seen_at, heartbeat_at, telemetry_at)
         JOIN device_registry r USING (tenant_id, device_id)
         ORDER BY tenant_id, device_id
-        ON CONFLICT (tenant_id, device_id) DO UPDATE SET
-            last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at),
-            last_heartbeat_at = greatest(s.last_heartbeat_at, excluded.last_heartbeat_at),
-            last_telemetry_at = greatest(s.last_telemetry_at, excluded.last_telemetry_at)";
-
+        ON CONFLICT (tenant_id, device_id) DO UPDATE SET {}, {}, {}",
+        newest("last_seen_at"),
+        newest("last_heartbeat_at"),
+        newest("last_telemetry_at")
+    );
     let sites: Vec<&str> = observations.iter().map(|one| one.device.site_id.as_str()).collect();
     let seen: Vec<UnixMicros> = observations.iter().map(|one| UnixMicros(one.seen_us)).collect();
     let heartbeats: Vec<Option<UnixMicros>> = observations.iter().map(|one| one.heartbeat_us.map(UnixMicros)).collect();
     let telemetry: Vec<Option<UnixMicros>> = observations.iter().map(|one| one.telemetry_us.map(UnixMicros)).collect();
     let (tenants, devices) = keys(observations.iter().map(|one| &one.device.key));
-    let statement = client.prepare_cached(SQL).await?;
+    let statement = client.prepare_cached(&sql).await?;
     client.execute(&statement, &[&tenants, &devices, &sites, &seen, &heartbeats, &telemetry]).await.map(drop)
+}
+
+/// The newer of a column's stored time and the new one, where there is one.
+fn newest(column: &str) -> String {
+    format!(
+        "{column} = coalesce(CASE WHEN s.{column} <= now() + interval '10 minutes' \
+         THEN greatest(s.{column}, excluded.{column}) ELSE excluded.{column} END, s.{column})"
+    )
 }
 
 /// Where devices are, unless somebody has placed them by hand. Nodes need not be told of it.
@@ -67,7 +78,8 @@ pub async fn positions(client: &mut ClientWrapper, located: &[(&Device, Location
             JOIN unnest($1::text[], $2::text[], $3::float8[], $4::float8[], $5::timestamptz[])
                 AS v (tenant_id, device_id, latitude, longitude, located_at) USING (tenant_id, device_id)
             WHERE (r.location_source = 'auto' OR r.location_source IS NULL)
-                AND (r.located_at IS NULL OR r.located_at <= v.located_at)
+                AND (r.located_at IS NULL OR r.located_at <= v.located_at
+                    OR r.located_at > now() + interval '10 minutes')
             ORDER BY r.tenant_id, r.device_id
             FOR NO KEY UPDATE OF r
         )
@@ -173,6 +185,7 @@ pub async fn last_values(client: &ClientWrapper, rows: &[SensorRow<'_>]) -> Resu
             JOIN unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
                 AS v (tenant_id, device_id, metric_key, number, text, seen_at) USING (tenant_id, device_id, metric_key)
             WHERE s.last_seen_at IS NULL OR s.last_seen_at <= v.seen_at
+                OR s.last_seen_at > now() + interval '10 minutes'
             ORDER BY s.tenant_id, s.device_id, s.metric_key
             FOR NO KEY UPDATE OF s
         )
