@@ -100,8 +100,13 @@ impl Scan {
             exponent = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(i64::MAX / 2);
             end += 1 + signs + length;
         }
-        let written_whole = (whole as i64).saturating_add(exponent).max(1) as u64;
-        let written_fraction = (fraction as i64).saturating_sub(exponent).max(0) as u64;
+        let mut written_whole = (whole as i64).saturating_add(exponent).max(1) as u64;
+        let mut written_fraction = (fraction as i64).saturating_sub(exponent).max(0) as u64;
+        let mantissa = bytes.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.');
+        if mantissa.copied().all(|byte| matches!(byte, b'0' | b'.')) {
+            // Zero is zero at any exponent, and a metric that is zero is spelled so for its row.
+            (written_whole, written_fraction) = (1, written_fraction.min(MAX_FRACTION_DIGITS));
+        }
         self.added += (written_whole.saturating_add(written_fraction)).saturating_sub((whole + fraction) as u64);
         let misfit = if written_whole > MAX_WHOLE_DIGITS || written_fraction > MAX_FRACTION_DIGITS {
             Some("payload: a number beyond PostgreSQL's numeric")
@@ -162,9 +167,16 @@ mod tests {
     #[test]
     fn numbers_may_swell_so_much_in_all_and_no_more() {
         let numbers = |count: usize, number: &str| format!("[{}]", vec![number; count].join(","));
-        for (count, number) in
-            [(1, "1e65000"), (65, "1e999"), (650, "1.5E+99"), (4, "1e-16383"), (8_000, "1e8"), (9, "0e0")]
-        {
+        for (count, number) in [
+            (1, "1e65000"),
+            (65, "1e999"),
+            (650, "1.5E+99"),
+            (4, "1e-16383"),
+            (8_000, "1e8"),
+            (9, "0e0"),
+            (9, "0.0e200000"),
+            (1, "0e-20000"),
+        ] {
             assert_eq!(misfit(&numbers(count, number), MAX_ADDED_ELSEWHERE), None, "{count} of {number}");
         }
         for (count, number) in [(1, "1e65600"), (49, "1e131000"), (66, "1e1000"), (700, "1.5E+99"), (5, "1e-16383")] {
