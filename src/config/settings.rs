@@ -155,7 +155,7 @@ pub const SETTINGS: &[Setting] = &[
     inner(
         "postgres.quarantine_cap_per_minute",
         whole(0, 1_000_000_000),
-        "Most rejected messages stored per tenant and minute; the rest is counted only.",
+        "Most rejected messages stored per minute, tenant and reason, or device where no tenant is to blame; the rest is counted only.",
     ),
     inner("postgres.start_wait_secs", whole(1, 3_600), "How long `run` waits for PostgreSQL before it exits with 69."),
     known("influx.write_enabled", "INFLUXDB_WRITE_ENABLED", Form::Flag, "Write points at all."),

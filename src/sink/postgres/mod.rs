@@ -51,7 +51,8 @@ pub struct Config {
     pub auto_migrate: bool,
     /// `COUNTERS_ENABLED`: keep `quarantine_counters_minute`.
     pub counters_enabled: bool,
-    /// Most quarantine events stored per tenant and minute; what is over the cap is counted only.
+    /// Most quarantine events stored per minute, tenant and reason (device, where no tenant is to blame); what is over the
+    /// cap is counted only.
     pub quarantine_cap_per_minute: u32,
     /// How long `run` waits for PostgreSQL before it exits with 69.
     pub start_wait_secs: u64,
