@@ -80,13 +80,13 @@ async fn hold(mut socket: TcpStream, manner: Manner) {
             return;
         }
         next = then;
-        match manner {
-            Manner::Deaf => sleep(Duration::from_secs(1)).await,
-            // The end of the connection is heard at once.
-            _ => match timeout(Duration::from_secs(1), socket.read(&mut [0; 1024])).await {
-                Ok(Ok(0) | Err(_)) => return,
-                Ok(Ok(_)) | Err(_) => {}
-            },
+        if matches!(manner, Manner::Deaf) {
+            sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        // The end of the connection is heard at once.
+        if let Ok(Ok(0) | Err(_)) = timeout(Duration::from_secs(1), socket.read(&mut [0; 1024])).await {
+            return;
         }
     }
 }

@@ -91,7 +91,7 @@ impl Destination {
     pub fn open(&self, tenant_id: &str) -> Target {
         let database = self.database(tenant_id);
         let place = match &self.place {
-            Place::Server(server) => Database::Endpoint(server.database(&database)),
+            Place::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
             Place::Files(directory, rotate_bytes) => {
                 let files = LineFiles::new(directory, &database, *rotate_bytes, self.disk.clone());
                 Database::Files(Arc::new(Mutex::new(files)))
@@ -123,7 +123,7 @@ pub struct Target {
 #[derive(Clone, Debug)]
 enum Database {
     /// A server's.
-    Endpoint(Endpoint),
+    Endpoint(Box<Endpoint>),
     /// Files.
     Files(Arc<Mutex<LineFiles>>),
 }

@@ -12,8 +12,11 @@ use crate::world::{DEADLINE, LANES, World, drain, start};
 
 const MESSAGES: usize = 1_500;
 
+/// A point's tags and its time.
+type PointKey = (BTreeMap<String, String>, i64);
+
 /// All points below a directory, each of its lines a whole one, and how many lines there are.
-fn points_below(directory: &Path) -> (BTreeSet<(BTreeMap<String, String>, i64)>, usize) {
+fn points_below(directory: &Path) -> (BTreeSet<PointKey>, usize) {
     let (mut points, mut count) = (BTreeSet::new(), 0);
     for database in fs::read_dir(directory).expect("the databases").map(|entry| entry.expect("a database").path()) {
         for file in fs::read_dir(database).expect("the files").map(|entry| entry.expect("a file").path()) {
