@@ -216,7 +216,7 @@ label! {
         Databases = "databases",
         /// Lines that would need another table; they stay owed.
         Tables = "tables",
-        /// Lines that would bring another column to a full table; they are quarantined.
+        /// Lines that would bring another column to a full table or family; they are written without it.
         Columns = "columns",
     }
 }
