@@ -36,16 +36,12 @@ impl Verdict {
         }
     }
 
-    /// What the broker is told; `None` where the node keeps the message and tries it again by itself.
-    pub fn disposition(self, limit: DeliveryLimit, retry_delay: impl FnOnce() -> Duration) -> Option<Disposition> {
+    /// What the broker is told. `retry_delay` is asked only where the message is to come back.
+    pub fn disposition(self, retry_delay: impl FnOnce() -> Duration) -> Disposition {
         match self {
-            Verdict::Done | Verdict::Rejected => Some(Disposition::Ack),
-            Verdict::Poison => Some(Disposition::Term),
-            Verdict::Retry | Verdict::Lost => match limit {
-                DeliveryLimit::Unlimited => Some(Disposition::Nak(retry_delay())),
-                // Each delivery is one of few: an outage must not use them up.
-                DeliveryLimit::AtMost(_) => None,
-            },
+            Verdict::Done | Verdict::Rejected => Disposition::Ack,
+            Verdict::Poison => Disposition::Term,
+            Verdict::Retry | Verdict::Lost => Disposition::Nak(retry_delay()),
         }
     }
 }
@@ -71,6 +67,12 @@ impl DeliveryLimit {
     /// Whether there is one.
     pub fn is_finite(self) -> bool {
         matches!(self, DeliveryLimit::AtMost(_))
+    }
+
+    /// Whether the node keeps the message and tries it again by itself: where each delivery is one of few, an outage must not
+    /// use them up.
+    pub fn keeps(self, verdict: Verdict) -> bool {
+        self.is_finite() && matches!(verdict, Verdict::Retry | Verdict::Lost)
     }
 
     /// Whether a message that is not acknowledged at this attempt is given up by the broker: it must never be NAKed.
@@ -112,19 +114,17 @@ mod tests {
 
     #[test]
     fn a_lost_delivery_is_never_acknowledged() {
-        let delay = Duration::from_secs(1);
-        assert_eq!(Verdict::Lost.disposition(DeliveryLimit::Unlimited, || delay), Some(Disposition::Nak(delay)));
+        assert_eq!(Verdict::Lost.disposition(|| Duration::from_secs(1)), Disposition::Nak(Duration::from_secs(1)));
         assert_eq!(Verdict::from_u8(17), Verdict::Lost);
     }
 
     #[test]
     fn an_outage_uses_up_no_delivery_where_they_are_counted() {
-        let limited = DeliveryLimit::of(3);
         for verdict in ALL {
-            let disposition = verdict.disposition(limited, || Duration::ZERO);
-            assert!(!matches!(disposition, Some(Disposition::Nak(_))), "{verdict:?}");
+            let comes_again = matches!(verdict.disposition(|| Duration::ZERO), Disposition::Nak(_));
+            assert_eq!(DeliveryLimit::of(3).keeps(verdict), comes_again, "{verdict:?}");
+            assert!(!DeliveryLimit::Unlimited.keeps(verdict), "{verdict:?}");
         }
-        assert_eq!(Verdict::Retry.disposition(limited, || Duration::ZERO), None);
     }
 
     #[test]

@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(pulls.next(credit(100), 1), None, "two are enough");
         (0..12).for_each(|_| pulls.arrived(1));
         assert_eq!(pulls.next(credit(3), 1), None, "the credit is taken");
-        assert_eq!(asked(pulls.next(credit(13), 1)), Some((10, Some(502))));
+        assert_eq!(asked(pulls.next(credit(13), 1)), Some((10, Some(500))));
     }
 
     #[test]

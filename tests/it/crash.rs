@@ -88,6 +88,16 @@ async fn several_panics_at_once_lose_and_double_nothing() {
     survives("validator=panic@2;writer=panic@3;batcher=panic@4").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_a_consumer_that_takes_messages_in_loses_and_doubles_nothing() {
+    survives("source-admit=panic@3").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_a_consumer_that_settles_loses_and_doubles_nothing_and_leaves_no_ghost() {
+    survives("source-settle=panic@3").await;
+}
+
 /// Runs a load through a node that panics on purpose; the node mends itself.
 async fn survives(failpoints: &str) {
     let world = World::new().await;
@@ -101,9 +111,12 @@ async fn survives(failpoints: &str) {
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     load.assert_all_there(&world).await;
     auditor.finish().await;
+    let in_flight = node.metrics().await.count("ingest_in_flight", &[("consumer", LANES[0].1)]);
+    assert_eq!(in_flight, 0, "a dead consumer's deliveries are counted for ever");
 
     let restarts = node.metrics().await.by_label_of("ingest_actor_restarts_total", &[], "actor");
     for place in failpoints.split(';').filter_map(|entry| entry.split(['-', '=']).next()) {
+        let place = if place == "source" { "consumer" } else { place };
         assert!(restarts.get(place).is_some_and(|count| *count > 0), "{place} was never restarted: {restarts:?}");
     }
     node.wait_ready(DEADLINE).await;

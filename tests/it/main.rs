@@ -6,6 +6,7 @@
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
 //! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
 //!   route jobs and of the derived state.
+//! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`, `stranger`: what no producer
@@ -20,6 +21,7 @@
 
 mod backfill;
 mod cases;
+mod consumer;
 mod crash;
 mod crowd;
 mod door;

@@ -47,12 +47,17 @@ impl World {
         let cluster = Postgres::start();
         let database = cluster.create_database().await;
         migrate(&database).await;
-        Self::around(Some(cluster), database, InfluxStub::start()).await
+        Self::around(Nats::start(), Some(cluster), database, InfluxStub::start()).await
+    }
+
+    /// A world around a broker of the test's own making.
+    pub async fn with_nats(nats: Nats) -> Self {
+        Self::around(nats, None, migrated_database().await, InfluxStub::start()).await
     }
 
     /// A world with another InfluxDB than the usual one.
     pub async fn beside(influx: InfluxStub) -> Self {
-        Self::around(None, migrated_database().await, influx).await
+        Self::around(Nats::start(), None, migrated_database().await, influx).await
     }
 
     /// A world on the platform's full schema, and these statements after the node's migrations.
@@ -61,11 +66,10 @@ impl World {
         seed::platform_schema(&database).await;
         migrate(&database).await;
         database.execute(statements).await;
-        Self::around(None, database, InfluxStub::start()).await
+        Self::around(Nats::start(), None, database, InfluxStub::start()).await
     }
 
-    async fn around(postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {
-        let nats = Nats::start();
+    async fn around(nats: Nats, postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {
         let jetstream = nats.jetstream().await;
         // Rejects are stored and rate limits are out of the way, unless a test says otherwise.
         seed::app_settings(
@@ -97,14 +101,14 @@ impl World {
 
     /// Creates the lanes' consumers with other settings than the node would choose; it binds to them.
     pub async fn create_consumers(&self, ack_wait: Duration, max_ack_pending: i64) {
+        self.create_consumers_like(pull::Config { ack_wait, max_ack_pending, ..Default::default() }).await;
+    }
+
+    /// As [`World::create_consumers`], with any settings.
+    pub async fn create_consumers_like(&self, config: pull::Config) {
         create_streams(&self.jetstream).await;
         for (stream, consumer) in LANES {
-            let config = pull::Config {
-                durable_name: Some(consumer.to_owned()),
-                ack_wait,
-                max_ack_pending,
-                ..Default::default()
-            };
+            let config = pull::Config { durable_name: Some(consumer.to_owned()), ..config.clone() };
             let created = self.jetstream.create_consumer_on_stream(config, stream).await;
             created.unwrap_or_else(|e| panic!("cannot create {consumer}: {e}"));
         }

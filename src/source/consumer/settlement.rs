@@ -33,20 +33,18 @@ impl Consumer {
             };
             lost += u64::from(verdict == Verdict::Lost);
             let delay = self.retry_delay(entry.attempt.saturating_add(entry.retries));
-            match verdict.disposition(limit, || delay) {
-                Some(disposition) => {
-                    let Some(entry) = self.in_flight.settle(slot) else { continue };
-                    if disposition == Disposition::Ack {
-                        self.watch.acknowledged(entry.stream_seq, now_ms);
-                    }
-                    told.push((entry.reply, disposition));
-                }
-                None => {
-                    let delay = if self.stage == Stage::Draining { delay.min(DRAIN_DELAY) } else { delay };
-                    self.in_flight.postpone(slot, now_ms + delay.as_millis() as u64);
-                    postponed += 1;
-                }
+            if limit.keeps(verdict) {
+                let delay = if self.stage == Stage::Draining { delay.min(DRAIN_DELAY) } else { delay };
+                self.in_flight.postpone(slot, now_ms + delay.as_millis() as u64);
+                postponed += 1;
+                continue;
             }
+            let Some(entry) = self.in_flight.settle(slot) else { continue };
+            let disposition = verdict.disposition(|| delay);
+            if disposition == Disposition::Ack {
+                self.watch.acknowledged(entry.stream_seq, now_ms);
+            }
+            told.push((entry.reply, disposition));
         }
         if lost > 0 {
             warn!(self.parts.log, "deliveries lost on the way; they are tried again"; "deliveries" => lost);

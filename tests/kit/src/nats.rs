@@ -16,6 +16,9 @@ use crate::process::{LeashOf, Process, find_program};
 /// Longest time from start to the first answer; a few hundred milliseconds are usual.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
+/// The configuration file, where there is one.
+const CONFIG: &str = "nats-server.conf";
+
 /// A nats-server of our own: loopback only, file storage in a directory of its own, the same port across restarts.
 #[derive(Debug)]
 pub struct Nats {
@@ -41,10 +44,34 @@ impl Nats {
         Self::start_with(dir.to_owned(), None)
     }
 
+    /// As [`Nats::start`], with more configuration in nats-server's own format: limits, users and their permissions.
+    pub fn start_configured(config: &str) -> Self {
+        let temporary = TempDir::with_prefix("ingest-nats-").expect("a temporary directory");
+        std::fs::write(temporary.path().join(CONFIG), config).expect("a configuration file");
+        Self::start_with(temporary.path().to_owned(), Some(temporary))
+    }
+
     fn start_with(dir: PathBuf, temporary: Option<TempDir>) -> Self {
         let mut nats = Self { port: free_port(), dir, process: None, temporary };
         nats.start_again();
         nats
+    }
+
+    /// Replaces the configuration of [`Nats::start_configured`] and has the server read it.
+    pub fn reconfigure(&mut self, config: &str) {
+        std::fs::write(self.dir.join(CONFIG), config).expect("a configuration file");
+        self.process.as_mut().expect("a running server").signal(Signal::HUP);
+    }
+
+    /// Deletes all streams and consumers of a server that does not run.
+    pub fn wipe(&self) {
+        assert!(self.process.is_none(), "nats-server runs");
+        std::fs::remove_dir_all(self.dir.join("store")).expect("a store to delete");
+    }
+
+    /// The address with a user's name and password.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
     }
 
     /// `nats://127.0.0.1:PORT`.
@@ -79,6 +106,10 @@ impl Nats {
         command
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--jetstream", "--store_dir"])
             .arg(self.dir.join("store"));
+        let config = self.dir.join(CONFIG);
+        if config.exists() {
+            command.arg("--config").arg(config);
+        }
         let leash = LeashOf { signal: "TERM", remove: self.temporary.as_ref().map(TempDir::path) };
         let mut process = Process::spawn("nats-server", command, &self.log(), leash);
         let start = Instant::now();

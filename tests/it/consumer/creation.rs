@@ -1,0 +1,56 @@
+//! What the node makes where it is missing, and what it only waits for.
+
+use ingest_kit::jetstream::{consumer_info, create_streams};
+
+use super::wait_ready_says;
+use crate::world::{DEADLINE, LANES, World, drain, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_is_warned_of_and_counted() {
+    let world = World::new().await;
+    let node = world.start_node().await;
+    let metrics = node.metrics().await;
+    assert!(metrics.count("ingest_streams_created_total", &[]) >= 3);
+    assert_eq!(metrics.count("ingest_consumers_created_total", &[]), 3);
+    let log = node.log();
+    for (stream, consumer) in LANES {
+        let line = |what: &str, name: &str| {
+            log.lines().find(|line| line.contains(what) && line.contains(name) && line.contains("WARN")).is_some()
+        };
+        assert!(line("stream was missing and has been created", stream), "{log}");
+        assert!(line("consumer was missing and has been created", consumer), "{log}");
+    }
+    let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
+    assert_eq!((info.config.max_deliver, info.config.max_ack_pending), (-1, 60_000));
+    drain(node).await;
+
+    // The next node binds to what is there.
+    let node = world.start_node().await;
+    assert_eq!(node.metrics().await.count("ingest_consumers_created_total", &[]), 0);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_may_create_nothing_says_what_is_missing_and_goes_on_when_it_is_there() {
+    let world = World::new().await;
+    let mut node = world.node().env("NATS_CREATE", 0).start();
+    wait_ready_says(&node, 503, "stream TELEMETRY is missing").await;
+    create_streams(&world.jetstream).await;
+    wait_ready_says(&node, 503, "consumer ingest-workers of stream TELEMETRY is missing").await;
+    world.create_quickly_redelivering_consumers().await;
+    node.wait_ready(DEADLINE).await;
+    let metrics = node.metrics().await;
+    assert_eq!(metrics.count("ingest_consumers_created_total", &[]), 0);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_and_replicas_of_made_streams_are_settings() {
+    let world = World::new().await;
+    let config = super::Configured::with("[nats]\nstream_max_bytes = 1000000\nstream_max_age_secs = 3600\n");
+    let node = start(config.node(&world).env("NATS_STREAM_REPLICAS", 1)).await;
+    let stream = world.jetstream.get_stream(LANES[0].0).await.expect("the stream");
+    let found = &stream.cached_info().config;
+    assert_eq!((found.max_bytes, found.max_age.as_secs(), found.num_replicas), (1_000_000, 3_600, 1));
+    drain(node).await;
+}

@@ -1,0 +1,126 @@
+//! What the server does not permit is said in its own words, and the lane is not ready until it works.
+
+use std::time::Duration;
+
+use ingest_kit::{Nats, Node, wait_for};
+
+use super::wait_ready_says;
+use crate::workload::Workload;
+use crate::world::{DEADLINE, LANES, World, drain, start};
+
+/// A server where the test may do everything without a name, and the node everything but this.
+fn config(denied: &str) -> String {
+    format!(
+        r#"
+        authorization {{ users = [
+            {{ user: admin, password: admin }}
+            {{ user: node, password: secret, permissions: {{ {denied} }} }}
+        ] }}
+        no_auth_user: admin
+        "#
+    )
+}
+
+async fn world(denied: &str) -> World {
+    let world = World::with_nats(Nats::start_configured(&config(denied))).await;
+    world.create_quickly_redelivering_consumers().await;
+    world
+}
+
+fn node(world: &World) -> ingest_kit::NodeBuilder {
+    world.node().env("NATS_URL", world.nats.url_of("node", "secret"))
+}
+
+async fn violations(node: &Node, operation: &str) -> u64 {
+    node.metrics().await.count("ingest_nats_permission_violations_total", &[("operation", operation)])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_may_do_everything_logs_in_with_the_credentials_of_its_url() {
+    let world = world(r#"publish: ">", subscribe: ">""#).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    let node = start(node(&world)).await;
+    world.publish(load.messages.clone()).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_pull_makes_its_lane_not_ready_until_it_is_permitted() {
+    let mut world = world(r#"publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.TELEMETRY.>" }"#).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    world.publish(load.messages.clone()).await;
+    let node = node(&world).start();
+    let reasons = wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
+    assert!(!reasons.contains("ingest-shadow"), "the other lanes may pull: {reasons}");
+    assert!(violations(&node, "pull").await > 0);
+    let said = node.log().lines().filter(|line| line.contains("nats does not permit")).count();
+    assert_eq!(said, 1, "once per subject: {}", node.log());
+
+    world.nats.reconfigure(&config(r#"publish: ">", subscribe: ">""#));
+    world.wait_settled(LANES[0], 2 * DEADLINE).await;
+    wait_ready_says(&node, 200, "").await;
+    load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_acknowledgements_make_their_lane_not_ready() {
+    let mut world = world(r#"publish: { deny: "$JS.ACK.TELEMETRY.>" }"#).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    let node = start(node(&world)).await;
+    world.publish(load.messages.clone()).await;
+    wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
+    assert!(violations(&node, "ack").await > 0);
+    assert!(node.log().contains("$JS.ACK.TELEMETRY"), "{}", node.log());
+
+    world.nats.reconfigure(&config(r#"publish: ">", subscribe: ">""#));
+    world.wait_settled(LANES[0], 2 * DEADLINE).await;
+    wait_ready_says(&node, 200, "").await;
+    load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_inbox_is_named() {
+    let world = world(r#"subscribe: { deny: "_INBOX.>" }"#).await;
+    let mut node = node(&world).start();
+    wait_ready_says(&node, 503, "Permissions Violation for Subscription").await;
+    node.sigterm();
+    node.wait_exit(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn advisories_that_may_not_be_heard_are_done_without() {
+    let world = world(r#"subscribe: { deny: "$JS.EVENT.>" }"#).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    let node = start(node(&world)).await;
+    wait_for("the server to refuse", DEADLINE, async || violations(&node, "advisory").await > 0).await;
+    world.publish(load.messages.clone()).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    load.assert_all_there(&world).await;
+    assert_eq!(node.ready_status().await, Some(200));
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lane_that_gets_nothing_although_messages_wait_is_not_ready() {
+    let world = World::new().await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    world.create_consumers(Duration::from_secs(300), 5).await;
+    // Somebody takes as many as may be unacknowledged, and never settles them.
+    world.publish(load.messages.clone()).await;
+    let stream = world.jetstream.get_stream(LANES[0].0).await.expect("the stream");
+    let consumer: async_nats::jetstream::consumer::PullConsumer =
+        stream.get_consumer(LANES[0].1).await.expect("the consumer");
+    let mut batch = consumer.fetch().max_messages(5).messages().await.expect("a batch");
+    while futures_util::StreamExt::next(&mut batch).await.is_some() {}
+    let node = world.start_node().await;
+    wait_ready_says(&node, 503, "15 messages are pending and none has arrived").await;
+    drain(node).await;
+}
