@@ -114,8 +114,8 @@ mod tests {
     #[test]
     fn an_answer_that_may_be_older_than_a_change_is_asked_for_again() {
         let mut parked = asked();
-        parked.outdate(|key| key.device_id == *"other");
-        parked.outdate(|key| key.device_id == *"d");
+        parked.outdate(|key| &*key.device_id == "other");
+        parked.outdate(|key| &*key.device_id == "d");
         assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
         assert_eq!(parked.answered(&device()), Answered::Holds(vec![1]));
     }

@@ -37,7 +37,7 @@ async fn a_flood_of_strangers_leaves_the_cached_devices_where_they_are_and_memor
     world.publish(devices.iter().map(|device| telemetry(device, 0))).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     let stranger = |number: usize| {
-        let name = format!("stranger {number}, {}", "who is not known here ".repeat(8));
+        let name = format!("stranger-{number}-{}", "who-is-not-known-here-".repeat(8));
         Device::active(&name, &name, "tok-secret-of-nobody")
     };
     let flood = async |numbers: std::ops::Range<usize>| {
