@@ -19,6 +19,7 @@ use crate::sink::influx::{self, Router, WritePolicy};
 use crate::sink::postgres::{self, Outlets, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, Keeper};
+use crate::source::provision::Provisioner;
 use crate::source::{self, Consumer};
 use crate::stats::Stats;
 use crate::supervisor::child::{Factory, Seat, Wiring};
@@ -111,12 +112,14 @@ fn router(common: Arc<Common>) -> Factory {
 
 fn publisher(common: Arc<Common>) -> Factory {
     factory("publisher", "side", move |wiring, Seat { thread, lifeline }| {
+        let (client, log) = (common.dependencies.nats_jobs.clone(), common.room("routes"));
         let parts = routes::Parts {
             config: common.config.routes.clone(),
-            client: common.dependencies.nats_jobs.clone(),
+            streams: Provisioner::new(&client, &common.config.nats, &common.metrics, &log),
+            client,
             metrics: common.metrics.clone(),
             health: common.health.clone(),
-            log: common.room("routes"),
+            log,
             lifeline,
         };
         let publisher = start(&thread, Publisher::new(parts));

@@ -68,6 +68,7 @@ struct Open {
     id: u64,
     left: Window,
     is_untouched: bool,
+    is_alone: bool,
     deadline_ms: u64,
 }
 
@@ -108,7 +109,7 @@ impl Pulls {
         }
         self.next_id += 1;
         let left = Window { messages, bytes };
-        self.open.push_back(Open { id: self.next_id, left, is_untouched: true, deadline_ms });
+        self.open.push_back(Open { id: self.next_id, left, is_untouched: true, is_alone: self.oversized, deadline_ms });
         Some(Request { id: self.next_id, messages, bytes: (!self.oversized).then_some(bytes) })
     }
 
@@ -122,7 +123,8 @@ impl Pulls {
 
     /// A message of so many bytes has arrived.
     pub fn arrived(&mut self, bytes: usize) {
-        self.oversized = false;
+        // Where one is too large the next one may be so as well: it is tried alone at once.
+        self.oversized &= bytes > self.limits.share_bytes();
         let Some(oldest) = self.open.front_mut() else { return };
         oldest.is_untouched = false;
         oldest.left.messages -= 1;
@@ -132,17 +134,19 @@ impl Pulls {
         }
     }
 
-    /// The broker has ended a request; whether that request had brought nothing.
-    pub fn ended(&mut self, id: u64) -> bool {
-        let was_untouched = self.open.iter().any(|open| open.id == id && open.is_untouched);
+    /// The broker has ended a request.
+    pub fn ended(&mut self, id: u64) {
         self.open.retain(|open| open.id != id);
-        was_untouched
     }
 
-    /// A request that brought nothing has ended because the next message is larger than it: that message is asked for
-    /// without a bound, alone. Whether it was so already.
-    pub fn too_small(&mut self) -> bool {
-        std::mem::replace(&mut self.oversized, true)
+    /// The broker has ended a request because the next message is larger than what is left of it. Where that was all of it,
+    /// the message is asked for alone and without a bound from now on. Whether even that did not help.
+    pub fn too_small(&mut self, id: u64) -> bool {
+        let Some(open) = self.open.iter().find(|open| open.id == id) else { return false };
+        let (is_untouched, is_alone) = (open.is_untouched, open.is_alone);
+        self.oversized |= is_untouched;
+        self.ended(id);
+        is_alone
     }
 
     /// Forgets requests past their deadline: the broker must have ended them, its message was lost.
@@ -215,13 +219,15 @@ mod tests {
     #[test]
     fn a_message_larger_than_a_whole_request_is_asked_for_alone_and_without_a_bound() {
         let mut pulls = Pulls::new(Limits { request_bytes: Some(50), ..limits() });
-        let first = pulls.next(credit(10), 1).unwrap();
-        assert_eq!((first.messages, first.bytes), (10, Some(50)));
-        assert!(pulls.ended(first.id));
-        assert!(!pulls.too_small());
+        assert_eq!(asked(pulls.next(credit(10), 1)), Some((10, Some(50))));
+        assert!(!pulls.too_small(1));
         assert_eq!(asked(pulls.next(credit(10), 1)), Some((1, None)));
         assert_eq!(pulls.next(credit(10), 1), None);
         pulls.arrived(90);
+        assert_eq!(asked(pulls.next(credit(10), 1)), Some((1, None)), "the next one may be as large");
+        assert!(pulls.too_small(3), "nothing is left to be tried");
+        pulls.next(credit(10), 1);
+        pulls.arrived(40);
         assert_eq!(asked(pulls.next(credit(10), 1)), Some((10, Some(50))));
     }
 
@@ -238,11 +244,8 @@ mod tests {
     fn ended_and_expired_requests_give_their_credit_back() {
         let mut pulls = Pulls::new(limits());
         pulls.next(credit(10), 100);
-        assert!(pulls.ended(1));
+        pulls.ended(1);
         assert!(!pulls.is_open());
-        pulls.next(credit(10), 100);
-        pulls.arrived(1);
-        assert!(!pulls.ended(2), "it brought something");
         pulls.next(credit(10), 100);
         pulls.expire(99);
         assert!(pulls.is_open());

@@ -43,7 +43,7 @@ impl Default for Config {
         Self {
             url: Secret::new("nats://127.0.0.1:4222"),
             window: 20_000,
-            window_bytes: 64 * 1024 * 1024,
+            window_bytes: 32 * 1024 * 1024,
             create: true,
             stream_replicas: 0,
             stream_max_bytes: 0,

@@ -16,6 +16,8 @@ use super::fitness::{self, Terms};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 
+/// What is told where an answer does not come.
+const SILENCE: &str = "JetStream does not answer in time (is $JS.API permitted, and the inbox?)";
 /// Copies of a stream in a cluster that has as many servers.
 const CLUSTER_REPLICAS: usize = 3;
 
@@ -43,12 +45,19 @@ pub enum BindError {
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
+    /// Nothing answers on a connection that stands.
+    #[error("{0}")]
+    Silent(String),
     /// It can't work correctly with these settings; somebody has to change them.
     #[error("{0}")]
     Unfit(String),
 }
 
+/// Longest wait for an answer of the JetStream API.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
+
 /// Finds streams and consumers, and makes those that are missing.
+#[derive(Clone)]
 pub struct Provisioner {
     context: Context,
     config: Config,
@@ -60,6 +69,7 @@ pub struct Provisioner {
 enum Refused {
     Server(jetstream::Error),
     Away(String),
+    Silent,
 }
 
 impl Refused {
@@ -71,6 +81,7 @@ impl Refused {
         match self {
             Refused::Server(error) => BindError::Unavailable(format!("{name}: {error}")),
             Refused::Away(why) => BindError::Unavailable(format!("{name}: {why}")),
+            Refused::Silent => BindError::Silent(format!("{name}: {SILENCE}")),
         }
     }
 }
@@ -78,12 +89,7 @@ impl Refused {
 impl Provisioner {
     /// With the `[nats]` settings.
     pub fn new(client: &Client, config: &Config, metrics: &Arc<Metrics>, log: &Logger) -> Self {
-        Self {
-            context: jetstream::new(client.clone()),
-            config: config.clone(),
-            metrics: metrics.clone(),
-            log: log.clone(),
-        }
+        Self { context: context(client), config: config.clone(), metrics: metrics.clone(), log: log.clone() }
     }
 
     /// A lane's stream and consumer.
@@ -100,26 +106,43 @@ impl Provisioner {
         Ok(Binding { stream_created: stream.created, created: info.created, terms })
     }
 
+    /// As [`Provisioner::stream`]; `None` where the subjects belong to a stream of another name.
+    ///
+    /// # Errors
+    /// See [`BindError`].
+    pub async fn stream_unless_taken(&self, wanted: stream::Config) -> Result<Option<stream::Info>, BindError> {
+        let name = wanted.name.clone();
+        match self.find_or_create_stream(wanted).await? {
+            Err(refused) if refused.is(ErrorCode::STREAM_SUBJECT_OVERLAP) => Ok(None),
+            found => found.map(Some).map_err(|refused| refused.into_unavailable(&name)),
+        }
+    }
+
     /// The stream of this name; made as wanted where it is missing, with as many replicas as the settings say.
     ///
     /// # Errors
     /// See [`BindError`].
     pub async fn stream(&self, wanted: stream::Config) -> Result<stream::Info, BindError> {
         let name = wanted.name.clone();
+        self.find_or_create_stream(wanted).await?.map_err(|refused| refused.into_unavailable(&name))
+    }
+
+    /// The outer error: it is missing and must not be made.
+    async fn find_or_create_stream(&self, wanted: stream::Config) -> Result<Result<stream::Info, Refused>, BindError> {
+        let name = wanted.name.clone();
         let info = format!("STREAM.INFO.{name}");
         match self.ask(&info, &Nothing {}).await {
             Err(refused) if refused.is(ErrorCode::STREAM_NOT_FOUND) => {}
-            found => return found.map_err(|refused| refused.into_unavailable(&name)),
+            found => return Ok(found),
         }
         if !self.config.create {
             return Err(BindError::Unavailable(format!("stream {name} is missing, and NATS_CREATE is off")));
         }
-        match self.create_stream(wanted).await {
+        Ok(match self.create_stream(wanted).await {
             // Somebody else has made it at the same moment, otherwise.
             Err(refused) if refused.is(ErrorCode::STREAM_NAME_EXIST) => self.ask(&info, &Nothing {}).await,
             made => made,
-        }
-        .map_err(|refused| refused.into_unavailable(&name))
+        })
     }
 
     async fn create_stream(&self, mut wanted: stream::Config) -> Result<stream::Info, Refused> {
@@ -207,14 +230,19 @@ async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(
     match context.request(subject.to_owned(), body).await {
         Ok(Response::Ok(answer)) => Ok(answer),
         Ok(Response::Err { error }) => Err(Refused::Server(error)),
-        Err(error) => Err(Refused::Away(match error.kind() {
-            RequestErrorKind::NoResponders => "JetStream does not answer (no responders)".to_owned(),
-            RequestErrorKind::TimedOut => {
-                "JetStream does not answer in time (is $JS.API permitted, and the inbox?)".to_owned()
-            }
-            _ => error.to_string(),
-        })),
+        Err(error) => Err(match error.kind() {
+            RequestErrorKind::NoResponders => Refused::Away("JetStream does not answer (no responders)".to_owned()),
+            RequestErrorKind::TimedOut => Refused::Silent,
+            _ => Refused::Away(error.to_string()),
+        }),
     }
+}
+
+/// JetStream, with a bound on its answers.
+pub fn context(client: &Client) -> Context {
+    let mut context = jetstream::new(client.clone());
+    context.set_timeout(ANSWER_BOUND);
+    context
 }
 
 /// What the server says of a lane's consumer; `None` = there is none (any more).
@@ -227,6 +255,7 @@ pub async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consu
         Err(Refused::Server(error)) if error.code() == 404 => Ok(None),
         Err(Refused::Server(error)) => Err(error.to_string()),
         Err(Refused::Away(why)) => Err(why),
+        Err(Refused::Silent) => Err(SILENCE.to_owned()),
     }
 }
 

@@ -216,7 +216,7 @@ impl Handler<Shutdown> for Root {
                 generation.stop_threads();
                 return Ending::Drained;
             }
-            let released = generation.release(RELEASE_RESERVE / 2).await;
+            let released = generation.release(RELEASE_RESERVE * 3 / 4).await;
             generation.stop_threads();
             Ending::Unfinished(released)
         };

@@ -26,6 +26,7 @@ use crate::lifeline::Lifeline;
 use crate::message::{Drain, Publish, RouteJobs};
 use crate::metrics::{Metrics, Outcome};
 use crate::sink::Fault;
+use crate::source::provision::Provisioner;
 
 /// Bodies of jobs under way at once: some thousand usual ones.
 const BODY_BYTES: usize = 7 * 1024 * 1024;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub config: Config,
     /// A connection of its own: what fans out must not stand before the acknowledgements of what comes in.
     pub client: Client,
+    /// Finds or makes the stream.
+    pub streams: Provisioner,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board, for remarks on the stream. It is no part of readiness: who has no routes needs none.
@@ -241,7 +244,8 @@ impl Publisher {
     fn look_for_stream(&mut self, failures: u64, ctx: &mut Context<Self>) {
         let Some(jetstream) = self.jetstream.clone() else { return };
         let window = self.parts.config.duplicate_window();
-        let ensured = async move { stream::ensure(&jetstream, window).await };
+        let streams = self.parts.streams.clone();
+        let ensured = async move { stream::ensure(&streams, &jetstream, window).await };
         ctx.spawn(ensured.into_actor(self).map(move |ensured, publisher, ctx| match ensured {
             Ok(differences) => {
                 publisher.ensuring = false;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
+use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use async_nats::jetstream::{Context, ErrorCode};
+
+use crate::source::provision::Provisioner;
 
 /// The stream.
 pub const STREAM: &str = "ROUTES";
@@ -20,10 +21,14 @@ const LEAST_WINDOW: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// A sentence, where there is no such stream and none can be made now.
-pub async fn ensure(context: &Context, duplicate_window: Duration) -> Result<Vec<String>, String> {
-    match context.get_or_create_stream(config(duplicate_window)).await {
-        Ok(stream) => Ok(differences(&stream.cached_info().config)),
-        Err(error) if is_overlap(&error) => Ok(others_differences(context).await),
+pub async fn ensure(
+    streams: &Provisioner,
+    context: &Context,
+    duplicate_window: Duration,
+) -> Result<Vec<String>, String> {
+    match streams.stream_unless_taken(config(duplicate_window)).await {
+        Ok(Some(stream)) => Ok(differences(&stream.config)),
+        Ok(None) => Ok(others_differences(context).await),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -37,12 +42,6 @@ async fn others_differences(context: &Context) -> Vec<String> {
         all.extend(differences(&stream.cached_info().config));
     }
     all
-}
-
-/// Whether the subjects belong to a stream of another name: jobs arrive there all the same.
-fn is_overlap(error: &CreateStreamError) -> bool {
-    matches!(error.kind(), CreateStreamErrorKind::JetStream(refusal)
-        if refusal.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP)
 }
 
 fn config(duplicate_window: Duration) -> Config {

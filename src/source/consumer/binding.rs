@@ -89,11 +89,30 @@ impl Consumer {
         let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
         match error {
             BindError::Unfit(why) => error!(self.parts.log, "consumer unfit"; "why" => why),
+            BindError::Silent(why) => {
+                warn!(self.parts.log, "consumer not bound"; "error" => why);
+                self.reconnect_if_deaf();
+            }
             BindError::Unavailable(why) => warn!(self.parts.log, "consumer not bound"; "error" => why),
         }
         self.condition.unbound = Some(error.to_string());
         self.show_condition();
         ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
+    }
+
+    /// A server that reads its configuration again may drop the subscriptions of a connection and leave it open: then no
+    /// answer arrives any more, and only a new connection helps. Not where the server has refused the question or its
+    /// answer: other lanes may work on this connection.
+    fn reconnect_if_deaf(&self) {
+        let permissions = &self.parts.permissions;
+        let is_refused =
+            [Operation::Api, Operation::Inbox].iter().any(|op| permissions.refused(*op, self.lane).is_some());
+        if self.binding.is_some() && !is_refused && self.is_connected() {
+            warn!(self.parts.log, "nothing arrives on the connection to nats; it is made again");
+            let client = self.parts.client.clone();
+            // An error means a closed client, which nothing helps.
+            actix_rt::spawn(async move { client.force_reconnect().await });
+        }
     }
 
     fn rebind(&mut self, ctx: &mut Context<Self>) {

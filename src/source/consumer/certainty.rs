@@ -2,7 +2,6 @@
 //! the delivery came from (`core/identity.rs`, ADR 23).
 
 use actix::prelude::*;
-use async_nats::jetstream;
 use async_nats::jetstream::consumer::Info;
 use slog::{debug, warn};
 use time::OffsetDateTime;
@@ -13,7 +12,7 @@ use crate::core::identity::{Question, Seen};
 use crate::core::lane_watch::Standing;
 use crate::core::permission::Operation;
 use crate::source::provision::{Binding, consumer_config, consumer_info};
-use crate::source::{fitness, lag};
+use crate::source::{fitness, lag, provision};
 
 impl Consumer {
     /// Whether deliveries may be settled and kept alive now.
@@ -37,7 +36,7 @@ impl Consumer {
         self.asking = true;
         self.asked_ms = self.now_ms();
         let question = self.identity.question(self.asked_ms);
-        let (context, lane) = (jetstream::new(self.parts.client.clone()), self.lane);
+        let (context, lane) = (provision::context(&self.parts.client), self.lane);
         let answer = async move { consumer_info(&context, lane).await };
         ctx.spawn(answer.into_actor(self).map(move |answer, consumer, ctx| consumer.answered(answer, question, ctx)));
     }

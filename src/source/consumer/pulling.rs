@@ -107,23 +107,28 @@ impl Consumer {
         if read == PullStatus::Heartbeat {
             return self.accepted();
         }
-        let was_untouched = request_of(message).is_some_and(|id| self.pulls.ended(id));
+        let id = request_of(message).unwrap_or_default();
+        if read == PullStatus::TooSmall {
+            return self.too_small(id, words);
+        }
+        self.pulls.ended(id);
         match read {
-            PullStatus::Heartbeat | PullStatus::Ended => self.accepted(),
-            PullStatus::TooSmall if !was_untouched => self.accepted(),
-            PullStatus::TooSmall => {
-                if self.pulls.too_small() {
-                    self.refused(words);
-                } else {
-                    self.log_once("the next message is larger than a pull request may be; it is fetched alone");
-                }
-            }
+            PullStatus::Heartbeat | PullStatus::TooSmall | PullStatus::Ended => self.accepted(),
             PullStatus::Gone => self.lost(if words.is_empty() { "no responders" } else { words }, ctx),
             PullStatus::Refused(limit) => {
                 if !self.obey(limit, words) {
                     self.refused(words);
                 }
             }
+        }
+    }
+
+    fn too_small(&mut self, id: u64, words: &str) {
+        let is_in_vain = self.pulls.too_small(id);
+        if is_in_vain {
+            self.refused(words);
+        } else {
+            self.accepted();
         }
     }
 

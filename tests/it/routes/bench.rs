@@ -15,6 +15,7 @@ use ingest_node::lifeline::{Death, Lifeline, Pulse};
 use ingest_node::message::{Publish, RouteJobs, Settle};
 use ingest_node::metrics::Metrics;
 use ingest_node::sink::routes::{Config, Parts, Publisher};
+use ingest_node::source::provision::Provisioner;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Longer than anything takes that works.
@@ -57,12 +58,14 @@ impl Bench {
         let (metrics, health, verdicts) = (Metrics::new(), Health::new(), Verdicts::default());
         let (deaths, died) = unbounded_channel();
         let pulse = Arc::new(Pulse::default());
+        let (client, log) = (nats.connect().await, slog::Logger::root(slog::Discard, slog::o!()));
         let parts = Parts {
             config,
-            client: nats.connect().await,
+            streams: Provisioner::new(&client, &ingest_node::source::Config::default(), &metrics, &log),
+            client,
             metrics: metrics.clone(),
             health: health.clone(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
+            log,
             lifeline: Lifeline::new("publisher", 1, deaths, pulse.clone()),
         };
         let desk = Desk::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
