@@ -10,9 +10,12 @@ use super::{Consumer, Parts, Stage};
 use crate::core::backoff::delay_for_attempt;
 use crate::core::identity::{Question, Seen};
 use crate::core::permission::Operation;
+use crate::delivery::Lane;
 use crate::source::inlet::Inlet;
 use crate::source::provision::{BindError, Binding, Provisioner};
 
+/// A connection that nothing arrives on is made again at every so many attempts to bind.
+const DEAF_ATTEMPTS: u64 = 4;
 /// Before the stream or consumer is looked for again: whoever replaces one takes a moment.
 const REBIND_AFTER: Duration = Duration::from_millis(250);
 
@@ -100,14 +103,13 @@ impl Consumer {
         ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
     }
 
-    /// A server that reads its configuration again may drop the subscriptions of a connection and leave it open: then no
-    /// answer arrives any more, and only a new connection helps. Not where the server has refused the question or its
-    /// answer: other lanes may work on this connection.
+    /// A server may drop the subscriptions of a connection and leave it open, as when its permissions change for a while:
+    /// no answer arrives any more, and only a new connection helps. One lane does it for all; and none where the server has
+    /// refused the question itself, as other lanes may work on this connection.
     fn reconnect_if_deaf(&self) {
-        let permissions = &self.parts.permissions;
-        let is_refused =
-            [Operation::Api, Operation::Inbox].iter().any(|op| permissions.refused(*op, self.lane).is_some());
-        if self.binding.is_some() && !is_refused && self.is_connected() {
+        let is_refused = self.parts.permissions.refused(Operation::Api, self.lane).is_some();
+        let is_time = self.bind_attempt % DEAF_ATTEMPTS == 1;
+        if self.lane == Lane::Telemetry && self.binding.is_some() && is_time && !is_refused && self.is_connected() {
             warn!(self.parts.log, "nothing arrives on the connection to nats; it is made again");
             let client = self.parts.client.clone();
             // An error means a closed client, which nothing helps.

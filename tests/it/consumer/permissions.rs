@@ -59,7 +59,7 @@ async fn a_refused_pull_makes_its_lane_not_ready_until_it_is_permitted() {
     let said = node.log().lines().filter(|line| line.contains("nats does not permit")).count();
     assert_eq!(said, 1, "once per subject: {}", node.log());
 
-    world.nats.reconfigure(&config(r#"publish: ">", subscribe: ">""#));
+    world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     world.wait_settled(LANES[0], 2 * DEADLINE).await;
     wait_ready_says(&node, 200, "").await;
     load.assert_all_there(&world).await;
@@ -77,7 +77,7 @@ async fn refused_acknowledgements_make_their_lane_not_ready() {
     assert!(violations(&node, "ack").await > 0);
     assert!(node.log().contains("$JS.ACK.TELEMETRY"), "{}", node.log());
 
-    world.nats.reconfigure(&config(r#"publish: ">", subscribe: ">""#));
+    world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     world.wait_settled(LANES[0], 2 * DEADLINE).await;
     wait_ready_says(&node, 200, "").await;
     load.assert_all_there(&world).await;

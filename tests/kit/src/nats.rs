@@ -57,10 +57,11 @@ impl Nats {
         nats
     }
 
-    /// Replaces the configuration of [`Nats::start_configured`] and has the server read it.
-    pub fn reconfigure(&mut self, config: &str) {
+    /// Starts the server again with another configuration than that of [`Nats::start_configured`].
+    pub fn restart_configured(&mut self, config: &str) {
+        self.stop();
         std::fs::write(self.dir.join(CONFIG), config).expect("a configuration file");
-        self.process.as_mut().expect("a running server").signal(Signal::HUP);
+        self.start_again();
     }
 
     /// Deletes all streams and consumers of a server that does not run.
