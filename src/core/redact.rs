@@ -14,6 +14,7 @@ mod encoded;
 mod opaque;
 mod units;
 
+use encoded::Look;
 pub use encoded::is_unreadable;
 pub use opaque::opaque;
 
@@ -40,16 +41,16 @@ pub fn without_token(object: &str) -> Cow<'_, str> {
 ///
 /// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`].
 pub fn scrub(json: &str) -> Cow<'_, str> {
-    scrub_levels(json, MAX_STRING_LEVELS)
+    scrub_levels(json, MAX_STRING_LEVELS, &mut Look::at(json.len()))
 }
 
-fn scrub_levels(json: &str, levels: usize) -> Cow<'_, str> {
+fn scrub_levels<'a>(json: &'a str, levels: usize, look: &mut Look) -> Cow<'a, str> {
     // No JSON text holds a zero byte; with one it could be a wider encoding, whose letters lie apart.
     let is_suspect = opaque::spells_key(json.as_bytes()) || json.as_bytes().contains(&0);
     if is_suspect && serde_json::from_str::<IgnoredAny>(json).is_err() {
         return opaque_text(json);
     }
-    redacted(json, Scope::Everything { levels })
+    redacted(json, Scope::Everything { levels, look })
 }
 
 /// Text that need be no JSON, as [`opaque`].
@@ -71,12 +72,11 @@ pub fn has_masked_encoding(before: &[u8], after: &[u8]) -> bool {
 }
 
 /// How far a redaction goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Scope {
+enum Scope<'l> {
     /// The members of the outermost object.
     Members,
-    /// All members, and strings for so many levels.
-    Everything { levels: usize },
+    /// All members, and strings for so many levels; what may be encoded as far as the look goes.
+    Everything { levels: usize, look: &'l mut Look },
 }
 
 /// A change to the text.
@@ -86,8 +86,8 @@ struct Edit {
     with: Cow<'static, str>,
 }
 
-fn redacted(text: &str, scope: Scope) -> Cow<'_, str> {
-    if scope == Scope::Members && !may_spell_key(text) {
+fn redacted<'a>(text: &'a str, scope: Scope<'_>) -> Cow<'a, str> {
+    if matches!(scope, Scope::Members) && !may_spell_key(text) {
         return Cow::Borrowed(text);
     }
     let Some(edits) = edits(text, scope) else { return opaque_text(text) };
@@ -118,7 +118,7 @@ struct Frame {
 }
 
 /// The changes that a redaction makes, in the order of the text. `None` where the text is no JSON.
-fn edits(text: &str, scope: Scope) -> Option<Vec<Edit>> {
+fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
     let bytes = text.as_bytes();
     let mut edits: Vec<Edit> = Vec::new();
     let mut open: Vec<Frame> = Vec::new();
@@ -126,10 +126,11 @@ fn edits(text: &str, scope: Scope) -> Option<Vec<Edit>> {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
-            b'{' | b'[' if scope == Scope::Members && open.len() == 1 => at = after_value(bytes, at)?,
+            b'{' | b'[' if matches!(scope, Scope::Members) && open.len() == 1 => at = after_value(bytes, at)?,
             b'{' | b'[' => {
-                if scope != Scope::Members
-                    && let Some((range, with)) = encoded::masked_list(bytes, at)
+                if let Scope::Everything { look, .. } = &mut scope
+                    && *byte == b'['
+                    && let Some((range, with)) = look.masked_list(bytes, at)
                 {
                     at = range.end + 1;
                     edits.push(Edit { range, with: Cow::Owned(with) });
@@ -168,8 +169,8 @@ fn edits(text: &str, scope: Scope) -> Option<Vec<Edit>> {
                     Some(object) if is_key => object.comma = None,
                     _ => {}
                 }
-                if let Scope::Everything { levels } = scope
-                    && let Some(with) = scrubbed_string(&text[at..end], levels)
+                if let Scope::Everything { levels, look } = &mut scope
+                    && let Some(with) = scrubbed_string(&text[at..end], *levels, look)
                 {
                     edits.push(Edit { range: at..end, with });
                 }
@@ -198,7 +199,7 @@ fn member_cut(bytes: &[u8], key: usize, key_end: usize, comma: Option<usize>) ->
 
 /// What a JSON string (with its quotes) becomes where it holds JSON text or other text with a token; `None` where it
 /// can stay.
-fn scrubbed_string(string: &str, levels: usize) -> Option<Cow<'static, str>> {
+fn scrubbed_string(string: &str, levels: usize, look: &mut Look) -> Option<Cow<'static, str>> {
     let is_suspect = may_spell_key(string);
     if !is_suspect && string.len() < encoded::MIN_RUN {
         return None;
@@ -207,10 +208,10 @@ fn scrubbed_string(string: &str, levels: usize) -> Option<Cow<'static, str>> {
     // A string that is none (a lone surrogate) but may spell the key.
     let Ok(text) = serde_json::from_str::<String>(string) else { return masked };
     if !opaque::spells_key(text.as_bytes()) {
-        return encoded::masked_string(&text).map(|mask| Cow::Owned(format!("\"{mask}\"")));
+        return look.masked_string(&text).map(|mask| Cow::Owned(format!("\"{mask}\"")));
     }
     let Some(levels) = levels.checked_sub(1) else { return masked };
-    match scrub_levels(&text, levels) {
+    match scrub_levels(&text, levels, look) {
         Cow::Borrowed(_) => None,
         Cow::Owned(text) => serde_json::to_string(&text).map(Cow::Owned).ok().or(masked),
     }

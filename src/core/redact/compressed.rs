@@ -21,10 +21,8 @@ const UNKNOWN: [&[u8]; 10] = [
     b"LZIP",
     b"\x5d\x00\x00",
 ];
-/// Bytes that are looked at together when text is told from anything else.
-const WINDOW: usize = 32;
-/// How many of them may be no text, for messages get damaged.
-const MAX_OTHERS: usize = 12;
+/// How many of any 32 bytes may be no text, for messages get damaged.
+const MAX_OTHERS: u32 = 9;
 /// Less than this came out of bytes that only looked as if they were compressed.
 const MIN_INSIDE: usize = 16;
 
@@ -39,28 +37,49 @@ pub(super) enum Inside {
     Closed,
 }
 
-/// Looks into bytes as a whole.
-pub(super) fn inside(bytes: &[u8]) -> Inside {
+/// Looks into bytes that are one thing as a whole, which may have no mark.
+pub(super) fn whole(bytes: &[u8]) -> Inside {
+    match marked(bytes) {
+        Inside::NotCompressed => without_mark(bytes),
+        inside => inside,
+    }
+}
+
+/// Looks into bytes that may be compressed as a whole or from somewhere on, as far as a mark says so.
+pub(super) fn parts(bytes: &[u8]) -> Vec<Inside> {
+    let is_gzip = |window: &[u8]| window.first() == GZIP.first() && window == GZIP;
+    let marks = bytes.windows(GZIP.len()).enumerate().skip(1).filter(|(_, window)| is_gzip(window));
+    let within = marks.take(4).map(|(at, _)| marked(bytes.get(at..).unwrap_or_default()));
+    std::iter::once(marked(bytes)).chain(within).collect()
+}
+
+fn marked(bytes: &[u8]) -> Inside {
     if bytes.starts_with(GZIP) {
         let mut gzip = GzDecoder::new(bytes);
         let (out, is_whole) = read(&mut gzip);
         return if is_whole && gzip.into_inner().is_empty() { Inside::Opened(out) } else { Inside::Closed };
     }
-    if UNKNOWN.iter().any(|mark| bytes.starts_with(mark)) && !is_text(bytes) {
+    if UNKNOWN.iter().any(|mark| bytes.starts_with(mark)) && !is_plain_text(bytes) {
         return Inside::Closed;
     }
     let is_zlib = matches!(bytes, [0x78, flags, ..] if (0x7800 + u16::from(*flags)).is_multiple_of(31));
-    if is_zlib {
-        let mut zlib = ZlibDecoder::new(bytes);
-        let (out, is_whole) = read(&mut zlib);
-        if is_whole || out.len() >= MIN_INSIDE {
-            return if is_whole && zlib.into_inner().is_empty() { Inside::Opened(out) } else { Inside::Closed };
-        }
-    }
-    if bytes.len() < MIN_INSIDE || is_text(bytes) {
+    if !is_zlib {
         return Inside::NotCompressed;
     }
-    // Deflate alone has no mark: any bytes may begin like it, but hardly any end like it.
+    let mut zlib = ZlibDecoder::new(bytes);
+    let (out, is_whole) = read(&mut zlib);
+    match is_whole && zlib.into_inner().is_empty() {
+        true => Inside::Opened(out),
+        false if is_whole || out.len() >= MIN_INSIDE => Inside::Closed,
+        false => Inside::NotCompressed,
+    }
+}
+
+/// Deflate alone has no mark: any bytes may begin like it, but hardly any end like it.
+pub(super) fn without_mark(bytes: &[u8]) -> Inside {
+    if bytes.len() < MIN_INSIDE || is_plain_text(bytes) {
+        return Inside::NotCompressed;
+    }
     let mut deflate = DeflateDecoder::new(bytes);
     let (out, is_whole) = read(&mut deflate);
     let has_end = is_whole && deflate.into_inner().is_empty();
@@ -71,11 +90,13 @@ pub(super) fn inside(bytes: &[u8]) -> Inside {
     }
 }
 
-/// Looks into bytes as a whole, and where something compressed begins in the middle of them.
-pub(super) fn parts(bytes: &[u8]) -> Vec<Inside> {
-    let marks = bytes.windows(GZIP.len()).enumerate().skip(1).filter(|(_, window)| *window == GZIP);
-    let within = marks.take(4).map(|(at, _)| inside(bytes.get(at..).unwrap_or_default()));
-    std::iter::once(inside(bytes)).chain(within).collect()
+/// Whether bytes are text without any damage.
+fn is_plain_text(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(is_odd))
+}
+
+fn is_odd(c: char) -> bool {
+    c.is_control() && !c.is_ascii_whitespace()
 }
 
 /// What comes out, and whether that is all.
@@ -89,21 +110,23 @@ fn read(decoder: &mut impl Read) -> (Vec<u8>, bool) {
 /// Whether bytes are text, a little damage aside: UTF-8, an encoding of one byte per character that is mostly ASCII, or
 /// UTF-16 of such text (zero bytes are looked through).
 pub(super) fn is_text(bytes: &[u8]) -> bool {
-    let mut is_other = Vec::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars().filter(|c| *c != '\0') {
-            let other = c.is_control() && !c.is_ascii_whitespace();
-            is_other.extend(std::iter::repeat_n(other, c.len_utf8()));
-        }
-        is_other.extend(std::iter::repeat_n(true, chunk.invalid().len()));
+    let mut window = Window::default();
+    bytes.utf8_chunks().all(|chunk| {
+        let mut chars = chunk.valid().chars().filter(|c| *c != '\0');
+        chars.all(|c| window.takes(c.len_utf8(), is_odd(c))) && window.takes(chunk.invalid().len(), true)
+    })
+}
+
+/// The last 32 bytes that were looked at, a bit for each that is no text.
+#[derive(Default)]
+struct Window(u32);
+
+impl Window {
+    /// Takes in bytes; whether the window is still text.
+    fn takes(&mut self, bytes: usize, are_odd: bool) -> bool {
+        (0..bytes).all(|_| {
+            self.0 = self.0 << 1 | u32::from(are_odd);
+            self.0.count_ones() <= MAX_OTHERS
+        })
     }
-    let others = |window: &[bool]| window.iter().filter(|other| **other).count();
-    let mut in_window = others(&is_other[..is_other.len().min(WINDOW)]);
-    for at in WINDOW..is_other.len() {
-        if in_window > MAX_OTHERS {
-            return false;
-        }
-        in_window = in_window + usize::from(is_other[at]) - usize::from(is_other[at - WINDOW]);
-    }
-    in_window <= MAX_OTHERS
 }

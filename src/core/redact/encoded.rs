@@ -8,19 +8,21 @@ use std::ops::Range;
 
 use super::TOKEN_KEY;
 use super::compressed::{self, Inside};
-use super::units::Units;
+use super::units::{self, Units};
 use crate::core::digest::sha256_hex;
 
 /// Bytes that are fewer can't hold the key.
 const MIN_BYTES: usize = TOKEN_KEY.len();
 /// The same for the letters of base64, the densest of the encodings in letters.
 pub(super) const MIN_RUN: usize = MIN_BYTES * 4 / 3;
+/// The key in any encoding has more different letters, hexadecimal digits of digits too: padding has fewer.
+const MIN_DISTINCT: u32 = 4;
 /// How many encodings within each other are looked through.
 const MAX_DEPTH: usize = 8;
-/// Every byte is looked at a few times per encoding; with more than this the content was made to be expensive.
-const WORK_PER_BYTE: usize = 16;
-/// The same for what is small, but compressed.
-const WORK_AT_LEAST: usize = 1024 * 1024;
+/// How much is decoded of one content: every byte in any encoding once, and what is small also when it is nested or
+/// compressed. A content that asks for more was made to be expensive.
+const WORK_PER_BYTE: usize = 4;
+const WORK_AT_LEAST: usize = 256 * 1024;
 
 /// What stands in place of an encoded part: its hash, so that two of them can be compared.
 fn mask(encoded: &[u8]) -> String {
@@ -32,47 +34,24 @@ pub(super) const ENCODED_MARK: &str = "*** (encoded; sha256 ";
 
 /// Bytes in which every encoded part that hides a token is masked.
 pub(super) fn without_runs(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let units = Units::of(bytes);
-    let mut look = Look::at(bytes.len());
-    let mut parts = look.runs(&units, 0);
-    parts.extend(look.lists(&units, 0));
+    let parts = Look::at(bytes.len()).parts(&units::text_of(bytes), 0);
     if parts.is_empty() {
         return Cow::Borrowed(bytes);
     }
-    parts.sort_unstable_by_key(|part| part.start);
+    let units = Units::of(bytes);
     let mut out = Vec::with_capacity(bytes.len());
     let mut copied = 0;
-    for part in parts.into_iter().filter(|part| !part.is_empty()) {
-        if part.start < copied {
+    for part in parts {
+        let (start, end) = (units.starts[part.start], units.starts[part.end]);
+        if start < copied || start == end {
             continue; // two encodings take the same bytes for theirs
         }
-        out.extend_from_slice(&bytes[copied..part.start]);
-        out.extend_from_slice(mask(&bytes[part.clone()]).as_bytes());
-        copied = part.end;
+        out.extend_from_slice(&bytes[copied..start]);
+        out.extend_from_slice(mask(&bytes[start..end]).as_bytes());
+        copied = end;
     }
     out.extend_from_slice(&bytes[copied..]);
     Cow::Owned(out)
-}
-
-/// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it can stay.
-pub(super) fn masked_string(text: &str) -> Option<String> {
-    if text.len() < MIN_RUN {
-        return None;
-    }
-    let mut look = Look::at(text.len());
-    let units = Units::of(text.as_bytes());
-    let hides = !look.runs(&units, 0).is_empty()
-        || !look.lists(&units, 0).is_empty()
-        || bytes_as_characters(text).is_some_and(|bytes| look.hides(&bytes, 0));
-    hides.then(|| mask(text.as_bytes()))
-}
-
-/// What the list that begins at `at` (JSON text) becomes where its numbers are the bytes of something that holds a
-/// token; its range without the brackets.
-pub(super) fn masked_list(json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
-    let (bytes, end) = byte_list(json, at)?;
-    let hides = Look::at(bytes.len()).hides(&bytes, 0);
-    hides.then(|| (at + 1..end, format!("\"{}\"", mask(&json[at + 1..end]))))
 }
 
 /// Whether the bytes are something that can't be read as text, also after it is decompressed: nobody can say what is in
@@ -81,21 +60,39 @@ pub fn is_unreadable(bytes: &[u8]) -> bool {
     if bytes.len() < MIN_BYTES {
         return false;
     }
-    match compressed::inside(bytes) {
+    match compressed::whole(bytes) {
         Inside::Closed => true,
         Inside::Opened(inside) => is_unreadable(&inside) || Look::at(inside.len()).hides(&inside, 0),
         Inside::NotCompressed => !compressed::is_text(bytes),
     }
 }
 
-/// One look into something, with an end to its patience.
-struct Look {
+/// One look into a content, with an end to its patience.
+pub(super) struct Look {
     work_left: usize,
 }
 
 impl Look {
-    fn at(bytes: usize) -> Self {
+    /// A look into so many bytes.
+    pub fn at(bytes: usize) -> Self {
         Self { work_left: (bytes * WORK_PER_BYTE).max(WORK_AT_LEAST) }
+    }
+
+    /// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it can stay.
+    pub fn masked_string(&mut self, text: &str) -> Option<String> {
+        if text.len() < MIN_RUN {
+            return None;
+        }
+        let hides = !self.parts(&units::text_of(text.as_bytes()), 0).is_empty()
+            || bytes_as_characters(text).is_some_and(|bytes| self.hides(&bytes, 0));
+        hides.then(|| mask(text.as_bytes()))
+    }
+
+    /// What the list that begins at `at` (JSON text) becomes where its numbers are the bytes of something that holds a
+    /// token; its range without the brackets.
+    pub fn masked_list(&mut self, json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
+        let (bytes, end) = byte_list(json, at).filter(|(_, end)| json.get(*end) == Some(&b']'))?;
+        self.hides(&bytes, 0).then(|| (at + 1..end, format!("\"{}\"", mask(&json[at + 1..end]))))
     }
 
     /// Whether decoded bytes hold the key, plainly or encoded once more.
@@ -107,44 +104,61 @@ impl Look {
             return true;
         }
         self.work_left -= bytes.len();
-        let units = Units::of(bytes);
-        if units.after_key(0).is_some() {
-            return true;
-        }
-        let is_inside = compressed::parts(bytes).into_iter().any(|part| match part {
+        let text = units::text_of(bytes);
+        units::holds_key(&text)
+            || compressed::parts(bytes).into_iter().any(|inside| self.is_in(inside, depth))
+            || !self.parts(&text, depth).is_empty()
+    }
+
+    fn is_in(&mut self, inside: Inside, depth: usize) -> bool {
+        match inside {
             Inside::Closed => true,
             Inside::Opened(inside) => self.hides(&inside, depth + 1),
             Inside::NotCompressed => false,
-        });
-        is_inside || !self.runs(&units, depth).is_empty() || !self.lists(&units, depth).is_empty()
+        }
     }
 
-    /// The runs of letters and digits, blanks between them ignored, that hide the key: base64 in both alphabets, from any
-    /// of its characters on, and hexadecimal.
-    fn runs(&mut self, units: &Units<'_>, depth: usize) -> Vec<Range<usize>> {
+    /// The encoded parts of a text that hide the key, in their order.
+    fn parts(&mut self, text: &[u8], depth: usize) -> Vec<Range<usize>> {
+        let mut parts = self.runs(text, depth);
+        parts.extend(self.lists(text, depth));
+        parts.sort_unstable_by_key(|part| part.start);
+        parts
+    }
+
+    /// The runs of letters and digits, blanks between them ignored, that hide the key.
+    fn runs(&mut self, text: &[u8], depth: usize) -> Vec<Range<usize>> {
+        let skip = |from: usize, skips: fn(u8) -> bool| {
+            let rest = text.get(from..).unwrap_or_default();
+            from + rest.iter().position(|unit| !skips(*unit)).unwrap_or(rest.len())
+        };
         let mut found = Vec::new();
         let mut at = 0;
-        while at < units.text.len() {
-            let start = units.skip(at, |unit| !is_base64(unit));
-            let body = units.skip(start, |unit| is_base64(unit) || unit.is_ascii_whitespace());
-            at = units.skip(body, |unit| unit == b'=').max(start + 1);
-            let letters: Vec<u8> = units
-                .text
-                .get(start..body)
-                .unwrap_or_default()
-                .iter()
-                .copied()
-                .filter(|unit| is_base64(*unit))
-                .collect();
-            if letters.len() >= MIN_RUN && self.run_hides(&letters, depth) {
-                found.push(units.starts[start]..units.starts[at.min(units.text.len())]);
+        while at < text.len() {
+            let start = skip(at, |unit| !is_base64(unit));
+            let body = skip(start, |unit| is_base64(unit) || unit.is_ascii_whitespace());
+            at = skip(body, |unit| unit == b'=').max(start + 1);
+            if body - start < MIN_RUN {
+                continue;
+            }
+            let letters: Vec<u8> = text[start..body].iter().copied().filter(|unit| is_base64(*unit)).collect();
+            if letters.len() >= MIN_RUN && distinct(&letters) >= MIN_DISTINCT && self.run_hides(&letters, depth) {
+                found.push(start..at);
             }
         }
         found
     }
 
+    /// Whether letters are base64 in either alphabet, from any of them on, or hexadecimal, and hide the key.
     fn run_hides(&mut self, letters: &[u8], depth: usize) -> bool {
-        (0..4).any(|skipped| self.hides(&base64(&letters[skipped..]), depth + 1))
+        let whole = base64(letters);
+        if let inside @ (Inside::Opened(_) | Inside::Closed) = compressed::without_mark(&whole)
+            && self.is_in(inside, depth + 1)
+        {
+            return true;
+        }
+        self.hides(&whole, depth + 1)
+            || (1..4).any(|skipped| self.hides(&base64(&letters[skipped..]), depth + 1))
             || letters
                 .split(|letter| !letter.is_ascii_hexdigit())
                 .filter(|digits| digits.len() >= 2 * MIN_BYTES)
@@ -152,14 +166,14 @@ impl Look {
     }
 
     /// The lists of numbers, without their brackets, that are the bytes of something with the key in it.
-    fn lists(&mut self, units: &Units<'_>, depth: usize) -> Vec<Range<usize>> {
-        let openings = units.text.iter().enumerate().filter(|(_, unit)| **unit == b'[').map(|(at, _)| at);
+    fn lists(&mut self, text: &[u8], depth: usize) -> Vec<Range<usize>> {
+        let openings = text.iter().enumerate().filter(|(_, unit)| **unit == b'[').map(|(at, _)| at);
         let mut found = Vec::new();
         for at in openings {
-            if let Some((bytes, end)) = byte_list(&units.text, at)
+            if let Some((bytes, end)) = byte_list(text, at)
                 && self.hides(&bytes, depth + 1)
             {
-                found.push(units.starts[at + 1]..units.starts[end]);
+                found.push(at + 1..end);
             }
         }
         found
@@ -168,6 +182,11 @@ impl Look {
 
 fn is_base64(unit: u8) -> bool {
     unit.is_ascii_alphanumeric() || matches!(unit, b'+' | b'/' | b'-' | b'_')
+}
+
+/// How many different letters there are.
+fn distinct(letters: &[u8]) -> u32 {
+    letters.iter().fold(0_u128, |seen, letter| seen | 1 << (letter & 127)).count_ones()
 }
 
 /// The bytes of base64 letters, in either alphabet; what is left over at the end is dropped.
@@ -197,14 +216,17 @@ fn hexadecimal(digits: &[u8]) -> Vec<u8> {
     digits.chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()
 }
 
-/// The numbers of the list that begins at `at`, where they could be bytes, and where its bracket closes.
+/// The numbers of the list that begins at `at`, where they could be bytes, and where it ends or is cut.
 fn byte_list(text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     let inside = text.get(at + 1..)?;
     let length = inside
         .iter()
         .position(|byte| !(byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == b','))
         .unwrap_or(inside.len());
-    let items = std::str::from_utf8(inside.get(..length)?).ok()?.split(',');
+    if length < 2 * MIN_BYTES - 1 {
+        return None;
+    }
+    let items = std::str::from_utf8(inside.get(..length)?).ok()?.trim_end_matches([',', ' ']).split(',');
     let bytes = items.map(|item| item.trim().parse::<u8>()).collect::<Result<Vec<u8>, _>>().ok()?;
     (bytes.len() >= MIN_BYTES).then_some((bytes, at + 1 + length))
 }

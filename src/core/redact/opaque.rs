@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::MASK;
 use super::encoded;
-use super::units::Units;
+use super::units::{self, Units};
 
 /// Bytes in which every value that follows the token's key is replaced by `***`, as far as bytes without a grammar
 /// let that be known; in doubt too much goes, up to everything behind the key.
@@ -27,6 +27,9 @@ pub fn opaque(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if !spells_key(bytes) {
+        return Cow::Borrowed(bytes);
+    }
     let units = Units::of(bytes);
     let mut out = Vec::new();
     let mut copied = 0;
@@ -47,7 +50,7 @@ fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 /// Whether anything in the bytes spells the key.
 pub(super) fn spells_key(bytes: &[u8]) -> bool {
-    Units::of(bytes).after_key(0).is_some()
+    units::holds_key(&units::text_of(bytes))
 }
 
 impl Units<'_> {

@@ -1,5 +1,7 @@
 //! Bytes seen through escapes: the characters that they spell, each with the place where its spelling begins.
 
+use std::borrow::Cow;
+
 use super::TOKEN_KEY;
 
 /// Bytes seen through all escapes: one unit per character.
@@ -36,15 +38,32 @@ impl<'a> Units<'a> {
 
     /// The unit behind the next key.
     pub fn after_key(&self, from: usize) -> Option<usize> {
-        let text = self.text.get(from..)?;
-        let found = text.windows(TOKEN_KEY.len()).position(|window| window == TOKEN_KEY.as_bytes())?;
-        Some(from + found + TOKEN_KEY.len())
+        Some(from + find_key(self.text.get(from..)?)? + TOKEN_KEY.len())
     }
 
     /// The first unit from `from` on that is none of those that `skips` names.
     pub fn skip(&self, from: usize, skips: impl Fn(u8) -> bool) -> usize {
         from + self.text.iter().skip(from).take_while(|unit| skips(**unit)).count()
     }
+}
+
+/// The characters alone; without escapes they are the bytes.
+pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if bytes.iter().any(|byte| matches!(byte, b'\\' | b'%' | 0)) {
+        Cow::Owned(Units::of(bytes).text)
+    } else {
+        Cow::Borrowed(bytes)
+    }
+}
+
+/// Whether characters spell the key.
+pub(super) fn holds_key(text: &[u8]) -> bool {
+    find_key(text).is_some()
+}
+
+fn find_key(text: &[u8]) -> Option<usize> {
+    let key = TOKEN_KEY.as_bytes();
+    text.windows(key.len()).position(|window| window.first() == key.first() && window == key)
 }
 
 /// The value of so many hexadecimal digits at the beginning, and what follows them.
