@@ -117,3 +117,53 @@ async fn more_tenants_than_a_server_can_hold_are_told_beforehand_with_what_to_do
     wait_for("the log to say so", DEADLINE, async || node.log().contains(advice)).await;
     drain(node).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_that_share_a_database_which_a_full_server_lacks_are_counted_as_what_they_are() {
+    let world = World::new().await;
+    let tenants: Vec<String> = (0..6).map(|number| format!("t{number}")).collect();
+    register(&world, &tenants.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for other in ["a", "b", "c", "d", "e"] {
+        world.influx.define_tag(other, "t", "d");
+    }
+    let checked = check_online(&world, &world.influx.url(), "shared").await;
+    assert_eq!(checked.code, Some(1), "{checked:?}");
+    assert!(checked.stdout.contains("5 are there") && checked.stdout.contains("none of 6 tenants"), "{checked:?}");
+    assert!(!checked.stdout.contains("INFLUXDB_DATABASE_LAYOUT=shared"), "it is: {checked:?}");
+    // With the shared one among them there is room for all.
+    world.influx.drop_database("e");
+    world.influx.define_tag("telemetry", "telemetry", "tenant_id");
+    let checked = check_online(&world, &world.influx.url(), "shared").await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_makes_no_header_is_named_by_its_setting() {
+    let world = World::new().await;
+    let influx = InfluxStub::builder().token("apiv3_test").start();
+    let check = node()
+        .arguments(&["check-config", "--online"])
+        .env("DATABASE_URL", world.database.url())
+        .env("INFLUXDB_URL", influx.url())
+        .env("INFLUXDB_TOKEN", "Bearer apiv3_test");
+    let checked = check.run_to_end(DEADLINE).await;
+    assert!(checked.code != Some(0) && checked.stdout.contains("check INFLUXDB_TOKEN"), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn provisioning_by_the_v2_api_leaves_no_rows_behind() {
+    let world = World::new().await;
+    register(&world, &["acme"]).await;
+    for expected in ["OK      acme", "EXISTS  acme"] {
+        let run = node()
+            .arguments(&["provision-tenants"])
+            .env("DATABASE_URL", world.database.url())
+            .env("INFLUXDB_API", "v2")
+            .env("INFLUXDB_URL", world.influx.url())
+            .env("INFLUXDB_TOKEN", "apiv3_test");
+        let finished = run.run_to_end(DEADLINE).await;
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        assert!(finished.stdout.contains(expected), "{finished:?}");
+    }
+    assert_eq!((world.influx.counts().untimed_lines, world.influx.total_points()), (0, 0));
+}

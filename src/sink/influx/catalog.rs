@@ -23,7 +23,9 @@ pub enum Columns {
     NoDatabase,
     /// It does not let us ask, or knows no SQL.
     Refused(String),
-    /// It gave no answer, or failed.
+    /// It does not say now: it fails, or does not know the token.
+    NotNow(String),
+    /// It gave no answer.
     Unanswered(String),
 }
 
@@ -50,7 +52,7 @@ fn read(status: u16, answer: &str) -> Columns {
             Err(error) => Columns::Refused(format!("an unexpected answer: {error}")),
         },
         404 if answer.contains("database not found") => Columns::NoDatabase,
-        408 | 425 | 429 | 500..=599 => Columns::Unanswered(format!("status {status}")),
+        401 | 408 | 425 | 429 | 500..=599 => Columns::NotNow(format!("status {status}")),
         _ => Columns::Refused(format!("status {status}")),
     }
 }
@@ -69,6 +71,8 @@ mod tests {
         for (status, answer) in [(404, "Not found"), (400, ""), (403, ""), (200, "<html>"), (301, "")] {
             assert!(matches!(read(status, answer), Columns::Refused(_)), "{status} {answer}");
         }
-        assert!(matches!(read(503, ""), Columns::Unanswered(_)));
+        for status in [401, 429, 503] {
+            assert!(matches!(read(status, ""), Columns::NotNow(_)), "{status}");
+        }
     }
 }

@@ -8,8 +8,8 @@ use slog::debug;
 use super::Batcher;
 use crate::sink::influx::catalog::Columns;
 
-/// When a server is asked again that gave no answer, and one that does not let us ask.
-const AGAIN_AFTER_SILENCE: Duration = Duration::from_secs(30);
+/// When a server is asked again that could not answer, and one that does not let us ask.
+const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(30);
 const AGAIN_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 
 impl Batcher {
@@ -36,9 +36,13 @@ impl Batcher {
                 debug!(self.parts.log, "influxdb does not tell its columns"; "why" => why);
                 self.fitting.budget.unanswered(Some(now + AGAIN_AFTER_REFUSAL));
             }
+            Columns::NotNow(why) => {
+                debug!(self.parts.log, "influxdb did not tell its columns"; "why" => why);
+                self.fitting.budget.unanswered(Some(now + AGAIN_AFTER_FAILURE));
+            }
             Columns::Unanswered(why) => {
                 debug!(self.parts.log, "influxdb did not tell its columns"; "why" => why);
-                self.fitting.budget.unanswered(Some(now + AGAIN_AFTER_SILENCE));
+                self.fitting.budget.unanswered(Some(now + AGAIN_AFTER_FAILURE));
                 self.trouble.unanswered(asked);
             }
         }

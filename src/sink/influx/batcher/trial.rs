@@ -87,7 +87,7 @@ impl Batcher {
         }));
     }
 
-    fn trials_landed(&mut self, mut trials: Vec<Trial>, round: Round, sent: Instant, outcome: Outcome) {
+    fn trials_landed(&mut self, trials: Vec<Trial>, round: Round, sent: Instant, outcome: Outcome) {
         let now = Instant::now();
         match outcome {
             Outcome::Failed { trouble, message } => {
@@ -96,11 +96,7 @@ impl Batcher {
             }
             Outcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),
             Outcome::Refused { lines, rest_written } => self.judge_named(trials, lines, rest_written, now),
-            Outcome::Halve { .. } if trials.len() > 1 => {
-                let second = trials.split_off(trials.len() / 2);
-                self.trials.waiting.push_front(second);
-                self.trials.waiting.push_front(trials);
-            }
+            Outcome::Halve { .. } if trials.len() > 1 => self.halve_trials(trials),
             Outcome::Halve { cause, .. } => trials.iter().for_each(|trial| self.judge(trial, cause.clone(), now)),
         }
         self.trials.failures = 0;
@@ -143,24 +139,27 @@ impl Batcher {
         self.told.columns.forget(&trial.column);
     }
 
-    /// Nothing is known of these fields: points that need them are refused, and ask again. Only where other requests
-    /// succeed meanwhile, again and again, are they taken for the cause and left out.
+    /// Nothing is known of these fields: points that need them are refused, and ask again. Where other requests succeed
+    /// meanwhile, again and again, one of the fields is taken for the cause: it is found by halves, and left out.
     fn trials_failed(&mut self, trials: Vec<Trial>, now: Instant) {
         if self.trials.failures == 0 {
             self.trials.written_before = self.written;
         }
         self.trials.failures += 1;
-        let is_at_fault = self.trials.failures >= STUBBORN && self.written > self.trials.written_before;
-        let waiting = std::mem::take(&mut self.trials.waiting);
-        for trial in trials.iter().chain(waiting.iter().flatten()) {
-            if is_at_fault {
-                self.fitting.columns.give_up(trial, now);
-            } else {
-                self.fitting.columns.untold(trial);
-            }
-        }
-        if is_at_fault {
+        if self.trials.failures < STUBBORN || self.written == self.trials.written_before {
+            let waiting = std::mem::take(&mut self.trials.waiting);
+            trials.iter().chain(waiting.iter().flatten()).for_each(|trial| self.fitting.columns.untold(trial));
+        } else if trials.len() > 1 {
+            self.halve_trials(trials);
+        } else {
+            trials.iter().for_each(|trial| self.fitting.columns.give_up(trial, now));
             self.trials.failures = 0;
         }
+    }
+
+    fn halve_trials(&mut self, mut trials: Vec<Trial>) {
+        let second = trials.split_off(trials.len() / 2);
+        self.trials.waiting.push_front(second);
+        self.trials.waiting.push_front(trials);
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use actix_web::HttpResponse;
 use ingest_kit::{InfluxStub, Point, Value, wait_for};
+use serde_json::json;
 
 use super::super::{Api, Config};
-use super::house::{DEADLINE, House, database, line, quick};
+use super::house::{DEADLINE, House, database, line, quick, server};
 use crate::core::line_protocol::Skipped;
 use crate::core::point::Layout;
 use crate::metrics::LineResult;
@@ -114,6 +116,33 @@ async fn a_table_without_room_for_the_tags_leaves_points_owed_and_is_not_asked_w
     house.wait_for(LineResult::Deferred, 20).await;
     assert!(stub.counts().requests < 20, "{:?}", stub.counts());
     assert_eq!(house.refused(), []);
+}
+
+/// Takes no line with the field `bad` for want of a column, and breaks at a line that has no other.
+fn breaks_when_asked_alone(body: &str) -> HttpResponse {
+    let is_alone = |line: &str| line.contains(",bad=") && !line.contains(",v=");
+    if body.lines().any(is_alone) {
+        return HttpResponse::InternalServerError().body("internal error");
+    }
+    let refused: Vec<_> = (1..)
+        .zip(body.lines())
+        .filter(|(_, line)| line.contains(",bad="))
+        .map(|(number, _)| json!({"line_number": number, "error_message": "Update to schema would exceed a limit"}))
+        .collect();
+    if refused.is_empty() {
+        return HttpResponse::NoContent().finish();
+    }
+    HttpResponse::UnprocessableEntity()
+        .json(json!({"error": "partial write of line protocol occurred", "data": refused}))
+}
+
+#[actix_rt::test]
+async fn a_field_that_breaks_the_server_when_it_is_tried_is_left_out_and_holds_up_nothing() {
+    let (url, _) = server(breaks_when_asked_alone);
+    let house = House::new(quick(&url));
+    house.send("acme", (0..20).map(|number| line(number, if number == 5 { "bad=1,v=1" } else { "v=1" })));
+    house.wait_for(LineResult::Ok, 20).await;
+    assert_eq!((skipped(&house, Skipped::ColumnsFull), house.refused()), (1, Vec::new()), "`v` has a column");
 }
 
 #[actix_rt::test]

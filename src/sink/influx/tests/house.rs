@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use ingest_kit::wait_for;
 use slog::{Discard, Logger, o};
@@ -224,15 +224,26 @@ pub fn database(tenant_id: &str) -> String {
 
 /// A server that fails at one line and takes all others, and counts the requests it took.
 pub fn picky_server() -> (String, Arc<Mutex<u64>>) {
+    server(|body| {
+        if body.contains("bad") {
+            return HttpResponse::InternalServerError().body("internal error");
+        }
+        HttpResponse::NoContent().finish()
+    })
+}
+
+/// A server that answers writes so, and counts those it took.
+pub fn server(answer: fn(&str) -> HttpResponse) -> (String, Arc<Mutex<u64>>) {
     let taken = Arc::<Mutex<u64>>::default();
     let count = web::Data::from(taken.clone());
     let server = HttpServer::new(move || {
-        let take = |body: Bytes, taken: web::Data<Mutex<u64>>| async move {
-            if body.windows(3).any(|word| word == b"bad") {
-                return HttpResponse::InternalServerError().body("internal error");
+        let take = move |request: HttpRequest, body: String, taken: web::Data<Mutex<u64>>| async move {
+            if !request.path().ends_with("write_lp") {
+                return HttpResponse::NotFound().finish();
             }
-            *taken.lock().unwrap() += 1;
-            HttpResponse::NoContent().finish()
+            let answer = answer(&body);
+            *taken.lock().unwrap() += u64::from(answer.status() == 204);
+            answer
         };
         App::new().app_data(count.clone()).default_service(web::to(take))
     });
