@@ -123,6 +123,11 @@ impl Delivery {
         self.predates_consumer || self.is_redelivery()
     }
 
+    /// Whether a row of `raw_events` may be there already, so that it is no rejection, whatever is wrong with it by now.
+    pub fn may_have_row(&self) -> bool {
+        self.may_be_stored() && *self.origin.stream == *Lane::Telemetry.stream()
+    }
+
     /// Whether an operator replays it.
     pub fn is_replay(&self) -> bool {
         matches!(self.replay.as_deref(), Some(Replay::Proven { .. }))

@@ -4,6 +4,7 @@ use crate::core::event::MsgType;
 use crate::core::line_protocol::Skipped;
 use crate::core::rejection::Reason;
 use crate::core::validate::Tally;
+use crate::delivery::Delivery;
 use crate::metrics::{Label, Metrics, MsgKind};
 
 /// A chunk's counts.
@@ -41,9 +42,9 @@ impl ChunkTally {
         self.accepted[MsgKind::from(msg_type).index()] += 1;
     }
 
-    /// A refused message.
-    pub fn refused(&mut self, reason: Reason) {
-        self.refused[reason.index()] += 1;
+    /// A refused message. One whose row may be there already is counted by the writer, which finds out.
+    pub fn refused(&mut self, delivery: &Delivery, reason: Reason) {
+        self.refused[reason.index()] += u64::from(!delivery.may_have_row());
     }
 
     /// Adds everything to the metrics.

@@ -146,7 +146,7 @@ impl Validator {
             let envelope = match opened {
                 Ok(envelope) => envelope,
                 Err(rejection) => {
-                    tally.refused(rejection.reason);
+                    tally.refused(&delivery, rejection.reason);
                     write.refusals.push(self.refused(delivery, None, rejection));
                     continue;
                 }
@@ -162,7 +162,7 @@ impl Validator {
                     unknown.extend(self.park(lane, delivery, envelope, may_provision));
                 }
                 Judgement::Refused { rejection, of_stranger } => {
-                    tally.refused(rejection.reason);
+                    tally.refused(&delivery, rejection.reason);
                     let (delivery, mut refusal) = self.refused(delivery, Some(&envelope), rejection);
                     refusal.of_stranger = of_stranger;
                     write.refusals.push((delivery, refusal));

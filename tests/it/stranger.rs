@@ -202,7 +202,7 @@ impl Stranger {
         let kind = "shadow/reported";
         match shape {
             0 => self.bytes(MOST),
-            1 => self.insider(kind, r#""state":{},"version":13"#),
+            1 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":13"#),
             2 => self.insider(kind, r#""state":{"reported":{"a":1e999999}},"version":1"#),
             3 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":9223372036854775807"#),
             4 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":-9223372036854775808"#),

@@ -169,7 +169,11 @@ impl Isolation<'_> {
             return Ok(());
         }
         let part = transaction.savepoint("recognise").await?;
-        match refusals::recognise(&part, &mut batch.refusals).await.map_err(Failure::from) {
+        let recognised = async {
+            refusals::recognise(&part, &mut batch.refusals).await?;
+            if self.counters { refusals::lock_counters(&part, &batch.refusals).await } else { Ok(()) }
+        };
+        match recognised.await.map_err(Failure::from) {
             Ok(()) => part.commit().await?,
             Err(Failure::Answered(answer)) => {
                 part.rollback().await?;

@@ -7,7 +7,7 @@ use crate::core::event::{Content, Refusal};
 use crate::core::kept;
 use crate::core::rejection::{Reason, Rejection};
 use crate::debt::Share;
-use crate::delivery::{Delivery, Lane, Origin, Ticket};
+use crate::delivery::{Delivery, Origin, Ticket};
 use crate::message::RefusedPoint;
 
 /// A refusal with what is to be done about it.
@@ -88,11 +88,10 @@ impl Refused {
     /// A refused message.
     pub fn message(delivery: Delivery, refusal: Refusal, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
-        let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
-        let traces = match delivery.may_be_stored() {
-            false => Traces::None,
-            true if has_rows => Traces::RefusalOrRow,
-            true => Traces::Refusal,
+        let traces = match (delivery.may_have_row(), delivery.may_be_stored()) {
+            (true, _) => Traces::RefusalOrRow,
+            (false, true) => Traces::Refusal,
+            (false, false) => Traces::None,
         };
         let origin = delivery.origin.clone();
         let ticket = Some(delivery.into_ticket());

@@ -3,10 +3,12 @@
 //! All of them are idempotent on broker facts, and all write in the order of their keys: two transactions that meet the
 //! same keys wait for each other instead of locking each other out.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
+use tokio_postgres::types::ToSql;
 
 use super::quarantine::{Known, Refused, Traces};
 use super::types::{UnixMicros, storable};
@@ -121,6 +123,22 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
     Ok(stored.iter().filter_map(key).collect())
 }
 
+/// Locks the counters that refusals will move, in order: for a transaction that moves them piece by piece, and would get in
+/// the way of others otherwise.
+///
+/// # Errors
+/// When PostgreSQL does not answer or refuses.
+pub async fn lock_counters(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
+    const SQL: &str = "
+        SELECT FROM quarantine_counters_minute c
+        JOIN unnest($1::timestamptz[], $2::text[], $3::text[]) AS k (bucket_minute, tenant_id, reason)
+            USING (bucket_minute, tenant_id, reason)
+        ORDER BY c.bucket_minute, c.tenant_id, c.reason FOR UPDATE OF c";
+    let counts = Counts::of(refused.iter());
+    let statement = transaction.prepare_cached(SQL).await?;
+    transaction.query(&statement, &[&counts.minutes, &counts.tenants, &counts.reasons]).await.map(drop)
+}
+
 /// Moves the counters.
 async fn counters<'a>(transaction: &Transaction<'_>, counted: impl Iterator<Item = &'a Refused>) -> Result<(), Error> {
     const SQL: &str = "
@@ -128,22 +146,42 @@ async fn counters<'a>(transaction: &Transaction<'_>, counted: impl Iterator<Item
         SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
         ON CONFLICT (bucket_minute, tenant_id, reason) DO UPDATE SET cnt = c.cnt + excluded.cnt";
 
-    let mut counts: BTreeMap<(i64, std::borrow::Cow<'_, str>, &str), i64> = BTreeMap::new();
-    for one in counted {
-        if let Some(tenant) = one.counted_tenant() {
-            let minute = one.origin.received_us.div_euclid(MINUTE_US).saturating_mul(MINUTE_US);
-            *counts.entry((minute, storable(tenant), one.refusal.rejection.reason.as_str())).or_default() += 1;
-        }
-    }
-    if counts.is_empty() {
+    let counts = Counts::of(counted);
+    if counts.counts.is_empty() {
         return Ok(());
     }
-    let minutes: Vec<UnixMicros> = counts.keys().map(|(minute, ..)| UnixMicros(*minute)).collect();
-    let tenants: Vec<&str> = counts.keys().map(|(_, tenant, _)| &**tenant).collect();
-    let reasons: Vec<&str> = counts.keys().map(|(.., reason)| *reason).collect();
-    let cnt: Vec<i64> = counts.values().copied().collect();
     let statement = transaction.prepare_cached(SQL).await?;
-    transaction.execute(&statement, &[&minutes, &tenants, &reasons, &cnt]).await.map(drop)
+    let columns: [&(dyn ToSql + Sync); 4] = [&counts.minutes, &counts.tenants, &counts.reasons, &counts.counts];
+    transaction.execute(&statement, &columns).await.map(drop)
+}
+
+/// What refusals add to the counters, column by column.
+#[derive(Default)]
+struct Counts<'a> {
+    minutes: Vec<UnixMicros>,
+    tenants: Vec<Cow<'a, str>>,
+    reasons: Vec<&'static str>,
+    counts: Vec<i64>,
+}
+
+impl<'a> Counts<'a> {
+    fn of(counted: impl Iterator<Item = &'a Refused>) -> Self {
+        let mut by_key: BTreeMap<(i64, Cow<'a, str>, &'static str), i64> = BTreeMap::new();
+        for one in counted {
+            if let Some(tenant) = one.counted_tenant() {
+                let minute = one.origin.received_us.div_euclid(MINUTE_US).saturating_mul(MINUTE_US);
+                *by_key.entry((minute, storable(tenant), one.refusal.rejection.reason.as_str())).or_default() += 1;
+            }
+        }
+        let mut counts = Self::default();
+        for ((minute, tenant, reason), count) in by_key {
+            counts.minutes.push(UnixMicros(minute));
+            counts.tenants.push(tenant);
+            counts.reasons.push(reason);
+            counts.counts.push(count);
+        }
+        counts
+    }
 }
 
 /// Refused messages as rows of `raw_events` with `accepted = false`.

@@ -40,6 +40,7 @@ async fn a_stored_row_is_never_also_a_rejection() {
     assert_eq!(database.count("quarantine_events").await, 1);
     assert_eq!(database.count("quarantine_counters_minute").await, 1);
     assert_eq!(bench.metrics.postgres.rejections_of_stored_rows.get(), 5);
+    assert_eq!(bench.metrics.validation.rejections.total(), 1, "counted where it is known to be one");
     assert_eq!(database.count("raw_events").await, 4);
 }
 

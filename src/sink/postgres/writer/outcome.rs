@@ -12,7 +12,7 @@ use crate::failpoint;
 use crate::metrics::{Effect, FlushResult};
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
 use crate::sink::postgres::classify::{Answer, Cause, Failure, Meaning};
-use crate::sink::postgres::quarantine::{CountedFor, Known};
+use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
 use crate::sink::postgres::store::Stored;
 
 /// Attempts of a whole batch that meet trouble of the server's own: a deadlock passes with the next one. Then its parts are
@@ -148,9 +148,15 @@ impl Writer {
         for one in &batch.refusals {
             if one.known == Known::Row {
                 self.parts.metrics.postgres.rejections_of_stored_rows.inc();
-            } else if one.refusal.rejection.reason == Reason::RowRefused {
+                continue;
+            }
+            let reason = one.refusal.rejection.reason;
+            if reason == Reason::RowRefused {
                 rows += 1;
                 refused = refused.or(Some(&one.refusal.rejection.detail));
+            } else if one.traces == Traces::RefusalOrRow {
+                // Only now it is known that it is one.
+                self.parts.metrics.validation.rejections.of(reason).inc();
             }
             unkept += u64::from(one.is_unkept);
             dropped += u64::from(one.counted_for == CountedFor::Nobody);
