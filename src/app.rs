@@ -1,6 +1,5 @@
 //! `ingest-node run`, as a story: meet the dependencies, plant the tree, watch it, drain it.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +8,17 @@ use async_nats::Client;
 use deadpool_postgres::Pool;
 use slog::{Logger, error, info, o, warn};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::exit::Exit;
 use crate::health::{Health, Part};
 use crate::metrics::Metrics;
+use crate::sentence::sentence;
 use crate::sink::influx::Survey;
-use crate::sink::postgres::{pool, schema};
+use crate::sink::postgres::pool;
+use crate::sink::postgres::session::ConnectError;
+use crate::sink::postgres::start::{self, Prepared, StartError};
 use crate::source::connect::{Observers, connect};
 use crate::source::permissions::Permissions;
 use crate::stats::Stats;
@@ -104,43 +105,22 @@ async fn meet_postgres(
         eprintln!("ingest-node: {why}");
         exit
     };
+    let not_met = |error: StartError| refuse(sentence(&error), error.exit());
     let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
-    let mut client = wait_for(Duration::from_secs(config.start_wait_secs), log, || pool::connect(&connection))
-        .await
-        .map_err(|error| {
-            let why = format!("PostgreSQL did not answer within {} s: {error}", config.start_wait_secs);
-            refuse(why, Exit::Unavailable)
-        })?;
-    if config.auto_migrate {
-        let report = schema::migrate(&mut client).await.map_err(|error| refuse(error.sentence(), Exit::Unavailable))?;
+    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => sentence(error));
+    let mut client = start::connect(config, waiting).await.map_err(not_met)?;
+    let Prepared { migrated, warnings } = start::prepare(&mut client, config).await.map_err(not_met)?;
+    if let Some(report) = migrated {
         info!(log, "schema migrated"; "applied" => report.applied.len(), "version" => report.version);
     }
-    schema::check_schema(&client).await.map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    for warning in warnings {
+        warn!(log, "the schema will refuse rows"; "why" => warning);
+    }
     health.up(Part::Schema);
     let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
     pool::warm(&pool, config).await;
     health.up(Part::Postgres);
     Ok((connection, pool))
-}
-
-/// Tries until it works or the bound is over; says what it waits for.
-async fn wait_for<T, F>(bound: Duration, log: &Logger, attempt: impl Fn() -> F) -> Result<T, tokio_postgres::Error>
-where
-    F: Future<Output = Result<T, tokio_postgres::Error>>,
-{
-    let deadline = Instant::now() + bound;
-    let mut delay = Duration::from_millis(100);
-    loop {
-        match attempt().await {
-            Ok(client) => return Ok(client),
-            Err(error) if Instant::now() + delay >= deadline => return Err(error),
-            Err(error) => {
-                info!(log, "waiting for postgresql"; "error" => %error);
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(Duration::from_secs(2));
-            }
-        }
-    }
 }
 
 /// Says what operators should know before it hurts: whether InfluxDB can hold every tenant. Best effort, beside the work.

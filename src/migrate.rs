@@ -2,28 +2,30 @@
 
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::sink::postgres::{pool, schema};
+use crate::sentence::sentence;
+use crate::sink::postgres::start::{self, StartError};
+use crate::sink::postgres::{self, schema};
+use crate::terminal::{complain, say};
 
-/// Migrates; says what it did or why it could not in one sentence.
+/// Waits for PostgreSQL as `run` does, and migrates; says what it did or why it could not in one sentence.
 pub async fn run(config: &Config) -> Exit {
-    match attempt(config).await {
-        Ok(report) => {
-            report.applied.iter().for_each(|migration| println!("applied {migration}"));
-            println!("schema version {}", report.version);
+    match attempt(&config.postgres).await {
+        Ok((report, warnings)) => {
+            report.applied.iter().for_each(|migration| say(&format!("applied {migration}\n")));
+            warnings.iter().for_each(|warning| say(&format!("warning: {warning}\n")));
+            say(&format!("schema version {}\n", report.version));
             Exit::Ok
         }
-        Err((exit, why)) => {
-            eprintln!("ingest-node: {why}");
-            exit
+        Err(error) => {
+            complain(sentence(&error));
+            error.exit()
         }
     }
 }
 
-async fn attempt(config: &Config) -> Result<schema::Report, (Exit, String)> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error.to_string()))?;
-    let unavailable = |why: String| (Exit::Unavailable, why);
-    let mut client = pool::connect(&connection)
-        .await
-        .map_err(|error| unavailable(format!("PostgreSQL does not answer: {error}")))?;
-    schema::migrate(&mut client).await.map_err(|error| unavailable(error.sentence()))
+async fn attempt(config: &postgres::Config) -> Result<(schema::Report, Vec<String>), StartError> {
+    let mut client = start::connect(config, |_| {}).await?;
+    let report = schema::migrate(&mut client).await?;
+    let warnings = schema::warnings(&client).await?;
+    Ok((report, warnings))
 }

@@ -43,12 +43,14 @@ async fn look_at_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<
     let database = pool::connect(&connection).await.map_err(|error| sentence(&error))?;
     if let Err(error) = schema::check_schema(&database).await {
         return Ok(Survey {
-            found: "a database without this version's schema".to_owned(),
-            advice: Some(error.to_string()),
+            found: "a database that this version can't work with".to_owned(),
+            advice: Some(sentence(&error)),
         });
     }
+    let warnings = schema::warnings(&database).await.map_err(|error| sentence(&error))?;
     *tenants = self::tenants(&database).await?;
-    Ok(Survey { found: format!("{} tenants in the registry", tenants.len()), advice: None })
+    let advice = (!warnings.is_empty()).then(|| warnings.join("; "));
+    Ok(Survey { found: format!("{} tenants in the registry", tenants.len()), advice })
 }
 
 async fn look_at_influx(config: &Config, tenants: &[String]) -> Result<Survey, String> {

@@ -35,6 +35,7 @@ use crate::core::timestamp;
 use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::influx::Destination;
+use crate::sink::postgres::session::ConnectError;
 use crate::sink::postgres::{pool, schema};
 use crate::terminal::say;
 
@@ -118,12 +119,9 @@ fn check_range(options: &Options, now_us: i64) -> Result<(), Failure> {
 
 async fn connect(config: &Config) -> Result<Session, Failure> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
-    let unavailable = |error: tokio_postgres::Error| (Exit::Unavailable, format!("PostgreSQL: {}", sentence(&error)));
+    let unavailable = |error: ConnectError| (Exit::Unavailable, format!("PostgreSQL: {}", sentence(&error)));
     let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| match error {
-        schema::SchemaError::Database(error) => unavailable(error),
-        error => (Exit::Config, error.to_string()),
-    })?;
+    schema::check_schema(&client).await.map_err(|error| (error.exit(), sentence(&error)))?;
     Ok(Session::new(connection))
 }
 

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::stop::Stop;
 use crate::sentence::sentence;
-use crate::sink::postgres::pool;
+use crate::sink::postgres::session;
 
 /// Bound on one statement; a page of rows takes milliseconds.
 const BOUND: Duration = Duration::from_secs(60);
@@ -98,10 +98,7 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Client, String> {
-        let client = pool::connect(&self.config).await.map_err(|error| sentence(&error))?;
-        // The server gives up where the client already has.
-        let setup = format!("SET statement_timeout = {}; SET timezone = 'UTC'", BOUND.as_millis());
-        client.batch_execute(&setup).await.map_err(|error| sentence(&error))?;
+        let client = session::open(&self.config, BOUND).await.map_err(|error| sentence(&error))?;
         match self.held {
             Some(id) if !try_lock(&client, id).await.map_err(|error| sentence(&error))? => {
                 Err("the lock on this backfill is still held elsewhere".to_owned())

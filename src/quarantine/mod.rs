@@ -141,14 +141,11 @@ pub async fn run(config: &Config, action: &Action, log: &Logger) -> Result<(), F
 async fn connect(config: &Config) -> Result<Client, Failure> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error.to_string()))?;
     let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| match error {
-        schema::SchemaError::Database(error) => unavailable(error),
-        error => (Exit::Config, error.to_string()),
-    })?;
+    schema::check_schema(&client).await.map_err(|error| (error.exit(), sentence(&error)))?;
     Ok(client)
 }
 
-fn unavailable(error: tokio_postgres::Error) -> Failure {
+fn unavailable(error: impl std::error::Error + 'static) -> Failure {
     (Exit::Unavailable, format!("PostgreSQL does not answer: {}", sentence(&error)))
 }
 

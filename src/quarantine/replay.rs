@@ -103,7 +103,7 @@ async fn replay_all(
     let away = |error: tokio_postgres::Error| format!("PostgreSQL does not answer: {}", sentence(&error));
     let ids = query::oldest_ids(database, &options.filter.selection(i64::MAX), options.again).await.map_err(away)?;
     let key = registry::replay_key(database).await.map_err(away)?;
-    let key = key.ok_or("the database has no key for replays: ingest_node_secrets holds no 32 bytes named 'replay'")?;
+    let key = key.ok_or("the database has no key for replays that this role may read: ingest_node.secrets shows no 32 bytes named 'replay'")?;
     let asks_token = config.validate.require_token && !options.trust;
 
     let mut sender = None;

@@ -15,11 +15,12 @@ use slog::{Logger, info, warn};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
 use super::actor::{Changed, Listening, Registry};
 use crate::core::backoff::Backoff;
 use crate::sentence::sentence;
+use crate::sink::postgres::session::{self, ConnectError};
 
 /// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
 const PULSE_EVERY: Duration = Duration::from_secs(3);
@@ -51,6 +52,8 @@ enum Lost {
     #[error("no sign of life within {} s", PULSE_BOUND.as_secs())]
     Silent,
     #[error(transparent)]
+    Refused(#[from] ConnectError),
+    #[error(transparent)]
     Postgres(#[from] tokio_postgres::Error),
 }
 
@@ -79,7 +82,7 @@ async fn listen(
     log: &Logger,
 ) -> Result<Infallible, Lost> {
     let (client, connection) =
-        timeout(CONNECT_BOUND, config.connect(NoTls)).await.map_err(|_| Lost::NotConnected)??;
+        timeout(CONNECT_BOUND, session::dial(config)).await.map_err(|_| Lost::NotConnected)??;
     let channel = format!("ingest_alive_{:016x}", fastrand::u64(..));
     let heard = Notify::new();
     let hear = std::pin::pin!(hear(connection, &channel, &heard, registry));
@@ -101,6 +104,8 @@ async fn listen(
 }
 
 async fn subscribe(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
+    let set_up = session::set_up(client, PULSE_BOUND);
+    timeout(PULSE_BOUND, set_up).await.map_err(|_| Lost::Silent)??;
     let listen = client.batch_execute("LISTEN ingest_invalidate");
     timeout(PULSE_BOUND, listen).await.map_err(|_| Lost::Silent)??;
     let listen = format!("LISTEN {channel}");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Client, Object, Pool, Timeouts};
 use futures_util::future::join;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
@@ -91,11 +92,21 @@ pub async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Resul
     }
 }
 
-/// What signs replays; `None` where somebody has removed it, or put something else there.
+/// What signs replays; `None` where somebody has removed it, put something else there, or keeps it from this role: then no
+/// replay is trusted, and everything else goes on.
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
 pub async fn replay_key(client: &tokio_postgres::Client) -> Result<Option<replay::Key>, Error> {
-    let row = client.query_opt("SELECT secret FROM ingest_node_secrets WHERE name = 'replay'", &[]).await?;
-    Ok(row.as_ref().and_then(|row| row.try_get(0).ok()).and_then(replay::Key::new))
+    match client.query_opt("SELECT secret FROM ingest_node.secrets WHERE name = 'replay'", &[]).await {
+        Ok(row) => Ok(row.as_ref().and_then(|row| row.try_get(0).ok()).and_then(replay::Key::new)),
+        Err(error) if is_out_of_reach(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// No such schema, no such table, or no right to read it.
+fn is_out_of_reach(error: &Error) -> bool {
+    let kept = [SqlState::INSUFFICIENT_PRIVILEGE, SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME];
+    error.code().is_some_and(|code| kept.contains(code))
 }

@@ -9,6 +9,7 @@ use tokio_postgres::error::SqlState;
 use super::SimulateError;
 use super::generate::{Fleet, SimDevice};
 use crate::sentence::sentence;
+use crate::sink::postgres::session::ConnectError;
 use crate::sink::postgres::{self, pool};
 
 /// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
@@ -17,7 +18,8 @@ const CHUNK: usize = 10_000;
 /// Opens a connection.
 pub(super) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
     let connection = pool::connection_config(config).map_err(|error| SimulateError::Unavailable(error.to_string()))?;
-    pool::connect(&connection).await.map_err(|error| unavailable(&error))
+    let away = |error: ConnectError| SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(&error)));
+    pool::connect(&connection).await.map_err(away)
 }
 
 /// Makes or corrects the fleet's devices and their subscriptions; what is right already stays untouched.

@@ -13,7 +13,7 @@
 //!   should send.
 //! - `probes`: answered whoever else is connected.
 //! - `crowd`: what made-up tenants may cost.
-//! - `provision`: databases before points.
+//! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
@@ -37,6 +37,7 @@ mod quarantine;
 mod registry;
 mod replicas;
 mod routes;
+mod row_security;
 mod rubbish;
 mod shutdown;
 mod simulate;

@@ -118,7 +118,7 @@ async fn a_forged_replay_gains_nothing() {
     seed::devices(&world.database, std::slice::from_ref(&target)).await;
     let node = world.start_node().await;
 
-    let secret = world.database.query("SELECT secret FROM ingest_node_secrets WHERE name = 'replay'", &[]).await;
+    let secret = world.database.query("SELECT secret FROM ingest_node.secrets WHERE name = 'replay'", &[]).await;
     let key = Key::new(secret[0].get(0)).expect("the migration's key");
     let facts =
         Facts { stream: "TELEMETRY".to_owned(), stream_seq: 77, received_us: 1_795_219_200_000_000, trusted: true };

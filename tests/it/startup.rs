@@ -89,6 +89,43 @@ async fn a_server_that_is_missing_ends_with_69_after_the_bound() {
 }
 
 #[tokio::test]
+async fn a_server_that_accepts_and_says_nothing_is_one_that_is_missing() {
+    // The kernel accepts for it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgres://ingest@{}/x", silent.local_addr().expect("its address"));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "[postgres]\nstart_wait_secs = 2\n").expect("the file");
+    for command in ["run", "migrate"] {
+        let run = node().arguments(&["--config", file.to_str().expect("UTF-8"), command]).env("DATABASE_URL", &url);
+        let finished = run.run_to_end(DEADLINE).await;
+        assert_eq!(finished.code, Some(69), "{command}: {finished:?}");
+        let said = finished.stderr.lines().filter(|line| line.starts_with("ingest-node: ")).collect::<Vec<_>>();
+        assert!(said.len() == 1 && said[0].contains("PostgreSQL did not answer within 2 s"), "{}", finished.stderr);
+    }
+    let run = node().arguments(&["quarantine", "list"]).env("DATABASE_URL", &url);
+    assert_eq!(run.run_to_end(DEADLINE).await.code, Some(69));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrate_waits_for_postgresql_as_run_does() {
+    let mut cluster = Postgres::start();
+    let database = cluster.create_database().await;
+    cluster.stop();
+    // Stands in for it until the first attempt has come, and failed.
+    let address = database.url().split(['@', '/']).nth(3).expect("host:port").to_owned();
+    let first = tokio::net::TcpListener::bind(address).await.expect("its port");
+    let run = node().arguments(&["migrate"]).env("DATABASE_URL", database.url());
+    let migrating = tokio::spawn(run.run_to_end(DEADLINE * 2));
+    drop(first.accept().await.expect("an attempt"));
+    drop(first);
+    cluster.start_again();
+    let finished = migrating.await.expect("the run");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert_eq!(database.count("app_settings WHERE key = 'MODE'").await, 1);
+}
+
+#[tokio::test]
 async fn a_schema_that_is_not_there_is_refused_unless_the_node_may_migrate() {
     let database = Postgres::shared().create_database().await;
     let (nats, influx) = (Nats::start(), InfluxStub::start());

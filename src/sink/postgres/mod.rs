@@ -3,6 +3,7 @@
 mod batch;
 mod bisect;
 pub(super) mod classify;
+mod columns;
 mod copy;
 mod gate;
 mod isolate;
@@ -17,6 +18,8 @@ mod queue;
 mod refusals;
 pub mod row_metrics;
 pub mod schema;
+pub mod session;
+pub mod start;
 mod statement;
 mod store;
 pub(crate) mod types;

@@ -7,9 +7,10 @@ use thiserror::Error;
 use tokio_postgres::{Client, NoTls};
 
 use super::Config;
+use super::session::{self, CONNECT_TIMEOUT, ConnectError};
 
-/// Longest wait for a TCP connection: a host that swallows packets becomes a fault that passes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Bound on a statement of a command that a person waits for: minutes are fine, for ever is not.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Why there is no pool.
 #[derive(Debug, Error)]
@@ -34,19 +35,23 @@ pub fn connection_config(config: &Config) -> Result<tokio_postgres::Config, Pool
     if connection.get_connect_timeout().is_none() {
         connection.connect_timeout(CONNECT_TIMEOUT);
     }
-    connection.keepalives_idle(Duration::from_secs(30));
+    // A dead host is noticed in less than 30 s, whether the node waits for its answer or it for the node's bytes.
+    connection.keepalives(true);
+    connection.keepalives_idle(Duration::from_secs(10));
+    connection.keepalives_interval(Duration::from_secs(5));
+    connection.keepalives_retries(3);
+    if connection.get_tcp_user_timeout().is_none() {
+        connection.tcp_user_timeout(Duration::from_secs(25));
+    }
     Ok(connection)
 }
 
-/// Opens a connection of its own, outside the pool; it ends when the client is dropped.
+/// Opens a connection of a command's own, outside the pool; it ends when the client is dropped.
 ///
 /// # Errors
 /// When PostgreSQL does not answer or lets us not in.
-pub async fn connect(connection: &tokio_postgres::Config) -> Result<Client, tokio_postgres::Error> {
-    let (client, driver) = connection.connect(NoTls).await?;
-    // Its errors reach whoever uses the client.
-    tokio::spawn(async move { drop(driver.await) });
-    Ok(client)
+pub async fn connect(connection: &tokio_postgres::Config) -> Result<Client, ConnectError> {
+    session::open(connection, COMMAND_TIMEOUT).await
 }
 
 /// Builds the node's pool. Opens nothing: connections are made on demand, see [`warm`].
@@ -55,16 +60,16 @@ pub async fn connect(connection: &tokio_postgres::Config) -> Result<Client, toki
 /// When the URL can't be read.
 pub fn pool(config: &Config) -> Result<Pool, PoolError> {
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(connection_config(config)?, NoTls, recycling);
-    let setup = session_setup(config);
+    let connection = connection_config(config)?;
+    let create = session::bound(&connection);
+    let manager = Manager::from_config(connection, NoTls, recycling);
     let bound = Duration::from_secs(config.transaction_timeout_secs);
     Pool::builder(manager)
         .max_size(config.pool_max.max(1))
         .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts { wait: Some(bound), create: Some(bound.min(CONNECT_TIMEOUT * 2)), recycle: Some(bound) })
+        .timeouts(Timeouts { wait: Some(bound), create: Some(bound.min(create)), recycle: Some(bound) })
         .post_create(Hook::async_fn(move |client, _| {
-            let setup = setup.clone();
-            Box::pin(async move { client.batch_execute(&setup).await.map_err(HookError::Backend) })
+            Box::pin(async move { session::set_up(client, bound).await.map_err(HookError::Backend) })
         }))
         .build()
         .map_err(PoolError::Build)
@@ -79,19 +84,4 @@ pub async fn warm(pool: &Pool, config: &Config) {
             Err(_) => break,
         }
     }
-}
-
-/// What every session is told first.
-fn session_setup(config: &Config) -> String {
-    let bound_ms = config.transaction_timeout_secs.saturating_mul(1_000).max(1);
-    format!(
-        // The server gives up where the client already has: a backend that waits for a lock does not notice that its
-        // client is gone.
-        "SET statement_timeout = {bound_ms}; \
-         SET idle_in_transaction_session_timeout = {}; \
-         SET timezone = 'UTC'; \
-         SET client_min_messages = 'warning'; \
-         SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-        bound_ms.saturating_mul(2)
-    )
 }

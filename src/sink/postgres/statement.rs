@@ -114,28 +114,34 @@ fn key(origin: &Origin) -> (i64, &str, i64) {
     (origin.received_us, &origin.stream, origin.stream_seq as i64)
 }
 
-/// Shadow reports, compared and set by version; how many changed their device's state.
+/// Shadow reports, compared and set by version and broker time; how many changed their device's state.
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
 pub async fn shadows(transaction: &Transaction<'_>, reports: Slice<'_, ShadowReport>) -> Result<u64, Error> {
+    // A report that has no time on record is older than any other of its version.
     const SQL: &str = "
-        INSERT INTO device_state AS s (tenant_id, device_id, site_id, reported_state, reported_version, last_seen_at)
-        SELECT tenant_id, device_id, site_id, state::jsonb, version, received_at
+        INSERT INTO device_state AS s (tenant_id, device_id, site_id, reported_state, reported_version, reported_at,
+            last_seen_at)
+        SELECT tenant_id, device_id, site_id, state::jsonb, version, received_at, received_at
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[])
         AS r (tenant_id, device_id, site_id, state, version, received_at)
         ORDER BY tenant_id, device_id
         ON CONFLICT (tenant_id, device_id) DO UPDATE SET
             reported_state = excluded.reported_state,
             reported_version = excluded.reported_version,
+            reported_at = excluded.reported_at,
             last_seen_at = greatest(s.last_seen_at, excluded.last_seen_at)
-        WHERE s.reported_version IS NULL OR s.reported_version <= excluded.reported_version";
+        WHERE s.reported_version IS NULL
+            OR (s.reported_version, coalesce(s.reported_at, '-infinity'))
+                <= (excluded.reported_version, excluded.reported_at)";
 
-    // The statement takes each device once: of several reports the highest version wins, of equals the last.
+    // The statement takes each device once: of several reports the one that would stay.
+    let order = |(delivery, report): &(Delivery, ShadowReport)| (report.version, delivery.origin.received_us);
     let mut winners: HashMap<_, &(Delivery, ShadowReport)> = HashMap::with_capacity(reports.len());
     for report in reports {
         match winners.entry(&report.1.device.key) {
-            Entry::Occupied(mut winner) if winner.get().1.version <= report.1.version => {
+            Entry::Occupied(mut winner) if order(winner.get()) <= order(report) => {
                 winner.insert(report);
             }
             Entry::Occupied(_) => {}

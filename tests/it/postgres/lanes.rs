@@ -61,6 +61,36 @@ async fn of_several_reports_in_one_batch_the_highest_version_wins_and_of_equals_
 }
 
 #[actix::test]
+async fn of_reports_of_one_version_the_brokers_latest_stays_in_whatever_order_they_arrive() {
+    let database = migrated(Postgres::shared()).await;
+    let bench = Bench::new(&database);
+    let write = |seq: u64, n: u64, version: i64| {
+        // A message's broker time grows with its sequence number.
+        let (delivery, slot) = bench.delivery(Lane::Shadow, seq, 2);
+        let report = report("d1", &format!(r#"{{"n": {n}}}"#), version);
+        bench.writer.do_send(Write { shadows: vec![(delivery, report)], ..Write::default() });
+        slot
+    };
+    // A replica that was paused delivers the older one again; versions beyond 32 bits are versions.
+    let version = 5_000_000_000;
+    for (seq, n, stays) in [(20, 20, 20), (10, 10, 20), (20, 20, 20), (30, 30, 30), (29, 29, 30)] {
+        assert_eq!(bench.verdict(write(seq, n, version)).await, Verdict::Done);
+        assert_eq!(shadow(&database, "d1").await, (format!(r#"{{"n": {stays}}}"#), version));
+    }
+    // A higher version wins whatever its time is.
+    assert_eq!(bench.verdict(write(1, 1, version + 1)).await, Verdict::Done);
+    assert_eq!(shadow(&database, "d1").await, (r#"{"n": 1}"#.to_owned(), version + 1));
+
+    // In one batch, too.
+    let shadows = [(50, 1), (60, 2), (55, 3)]
+        .map(|(seq, n)| (bench.delivery(Lane::Shadow, seq, 1).0, report("d2", &format!(r#"{{"n": {n}}}"#), 0)));
+    let before = bench.verdicts.len();
+    bench.writer.do_send(Write { shadows: shadows.into(), ..Write::default() });
+    bench.settled(before + 3).await;
+    assert_eq!(shadow(&database, "d2").await, (r#"{"n": 2}"#.to_owned(), 0));
+}
+
+#[actix::test]
 async fn a_report_that_jsonb_can_not_hold_is_quarantined_alone() {
     let database = migrated(Postgres::shared()).await;
     let bench = Bench::new(&database);

@@ -3,6 +3,8 @@
 
 mod bench;
 mod faults;
+mod fitness;
+mod held;
 mod isolation;
 mod known;
 mod lanes;
@@ -11,6 +13,9 @@ mod legacy;
 mod misfit;
 mod platform;
 mod quarantine;
+pub mod roles;
 mod rows;
 mod schema;
+mod secrets;
+mod sessions;
 mod wire;

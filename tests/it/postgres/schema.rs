@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use ingest_kit::{Database, Postgres};
 use ingest_node::core::settings::Settings;
 use ingest_node::sink::postgres::pool;
-use ingest_node::sink::postgres::schema::{SchemaError, check_schema, migrate};
+use ingest_node::sink::postgres::schema::{MigrateError, SchemaError, check_schema, migrate};
 use tokio_postgres::AsyncMessage;
 
 use super::bench::{config, migrate as migrate_database, migrated};
@@ -28,7 +28,7 @@ async fn replicas_that_migrate_at_once_apply_every_migration_once() {
 }
 
 #[actix::test]
-async fn a_schema_that_is_missing_older_newer_or_different_is_refused() {
+async fn a_schema_that_is_missing_older_much_newer_or_different_is_refused() {
     let database = Postgres::shared().create_database().await;
     let client = client(&database).await;
     assert!(matches!(check_schema(&client).await, Err(SchemaError::Absent)));
@@ -45,6 +45,25 @@ async fn a_schema_that_is_missing_older_newer_or_different_is_refused() {
 
     client.batch_execute(&format!("INSERT INTO {history} VALUES (99999, 'later', 'now', '1')")).await.unwrap();
     assert!(matches!(check_schema(&client).await, Err(SchemaError::Newer { found: 99999, .. })));
+}
+
+#[actix::test]
+async fn a_schema_that_is_one_version_newer_is_worked_with_and_two_are_not() {
+    let database = migrated(Postgres::shared()).await;
+    let mut client = client(&database).await;
+    let version = migrate_database(&database).await.version;
+    let later = async |version: i64| {
+        let insert = format!("INSERT INTO ingest_node_schema_history VALUES ({version}, 'later', 'now', '1')");
+        database.execute(&insert).await;
+    };
+    later(version + 1).await;
+    check_schema(&client).await.unwrap();
+    // A node that migrates at its start, and was taken back.
+    let report = migrate(&mut client).await.unwrap();
+    assert_eq!((report.applied.len(), report.version), (0, version + 1));
+    later(version + 2).await;
+    assert!(matches!(check_schema(&client).await, Err(SchemaError::Newer { .. })));
+    assert!(matches!(migrate(&mut client).await, Err(MigrateError::Unfit(SchemaError::Newer { .. }))));
 }
 
 #[actix::test]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::{Client, Config, Error};
 
 use crate::sentence::sentence;
+use crate::sink::postgres::session;
 
 /// Bound on one piece of work; a page of rows takes milliseconds.
 const BOUND: Duration = Duration::from_secs(30);
@@ -29,25 +30,14 @@ impl Session {
         let attempt = async {
             let mut client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
-                None => connect(&self.config).await?,
+                None => session::open(&self.config, BOUND).await.map_err(|error| sentence(&error))?,
             };
-            let result = work(&mut client).await?;
+            let result = work(&mut client).await.map_err(|error| sentence(&error))?;
             // Only now: a connection on which something failed, or that is still busy, is not used again.
             self.client = Some(client);
             Ok(result)
         };
-        match tokio::time::timeout(BOUND, attempt).await {
-            Ok(result) => result.map_err(|error: Error| sentence(&error)),
-            Err(_) => Err(format!("PostgreSQL did not answer within {} s", BOUND.as_secs())),
-        }
+        let answered = tokio::time::timeout(BOUND, attempt).await;
+        answered.unwrap_or_else(|_| Err(format!("PostgreSQL did not answer within {} s", BOUND.as_secs())))
     }
-}
-
-async fn connect(config: &Config) -> Result<Client, Error> {
-    let (client, connection) = config.connect(NoTls).await?;
-    // Its errors reach whoever uses the client.
-    tokio::spawn(async move { drop(connection.await) });
-    // The server gives up where the client already has.
-    client.batch_execute(&format!("SET statement_timeout = {}", BOUND.as_millis())).await?;
-    Ok(client)
 }
