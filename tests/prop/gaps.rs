@@ -5,13 +5,19 @@ use std::ops::Range;
 use ingest_node::core::gaps::gaps;
 use proptest::prelude::*;
 
+/// The gaps of a day of 24 hours, as first and last.
+fn gaps_between(others: &[(i64, i64)]) -> Vec<(i64, i64)> {
+    let others: Vec<Range<i64>> = others.iter().map(|(from, to)| *from..*to).collect();
+    gaps(0..24, &others).into_iter().map(|gap| (gap.start, gap.end)).collect()
+}
+
 #[test]
 fn a_day_has_a_gap_before_between_and_behind_others() {
-    assert_eq!(gaps(0..24, &[]), [0..24]);
-    assert_eq!(gaps(0..24, &[0..12]), [12..24]);
-    assert_eq!(gaps(0..24, &[14..16, 6..8, 7..9]), [0..6, 9..14, 16..24]);
-    assert_eq!(gaps(0..24, &[i64::MIN..i64::MAX]), [] as [Range<i64>; 0]);
-    assert_eq!(gaps(0..24, &[-5..0, 24..30, 24..24]), [0..24]);
+    assert_eq!(gaps_between(&[]), [(0, 24)]);
+    assert_eq!(gaps_between(&[(0, 12)]), [(12, 24)]);
+    assert_eq!(gaps_between(&[(14, 16), (6, 8), (7, 9)]), [(0, 6), (9, 14), (16, 24)]);
+    assert_eq!(gaps_between(&[(i64::MIN, i64::MAX)]), []);
+    assert_eq!(gaps_between(&[(-5, 0), (24, 30), (24, 24)]), [(0, 24)]);
 }
 
 proptest! {

@@ -103,20 +103,21 @@ impl SchemaError {
 }
 
 /// Brings the database to this node's schema, unless a newer node has been there before. Safe to run from several replicas
-/// at once and on every start. The connection should be one of its own ([`super::pool::connect`]): its session settings are
-/// changed.
+/// at once and on every start. The connection should be one of its own ([`super::pool::connect`]).
 ///
 /// # Errors
 /// When the database is away or can't hold what the node writes (then nothing is changed), a migration fails (it is rolled
 /// back as a whole), or the history is not ours.
 pub async fn migrate(client: &mut Client) -> Result<Report, MigrateError> {
     check_fitness(client).await?;
+    let timeout = client.query_one("SELECT current_setting('statement_timeout')", &[]).await;
+    let timeout: String = timeout.map_err(MigrateError::Database)?.get(0);
     // Waiting for another replica's migration, or building an index on a large table, takes the time it takes.
     client.batch_execute("SET statement_timeout = 0").await.map_err(MigrateError::Database)?;
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(MigrateError::Database)?;
     let result = migrate_locked(client).await;
     // Should this fail, the connection is gone and the lock with it.
-    let _ = client.batch_execute("RESET statement_timeout; SET lock_timeout = 0").await;
+    let _ = client.batch_execute(&format!("SET statement_timeout = '{timeout}'; SET lock_timeout = 0")).await;
     let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await;
     result
 }

@@ -76,14 +76,9 @@ async fn a_full_disk_is_held_and_goes_on_when_there_is_room() {
     let fault = "CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
         CREATE TRIGGER disk_full BEFORE INSERT ON raw_events FOR EACH ROW EXECUTE FUNCTION disk_full()";
-    is_held(&database, fault, "DROP TRIGGER disk_full ON raw_events").await;
-}
-
-#[actix::test]
-async fn a_right_that_is_taken_away_is_held_and_goes_on_when_it_is_back() {
-    let database = migrated(Postgres::shared()).await;
-    // A superuser has every right; the table's absence says the same to it.
-    is_held(&database, "ALTER TABLE raw_events RENAME TO away", "ALTER TABLE away RENAME TO raw_events").await;
+    // To drop a trigger of a partitioned table takes locks from the partitions up, against the order of inserts.
+    let undo = "CREATE OR REPLACE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$";
+    is_held(&database, fault, undo).await;
 }
 
 #[actix::test]
