@@ -46,10 +46,11 @@ async fn a_key_that_lay_in_reach_is_replaced() {
              CREATE TABLE ingest_node_secrets (name text PRIMARY KEY, secret bytea NOT NULL);
              INSERT INTO ingest_node_secrets VALUES ('replay', sha256('old'));
              GRANT SELECT ON ingest_node_secrets TO PUBLIC;
-             DELETE FROM ingest_node_schema_history WHERE version = 7",
+             DELETE FROM ingest_node_schema_history WHERE version > 6",
         )
         .await;
-    assert_eq!(migrate(&database).await.applied.len(), 1);
+    let applied = migrate(&database).await.applied;
+    assert!(applied.first().is_some_and(|migration| migration.starts_with("V7__")), "{applied:?}");
     let fresh = "ingest_node.secrets WHERE name = 'replay' AND length(secret) = 32 AND secret <> sha256('old')";
     assert_eq!(database.count(fresh).await, 1);
 }
