@@ -3,7 +3,7 @@
 use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::core::disposition::Verdict;
 use ingest_node::delivery::Lane;
-use ingest_node::message::Write;
+use ingest_node::message::{Drain, Write};
 use ingest_node::sink::postgres::Config;
 
 use super::bench::{Bench, SOON, config, event, migrated};
@@ -114,6 +114,19 @@ async fn what_can_not_be_taken_now_waits_behind_the_others_and_is_stored_when_it
         assert_eq!(database.count("raw_events").await, 31);
         wait_for("the message to go", SOON, async || !is_told()).await;
     }
+}
+
+#[actix::test]
+async fn a_drain_does_not_wait_for_what_is_not_taken() {
+    let database = migrated(Postgres::shared()).await;
+    raise(&database, "40001").await;
+    let bench = Bench::new(&database);
+    bench.writer.do_send(chunk(&bench, 0, 30));
+    bench.settled(29).await;
+    let drained = bench.writer.send(Drain);
+    tokio::time::timeout(SOON, drained).await.expect("a drain in time").unwrap();
+    bench.settled(30).await;
+    assert_eq!((bench.verdicts.count(Verdict::Done), bench.verdicts.count(Verdict::Lost)), (29, 1));
 }
 
 #[actix::test]

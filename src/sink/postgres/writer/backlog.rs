@@ -116,6 +116,12 @@ impl Backlog {
         false
     }
 
+    /// Makes everything due: whoever drains has no time to wait.
+    pub fn hurry(&mut self, now: Instant) {
+        self.suspects.iter_mut().for_each(|(due, ..)| *due = now);
+        self.holds.iter_mut().for_each(|hold| hold.due = now);
+    }
+
     /// The next batch to be written, where one is due.
     pub fn next(&mut self, queue: &mut Queue, now: Instant) -> Option<(Batch, Role)> {
         self.next_part().or_else(|| self.next_trial(queue, now)).or_else(|| self.next_suspect(now))

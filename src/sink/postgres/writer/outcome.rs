@@ -19,6 +19,9 @@ use crate::sink::postgres::store::Stored;
 /// tried, for it may be one row's doing.
 const WHOLE_ATTEMPTS: u64 = 3;
 
+/// What takes longer is no deadlock that passes with the next attempt.
+const PASSING: Duration = Duration::from_secs(5);
+
 impl Writer {
     /// The batch is durable, but for what it put off.
     pub(super) fn stored(&mut self, mut flush: Flush, stored: Stored) {
@@ -41,7 +44,8 @@ impl Writer {
             Failure::Away(words) => {
                 flush.batch.has_unknown_end = true;
                 if flush.backoff.failures() + 1 < WHOLE_ATTEMPTS || flush.successes == self.successes {
-                    self.retry_later(flush, &words, ctx);
+                    self.faults.outage(&words);
+                    self.retry_later(flush, ctx);
                 } else {
                     self.halve(flush, words);
                 }
@@ -54,7 +58,10 @@ impl Writer {
             Failure::Answered(answer)
                 if answer.meaning == Meaning::NotNow && flush.backoff.failures() + 1 < WHOLE_ATTEMPTS =>
             {
-                self.retry_later(flush, &answer.message, ctx);
+                if flush.began.elapsed() > PASSING {
+                    self.faults.outage(&answer.message);
+                }
+                self.retry_later(flush, ctx);
             }
             Failure::Answered(_) => {
                 self.release(&flush.role, flush.items);
@@ -79,9 +86,8 @@ impl Writer {
     }
 
     /// Keeps the transaction's place: everything else would meet the same.
-    fn retry_later(&mut self, mut flush: Flush, words: &str, ctx: &mut Context<Self>) {
+    fn retry_later(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
         self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
-        self.faults.outage(words);
         flush.batch.manner = flush.batch.manner.max(Manner::Staged);
         let delay = flush.backoff.next(fastrand::f64());
         ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
@@ -110,6 +116,10 @@ impl Writer {
         };
         for put_off in put_off {
             let (kind, is_general, answer) = (put_off.kind, put_off.is_general, put_off.answer.clone());
+            if !is_general && self.drained.is_awaited() {
+                // Its deliveries come again: a drain must not wait for what is not taken.
+                continue;
+            }
             let is_news = self.backlog.put_off(put_off, &flush.role, &mut self.queue, now);
             match is_general {
                 true if is_news => self.faults.held(kind, &answer),
