@@ -4,7 +4,8 @@
 //! its name, an acknowledgement of the old one settles a message of the new one, unread. The time of creation tells them
 //! apart, so nothing may be sent for a delivery unless that time was confirmed a moment ago.
 
-/// Within this time after the question the answer still counts.
+/// Within this time an answer counts. From its arrival on, not from the question: of a broker that takes longer to answer
+/// than this, nothing would ever be settled.
 const FRESH_MS: u64 = 1_500;
 
 /// What an answer of the broker shows.
@@ -26,7 +27,6 @@ pub enum Seen {
 /// A question to the broker; its answer goes to [`Identity::seen`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
-    asked_ms: u64,
     doubts: u64,
 }
 
@@ -40,18 +40,17 @@ pub struct Identity {
 
 impl Identity {
     /// To be taken before the broker is asked.
-    pub fn question(&self, now_ms: u64) -> Question {
-        Question { asked_ms: now_ms, doubts: self.doubts }
+    pub fn question(&self) -> Question {
+        Question { doubts: self.doubts }
     }
 
     /// The broker's answer: when the consumer was created.
-    pub fn seen(&mut self, created: i128, Question { asked_ms, doubts }: Question) -> Seen {
+    pub fn seen(&mut self, created: i128, Question { doubts }: Question, now_ms: u64) -> Seen {
         if doubts != self.doubts {
             return Seen::Outdated;
         }
         let before = self.created.replace(created);
-        // An answer that overtook a later one makes nothing older than it is.
-        self.confirmed_ms = self.confirmed_ms.max(Some(asked_ms));
+        self.confirmed_ms = Some(now_ms);
         match before {
             None => Seen::First,
             Some(before) if before == created => Seen::Same,
@@ -79,42 +78,33 @@ mod tests {
     fn nothing_is_certain_before_the_first_answer_nor_long_after_it() {
         let mut identity = Identity::default();
         assert!(!identity.is_certain(0));
-        let question = identity.question(1_000);
-        assert_eq!(identity.seen(7, question), Seen::First);
+        let question = identity.question();
+        assert_eq!(identity.seen(7, question, 1_000), Seen::First);
         assert!(identity.is_certain(1_000 + FRESH_MS));
-        assert!(!identity.is_certain(1_001 + FRESH_MS), "counted from the question, not from the answer");
+        assert!(!identity.is_certain(1_001 + FRESH_MS));
     }
 
     #[test]
     fn after_a_doubt_only_a_later_question_counts() {
         let mut identity = Identity::default();
-        let question = identity.question(0);
-        identity.seen(7, question);
-        let earlier = identity.question(10);
+        let question = identity.question();
+        identity.seen(7, question, 0);
+        let earlier = identity.question();
         identity.doubt();
         assert!(!identity.is_certain(10));
-        assert_eq!(identity.seen(7, earlier), Seen::Outdated);
+        assert_eq!(identity.seen(7, earlier, 10), Seen::Outdated);
         assert!(!identity.is_certain(10));
-        let later = identity.question(10);
-        assert_eq!(identity.seen(7, later), Seen::Same);
+        let later = identity.question();
+        assert_eq!(identity.seen(7, later, 10), Seen::Same);
         assert!(identity.is_certain(10));
     }
 
     #[test]
     fn another_time_of_creation_is_another_consumer() {
         let mut identity = Identity::default();
-        let question = identity.question(0);
-        identity.seen(7, question);
-        assert_eq!(identity.seen(9, identity.question(5)), Seen::Replaced { before: 7 });
-        assert_eq!(identity.seen(9, identity.question(6)), Seen::Same);
-    }
-
-    #[test]
-    fn an_answer_that_comes_late_makes_nothing_uncertain() {
-        let mut identity = Identity::default();
-        let (first, second) = (identity.question(0), identity.question(1_000));
-        identity.seen(7, second);
-        identity.seen(7, first);
-        assert!(identity.is_certain(1_000 + FRESH_MS));
+        let question = identity.question();
+        identity.seen(7, question, 0);
+        assert_eq!(identity.seen(9, question, 5), Seen::Replaced { before: 7 });
+        assert_eq!(identity.seen(9, question, 6), Seen::Same);
     }
 }

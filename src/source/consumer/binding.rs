@@ -29,7 +29,7 @@ impl Consumer {
         self.pulls.clear();
         self.connects = self.connects_so_far();
         self.inlets.begun += 1;
-        let (number, question) = (self.inlets.begun, self.identity.question(self.now_ms()));
+        let (number, question) = (self.inlets.begun, self.identity.question());
         let Parts { config, client, metrics, log, .. } = &self.parts;
         let provisioner = Provisioner::new(client, config, metrics, log);
         let (client, addr, lane) = (client.clone(), ctx.address(), self.lane);
@@ -63,7 +63,7 @@ impl Consumer {
     }
 
     fn recognise(&mut self, binding: Binding, inlet: u64, question: Question, ctx: &mut Context<Self>) {
-        match self.identity.seen(binding.created.unix_timestamp_nanos(), question) {
+        match self.identity.seen(binding.created.unix_timestamp_nanos(), question, self.now_ms()) {
             // Something happened to the consumer while it was being looked up.
             Seen::Outdated => return self.bind(ctx),
             Seen::Replaced { before } => {

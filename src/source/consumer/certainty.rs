@@ -35,7 +35,7 @@ impl Consumer {
         }
         self.asking = true;
         self.asked_ms = self.now_ms();
-        let question = self.identity.question(self.asked_ms);
+        let question = self.identity.question();
         let (context, lane) = (provision::context(&self.parts.client), self.lane);
         let answer = async move { consumer_info(&context, lane).await };
         ctx.spawn(answer.into_actor(self).map(move |answer, consumer, ctx| consumer.answered(answer, question, ctx)));
@@ -55,7 +55,7 @@ impl Consumer {
     }
 
     fn read(&mut self, info: &Info, question: Question, ctx: &mut Context<Self>) {
-        match self.identity.seen(info.created.unix_timestamp_nanos(), question) {
+        match self.identity.seen(info.created.unix_timestamp_nanos(), question, self.now_ms()) {
             Seen::Outdated => return self.ask(ctx),
             Seen::Replaced { before } => {
                 self.let_go(before, info.created);
