@@ -202,23 +202,26 @@ impl Stranger {
         let kind = "shadow/reported";
         match shape {
             0 => self.bytes(MOST),
-            1 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":13"#),
-            2 => self.insider(kind, r#""state":{"reported":{"a":1e999999}},"version":1"#),
-            3 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":9223372036854775807"#),
-            4 => self.insider(kind, r#""state":{"reported":{"a":1}},"version":-9223372036854775808"#),
-            5 => self.insider(kind, r#""state":{"reported":{"\u0000":1}},"version":1"#),
+            1 => self.insider(kind, r#""reported":{"a":1},"version":13"#),
+            2 => self.insider(kind, r#""reported":{"a":1e999999},"version":1"#),
+            3 => self.insider(kind, r#""reported":{"a":1},"version":9223372036854775807"#),
+            4 => self.insider(kind, r#""reported":{"a":1},"version":-9223372036854775808"#),
+            5 => self.insider(kind, r#""reported":{"\u0000":1},"version":1"#),
             6 => {
                 let pad = self.noise(900_000);
-                self.insider(kind, &format!(r#""state":{{"reported":{{"pad":"{pad}"}}}},"version":2"#))
+                self.insider(kind, &format!(r#""reported":{{"pad":"{pad}"}},"version":2"#))
             }
-            7 => self.insider(kind, &format!(r#""state":{}{},"version":3"#, "[".repeat(5_000), "]".repeat(5_000))),
+            7 => self.insider(
+                kind,
+                &format!(r#""reported":{{"a":{}1{}}},"version":3"#, "[".repeat(5_000), "]".repeat(5_000)),
+            ),
             8 => {
                 let tenant = self.long();
                 self.with_topic(&format!("tenant/{tenant}/device/d/{kind}"))
             }
             9 => self.with_topic(&self.topic("shadow")),
             10 => self.insider(kind, r#""reported":{"a":1},"version":1.5"#),
-            _ => self.insider(kind, r#""state":"x","version":"y""#),
+            _ => self.insider(kind, r#""reported":"x","version":"y""#),
         }
     }
 
@@ -295,7 +298,10 @@ async fn every_good_message_is_stored(node: impl FnOnce(NodeBuilder) -> NodeBuil
         world.database.count("quarantine_events WHERE reason = 'ROW_REFUSED' AND detail LIKE '%(P0001)'").await,
         6
     );
-    world.database.execute("DROP TRIGGER judge ON raw_events").await;
+    // To drop the trigger takes locks in another order than rows do.
+    let forgiving =
+        "CREATE OR REPLACE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$";
+    world.database.execute(forgiving).await;
     for lane in LANES {
         world.wait_settled(lane, 3 * DEADLINE).await;
     }

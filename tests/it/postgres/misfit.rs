@@ -29,7 +29,7 @@ const FAULTS: [(&str, &str); 6] = [
         "CREATE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = '53100'; END $$;
          CREATE TRIGGER full_disk BEFORE INSERT ON raw_events FOR EACH ROW EXECUTE FUNCTION full()",
-        "DROP TRIGGER full_disk ON raw_events",
+        "CREATE OR REPLACE FUNCTION full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
     ),
 ];
 
