@@ -6,6 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::quarantine::Keep;
+use super::stranger_names::StrangerNames;
 use crate::core::event::Refusal;
 use crate::core::rejection::Reason;
 use crate::delivery::Origin;
@@ -14,7 +15,7 @@ use crate::message::RefusedPoint;
 const MINUTE_US: i64 = 60_000_000;
 
 /// Minutes whose counts are remembered: redeliveries and the lanes' different lags make them overlap a little.
-const MINUTES_REMEMBERED: usize = 60;
+pub(super) const MINUTES_REMEMBERED: usize = 60;
 
 /// Senders told apart within a minute; the others share one count. A count takes some 20 bytes, so that all of them
 /// together stay below 16 MiB.
@@ -37,12 +38,19 @@ struct Policy {
     mirror_rejects: bool,
     cap: u32,
     stored: Counts,
+    stranger_names: StrangerNames,
 }
 
 impl Gate {
     /// A gate with a cap on stored events per minute and sender.
     pub fn new(cap: u32) -> Self {
-        Self(Mutex::new(Policy { store_rejects: true, mirror_rejects: false, cap, stored: Counts::default() }))
+        Self(Mutex::new(Policy {
+            store_rejects: true,
+            mirror_rejects: false,
+            cap,
+            stored: Counts::default(),
+            stranger_names: StrangerNames::default(),
+        }))
     }
 
     /// Takes over the run-time settings.
@@ -70,7 +78,19 @@ impl Gate {
         policy.admit(origin, reason, tenant, device.unwrap_or_default(), wanted)
     }
 
-    /// The same for a refused point.
+    /// Counts a tenant by name that has no registered device because its subscriptions have no room for one: that is an
+    /// operator's business, unlike other strangers' messages. Only so many names a minute, for senders choose them.
+    pub fn name_stranger(&self, origin: &Origin, refusal: &mut Refusal) {
+        if refusal.of_stranger
+            && refusal.rejection.reason == Reason::NoSubscriptionCapacity
+            && let Some(tenant) = &refusal.tenant_id
+        {
+            let minute = origin.received_us.div_euclid(MINUTE_US);
+            refusal.of_stranger = !self.policy().stranger_names.admit(minute, tenant);
+        }
+    }
+
+    /// Where a refused point goes.
     pub fn decide_point(&self, point: &RefusedPoint) -> (Keep, bool) {
         self.policy().admit(&point.origin, Reason::PointRefused, &point.tenant_id, series(&point.line), Keep::STORED)
     }
@@ -202,6 +222,16 @@ mod tests {
         let gate = Gate::new(2);
         let nobody = Refusal { tenant_id: None, device_id: None, ..refusal("", "", Reason::BadEnvelope) };
         assert_eq!([0, 1, 2].map(|us| stored(&gate, us, &nobody)), [true, true, false]);
+    }
+
+    #[test]
+    fn a_stranger_whose_subscription_has_no_room_is_counted_by_name_and_any_other_is_not() {
+        let gate = Gate::new(2);
+        for (reason, counted) in [(Reason::NoSubscriptionCapacity, "a"), (Reason::UnregisteredDevice, "unknown")] {
+            let mut refusal = Refusal { of_stranger: true, ..refusal("a", "d", reason) };
+            gate.name_stranger(&at(0), &mut refusal);
+            assert_eq!(refusal.counted_tenant(), counted, "{reason}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod session;
 pub mod start;
 mod statement;
 mod store;
+mod stranger_names;
 pub(crate) mod types;
 mod writer;
 

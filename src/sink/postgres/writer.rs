@@ -276,7 +276,8 @@ impl Handler<Write> for Writer {
     type Result = ();
 
     fn handle(&mut self, mut chunk: Write, ctx: &mut Self::Context) {
-        for (delivery, refusal) in std::mem::take(&mut chunk.refusals) {
+        for (delivery, mut refusal) in std::mem::take(&mut chunk.refusals) {
+            self.gate.name_stranger(&delivery.origin, &mut refusal);
             let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
             let decided = if delivery.is_replay() {
                 // Its event is there already, or it is refused for another reason now: no flood, an operator's doing.
