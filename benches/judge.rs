@@ -1,6 +1,7 @@
 //! What judging one message costs, without I/O: opening the envelope, the checks, the row and the line.
 //!
 //! `cargo bench --bench judge`. Prints nanoseconds per message, the least of several rounds: the least disturbed one.
+#![allow(clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -7,14 +7,15 @@ use actix::Actor;
 use async_nats::Client;
 use deadpool_postgres::Pool;
 use slog::{Logger, error, info, o, warn};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::exit::Exit;
+use crate::failpoint;
 use crate::health::{Health, Part};
 use crate::metrics::Metrics;
 use crate::sentence::sentence;
+use crate::signals::Signals;
 use crate::sink::influx::Survey;
 use crate::sink::postgres::pool;
 use crate::sink::postgres::session::ConnectError;
@@ -24,35 +25,38 @@ use crate::source::permissions::Permissions;
 use crate::stats::Stats;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 use crate::survey::{self, Finding};
+use crate::terminal::complain;
 use crate::tree::{self, Common};
 use crate::{http, sink};
 
 /// Runs the node until it is told to stop or gives up.
-pub async fn run(config: Config, log: Logger) -> Exit {
+pub async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
     let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, health.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
         Err(why) => {
             error!(log, "http server not started"; "error" => %why);
-            eprintln!("ingest-node: {why}");
+            complain(&why);
             return Exit::Config;
         }
     };
     info!(log, "listening"; "http" => %address);
 
-    let exit = tokio::select! {
-        met = meet(&config, &health, &metrics, &log) => match met {
-            Ok(dependencies) => {
-                actix_rt::spawn(advise(config.clone(), log.clone()));
-                let common = Common { config, dependencies, health, metrics, stats, log: log.clone() };
-                live(common).await
-            }
-            Err(exit) => exit,
-        },
-        () = told_to_stop() => {
+    let met = tokio::select! {
+        met = meet(&config, &health, &metrics, &log) => met,
+        () = signals.stop() => {
             info!(log, "told to stop while starting");
-            Exit::Ok
+            Err(Exit::Ok)
         }
+    };
+    let exit = match met {
+        Ok(dependencies) => {
+            info!(log, "dependencies are there");
+            failpoint::pass("dependencies");
+            actix_rt::spawn(advise(config.clone(), log.clone()));
+            live(Common { config, dependencies, health, metrics, stats, log }, signals).await
+        }
+        Err(exit) => exit,
     };
     server.stop(false).await;
     exit
@@ -82,7 +86,7 @@ async fn meet(
 ) -> Result<Dependencies, Exit> {
     let unavailable = |why: String| {
         error!(log, "giving up at start"; "why" => &why);
-        eprintln!("ingest-node: {why}");
+        complain(&why);
         Exit::Unavailable
     };
     let (connection, pool) = meet_postgres(&config.postgres, health, log).await?;
@@ -102,7 +106,7 @@ async fn meet_postgres(
 ) -> Result<(tokio_postgres::Config, Pool), Exit> {
     let refuse = |why: String, exit: Exit| {
         error!(log, "giving up at start"; "why" => &why);
-        eprintln!("ingest-node: {why}");
+        complain(&why);
         exit
     };
     let not_met = |error: StartError| refuse(sentence(&error), error.exit());
@@ -137,7 +141,7 @@ async fn advise(config: Config, log: Logger) {
 }
 
 /// Plants the tree and stays until its end.
-async fn live(common: Common) -> Exit {
+async fn live(common: Common, mut signals: Signals) -> Exit {
     let (log, client) = (common.log.clone(), common.dependencies.nats.clone());
     let (health, metrics) = (common.health.clone(), common.metrics.clone());
     let config = common.config.supervisor.clone();
@@ -146,7 +150,7 @@ async fn live(common: Common) -> Exit {
     let root = root.start();
     let ending = tokio::select! {
         ending = &mut ended => ending,
-        () = told_to_stop() => {
+        () = signals.stop() => {
             root.do_send(Shutdown);
             ended.await
         }
@@ -160,7 +164,13 @@ async fn live(common: Common) -> Exit {
         Ok(Ending::Unfinished(deliveries)) => {
             settle_with_broker(&client, &log).await;
             error!(log, "drain deadline passed with work undone"; "given_back" => deliveries);
-            eprintln!("ingest-node: the drain deadline passed; {deliveries} deliveries were given back to the broker");
+            complain(format_args!("the drain deadline passed; {deliveries} deliveries were given back to the broker"));
+            Exit::Unfinished
+        }
+        Ok(Ending::Died(actor)) => {
+            settle_with_broker(&client, &log).await;
+            error!(log, "died during the drain; what it held is delivered again"; "actor" => actor);
+            complain(format_args!("the {actor} died during the drain; what it held is delivered again"));
             Exit::Unfinished
         }
         Ok(Ending::GaveUp) | Err(_) => Exit::GaveUp,
@@ -173,18 +183,5 @@ async fn settle_with_broker(client: &Client, log: &Logger) {
     let asked = tokio::time::timeout(Duration::from_secs(2), context.get_stream(Lane::Telemetry.stream())).await;
     if !matches!(asked, Ok(Ok(_))) {
         warn!(log, "the broker did not confirm the last acknowledgements; it may deliver some messages again");
-    }
-}
-
-/// SIGTERM or SIGINT.
-async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the signals' own effect remains: they end the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }

@@ -6,20 +6,28 @@ use std::future::Future;
 
 use slog::warn;
 
-use crate::config::Loaded;
+use crate::config::{ConfigError, Loaded};
 use crate::exit::Exit;
+use crate::signals::Signals;
 use crate::sink::influx::Survey;
 use crate::terminal::{complain, say};
 use crate::{app, backfill, logging, migrate, provision_tenants, quarantine, simulate, survey};
 
 /// `run`: the node, until it is told to stop or gives up.
-pub fn run(loaded: &Loaded) -> Exit {
+pub fn run(load: impl FnOnce() -> Result<Loaded, ConfigError>) -> Exit {
+    let system = actix_rt::System::new();
+    // Before anything else: from here on a signal ends in a drain and the right exit code.
+    let signals = system.block_on(async { Signals::listen() });
+    let loaded = match load() {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(Exit::Config, error),
+    };
     let (log, _guard) = logging::root(&loaded.config.log);
     logging::log_panics(&log);
     for notice in &loaded.notices {
         warn!(log, "configuration"; "notice" => notice);
     }
-    on_runtime(app::run(loaded.config.clone(), log))
+    system.block_on(app::run(loaded.config, log, signals))
 }
 
 /// `migrate`: brings the database to this program's schema.

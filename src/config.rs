@@ -89,6 +89,15 @@ impl Config {
             // Who asks for a small pool need not know of our minimum.
             config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);
         }
+        // Likewise who asks for a short drain: what is held on purpose ends before it.
+        let drain_secs = config.supervisor.longest_wait_secs();
+        for (key, secs) in
+            [("routes.retry_secs", &mut config.routes.retry_secs), ("influx.drain_secs", &mut config.influx.drain_secs)]
+        {
+            if !sources.contains_key(key) {
+                *secs = drain_secs.min(*secs);
+            }
+        }
         config.validate()?;
         if !config.influx.outbox {
             notices
@@ -102,7 +111,7 @@ impl Config {
     /// # Errors
     /// The first pair that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { nats, postgres, influx, state, supervisor, .. } = self;
+        let Self { nats, postgres, influx, routes, state, supervisor, .. } = self;
         let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
         let rules = [
             (
@@ -121,6 +130,10 @@ impl Config {
             (
                 slowest < supervisor.stuck_after_secs,
                 "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs, influx.request_timeout_secs and state.write_timeout_secs",
+            ),
+            (
+                routes.retry_secs.max(influx.drain_secs) <= supervisor.longest_wait_secs(),
+                "routes.retry_secs and influx.drain_secs must be shorter than supervisor.drain_timeout_secs (DRAIN_TIMEOUT_SECONDS), by 2 at least",
             ),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {

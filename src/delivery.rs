@@ -3,8 +3,7 @@
 //! A [`Delivery`] that is dropped without a verdict (a panic, a closed mailbox, a forgotten branch) reports itself as
 //! lost, so that the broker delivers it again: forgetting a message is impossible, at worst it is slow.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Recipient;
 use async_nats::Subject;
@@ -160,11 +159,7 @@ impl Ticket {
             return vec![Ticket { slot: self.slot, desk: Some(desk), legs: self.legs.take() }];
         }
         let parent = Ticket { slot: self.slot, desk: Some(desk.clone()), legs: self.legs.take() };
-        let legs = Arc::new(Legs {
-            open: AtomicU32::new(count),
-            worst: AtomicU8::new(Verdict::Done as u8),
-            parent: std::sync::Mutex::new(Some(parent)),
-        });
+        let legs = Arc::new(Legs(Mutex::new(Open { legs: count, worst: Verdict::Done, parent: Some(parent) })));
         (0..count).map(|_| Ticket { slot: self.slot, desk: Some(desk.clone()), legs: Some(legs.clone()) }).collect()
     }
 
@@ -188,20 +183,27 @@ impl Drop for Ticket {
 
 /// The shared state of a delivery's legs.
 #[derive(Debug)]
-struct Legs {
-    open: AtomicU32,
-    worst: AtomicU8,
-    parent: std::sync::Mutex<Option<Ticket>>,
+struct Legs(Mutex<Open>);
+
+#[derive(Debug)]
+struct Open {
+    /// Legs that have not ended.
+    legs: u32,
+    worst: Verdict,
+    parent: Option<Ticket>,
 }
 
 impl Legs {
     fn end(&self, verdict: Verdict) -> Option<(Arc<Desk>, Settled)> {
-        self.worst.fetch_max(verdict as u8, Ordering::AcqRel);
-        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.worst = open.worst.merge(verdict);
+        open.legs -= 1;
+        if open.legs > 0 {
             return None;
         }
-        let parent = self.parent.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        parent.and_then(|mut ticket| ticket.end(Verdict::from_u8(self.worst.load(Ordering::Acquire))))
+        let (parent, worst) = (open.parent.take(), open.worst);
+        drop(open);
+        parent.and_then(|mut ticket| ticket.end(worst))
     }
 }
 
@@ -234,7 +236,8 @@ impl Desk {
     }
 }
 
-/// Verdicts collected over a batch, so that each lane's consumer gets one message.
+/// Verdicts collected over a batch, so that each lane's consumer gets one message. Dropped, it tells what it has collected:
+/// a verdict that was given is never forgotten.
 #[derive(Debug, Default)]
 pub struct Settlement {
     lanes: Vec<(Arc<Desk>, Vec<Settled>)>,
@@ -252,7 +255,13 @@ impl Settlement {
 
     /// Tells the consumers.
     pub fn send(self) {
-        for (desk, settled) in self.lanes {
+        drop(self);
+    }
+}
+
+impl Drop for Settlement {
+    fn drop(&mut self) {
+        for (desk, settled) in self.lanes.drain(..) {
             desk.send(settled);
         }
     }

@@ -1,15 +1,19 @@
 //! Crashes on purpose, for the tests of the supervision tree and of what outlives a node. Without the feature `failpoints`
 //! nothing of it is built.
 //!
-//! `INGEST_FAILPOINTS="validator=panic@500;writer=kill@1"`: the Nth time the named place is passed, it panics, or the
-//! whole process dies on the spot as by SIGKILL.
+//! `INGEST_FAILPOINTS="validator=panic@500;writer=kill@1"`: the Nth time the named place is passed, one of these happens.
+//!
+//! - `panic`: the place panics.
+//! - `kill`: the whole process dies on the spot as by SIGKILL.
+//! - `block`: the thread never gets any further, as in an endless loop or a lock that nobody gives back.
+//! - `pause`: the thread stands still for two seconds.
 
-/// A place where a test may let the node crash.
+/// A place where a test may let the node fail.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub fn pass(_place: &'static str) {}
 
-/// A place where a test may let the node crash.
+/// A place where a test may let the node fail.
 #[cfg(feature = "failpoints")]
 pub fn pass(place: &'static str) {
     use std::collections::HashMap;
@@ -17,35 +21,43 @@ pub fn pass(place: &'static str) {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     #[derive(Clone, Copy)]
-    enum Crash {
+    enum Failure {
         Panic,
         Kill,
+        Block,
+        Pause,
     }
 
-    static PLACES: OnceLock<HashMap<String, (Crash, AtomicI64)>> = OnceLock::new();
+    static PLACES: OnceLock<HashMap<String, (Failure, AtomicI64)>> = OnceLock::new();
     let places = PLACES.get_or_init(|| {
         std::env::var("INGEST_FAILPOINTS")
             .unwrap_or_default()
             .split(';')
             .filter_map(|entry| {
                 let (place, what) = entry.split_once('=')?;
-                let (crash, times) = what.split_once('@')?;
-                let crash = match crash {
-                    "panic" => Crash::Panic,
-                    "kill" => Crash::Kill,
+                let (failure, times) = what.split_once('@')?;
+                let failure = match failure {
+                    "panic" => Failure::Panic,
+                    "kill" => Failure::Kill,
+                    "block" => Failure::Block,
+                    "pause" => Failure::Pause,
                     _ => return None,
                 };
-                Some((place.trim().to_owned(), (crash, AtomicI64::new(times.trim().parse().ok()?))))
+                Some((place.trim().to_owned(), (failure, AtomicI64::new(times.trim().parse().ok()?))))
             })
             .collect()
     });
-    if let Some((crash, left)) = places.get(place)
+    if let Some((failure, left)) = places.get(place)
         && left.fetch_sub(1, Ordering::Relaxed) == 1
     {
-        match crash {
-            Crash::Panic => panic!("failpoint {place}"),
+        match failure {
+            Failure::Panic => panic!("failpoint {place}"),
             // No destructor runs and no other thread gets any further: nobody can do more about it than about SIGKILL.
-            Crash::Kill => std::process::abort(),
+            Failure::Kill => std::process::abort(),
+            Failure::Block => loop {
+                std::thread::park();
+            },
+            Failure::Pause => std::thread::sleep(std::time::Duration::from_secs(2)),
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod quarantine;
 pub mod registry;
 pub mod secret;
 mod sentence;
+pub mod signals;
 pub mod simulate;
 pub mod sink;
 pub mod source;

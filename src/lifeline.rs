@@ -1,9 +1,14 @@
 //! How a child's death and its progress become known: the supervisor's end of every actor.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc::UnboundedSender;
+
+/// How often a thread that turns says so.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// Held by an actor as long as it lives. Dropping it, for whatever reason (stop, error, panic), reports the death:
 /// a silent one is impossible.
@@ -32,12 +37,33 @@ pub struct Death {
 pub struct Pulse {
     progress: AtomicU64,
     busy: AtomicBool,
+    /// Threads that the child has beside the one it lives on.
+    threads: Mutex<Vec<Arc<Pulse>>>,
 }
 
 impl Pulse {
+    /// A thread's heartbeat: always busy, and getting on as long as the thread turns.
+    pub fn of_thread(thread: &ArbiterHandle) -> Arc<Self> {
+        let pulse = Arc::new(Self { busy: AtomicBool::new(true), ..Self::default() });
+        let beating = pulse.clone();
+        // A thread that is gone does not beat.
+        thread.spawn(async move {
+            loop {
+                beating.progress.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(HEARTBEAT).await;
+            }
+        });
+        pulse
+    }
+
     /// A number that changes whenever the child gets on, and whether it has work at all.
     pub fn read(&self) -> (u64, bool) {
         (self.progress.load(Ordering::Relaxed), self.busy.load(Ordering::Relaxed))
+    }
+
+    /// The heartbeats of the child's own threads.
+    pub fn threads(&self) -> Vec<Arc<Pulse>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -55,6 +81,11 @@ impl Lifeline {
     /// Whether the child has work: only then is standing still a sign of death.
     pub fn busy(&self, busy: bool) {
         self.pulse.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// Has a thread of the child's own watched: when it stands still, the child does.
+    pub fn watch_thread(&self, thread: &ArbiterHandle) {
+        self.pulse.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Pulse::of_thread(thread));
     }
 
     /// Names the error that the child is about to end for.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use ingest_node::cli::{Cli, Command};
 use ingest_node::commands;
-use ingest_node::config::{Config, Env};
+use ingest_node::config::{Config, ConfigError, Env, Loaded};
 use ingest_node::exit::Exit;
 use ingest_node::terminal;
 
@@ -18,21 +18,26 @@ fn main() -> ExitCode {
             return if usage.use_stderr() { Exit::Config } else { Exit::Ok }.into();
         }
     };
-    let loaded = match Config::load(cli.config.as_deref(), &Env::process()) {
-        Ok(loaded) => loaded,
-        Err(error) => {
-            terminal::complain(error);
-            return Exit::Config.into();
-        }
-    };
-    let exit = match cli.command {
-        Command::Run => commands::run(&loaded),
-        Command::Migrate => commands::migrate(&loaded),
-        Command::CheckConfig { online } => commands::check_config(&loaded, online),
-        Command::ProvisionTenants(options) => commands::provision_tenants(&loaded, &options),
-        Command::Backfill(options) => commands::backfill(&loaded, &options),
-        Command::Simulate(options) => commands::simulate(&loaded, &options),
-        Command::Quarantine(action) => commands::quarantine(&loaded, &action),
+    let load = || Config::load(cli.config.as_deref(), &Env::process());
+    let exit = match &cli.command {
+        Command::Run => commands::run(load),
+        Command::Migrate => configured(load, commands::migrate),
+        Command::CheckConfig { online } => configured(load, |loaded| commands::check_config(loaded, *online)),
+        Command::ProvisionTenants(options) => configured(load, |loaded| commands::provision_tenants(loaded, options)),
+        Command::Backfill(options) => configured(load, |loaded| commands::backfill(loaded, options)),
+        Command::Simulate(options) => configured(load, |loaded| commands::simulate(loaded, options)),
+        Command::Quarantine(action) => configured(load, |loaded| commands::quarantine(loaded, action)),
     };
     exit.into()
+}
+
+/// Runs a command with its configuration, where there is a good one.
+fn configured(load: impl FnOnce() -> Result<Loaded, ConfigError>, command: impl FnOnce(&Loaded) -> Exit) -> Exit {
+    match load() {
+        Ok(loaded) => command(&loaded),
+        Err(error) => {
+            terminal::complain(error);
+            Exit::Config
+        }
+    }
 }

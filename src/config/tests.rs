@@ -96,6 +96,23 @@ fn the_environment_stands_above_the_file_and_the_file_above_the_defaults() {
 }
 
 #[test]
+fn what_is_held_on_purpose_ends_before_the_drain_does() {
+    let waits = |loaded: Loaded| (loaded.config.routes.retry_secs, loaded.config.influx.drain_secs);
+    for (drain_secs, expected) in [("25", (10, 5)), ("8", (6, 5)), ("3", (1, 1)), ("1", (1, 1))] {
+        assert_eq!(waits(from_env([("DRAIN_TIMEOUT_SECONDS", drain_secs)]).unwrap()), expected, "{drain_secs}");
+    }
+    assert_eq!(waits(from_file("wait.toml", "[routes]\nretry_secs = 23").unwrap()).0, 23);
+    for text in [
+        "[routes]\nretry_secs = 24",
+        "[influx]\ndrain_secs = 24",
+        "[supervisor]\ndrain_timeout_secs = 9\n[routes]\nretry_secs = 8",
+    ] {
+        let said = from_file("late.toml", text).unwrap_err().to_string();
+        assert!(said.starts_with("routes.retry_secs and influx.drain_secs must be shorter"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
     let said = |result: Result<Loaded, ConfigError>| result.unwrap_err().to_string();
     let path = std::env::temp_dir().join(format!("ingest-node-{}-", std::process::id())).display().to_string();

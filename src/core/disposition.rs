@@ -4,18 +4,17 @@ use std::time::Duration;
 
 /// What became of one leg (one sink write) of a delivery. Ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub enum Verdict {
     /// Its effect is durable.
-    Done = 0,
+    Done,
     /// Refused, and the refusal is durable: acknowledged.
-    Rejected = 1,
+    Rejected,
     /// Refused for good by a store, and the refusal is durable: terminated, so that it never comes back.
-    Poison = 2,
+    Poison,
     /// A fault that may pass: delivered again later.
-    Retry = 3,
+    Retry,
     /// Dropped without a verdict (a panic, a closed mailbox): delivered again, never counted as delivered.
-    Lost = 4,
+    Lost,
 }
 
 impl Verdict {
@@ -23,17 +22,6 @@ impl Verdict {
     #[must_use]
     pub fn merge(self, other: Verdict) -> Verdict {
         self.max(other)
-    }
-
-    /// Reads back what `as u8` wrote; anything unknown is [`Verdict::Lost`].
-    pub const fn from_u8(value: u8) -> Verdict {
-        match value {
-            0 => Verdict::Done,
-            1 => Verdict::Rejected,
-            2 => Verdict::Poison,
-            3 => Verdict::Retry,
-            _ => Verdict::Lost,
-        }
     }
 
     /// What the broker is told. `retry_delay` is asked only where the message is to come back.
@@ -115,7 +103,6 @@ mod tests {
     #[test]
     fn a_lost_delivery_is_never_acknowledged() {
         assert_eq!(Verdict::Lost.disposition(|| Duration::from_secs(1)), Disposition::Nak(Duration::from_secs(1)));
-        assert_eq!(Verdict::from_u8(17), Verdict::Lost);
     }
 
     #[test]

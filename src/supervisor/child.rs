@@ -1,12 +1,11 @@
 //! A child as the supervisor sees it: a factory to build it, a place to live, and what is left of it while it lives.
 
-use std::sync::Arc;
-
 use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
+use super::watch::Watch;
 use crate::debt::Outbox;
-use crate::lifeline::{Lifeline, Pulse};
+use crate::lifeline::Lifeline;
 use crate::message::{
     AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged,
     Subscribe, TenantsRegistered, Validate, Write,
@@ -79,7 +78,7 @@ pub struct Factory {
 /// A living child.
 pub(super) struct Child {
     pub name: &'static str,
-    pub pulse: Arc<Pulse>,
+    pub thread: String,
+    pub watch: Watch,
     pub drain: Recipient<Drain>,
-    pub seen: (u64, u64),
 }

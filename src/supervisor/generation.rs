@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
+use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
 use super::child::{Child, Factory, Seat, Wiring};
+use super::watch::Watch;
 use crate::lifeline::{Death, Lifeline, Pulse};
 use crate::message::{Drain, Release};
 
@@ -19,7 +21,22 @@ pub struct Generation {
     pub number: u64,
     children: Vec<Child>,
     consumers: Vec<Recipient<Release>>,
-    threads: BTreeMap<String, Arbiter>,
+    threads: BTreeMap<String, Thread>,
+}
+
+/// A thread that children live on.
+struct Thread {
+    arbiter: Arbiter,
+    watch: Watch,
+}
+
+/// Who stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// The child that it is put down to.
+    pub actor: &'static str,
+    /// The thread, where it is all of it that does not turn, and everybody who lives there.
+    pub thread: Option<(String, Vec<&'static str>)>,
 }
 
 impl Generation {
@@ -27,17 +44,25 @@ impl Generation {
     ///
     /// # Errors
     /// Which child could not be built, and why.
-    pub fn build(number: u64, factories: &[Factory], deaths: &UnboundedSender<Death>) -> Result<Self, String> {
+    pub fn build(
+        number: u64,
+        factories: &[Factory],
+        deaths: &UnboundedSender<Death>,
+        now_ms: u64,
+    ) -> Result<Self, String> {
         let mut generation = Self { number, children: Vec::new(), consumers: Vec::new(), threads: BTreeMap::new() };
         let mut wiring = Wiring::default();
         for factory in factories {
             let pulse = Arc::new(Pulse::default());
             let lifeline = Lifeline::new(factory.name, number, deaths.clone(), pulse.clone());
-            let thread = generation.threads.entry(factory.thread.clone()).or_insert_with(Arbiter::new).handle();
+            let thread = generation.thread(&factory.thread, now_ms);
             let drain = (factory.build)(&mut wiring, Seat { thread, lifeline })
                 .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
-                Ok(drain) => generation.children.push(Child { name: factory.name, pulse, drain, seen: (0, 0) }),
+                Ok(drain) => {
+                    let (thread, watch) = (factory.thread.clone(), Watch::new(pulse, now_ms));
+                    generation.children.push(Child { name: factory.name, thread, watch, drain });
+                }
                 Err(why) => {
                     generation.stop_threads();
                     return Err(why);
@@ -48,46 +73,60 @@ impl Generation {
         Ok(generation)
     }
 
-    /// Looks at the children's signs of life; the name of one that has work and stands still for `bound_ms`.
-    pub fn find_stuck(&mut self, now_ms: u64, bound_ms: u64) -> Option<&'static str> {
-        for child in &mut self.children {
-            let (progress, busy) = child.pulse.read();
-            let (last_progress, since_ms) = &mut child.seen;
-            if !busy || progress != *last_progress {
-                (*last_progress, *since_ms) = (progress, now_ms);
-            } else if now_ms.saturating_sub(*since_ms) >= bound_ms {
-                return Some(child.name);
-            }
-        }
-        None
+    /// The thread of this name, started where there is none.
+    fn thread(&mut self, name: &str, now_ms: u64) -> ArbiterHandle {
+        let start = || {
+            let arbiter = Arbiter::new();
+            let watch = Watch::new(Pulse::of_thread(&arbiter.handle()), now_ms);
+            Thread { arbiter, watch }
+        };
+        self.threads.entry(name.to_owned()).or_insert_with(start).arbiter.handle()
     }
 
-    /// Asks every child to finish, top-down: from the door to the sinks. Whoever does not answer holds up the rest.
-    pub fn drain(&self) -> impl Future<Output = ()> + use<> {
-        let drains: Vec<_> = self.children.iter().rev().map(|child| child.drain.clone()).collect();
+    /// Looks at the signs of life: a thread that has not turned for `bound_ms`, or a child that has work and stands still.
+    pub fn find_stuck(&mut self, now_ms: u64, bound_ms: u64) -> Option<Stuck> {
+        let mut threads = self.threads.iter_mut();
+        let name = threads.find_map(|(name, thread)| thread.watch.is_stuck(now_ms, bound_ms).then_some(name));
+        if let Some(name) = name {
+            let residents: Vec<&Child> = self.children.iter().filter(|child| child.thread == *name).collect();
+            let culprit = residents.iter().find(|child| child.watch.is_busy()).or(residents.first())?;
+            let names = residents.iter().map(|child| child.name).collect();
+            return Some(Stuck { actor: culprit.name, thread: Some((name.clone(), names)) });
+        }
+        let child =
+            self.children.iter_mut().find_map(|child| child.watch.is_stuck(now_ms, bound_ms).then_some(child.name));
+        child.map(|actor| Stuck { actor, thread: None })
+    }
+
+    /// Asks every child to finish, top-down: from the door to the sinks. Whoever does not answer holds up the rest; the
+    /// first one that died before it had finished is the error.
+    pub fn drain(&self) -> impl Future<Output = Result<(), &'static str>> + use<> {
+        let drains: Vec<_> = self.children.iter().rev().map(|child| (child.name, child.drain.clone())).collect();
         async move {
+            let mut died = None;
             // Twice: what a sink refuses while it drains becomes work for a room above it, which had finished before.
-            for drain in drains.iter().chain(&drains) {
-                // A dead child has nothing left to finish.
-                let _ = drain.send(Drain).await;
+            for (name, drain) in drains.iter().chain(&drains) {
+                if drain.send(Drain).await.is_err() {
+                    died.get_or_insert(*name);
+                }
             }
+            died.map_or(Ok(()), Err)
         }
     }
 
     /// Gives everything in flight back to the broker, within `bound`; how many deliveries that were.
     pub fn release(&self, bound: Duration) -> impl Future<Output = usize> + use<> {
-        let releases: Vec<_> = self.consumers.iter().map(|consumer| consumer.send(Release)).collect();
+        let releases: Vec<_> = self.consumers.iter().map(|consumer| timeout(bound, consumer.send(Release))).collect();
         async move {
-            let all = futures_util::future::join_all(releases);
-            // A consumer that can't answer leaves its deliveries to the broker's own clock.
-            timeout(bound, all).await.unwrap_or_default().into_iter().flatten().sum()
+            // A consumer that can't answer leaves its deliveries to the broker's own clock; the others' answers count.
+            join_all(releases).await.into_iter().flatten().flatten().sum()
         }
     }
 
     /// Ends all children where they stand. A thread that hangs is left behind: it can't be forced.
     pub fn stop_threads(&self) {
         for thread in self.threads.values() {
-            thread.stop();
+            thread.arbiter.stop();
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod child;
 mod generation;
 pub mod root;
+mod watch;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,8 @@ pub struct Config {
     pub restart_budget: u32,
     /// See `restart_budget`.
     pub restart_window_secs: u64,
-    /// A child that has work and makes no progress for so long is dead. Longer than any bound on one attempt.
+    /// A child that has work and makes no progress for so long is dead, and so is a thread that does not turn. Longer than
+    /// any bound on one attempt.
     pub stuck_after_secs: u64,
 }
 
@@ -31,5 +33,15 @@ impl Default for Config {
             restart_window_secs: 300,
             stuck_after_secs: 90,
         }
+    }
+}
+
+/// Seconds kept back of the drain's time for giving back what could not be finished.
+const RELEASE_RESERVE_SECS: u64 = 2;
+
+impl Config {
+    /// The longest that anybody may wait on purpose for something that is away: a drain has to see the end of it.
+    pub fn longest_wait_secs(&self) -> u64 {
+        self.drain_timeout_secs.saturating_sub(RELEASE_RESERVE_SECS).max(1)
     }
 }

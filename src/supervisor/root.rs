@@ -9,9 +9,10 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::Config;
 use super::child::Factory;
 use super::generation::Generation;
+use super::watch::WatchedTime;
+use super::{Config, RELEASE_RESERVE_SECS};
 use crate::core::backoff::Backoff;
 use crate::core::restart::Budget;
 use crate::delivery::Lane;
@@ -21,10 +22,12 @@ use crate::metrics::Metrics;
 
 /// Root's own clock: sign of life, look for stuck children.
 const TICK: Duration = Duration::from_secs(1);
+/// Ticks that are further apart than this have been held up: that time was not watched.
+const MOST_BETWEEN_TICKS_MS: u64 = 2_000;
 /// What a dying generation gets to give its deliveries back.
 const RELEASE_BOUND: Duration = Duration::from_secs(2);
 /// Kept back of the drain's time for giving back what could not be finished.
-const RELEASE_RESERVE: Duration = Duration::from_secs(2);
+const RELEASE_RESERVE: Duration = Duration::from_secs(RELEASE_RESERVE_SECS);
 
 /// How the tree's life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub enum Ending {
     Drained,
     /// The drain's deadline passed; so many deliveries were given back unfinished.
     Unfinished(usize),
+    /// A child died before it had finished; what it held is delivered again.
+    Died(&'static str),
     /// The restart budget is spent.
     GaveUp,
 }
@@ -51,6 +56,9 @@ pub struct Root {
     deaths: Option<UnboundedSender<Death>>,
     started: Instant,
     built_ms: u64,
+    watched: WatchedTime,
+    /// A generation that has failed is giving its deliveries back.
+    releasing: bool,
     ending: Option<oneshot::Sender<Ending>>,
     draining: bool,
 }
@@ -84,6 +92,8 @@ impl Root {
             deaths: None,
             started: Instant::now(),
             built_ms: 0,
+            watched: WatchedTime::default(),
+            releasing: false,
             ending: Some(ending),
             draining: false,
         };
@@ -97,10 +107,11 @@ impl Root {
     fn build(&mut self, ctx: &mut Context<Self>) {
         let Some(deaths) = self.deaths.clone() else { return };
         if self.draining {
-            return self.end(Ending::Drained);
+            return;
         }
         self.number += 1;
-        match Generation::build(self.number, &self.factories, &deaths) {
+        let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
+        match Generation::build(self.number, &self.factories, &deaths, watched_ms) {
             Ok(generation) => {
                 info!(self.log, "generation built"; "generation" => self.number);
                 self.built_ms = self.now_ms();
@@ -122,8 +133,8 @@ impl Root {
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
             self.backoff.reset();
         }
-        let may_go_on = self.budget.spend(now_ms);
-        let delay = self.backoff.next(fastrand::f64());
+        let next = self.budget.spend(now_ms).then(|| self.backoff.next(fastrand::f64()));
+        self.releasing = true;
         let generation = self.generation.take();
         let released = async move {
             let Some(generation) = generation else { return 0 };
@@ -131,21 +142,24 @@ impl Root {
             generation.stop_threads();
             released
         };
-        let log = self.log.clone();
-        let next = async move {
-            let released = released.await;
-            warn!(log, "generation ended"; "culprit" => culprit, "given_back" => released);
-            tokio::time::sleep(delay).await;
-        };
-        ctx.spawn(next.into_actor(self).map(move |(), root, ctx| {
-            if may_go_on {
-                root.build(ctx);
-            } else {
-                error!(root.log, "restart budget spent"; "restarts" => root.config.restart_budget,
-                    "window_secs" => root.config.restart_window_secs);
-                root.end(Ending::GaveUp);
-            }
+        ctx.spawn(released.into_actor(self).map(move |released, root, ctx| {
+            root.releasing = false;
+            warn!(root.log, "generation ended"; "culprit" => culprit, "given_back" => released);
+            root.go_on(released, next, ctx);
         }));
+    }
+
+    /// After a generation's end: the next one after a pause, where there may be one and nobody asked for a drain.
+    fn go_on(&mut self, released: usize, next: Option<Duration>, ctx: &mut Context<Self>) {
+        match next {
+            _ if self.draining => self.end(if released > 0 { Ending::Unfinished(released) } else { Ending::Drained }),
+            Some(pause) => drop(ctx.run_later(pause, |root, ctx| root.build(ctx))),
+            None => {
+                error!(self.log, "restart budget spent"; "restarts" => self.config.restart_budget,
+                    "window_secs" => self.config.restart_window_secs);
+                self.end(Ending::GaveUp);
+            }
+        }
     }
 
     fn end(&mut self, ending: Ending) {
@@ -157,12 +171,19 @@ impl Root {
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.health.beat();
-        let (now_ms, bound_ms) = (self.now_ms(), self.config.stuck_after_secs * 1_000);
-        let stuck = self.generation.as_mut().and_then(|generation| generation.find_stuck(now_ms, bound_ms));
-        if let Some(name) = stuck.filter(|_| !self.draining) {
-            error!(self.log, "child has work and stands still"; "actor" => name);
-            self.restart(name, ctx);
+        let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
+        let bound_ms = self.config.stuck_after_secs * 1_000;
+        let Some(stuck) = self.generation.as_mut().and_then(|generation| generation.find_stuck(watched_ms, bound_ms))
+        else {
+            return;
+        };
+        match &stuck.thread {
+            Some((thread, actors)) => {
+                error!(self.log, "thread stands still"; "thread" => thread, "actors" => actors.join(", "));
+            }
+            None => error!(self.log, "child has work and stands still"; "actor" => stuck.actor),
         }
+        self.restart(stuck.actor, ctx);
     }
 
     fn log_stats(&self) {
@@ -209,16 +230,22 @@ impl Handler<Shutdown> for Root {
         }
         self.health.begin_drain();
         info!(self.log, "draining"; "in_flight" => in_flight(&self.metrics));
-        let Some(generation) = self.generation.take() else { return };
+        let Some(generation) = self.generation.take() else {
+            // Between two generations nothing is in flight.
+            if !self.releasing {
+                self.end(Ending::Drained);
+            }
+            return;
+        };
         let bound = Duration::from_secs(self.config.drain_timeout_secs).saturating_sub(RELEASE_RESERVE);
         let drain = async move {
-            if tokio::time::timeout(bound, generation.drain()).await.is_ok() {
-                generation.stop_threads();
-                return Ending::Drained;
-            }
-            let released = generation.release(RELEASE_RESERVE * 3 / 4).await;
+            let ending = match tokio::time::timeout(bound, generation.drain()).await {
+                Ok(Ok(())) => Ending::Drained,
+                Ok(Err(died)) => Ending::Died(died),
+                Err(_) => Ending::Unfinished(generation.release(RELEASE_RESERVE * 3 / 4).await),
+            };
             generation.stop_threads();
-            Ending::Unfinished(released)
+            ending
         };
         ctx.spawn(drain.into_actor(self).map(|ending, root, _| root.end(ending)));
     }

@@ -15,6 +15,8 @@
 //! - `crowd`: what made-up tenants may cost.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
+//! - `signals`: told to stop at any moment. `unheard`: nobody reads what the program says.
+//!   `watchdog`: a thread stands still.
 //! - `simulate`: the simulator, and the node against its word.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
 //!   them, the node's own account.
@@ -40,6 +42,7 @@ mod routes;
 mod row_security;
 mod rubbish;
 mod shutdown;
+mod signals;
 mod simulate;
 mod staleness;
 mod startup;
@@ -47,5 +50,7 @@ mod state;
 mod stranger;
 mod tenants;
 mod traffic;
+mod unheard;
+mod watchdog;
 mod workload;
 mod world;

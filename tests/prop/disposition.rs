@@ -5,8 +5,14 @@ use std::time::Duration;
 use ingest_node::core::disposition::{Disposition, Verdict};
 use proptest::prelude::*;
 
+/// Any verdict.
+pub fn verdict() -> impl Strategy<Value = Verdict> {
+    use Verdict::{Done, Lost, Poison, Rejected, Retry};
+    proptest::sample::select(&[Done, Rejected, Poison, Retry, Lost])
+}
+
 fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
-    proptest::collection::vec((0_u8..5).prop_map(Verdict::from_u8), 1..12)
+    proptest::collection::vec(verdict(), 1..12)
 }
 
 proptest! {

@@ -1,8 +1,11 @@
-//! Properties of the pure rules, over inputs that nobody thought of: one module per rule.
+//! Properties of the pure rules and of the two duties that nobody may forget (`delivery`, `debt`), over inputs that
+//! nobody thought of: one module per rule.
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
 
 mod backoff;
 mod batch;
+mod debt;
+mod delivery;
 mod disposition;
 mod fitting;
 mod gaps;

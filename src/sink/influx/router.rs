@@ -240,6 +240,7 @@ impl Actor for Router {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
+        self.threads.iter().for_each(|thread| self.lifeline.watch_thread(&thread.handle()));
         ctx.run_interval(TICK, |this, _| this.tick());
         if let Some(tenants) = self.provisioning.take() {
             let provision = newcomers::provision(self.destination.clone(), tenants, self.log.clone());

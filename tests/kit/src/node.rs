@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::http::{Response, get};
 use crate::metrics::Metrics;
 use crate::ports::free_port;
-use crate::process::{LeashOf, Process};
+use crate::process::{LeashOf, Process, closed_pipe};
 use crate::procfs;
 use crate::wait::{wait_for, wait_for_value};
 
@@ -23,6 +23,7 @@ pub struct NodeBuilder {
     arguments: Vec<String>,
     environment: BTreeMap<String, String>,
     dir: Option<PathBuf>,
+    is_unheard: bool,
 }
 
 impl NodeBuilder {
@@ -47,6 +48,13 @@ impl NodeBuilder {
         self
     }
 
+    /// Connects its standard output and error to pipes whose readers are gone.
+    #[must_use]
+    pub fn unheard(mut self) -> Self {
+        self.is_unheard = true;
+        self
+    }
+
     /// Starts the node; [`Node::wait_ready`] tells when it works.
     pub fn start(self) -> Node {
         let port = free_port();
@@ -56,9 +64,12 @@ impl NodeBuilder {
             self.dir.clone().or_else(|| temporary.as_ref().map(|dir| dir.path().to_owned())).expect("one of both");
         std::fs::create_dir_all(&dir).unwrap_or_else(|e| panic!("cannot create {}: {e}", dir.display()));
         let log = dir.join("ingest-node.log");
-        let command = self.env("HTTP_BIND", format!("127.0.0.1:{port}")).command(&dir);
+        let command = self.clone().env("HTTP_BIND", format!("127.0.0.1:{port}")).command(&dir);
         let leash = LeashOf { signal: "TERM", remove: temporary.as_ref().map(TempDir::path) };
-        let process = Process::spawn("ingest-node", command, &log, leash);
+        let process = match self.is_unheard {
+            true => Process::spawn_unheard("ingest-node", command, leash),
+            false => Process::spawn("ingest-node", command, &log, leash),
+        };
         Node { process, address: format!("127.0.0.1:{port}"), log, _temporary: temporary }
     }
 
@@ -69,7 +80,8 @@ impl NodeBuilder {
     pub async fn run_to_end(self, deadline: Duration) -> Finished {
         let temporary = TempDir::with_prefix("ingest-node-").expect("a temporary directory");
         let mut command = tokio::process::Command::from(self.command(temporary.path()));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let output = || if self.is_unheard { closed_pipe() } else { Stdio::piped() };
+        command.stdin(Stdio::null()).stdout(output()).stderr(output()).kill_on_drop(true);
         if !self.environment.contains_key("HTTP_BIND") {
             command.env("HTTP_BIND", format!("127.0.0.1:{}", free_port()));
         }
@@ -123,6 +135,7 @@ impl Node {
             arguments: vec!["run".to_owned()],
             environment: BTreeMap::new(),
             dir: None,
+            is_unheard: false,
         }
     }
 

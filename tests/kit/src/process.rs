@@ -37,13 +37,22 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command` with its output appended to `log`.
-    pub(crate) fn spawn(name: &'static str, mut command: Command, log: &Path, leash: LeashOf<'_>) -> Self {
+    pub(crate) fn spawn(name: &'static str, command: Command, log: &Path, leash: LeashOf<'_>) -> Self {
         let output = File::options()
             .create(true)
             .append(true)
             .open(log)
             .unwrap_or_else(|e| panic!("cannot open {}: {e}", log.display()));
         let errors = output.try_clone().expect("a second handle of the log");
+        Self::spawn_to(name, command, output.into(), errors.into(), leash)
+    }
+
+    /// Starts `command` with its outputs into pipes whose readers are gone.
+    pub(crate) fn spawn_unheard(name: &'static str, command: Command, leash: LeashOf<'_>) -> Self {
+        Self::spawn_to(name, command, closed_pipe(), closed_pipe(), leash)
+    }
+
+    fn spawn_to(name: &'static str, mut command: Command, output: Stdio, errors: Stdio, leash: LeashOf<'_>) -> Self {
         // A process group of its own: a Ctrl-C at the terminal reaches us, and we stop the children in order.
         let child = command
             .stdin(Stdio::null())
@@ -98,6 +107,12 @@ impl Drop for Process {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A pipe that nobody reads: writing to it fails.
+pub(crate) fn closed_pipe() -> Stdio {
+    let (_, writer) = std::io::pipe().expect("a pipe");
+    writer.into()
 }
 
 /// Waits until a child listens on a loopback port.
