@@ -82,8 +82,8 @@ async fn a_part_that_dies_during_the_drain_is_not_taken_for_drained() {
     world.create_consumers(Duration::from_secs(3), 60_000).await;
     let load = Workload::good(200);
     load.seed(&world).await;
-    // Rows wait for their flush, and the first of them meets the crash.
-    let quiet = world.node().env("FLUSH_INTERVAL_MS", 60_000).env("BATCH_SIZE", 10_000);
+    // Rows wait for their flush, which comes during the drain and meets the crash.
+    let quiet = world.node().env("FLUSH_INTERVAL_MS", 8_000).env("BATCH_SIZE", 10_000);
     let mut node = start(quiet.env("INGEST_FAILPOINTS", "writer-committed=panic@1")).await;
     world.publish(load.messages.clone()).await;
     wait_for("deliveries in flight", DEADLINE, async || {

@@ -50,6 +50,11 @@ async fn survives(failpoint: &str, residents: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_of_the_consumers_that_stands_still_is_replaced() {
+    survives("source-admit=block@2", &["consumer"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_validator_that_stands_still_is_replaced() {
     survives("validator=block@2", &["validator"]).await;
 }

@@ -58,6 +58,7 @@ impl Parcel {
     ///
     /// # Errors
     /// The parcel, where there is no room for any.
+    #[expect(clippy::result_large_err, reason = "it goes back where it came from")]
     pub fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, Parcel> {
         let RouteJobs { tenant_id, topic, payload, routes, .. } = &self.jobs;
         let message = JobMessage::new(tenant_id, topic, payload.clone());

@@ -76,7 +76,7 @@ async fn a_redelivery_makes_no_second_job() {
 async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
     let nats = Nats::start();
     let jetstream = nats.jetstream().await;
-    Bench::new(&nats, Config { duplicate_window_secs: 300, ..Config::default() }).await;
+    let bench = Bench::new(&nats, Config { duplicate_window_secs: 300, ..Config::default() }).await;
     wait_for("the stream", SOON, async || jetstream.get_stream("ROUTES").await.is_ok()).await;
     let made = jetstream.get_stream("ROUTES").await.unwrap().cached_info().config.clone();
     assert_eq!(made.subjects, ["routes.>"]);
@@ -84,12 +84,15 @@ async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
     assert_eq!((made.discard, made.max_age), (stream::DiscardPolicy::New, Duration::ZERO), "it never drops a job");
     assert_eq!(made.duplicate_window, Duration::from_secs(300));
 
+    assert_eq!(bench.metrics.streams_created.get(), 1);
+
     let short = stream::Config {
         name: "ROUTES".into(),
         subjects: vec!["routes.>".into()],
         duplicate_window: Duration::from_secs(1),
         ..Default::default()
     };
+    drop(bench);
     jetstream.delete_stream("ROUTES").await.unwrap();
     jetstream.create_stream(short).await.unwrap();
     let bench = Bench::new(&nats, Config::default()).await;
