@@ -70,7 +70,9 @@ impl Permissions {
     pub fn refused(&self, operation: Operation, lane: Lane) -> Option<Refused> {
         let board = self.board();
         let of = |lane| board.newest.get(&(operation, lane));
-        of(Some(lane)).into_iter().chain(of(None)).max_by_key(|refused| refused.at).cloned()
+        // All lanes have their inboxes in common; any other subject without a lane is somebody else's.
+        let shared = of(None).filter(|_| operation == Operation::Inbox);
+        of(Some(lane)).into_iter().chain(shared).max_by_key(|refused| refused.at).cloned()
     }
 
     /// The operation works again: the next violation is logged again.
@@ -107,6 +109,8 @@ mod tests {
         assert_eq!(refused(Operation::Pull, Lane::Shadow).as_deref(), Some(PULL));
         assert_eq!(refused(Operation::Pull, Lane::Telemetry), None);
         assert_eq!(refused(Operation::Inbox, Lane::Telemetry).as_deref(), Some(INBOX));
+        permissions.heard(r#"Permissions Violation for Publish to "$JS.API.STREAM.INFO.ROUTES""#, &log);
+        assert_eq!(refused(Operation::Api, Lane::Telemetry), None, "of no lane");
         assert_eq!(permissions.metrics.permission_violations.of(Operation::Pull).get(), 1);
     }
 
