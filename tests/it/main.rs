@@ -21,6 +21,9 @@
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
 //!   them, the node's own account.
 
+// What a test prints is shown where it fails.
+#![allow(clippy::print_stdout)]
+
 mod backfill;
 mod cases;
 mod consumer;

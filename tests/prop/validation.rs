@@ -65,10 +65,10 @@ fn lookup() -> Lookup {
 }
 
 /// The row of a message of the telemetry lane, or what the quarantine keeps of a message that any lane refuses.
-fn judge_on(lane: Lane, body: &Bytes) -> Result<String, Refusal> {
+fn judge_on(lane: Lane, body: &Bytes) -> Result<String, Box<Refusal>> {
     let settings = Settings { max_payload_bytes: 300, ..Settings::default() };
     let limit = settings.max_payload_bytes;
-    let envelope = Envelope::open(body).map_err(|rejection| refusal::of_bytes(body, rejection, limit))?;
+    let envelope = Envelope::open(body).map_err(|rejection| Box::new(refusal::of_bytes(body, rejection, limit)))?;
     let lookup = lookup();
     let policy = Policy { require_token: false, cert_auth_enabled: true, points: Some(Layout::PerTenant) };
     let subject = Some("telemetry.acme.d1");
@@ -88,7 +88,7 @@ fn judge_on(lane: Lane, body: &Bytes) -> Result<String, Refusal> {
     match judged {
         Ok(Some(row)) => Ok(row),
         Ok(None) => unreachable!("the device is known"),
-        Err(rejection) => Err(refusal::of_envelope(&envelope, rejection, limit)),
+        Err(rejection) => Err(Box::new(refusal::of_envelope(&envelope, rejection, limit))),
     }
 }
 

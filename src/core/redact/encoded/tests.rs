@@ -163,7 +163,7 @@ fn bytes_are_readable_where_they_are_text_or_open_to_harmless_text() {
     for readable in [&of_harmless[..], &[wide(HARMLESS), latin, HARMLESS.into(), "温度".repeat(20).into()]].concat() {
         assert!(!is_unreadable(&readable), "{readable:?}");
     }
-    let noise: Vec<u8> = (0..200_u32).map(|n| (n * n * 7 + n * 31 >> 3) as u8).collect();
+    let noise: Vec<u8> = (0..200_u32).map(|n| ((n * n * 7 + n * 31) >> 3) as u8).collect();
     let of_secret = [gzip, zlib, deflate].map(|encode| encode(SECRET.as_bytes()));
     let headed = [HARMLESS.as_bytes(), &gzip(SECRET.as_bytes())].concat();
     for unreadable in [&of_secret[..], &[noise, gzip(&gzip(SECRET.as_bytes())), headed]].concat() {
