@@ -18,7 +18,6 @@ pub struct Lifeline {
     generation: u64,
     deaths: UnboundedSender<Death>,
     pulse: Arc<Pulse>,
-    cause: Option<String>,
 }
 
 /// A child's end.
@@ -28,8 +27,8 @@ pub struct Death {
     pub name: &'static str,
     /// Which generation it belonged to.
     pub generation: u64,
-    /// What is known of the cause.
-    pub cause: String,
+    /// `panicked` or `stopped`.
+    pub cause: &'static str,
 }
 
 /// A child's signs of life, as the supervisor reads them.
@@ -70,7 +69,7 @@ impl Pulse {
 impl Lifeline {
     /// A lifeline of a child of this generation.
     pub fn new(name: &'static str, generation: u64, deaths: UnboundedSender<Death>, pulse: Arc<Pulse>) -> Self {
-        Self { name, generation, deaths, pulse, cause: None }
+        Self { name, generation, deaths, pulse }
     }
 
     /// The child got on: a chunk done, an attempt ended, a retry begun.
@@ -87,20 +86,11 @@ impl Lifeline {
     pub fn watch_thread(&self, thread: &ArbiterHandle) {
         self.pulse.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Pulse::of_thread(thread));
     }
-
-    /// Names the error that the child is about to end for.
-    pub fn fail(&mut self, cause: impl Into<String>) {
-        self.cause = Some(cause.into());
-    }
 }
 
 impl Drop for Lifeline {
     fn drop(&mut self) {
-        let cause = match self.cause.take() {
-            Some(cause) => cause,
-            None if std::thread::panicking() => "panicked".into(),
-            None => "stopped".into(),
-        };
+        let cause = if std::thread::panicking() { "panicked" } else { "stopped" };
         // The supervisor may be gone already: then nobody needs to know.
         let _ = self.deaths.send(Death { name: self.name, generation: self.generation, cause });
     }

@@ -39,11 +39,6 @@ impl TopicFilter {
         }
         levels.next().is_none()
     }
-
-    /// The filter as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 #[cfg(test)]

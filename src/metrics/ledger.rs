@@ -27,13 +27,6 @@ pub struct Ledger {
     pub in_flight: u64,
 }
 
-impl Ledger {
-    /// The law that every change keeps.
-    pub fn is_balanced(&self) -> bool {
-        self.received == self.acked + self.nacked + self.termed + self.in_flight
-    }
-}
-
 /// The ledgers of all lanes.
 #[derive(Debug, Default)]
 pub struct Ledgers([Mutex<Ledger>; Lane::ALL.len()]);
