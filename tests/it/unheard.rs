@@ -8,6 +8,9 @@ use crate::world::{DEADLINE, LANES, World, node};
 #[tokio::test]
 async fn commands_whose_output_nobody_reads_keep_their_exit_codes() {
     let database = Postgres::shared().create_database().await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "[postgres]\nstart_wait_secs = 1\n").expect("a file");
     for (arguments, url, code) in [
         (&["migrate"][..], database.url(), 0),
         (&["check-config"], database.url(), 0),
@@ -16,7 +19,9 @@ async fn commands_whose_output_nobody_reads_keep_their_exit_codes() {
         (&["migrate"], "postgres://ingest@127.0.0.1:1/x", 69),
         (&["quarantine", "list"], "postgres://ingest@127.0.0.1:1/x", 69),
     ] {
-        let finished = node().arguments(arguments).env("DATABASE_URL", url).unheard().run_to_end(DEADLINE).await;
+        let config = ["--config", file.to_str().expect("UTF-8")];
+        let arguments = [&config[..], arguments].concat();
+        let finished = node().arguments(&arguments).env("DATABASE_URL", url).unheard().run_to_end(DEADLINE).await;
         assert_eq!(finished.code, Some(code), "{arguments:?}");
     }
     assert!(database.count("app_settings").await > 0, "the migration that nobody heard of");
