@@ -155,7 +155,9 @@ async fn a_forged_replay_gains_nothing() {
 async fn the_quarantine_can_be_looked_at() {
     let world = World::new().await;
     let known = device(0, 1);
-    seed::devices(&world.database, std::slice::from_ref(&known)).await;
+    // A tenant with a device is counted by name.
+    let neighbour = Device::active("tenant-1", "somebody", "tok-secret-of-somebody");
+    seed::devices(&world.database, &[known.clone(), neighbour]).await;
     let node = world.start_node().await;
     let stranger = Device::active("tenant-1", "nobody", "tok-secret-of-nobody");
     let bytes = Outgoing::new("telemetry.tenant-0", &b"{\"provision_token\":\"tok-secret-0\" \x1b[2J\xff"[..]);
