@@ -98,9 +98,11 @@ impl Batch {
         self.len() == 0
     }
 
-    /// Whether the row of this delivery may be there already.
+    /// Whether the row of this delivery goes by way of the staging table, because it may be there already. What an earlier
+    /// consumer may have delivered is tried straight first: a backlog that is older than its consumer is new as a rule, and
+    /// the first row that is not sends its batch this way.
     pub fn may_be_stored(&self, delivery: &Delivery) -> bool {
-        self.manner > Manner::Straight || delivery.may_be_stored()
+        self.manner > Manner::Straight || delivery.is_redelivery()
     }
 
     /// Whether it holds nothing but rows that are not there already.
