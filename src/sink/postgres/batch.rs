@@ -101,13 +101,13 @@ impl Batch {
     /// Whether the row of this delivery goes by way of the staging table, because it may be there already. What an earlier
     /// consumer may have delivered is tried straight first: a backlog that is older than its consumer is new as a rule, and
     /// the first row that is not sends its batch this way.
-    pub fn may_be_stored(&self, delivery: &Delivery) -> bool {
+    pub fn is_staged(&self, delivery: &Delivery) -> bool {
         self.manner > Manner::Straight || delivery.is_redelivery()
     }
 
     /// Whether it holds nothing but rows that are not there already.
     pub fn is_new_rows_only(&self) -> bool {
-        self.len() == self.events.len() && !self.events.iter().any(|(delivery, _)| self.may_be_stored(delivery))
+        self.len() == self.events.len() && !self.events.iter().any(|(delivery, _)| self.is_staged(delivery))
     }
 
     /// The days its rows fall on.

@@ -183,7 +183,7 @@ impl Store {
 /// Rows that are new beyond doubt go straight in, the others by way of the staging table. For each whether it was there
 /// already; nothing where all are new.
 async fn store_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<bool>, Failure> {
-    let is_doubtful: Vec<bool> = batch.events.iter().map(|(delivery, _)| batch.may_be_stored(delivery)).collect();
+    let is_doubtful: Vec<bool> = batch.events.iter().map(|(delivery, _)| batch.is_staged(delivery)).collect();
     let (doubtful, new): (Vec<_>, Vec<_>) = batch.events.iter().zip(&is_doubtful).partition(|(_, doubtful)| **doubtful);
     if !new.is_empty() {
         statement::copy(transaction, statement::encode(new.iter().map(|(event, _)| *event))).await?;
