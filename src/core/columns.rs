@@ -130,6 +130,12 @@ impl Columns {
         Fields::of(line).any(|field| self.known(table, &field.column()) == Some(Known::Open))
     }
 
+    /// Whether nothing is known of a field of the line: it can be tried.
+    pub fn has_untried(&self, line: &str) -> bool {
+        let table = line_fields::table(line);
+        Fields::of(line).any(|field| field.key != SEQ && self.known(table, &field.column()).is_none())
+    }
+
     /// What is known of a column.
     pub(super) fn known(&self, table: &str, column: &str) -> Option<Known> {
         self.of(table)?.get(column).map(|column| column.known)

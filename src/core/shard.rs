@@ -4,9 +4,12 @@
 /// falls on some shard, always the same for the same text.
 pub fn of_topic(topic: &str, shards: usize) -> usize {
     // `tenant/{tenant}/device/{device}`: everything before the fourth slash.
-    let identity = topic.match_indices('/').nth(3).map_or(topic, |(at, _)| &topic[..at]);
+    let mut slashes = 0;
+    let identity = topic.bytes().take_while(|byte| {
+        slashes += u32::from(*byte == b'/');
+        slashes < 4
+    });
     let hash = identity
-        .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     // FNV alone hardly moves its upper bits for ids that differ in their last characters only: mix (murmur3's finaliser).
     let mixed = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -30,20 +30,22 @@ pub fn is_storable(text: &str) -> bool {
 /// [`holds_unstorable_escape`]. Costs ordinary text a glance; only what could be too much is counted out.
 pub fn misfit(json: &str, max_added: u64) -> Option<&'static str> {
     let bytes = json.as_bytes();
-    let is_ordinary = bytes.len() as u64 <= MAX_FRACTION_DIGITS && brackets(bytes) <= MAX_DEPTH && !has_exponent(bytes);
+    let is_ordinary = bytes.len() as u64 <= MAX_FRACTION_DIGITS && !may_be_deep(bytes) && !has_exponent(bytes);
     if is_ordinary { None } else { Scan { depth: 0, added: 0, max_added }.run(bytes) }
 }
 
-/// Opening brackets, those in strings too: no less than the depth.
-fn brackets(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count()
+/// Whether its depth may be too much: each level has a bracket to open and one to close, those in strings count too.
+fn may_be_deep(bytes: &[u8]) -> bool {
+    let opening = || bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    bytes.len() > 2 * MAX_DEPTH && opening() > MAX_DEPTH
 }
 
 /// Whether any number may have an exponent: a digit before an `e`, or so in a string.
 fn has_exponent(bytes: &[u8]) -> bool {
-    // Without an early end, so that the compiler makes wide instructions of it.
+    // Of bytes only and without an early end, so that the compiler makes wide instructions of it.
     let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
-    pairs.fold(false, |found, (before, byte)| found | (before.is_ascii_digit() & (*byte | 0x20 == b'e')))
+    let exponent = |before: u8, byte: u8| u8::from(before.wrapping_sub(b'0') < 10) & u8::from(byte | 0x20 == b'e');
+    pairs.fold(0, |found, (before, byte)| found | exponent(*before, *byte)) != 0
 }
 
 /// A walk over JSON text that looks at depth and numbers.

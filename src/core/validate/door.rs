@@ -26,14 +26,24 @@ pub(super) fn topic<'a>(
 /// The broker's permissions bind a publisher to subjects; this binds the subject to the tenant, and to the device where
 /// it names one: `telemetry.{tenant}` or `telemetry.{tenant}.{device}`. Further tokens say nothing.
 fn check_subject(subject: &str, topic: &Topic<'_>) -> Result<(), Rejection> {
-    let mut tokens = subject.split('.').skip(1);
-    if tokens.next() != Some(&*subject_token(topic.tenant)) {
+    let Some(after_tenant) = after_token(after_lane(subject), &subject_token(topic.tenant)) else {
         return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's tenant"));
-    }
-    if tokens.next().is_some_and(|device| *device != *subject_token(topic.device)) {
+    };
+    if !after_tenant.is_empty() && after_token(Some(after_tenant), &subject_token(topic.device)).is_none() {
         return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's device"));
     }
     Ok(())
+}
+
+/// What follows the first token, from its dot on.
+fn after_lane(subject: &str) -> Option<&str> {
+    subject.bytes().position(|byte| byte == b'.').map(|dot| &subject[dot..])
+}
+
+/// What follows this token, where the text is a dot and just it, or goes on with another dot.
+fn after_token<'a>(text: Option<&'a str>, token: &str) -> Option<&'a str> {
+    let rest = text?.strip_prefix('.')?.strip_prefix(token)?;
+    (rest.is_empty() || rest.starts_with('.')).then_some(rest)
 }
 
 /// Check 3: the bytes of the payload as received.

@@ -41,7 +41,11 @@ impl Outlets {
             if has_had_jobs {
                 event.routes = None;
             }
-            self.hand_on_event(delivery, event, owed, &mut chunks, &mut settlement);
+            let received_us = delivery.origin.received_us;
+            self.hand_on_event(delivery, &mut event, owed, &mut chunks, &mut settlement);
+            if self.observe.is_some() {
+                chunks.events.push((received_us, event));
+            }
         }
         for refused in batch.refusals {
             let verdict = refused.verdict();
@@ -63,7 +67,7 @@ impl Outlets {
     fn hand_on_event(
         &self,
         delivery: Delivery,
-        mut event: Event,
+        event: &mut Event,
         owed: Share,
         chunks: &mut Chunks,
         settlement: &mut Settlement,
@@ -85,7 +89,6 @@ impl Outlets {
         };
 
         let tenant_id = &event.device.key.tenant_id;
-        let received_us = origin.received_us;
         if let (Some(routes), Some(ticket)) = (routes, for_jobs) {
             let (tenant_id, origin, payload) = (tenant_id.clone(), origin.clone(), event.payload.clone());
             chunks.jobs.push(RouteJobs { tenant_id, origin, topic: event.topic[..].into(), payload, routes, ticket });
@@ -96,9 +99,6 @@ impl Outlets {
                 Some(points) => points.push(point),
                 None => drop(chunks.points.insert(tenant_id.clone(), vec![point])),
             }
-        }
-        if self.observe.is_some() {
-            chunks.events.push((received_us, event));
         }
     }
 

@@ -26,21 +26,20 @@ impl Consumer {
         let mut told = Vec::with_capacity(settled.len());
         let (mut lost, mut postponed) = (0, 0);
         for Settled { slot, verdict } in settled {
-            let Some(entry) = self.in_flight.get(slot) else {
-                // Handed back before: its credit comes back here.
-                self.in_flight.settle(slot);
-                continue;
-            };
             lost += u64::from(verdict == Verdict::Lost);
-            let delay = self.retry_delay(entry.attempt.saturating_add(entry.retries));
-            if limit.keeps(verdict) {
+            if limit.keeps(verdict)
+                && let Some(entry) = self.in_flight.get(slot)
+            {
+                let delay = self.retry_delay(entry.attempt.saturating_add(entry.retries));
                 let delay = if self.stage == Stage::Draining { delay.min(DRAIN_DELAY) } else { delay };
                 self.in_flight.postpone(slot, now_ms + delay.as_millis() as u64);
                 postponed += 1;
                 continue;
             }
+            // One that was handed back before has no entry: its credit comes back here.
             let Some(entry) = self.in_flight.settle(slot) else { continue };
-            let disposition = verdict.disposition(|| delay);
+            let retry_delay = || self.retry_delay(entry.attempt.saturating_add(entry.retries));
+            let disposition = verdict.disposition(retry_delay);
             if disposition == Disposition::Ack {
                 self.watch.acknowledged(entry.stream_seq, now_ms);
             }

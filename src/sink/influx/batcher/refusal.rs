@@ -48,9 +48,11 @@ impl Batcher {
                 Cause::Line => refused.push(self.refused(point, message)),
             }
         }
-        self.try_fields(wide.iter().map(|point| point.line.as_str()), Instant::now());
+        let are_tried = self.try_fields(wide.iter().map(|point| point.line.as_str()), Instant::now());
         for point in wide {
-            if self.has_a_way(&point.line) {
+            // Only so many fields are tried at once: the other lines come again when something is known of these.
+            let comes_next = are_tried && self.fitting.columns.has_untried(&point.line);
+            if comes_next || self.has_a_way(&point.line) {
                 repaired.push(point, since);
             } else {
                 unwritable.push(point);

@@ -73,6 +73,22 @@ async fn a_full_table_costs_a_point_only_the_columns_that_are_not_there() {
 }
 
 #[actix_rt::test]
+async fn a_batch_with_more_new_names_than_are_tried_at_once_costs_no_point_either() {
+    let stub = full(false).await;
+    let house = House::new(quick(&stub.url()));
+    let wide = |number: u64| {
+        let invented: String = (0..50).map(|name| format!(",n{number}_{name}=1i")).collect();
+        line(number, &format!("a=2.5{invented}"))
+    };
+    // All in one batch: 5,000 names, of which only a part is tried with the first refusal.
+    house.send("acme", (1..=100).map(wide));
+    house.wait_for(LineResult::Ok, 100).await;
+    assert_eq!((stub.points(ACME).len(), columns(&stub, ACME)), (101, names(&["a", "b"])));
+    assert_eq!((house.refused(), house.metrics.influx.lines.of(LineResult::Deferred).get()), (Vec::new(), 0));
+    assert_eq!(house.metrics.influx.unconfirmed_lines.get(), 0);
+}
+
+#[actix_rt::test]
 async fn a_full_family_of_fields_closes_nothing_but_itself() {
     let stub = InfluxStub::start();
     stub.set_family_limit(2);
