@@ -80,6 +80,9 @@ pub struct Consumer {
     in_flight: InFlight<Entry>,
     /// Verdicts that wait until it is certain again whose messages they settle. Their slots stay open.
     kept_back: Vec<Settled>,
+    /// What came during the drain. It goes back when the broker has closed the inlet: before, it would send it again to where
+    /// nobody listens.
+    untouched: Vec<Subject>,
     pulls: Pulls,
     refusals: PullRefusals,
     watch: LaneWatch,
@@ -170,6 +173,7 @@ impl Consumer {
             inlets: Inlets::default(),
             in_flight: InFlight::new(window),
             kept_back: Vec::new(),
+            untouched: Vec::new(),
             pulls: Pulls::new(pulling::limits(&parts, None)),
             refusals: PullRefusals::default(),
             watch: LaneWatch::default(),
@@ -252,6 +256,7 @@ impl Handler<InletClosed> for Consumer {
 
     fn handle(&mut self, InletClosed { inlet }: InletClosed, ctx: &mut Self::Context) {
         self.inlets.open -= 1;
+        self.return_untouched();
         if self.inlet.as_ref().is_some_and(|current| current.number == inlet) {
             self.inlet = None;
             if self.stage == Stage::Bound {

@@ -40,10 +40,25 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
     })
     .await;
 
-    // A replica takes the rest at once: untouched messages were handed back, not left to time out.
+    // A replica takes the rest at once: untouched messages were handed back, not left to time out. But for one: what the
+    // broker sends at the very moment when it hears that nobody listens any more, it may count as not delivered as well as
+    // handed back (seen with 2.9: the last one handed back came with attempt 1 and with attempt 2). Then it comes twice.
     let node = world.start_node().await;
-    world.wait_settled(LANES[0], ACK_WAIT).await;
-    assert_eq!(node.metrics().await.count("ingest_postgres_duplicates_suppressed_total", &[]), 0);
+    let start_of_rest = Instant::now();
+    wait_for("the rest to be taken", DEADLINE, async || {
+        let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
+        info.num_pending + info.num_ack_pending as u64 <= 1
+    })
+    .await;
+    assert!(start_of_rest.elapsed() < ACK_WAIT, "left to time out: {:?}", start_of_rest.elapsed());
+    world.wait_settled(LANES[0], ACK_WAIT + DEADLINE).await;
+    let metrics = node.metrics().await;
+    let stored: u64 = ["ingest_postgres_rows_total", "ingest_quarantine_events_total"]
+        .iter()
+        .map(|name| metrics.count(name, &[]))
+        .sum();
+    assert_eq!(stored, uncommitted, "what the first node has committed is not the second one's work");
+    assert!(metrics.count("ingest_postgres_duplicates_suppressed_total", &[]) <= 1);
     load.assert_all_there(&world).await;
     drain(node).await;
 }

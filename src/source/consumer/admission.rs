@@ -1,13 +1,10 @@
 //! What arrives: opened, given a slot of the window, and dealt out to the validators.
 
-use std::time::Duration;
-
 use actix::prelude::*;
 use async_nats::{HeaderMap, Message as NatsMessage, Subject};
 use slog::error;
 
 use super::{Consumer, Entry, Stage};
-use crate::core::disposition::Disposition;
 use crate::core::envelope::Envelope;
 use crate::core::rejection::Rejection;
 use crate::core::{ack_subject, replay, shard};
@@ -26,7 +23,7 @@ impl Consumer {
         let now_ms = self.now_ms();
         let is_current = self.inlet.as_ref().is_some_and(|current| current.number == inlet);
         let mut dealt = self.deal(messages.len());
-        let mut returned = Vec::new();
+        let untouched_before = self.untouched.len();
         let mut admitted = 0;
         for mut message in messages {
             if let Some(status) = message.status {
@@ -41,7 +38,7 @@ impl Consumer {
             }
             admitted += 1;
             if self.stage == Stage::Draining && !self.limit().is_finite() {
-                returned.push((reply, Disposition::Nak(Duration::ZERO)));
+                self.untouched.push(reply);
                 continue;
             }
             match self.admit(message, reply, now_ms) {
@@ -53,16 +50,13 @@ impl Consumer {
             self.heard(admitted > 0);
         }
         {
+            let returned = self.untouched.len() - untouched_before;
             let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
             ledger.received += admitted as u64;
-            ledger.nacked += returned.len() as u64;
-            ledger.in_flight += (admitted - returned.len()) as u64;
+            ledger.nacked += returned as u64;
+            ledger.in_flight += (admitted - returned) as u64;
         }
         self.hand_on(dealt);
-        // While it is not certain whose they are they come again after ack_wait.
-        if self.may_send() {
-            self.tell(returned);
-        }
         self.parts.lifeline.progress();
         if admitted > 0 || self.may_pull_at_once() {
             self.pull();

@@ -1,5 +1,7 @@
 //! The orderly end: take nothing new, finish or give back what is held, and say when that is done.
 
+use std::time::Duration;
+
 use actix::prelude::*;
 use async_nats::Subject;
 use async_nats::jetstream;
@@ -18,6 +20,16 @@ impl Consumer {
         if self.stage == Stage::Draining && self.inlets.open == 0 && sent && self.in_flight.is_empty() {
             self.drained.tell();
         }
+    }
+
+    /// Returns what came during the drain, once no open pull request of this node can bring it again.
+    pub(super) fn return_untouched(&mut self) {
+        // While it is not certain whose they are they come again after ack_wait.
+        if self.inlets.open > 0 || !self.may_send() {
+            return;
+        }
+        let untouched = std::mem::take(&mut self.untouched);
+        self.tell(untouched.into_iter().map(|reply| (reply, Disposition::Nak(Duration::ZERO))).collect());
     }
 
     fn begin_drain(&mut self) -> impl Future<Output = ()> + use<> {
