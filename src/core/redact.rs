@@ -176,6 +176,16 @@ fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
                 }
                 at = end;
             }
+            b'-' | b'0'..=b'9' => {
+                let end = after_number(bytes, at);
+                // Hexadecimal of hexadecimal has no letters: as JSON it is a number.
+                if let Scope::Everything { look, .. } = &mut scope
+                    && let Some(mask) = look.masked_string(&text[at..end])
+                {
+                    edits.push(Edit { range: at..end, with: Cow::Owned(format!("\"{mask}\"")) });
+                }
+                at = end;
+            }
             _ => at += 1,
         }
     }
@@ -251,6 +261,12 @@ fn after_string(bytes: &[u8], mut at: usize) -> Option<usize> {
             _ => at += 1,
         }
     }
+}
+
+/// Where the number that begins at `at` has ended.
+fn after_number(bytes: &[u8], at: usize) -> usize {
+    let is_of_number = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+    at + bytes[at..].iter().take_while(is_of_number).count()
 }
 
 /// Where the value that begins at `at` has ended.
