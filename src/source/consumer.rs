@@ -256,7 +256,9 @@ impl Handler<InletClosed> for Consumer {
 
     fn handle(&mut self, InletClosed { inlet }: InletClosed, ctx: &mut Self::Context) {
         self.inlets.open -= 1;
-        self.return_untouched();
+        if self.inlets.open == 0 {
+            self.return_untouched();
+        }
         if self.inlet.as_ref().is_some_and(|current| current.number == inlet) {
             self.inlet = None;
             if self.stage == Stage::Bound {

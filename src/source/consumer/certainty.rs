@@ -76,6 +76,9 @@ impl Consumer {
         }
         self.watch_standing(info);
         self.settle_kept_back(ctx);
+        if self.inlets.open == 0 {
+            self.return_untouched();
+        }
     }
 
     /// Looks for signs that the lane does not work.
@@ -99,6 +102,7 @@ impl Consumer {
     /// was made into is recognised when the new consumer delivers it.
     pub(super) fn let_go(&mut self, before: i128, created: OffsetDateTime) {
         let count = self.in_flight.hand_back_all().len();
+        self.untouched.clear();
         let kept_back = std::mem::take(&mut self.kept_back);
         for settled in &kept_back {
             // Its slot gives the credit back.

@@ -22,14 +22,13 @@ impl Consumer {
         }
     }
 
-    /// Returns what came during the drain, once no open pull request of this node can bring it again.
+    /// Returns what came during the drain. Callers see to it that no open pull request of this node can bring it again.
     pub(super) fn return_untouched(&mut self) {
         // While it is not certain whose they are they come again after ack_wait.
-        if self.inlets.open > 0 || !self.may_send() {
-            return;
+        if self.may_send() {
+            let untouched = std::mem::take(&mut self.untouched);
+            self.tell(untouched.into_iter().map(|reply| (reply, Disposition::Nak(Duration::ZERO))).collect());
         }
-        let untouched = std::mem::take(&mut self.untouched);
-        self.tell(untouched.into_iter().map(|reply| (reply, Disposition::Nak(Duration::ZERO))).collect());
     }
 
     fn begin_drain(&mut self) -> impl Future<Output = ()> + use<> {
@@ -48,6 +47,7 @@ impl Consumer {
     fn release(&mut self, ctx: &mut Context<Self>) -> ResponseActFuture<Self, usize> {
         self.settle_kept_back(ctx);
         self.kept_back.clear();
+        self.return_untouched();
         let released = self.in_flight.hand_back_all();
         let count = released.len();
         {

@@ -26,10 +26,11 @@ impl Consumer {
         let mut told = Vec::with_capacity(settled.len());
         let (mut lost, mut postponed) = (0, 0);
         for Settled { slot, verdict } in settled {
-            lost += u64::from(verdict == Verdict::Lost);
+            let is_lost = u64::from(verdict == Verdict::Lost);
             if limit.keeps(verdict)
                 && let Some(entry) = self.in_flight.get(slot)
             {
+                lost += is_lost;
                 let delay = self.retry_delay(entry.attempt.saturating_add(entry.retries));
                 let delay = if self.stage == Stage::Draining { delay.min(DRAIN_DELAY) } else { delay };
                 self.in_flight.postpone(slot, now_ms + delay.as_millis() as u64);
@@ -38,6 +39,7 @@ impl Consumer {
             }
             // One that was handed back before has no entry: its credit comes back here.
             let Some(entry) = self.in_flight.settle(slot) else { continue };
+            lost += is_lost;
             let retry_delay = || self.retry_delay(entry.attempt.saturating_add(entry.retries));
             let disposition = verdict.disposition(retry_delay);
             if disposition == Disposition::Ack {
