@@ -87,7 +87,7 @@ async fn a_drain_that_cannot_finish_ends_with_75_and_says_what_is_left() {
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(75));
     assert!(start_of_drain.elapsed() < Duration::from_secs(6), "the drain took {:?}", start_of_drain.elapsed());
-    assert!(node.log().contains("200"), "the log does not say how much is left");
+    node.wait_logged("200", 1).await;
     world.postgres.as_mut().expect("its own").resume();
     assert_eq!(world.database.count("quarantine_events").await, 0);
 }

@@ -43,7 +43,7 @@ async fn survives(failpoint: &str, residents: &[&str]) {
     wait_for("a restart", SETTLED_WITHIN, async || !restarted(&node).await.is_empty()).await;
     let restarted = restarted(&node).await;
     assert!(restarted.iter().all(|actor| residents.contains(&actor.as_str())), "{restarted:?}");
-    assert!(node.log().contains("stands still"), "the log does not say why");
+    node.wait_logged("stands still", 1).await;
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     load.assert_all_there(&world).await;
     drain(node).await;

@@ -17,6 +17,7 @@ async fn what_is_made_is_warned_of_and_counted() {
     .await;
     let metrics = node.metrics().await;
     assert_eq!(metrics.count("ingest_consumers_created_total", &[]), 3);
+    node.wait_logged("consumer was missing and has been created", 3).await;
     let log = node.log();
     for (stream, consumer) in LANES {
         let line = |what: &str, name: &str| {

@@ -56,7 +56,7 @@ async fn a_refused_pull_makes_its_lane_not_ready_until_it_is_permitted() {
     let reasons = wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
     assert!(!reasons.contains("ingest-shadow: Permissions"), "the other lanes may pull: {reasons}");
     assert!(violations(&node, "pull").await > 0);
-    let said = node.log().lines().filter(|line| line.contains("nats does not permit")).count();
+    let said = node.wait_logged("nats does not permit", 1).await;
     assert_eq!(said, 1, "once per subject: {}", node.log());
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
@@ -75,7 +75,7 @@ async fn refused_acknowledgements_make_their_lane_not_ready() {
     world.publish(load.messages.clone()).await;
     wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
     assert!(violations(&node, "ack").await > 0);
-    assert!(node.log().contains("$JS.ACK.TELEMETRY"), "{}", node.log());
+    node.wait_logged("$JS.ACK.TELEMETRY", 1).await;
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     world.wait_settled(LANES[0], 2 * DEADLINE).await;

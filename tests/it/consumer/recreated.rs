@@ -71,7 +71,7 @@ async fn what_another_replica_holds_of_the_new_stream_is_not_acknowledged_by_the
     wait_for("a full window", DEADLINE, async || in_flight(&holder).await >= 5).await;
     recreate_stream(&world).await;
     wait_for("the replica to notice", DEADLINE, async || in_flight(&holder).await == 0).await;
-    assert!(holder.log().contains("made again"), "it must be said: {}", holder.log());
+    holder.wait_logged("made again", 1).await;
     assert_eq!(settled(&holder, "ack").await, 0);
 
     victim.resume();

@@ -29,7 +29,7 @@ async fn is_refused(config: pull::Config, why: &str) {
     world.publish(load.messages.clone()).await;
     let node = world.node().start();
     wait_ready_says(&node, 503, why).await;
-    assert!(node.log().contains(why), "{}", node.log());
+    node.wait_logged(why, 1).await;
     let metrics = node.metrics().await;
     assert_eq!(metrics.count("ingest_deliveries_received_total", &[("consumer", LANES[0].1)]), 0);
     assert_eq!(world.database.count("quarantine_events").await, 0);
@@ -46,7 +46,7 @@ async fn is_obeyed(config: pull::Config, note: &str) -> (World, Node) {
     world.wait_settled(LANES[0], DEADLINE).await;
     load.assert_all_there(&world).await;
     wait_ready_says(&node, 200, note).await;
-    assert!(node.log().contains(note), "{}", node.log());
+    node.wait_logged(note, 1).await;
     (world, node)
 }
 

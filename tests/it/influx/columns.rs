@@ -71,7 +71,7 @@ async fn a_tenant_that_fills_the_shared_table_costs_no_point_of_its_own_or_other
         world.wait_complete(sent, &expected_with_only(&all[..sent], Some("all"), &["temp_c"])).await;
         assert!(skipped(&node, "columns_full").await > 0);
         let tenants = if sent == 300 { 2 } else { 1 };
-        assert_eq!(said(&node, SAID), tenants, "once for each tenant:\n{}", node.log());
+        assert_eq!(node.wait_logged(SAID, tenants).await, tenants, "once for each tenant:\n{}", node.log());
         let refusals = node.metrics().await.count("ingest_influx_limit_refusals_total", &[("limit", "columns")]);
         assert!(refusals > 0);
         drain(node).await;
@@ -97,7 +97,8 @@ async fn a_full_family_of_fields_takes_no_other_field_with_it() {
     world.publish(all.clone()).await;
     world.wait_complete(all.len(), &expected_with_only(&all, None, &["plc::there", "temp_c"])).await;
     assert_eq!(skipped(&node, "columns_full").await, 300);
-    assert_eq!((said(&node, SAID), world.database.count("quarantine_events").await), (1, 0), "{}", node.log());
+    assert_eq!(node.wait_logged(SAID, 1).await, 1, "{}", node.log());
+    assert_eq!(world.database.count("quarantine_events").await, 0);
     drain(node).await;
 }
 

@@ -35,7 +35,7 @@ async fn tenants_beyond_the_servers_databases_stay_owed_until_there_is_room_for_
         wait_for("several attempts", DEADLINE, async || failures(&first, tenant).await >= 4).await;
         assert_eq!(world.owed_lines(tenant).await, 300, "lines of {tenant} on record");
     }
-    assert_eq!(said(&first, FULL), 2, "once for each tenant, however often it is tried:\n{}", first.log());
+    assert_eq!(first.wait_logged(FULL, 2).await, 2, "once for each tenant, however often it is tried:\n{}", first.log());
     assert_eq!(first.ready_status().await, Some(200), "it is some tenants' trouble alone");
     // Those that fit are written as ever, and a restart changes nothing.
     drain(first).await;
@@ -70,7 +70,7 @@ async fn a_table_too_many_costs_its_own_lines_their_time_and_no_others() {
     assert!(world.owed_lines("%").await >= 40, "the heartbeats are not on record");
     let sql = "influx_outbox WHERE attempts > 1";
     wait_for("two replays in vain", ALL_WITHIN, async || world.database.count(sql).await > 0).await;
-    assert_eq!(said(&node, "no room for another table"), 1, "once, however often it is tried");
+    assert_eq!(node.wait_logged("no room for another table", 1).await, 1, "once, however often it is tried");
 
     world.influx.set_table_limit(2);
     world.wait_complete(load.messages.len(), &load.expected()).await;

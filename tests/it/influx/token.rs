@@ -26,8 +26,8 @@ async fn a_node_with_a_wrong_token_says_so_once_and_one_with_the_right_token_wri
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     wait_for("several attempts", DEADLINE, async || world.influx.counts().requests >= 6).await;
-    assert_eq!(said(&first, SAID), 1, "once, however often it is tried:\n{}", first.log());
-    assert_eq!(said(&first, "it does not accept the token: check INFLUXDB_TOKEN"), 1, "what to do about it");
+    assert_eq!(first.wait_logged(SAID, 1).await, 1, "once, however often it is tried:\n{}", first.log());
+    assert_eq!(first.wait_logged("it does not accept the token: check INFLUXDB_TOKEN", 1).await, 1, "what to do about it");
     assert_eq!((world.influx.total_points(), world.owed_lines("%").await), (0, 600));
     assert_eq!(first.ready_status().await, Some(200));
     assert_eq!(said(&first, WRONG), 0, "the token is in the log");
@@ -50,10 +50,11 @@ async fn when_the_servers_token_becomes_the_nodes_everything_is_written_without_
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     wait_for("several attempts of every tenant", DEADLINE, async || world.influx.counts().requests >= 12).await;
-    assert_eq!(said(&node, SAID), 1, "once for all of them:\n{}", node.log());
+    assert_eq!(node.wait_logged(SAID, 1).await, 1, "once for all of them:\n{}", node.log());
     assert_eq!(world.influx.total_points(), 0);
     world.influx.set_token(WRONG);
     world.wait_complete(load.messages.len(), &load.expected()).await;
-    assert_eq!((said(&node, SAID), said(&node, "influxdb accepts the token again")), (1, 1), "{}", node.log());
+    assert_eq!(node.wait_logged("influxdb accepts the token again", 1).await, 1, "{}", node.log());
+    assert_eq!(said(&node, SAID), 1, "{}", node.log());
     drain(node).await;
 }

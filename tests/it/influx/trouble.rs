@@ -3,7 +3,6 @@
 use ingest_kit::{Node, wait_for};
 
 use super::readings::Readings;
-use super::scene::said;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// What `/ready` says of InfluxDB, and its status.
@@ -31,7 +30,7 @@ async fn a_server_that_hangs_is_said_once_and_is_a_note_in_ready_until_it_answer
     wait_for("the note", DEADLINE, async || ready(&node).await.1.contains("3 tenants' databases do not take writes"))
         .await;
     assert_eq!(ready(&node).await.0, 200, "best effort: no condition of readiness");
-    assert_eq!(said(&node, "influxdb has not answered for 5 s"), 1, "{}", node.log());
+    assert_eq!(node.wait_logged("influxdb has not answered for 5 s", 1).await, 1, "{}", node.log());
     let stats = node.stats().await["actors"]["influx"].to_string();
     assert_eq!(stats.matches("influxdb has not answered for 5 s").count(), 3, "{stats}");
 
@@ -52,7 +51,7 @@ async fn a_sign_in_page_confirms_no_point_and_is_said() {
         world.publish(load.messages.clone()).await;
         world.wait_settled(LANES[0], DEADLINE).await;
         wait_for("the note", DEADLINE, async || ready(&node).await.1.contains("it is not InfluxDB that answers")).await;
-        assert_eq!(said(&node, "check INFLUXDB_URL"), 1, "{}", node.log());
+        assert_eq!(node.wait_logged("check INFLUXDB_URL", 1).await, 1, "{}", node.log());
         assert_eq!(world.influx.total_points(), 0);
         assert!(world.owed_lines("%").await >= 300, "a page has confirmed points");
         drain(node).await;
@@ -75,7 +74,7 @@ async fn a_token_that_makes_no_header_is_said_once_with_the_setting() {
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     wait_for("every tenant's note", DEADLINE, async || ready(&node).await.1.starts_with("influx: 3 tenants'")).await;
-    assert_eq!(said(&node, "influxdb refuses all writes of all tenants"), 1, "{}", node.log());
-    assert!(said(&node, "check INFLUXDB_TOKEN") > 0, "{}", node.log());
+    assert_eq!(node.wait_logged("influxdb refuses all writes of all tenants", 1).await, 1, "{}", node.log());
+    node.wait_logged("check INFLUXDB_TOKEN", 1).await;
     drain(node).await;
 }

@@ -30,7 +30,7 @@ async fn twenty_devices_that_can_not_be_looked_up_do_not_hold_up_eight_hundred_g
     let refused = "quarantine_events WHERE reason = 'UNREGISTERED_DEVICE' AND detail LIKE 'registry: %22012%'";
     assert_eq!(world.database.count(refused).await, 800);
     assert_eq!(node.ready_status().await, Some(200));
-    let lines = node.log().lines().filter(|line| line.contains("can't be looked up")).count();
+    let lines = node.wait_logged("can't be looked up", 1).await;
     assert!((1..=20).contains(&lines), "said {lines} times");
     assert_balanced(&node.metrics().await);
     drain(node).await;

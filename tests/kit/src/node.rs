@@ -154,6 +154,20 @@ impl Node {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Waits until it has logged these words so often, and returns how often it has by then: its log is written by a
+    /// thread of its own, a moment after what it tells of can be seen elsewhere.
+    ///
+    /// # Panics
+    /// When fewer such lines are there after 15 seconds.
+    pub async fn wait_logged(&self, words: &str, times: usize) -> usize {
+        let what = format!("{times} lines of the log with \"{words}\"");
+        wait_for_value(&what, Duration::from_secs(15), async || {
+            let logged = self.log().lines().filter(|line| line.contains(words)).count();
+            (logged >= times).then_some(logged)
+        })
+        .await
+    }
+
     /// An answer of one of its endpoints; `None` while it does not listen.
     pub async fn get(&self, path: &str) -> Option<Response> {
         get(&self.address, path).await.ok()
