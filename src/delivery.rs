@@ -9,8 +9,8 @@ use actix::Recipient;
 use async_nats::Subject;
 use bytes::Bytes;
 
-use crate::core::disposition::Verdict;
 use crate::message::Settle;
+use ingest_core::flow::disposition::Verdict;
 
 /// One consumer's path through the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

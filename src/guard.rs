@@ -7,12 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
-use crate::core::envelope::Envelope;
-use crate::core::event::Refusal;
-use crate::core::refusal;
-use crate::core::rejection::{Reason, Rejection};
-use crate::core::validate::Judged;
 use crate::failpoint;
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::rejection::{Reason, Rejection};
+use ingest_core::validate::Judged;
+use ingest_core::validate::event::Refusal;
+use ingest_core::validate::refusal;
 
 /// Opens an envelope.
 ///

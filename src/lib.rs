@@ -3,12 +3,9 @@
 
 pub mod app;
 pub mod backfill;
-#[cfg(test)]
-mod cases;
 pub mod cli;
 pub mod commands;
 pub mod config;
-pub mod core;
 pub mod debt;
 pub mod delivery;
 pub mod drained;

@@ -17,15 +17,15 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use bytestring::ByteString;
 
-use crate::core::device::{DeviceKey, Lookup};
-use crate::core::envelope::Envelope;
-use crate::core::event::{CommandAck, Event, Refusal, ShadowReport};
-use crate::core::rejection::Rejection;
-use crate::core::route::Matched;
-pub use crate::core::route::TenantRoutes;
-use crate::core::settings::Settings;
 use crate::debt::Share;
 use crate::delivery::{Delivery, Lane, Origin, Settled, Ticket};
+use ingest_core::message::device::{DeviceKey, Lookup};
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::rejection::Rejection;
+use ingest_core::routes::route::Matched;
+pub use ingest_core::routes::route::TenantRoutes;
+use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
+use ingest_core::validate::settings::Settings;
 
 /// Consumer to Validator: deliveries of one shard, in the order of their arrival.
 #[derive(Debug, Message)]

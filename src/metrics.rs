@@ -28,10 +28,10 @@ pub use self::label::{
 };
 pub use self::ledger::{Ledger, Ledgers};
 pub use self::owed::{Owed, Standing};
-use crate::core::line_protocol::Skipped;
-use crate::core::permission::Operation;
-use crate::core::rejection::Reason;
 use crate::delivery::Lane;
+use ingest_core::flow::permission::Operation;
+use ingest_core::influx::line_protocol::Skipped;
+use ingest_core::message::rejection::Reason;
 
 /// A gauge that holds fractions.
 pub type FloatGauge = Gauge<f64, AtomicU64>;

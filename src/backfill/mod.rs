@@ -30,14 +30,14 @@ use self::stop::Stop;
 use self::tenant::{Account, Backfill, Ending};
 use crate::config::Config;
 use crate::config::url::masked;
-use crate::core::point::Layout;
-use crate::core::timestamp;
 use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::influx::Destination;
 use crate::sink::postgres::session::ConnectError;
 use crate::sink::postgres::{pool, schema};
 use crate::terminal::say;
+use ingest_core::influx::point::Layout;
+use ingest_core::message::timestamp;
 
 /// What to write again, and where to.
 #[derive(Clone, Debug, Args)]

@@ -13,10 +13,10 @@ use super::session::Session;
 use super::stop::Stop;
 use super::track::{Next, Page, Position, Tally, Track};
 use super::{Failure, Options, reader, stopped};
-use crate::core::backoff::Backoff;
-use crate::core::point::Layout;
 use crate::exit::Exit;
 use crate::message::Point;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::influx::point::Layout;
 
 /// How often the progress is shown and the position stored.
 const TICK: Duration = Duration::from_secs(1);

@@ -74,9 +74,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::core::rejection::Reason;
     use crate::delivery::Lane;
     use crate::health::Part;
+    use ingest_core::message::rejection::Reason;
 
     struct Node {
         address: SocketAddr,

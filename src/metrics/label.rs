@@ -8,11 +8,11 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-use crate::core::event::MsgType;
-use crate::core::line_protocol::Skipped;
-use crate::core::permission::Operation;
-use crate::core::rejection::Reason;
 use crate::delivery::Lane;
+use ingest_core::flow::permission::Operation;
+use ingest_core::influx::line_protocol::Skipped;
+use ingest_core::message::msg_type::MsgType;
+use ingest_core::message::rejection::Reason;
 
 /// A label with a closed list of values.
 pub trait Label: Copy + fmt::Debug + Send + Sync + 'static {

@@ -13,12 +13,12 @@ use tokio_postgres::Client;
 
 use self::query::Selection;
 use crate::config::Config;
-use crate::core::period;
-use crate::core::rejection::Reason;
 use crate::exit::Exit;
 use crate::sentence::sentence;
 use crate::sink::postgres::{pool, schema};
 use crate::terminal::say;
+use ingest_core::message::rejection::Reason;
+use ingest_core::reprocess::period;
 
 /// How many events `list` shows unless told otherwise.
 const LISTED: i64 = 50;

@@ -17,14 +17,14 @@ use tokio_postgres::Client;
 use super::event::Event;
 use super::{Filter, query};
 use crate::config::Config;
-use crate::core::names::subject_token;
-use crate::core::rejection::Reason;
-use crate::core::replay::{self, Facts, Key};
-use crate::core::topic::Topic;
 use crate::delivery::Lane;
 use crate::registry;
 use crate::sentence::sentence;
 use crate::source::connect::{self, Observers};
+use ingest_core::message::names::subject_token;
+use ingest_core::message::rejection::Reason;
+use ingest_core::message::topic::Topic;
+use ingest_core::reprocess::replay::{self, Facts, Key};
 
 /// Events read, published and marked together: enough to hide the round trips, few enough to hold.
 const CHUNK: usize = 500;

@@ -17,9 +17,6 @@ use super::resolve::{self, Answers, Policy};
 use super::routes::RouteBook;
 use super::settings::SettingsBook;
 use super::tenants::KnownTenants;
-use crate::core::backoff::Backoff;
-use crate::core::device::{DeviceKey, Lookup};
-use crate::core::route::TenantRoutes;
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::health::{Health, Part};
@@ -28,6 +25,9 @@ use crate::message::{
     Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
 use crate::metrics::Metrics;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::message::device::{DeviceKey, Lookup};
+use ingest_core::routes::route::TenantRoutes;
 
 /// Look-ups under way at once: while one waits for PostgreSQL, the next is being gathered.
 const MOST_LOOKUPS: usize = 2;

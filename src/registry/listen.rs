@@ -18,9 +18,9 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
 use super::actor::{Changed, Listening, Registry};
-use crate::core::backoff::Backoff;
 use crate::sentence::sentence;
 use crate::sink::postgres::session::{self, ConnectError};
+use ingest_core::flow::backoff::Backoff;
 
 /// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
 const PULSE_EVERY: Duration = Duration::from_secs(3);

@@ -10,8 +10,8 @@ use super::bisect::{Isolated, bisect};
 use super::fault::Fault;
 use super::query::read;
 use super::routes::RouteRows;
-use crate::core::device::{Device, DeviceKey, Lookup, Subscription, TokenHash, ValidityPeriod};
-use crate::core::metric_keys::MetricKeyMap;
+use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription, TokenHash, ValidityPeriod};
+use ingest_core::message::metric_keys::MetricKeyMap;
 
 /// Registry row, subscription, tier, certificates and key maps of many devices at once.
 ///

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 
 use super::fault::Fault;
 use super::query::{Asked, bounded, read};
-use crate::core::device::DeviceKey;
+use ingest_core::message::device::DeviceKey;
 
 /// No node has anything to forget: none answers for a device that it does not know without asking again soon. And whoever
 /// holds a lock for long (an administrator's open transaction) holds up this tenant alone. Deferred constraints are checked

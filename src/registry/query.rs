@@ -9,8 +9,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::fault::Fault;
-use crate::core::device::DeviceKey;
-use crate::core::replay;
+use ingest_core::message::device::DeviceKey;
+use ingest_core::reprocess::replay;
 
 /// Bound on one statement, kept on our side: a frozen server becomes a fault that passes.
 const BOUND: Duration = Duration::from_secs(5);

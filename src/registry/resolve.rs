@@ -11,8 +11,8 @@ use super::lookup::{self, Devices};
 use super::provision;
 use super::query::{Asked, ask};
 use super::routes::RouteRows;
-use crate::core::device::{DeviceKey, Lookup};
 use crate::metrics::{LookupResult, Metrics};
+use ingest_core::message::device::{DeviceKey, Lookup};
 
 /// What decides how a look-up is answered.
 #[derive(Clone, Copy, Debug)]

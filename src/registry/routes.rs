@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use slog::{Logger, warn};
 use tokio_postgres::{Error, Row};
 
-use crate::core::route::{self, Route, TenantRoutes};
 use crate::health::Health;
+use ingest_core::routes::route::{self, Route, TenantRoutes};
 
 /// Most bytes of a tenant's routes that are read: the filters and configurations of a thousand ordinary ones are far less.
 const MOST_BYTES: usize = 4 << 20;

@@ -9,9 +9,9 @@ use slog::{info, warn};
 use super::actor::Registry;
 use super::fault::Fault;
 use super::query::{ask, read, replay_key};
-use crate::core::replay;
-use crate::core::settings::{Refused, Settings};
 use crate::message::SettingsChanged;
+use ingest_core::reprocess::replay;
+use ingest_core::validate::settings::{Refused, Settings};
 
 /// What the remark in `/ready` is about.
 const SUBJECT: &str = "app_settings";

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use crate::core::rejection::Reason;
+use ingest_core::message::rejection::Reason;
 
 /// ISO 8601 as the system's simulators send it, to the microsecond.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 pub use self::generate::{Bad, Fleet, Generator, Mix, Simulated};
 use crate::config::Config;
-use crate::core::rejection::Reason;
+use ingest_core::message::rejection::Reason;
 
 /// What to simulate.
 #[derive(Clone, Debug, Args)]

@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::generate::Simulated;
 use super::{SimulateError, Summary};
-use crate::core::rejection::Reason;
 use crate::delivery::Lane;
 use crate::source::connect::{self, Observers};
 use crate::source::{self, provision};
+use ingest_core::message::rejection::Reason;
 
 /// Messages on their way at once: hides the broker's latency at any rate that it can take.
 const WINDOW: usize = 4_096;

@@ -12,7 +12,7 @@ use slog::{Logger, warn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::consumer::AcksSent;
-use crate::core::disposition::Disposition;
+use ingest_core::flow::disposition::Disposition;
 
 /// Acknowledgements on their way at once: what the client holds when the connection breaks is sent on the next one, to
 /// whichever consumer has the name by then.

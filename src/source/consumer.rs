@@ -25,20 +25,20 @@ use super::inlet::Inlet;
 use super::permissions::Permissions;
 use super::provision::Binding;
 use super::resend::Kept;
-use crate::core::backoff::delay_for_attempt;
-use crate::core::disposition::DeliveryLimit;
-use crate::core::identity::Identity;
-use crate::core::in_flight::{InFlight, Window};
-use crate::core::lane_watch::LaneWatch;
-use crate::core::pull::Pulls;
-use crate::core::pull_refusals::PullRefusals;
-use crate::core::replay::Key;
 use crate::delivery::{Desk, Lane, Settled};
 use crate::drained::Drained;
 use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
 use crate::metrics::Metrics;
+use ingest_core::flow::backoff::delay_for_attempt;
+use ingest_core::flow::disposition::DeliveryLimit;
+use ingest_core::flow::identity::Identity;
+use ingest_core::flow::in_flight::{InFlight, Window};
+use ingest_core::flow::lane_watch::LaneWatch;
+use ingest_core::flow::pull::Pulls;
+use ingest_core::flow::pull_refusals::PullRefusals;
+use ingest_core::reprocess::replay::Key;
 
 /// What a consumer is made of.
 pub struct Parts {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull};
 
-use crate::core::disposition::DeliveryLimit;
 use crate::delivery::Lane;
+use ingest_core::flow::disposition::DeliveryLimit;
 
 /// With fewer waiting requests allowed than this, one of ours at a time leaves room for other replicas.
 const FEW_WAITING: i64 = 16;

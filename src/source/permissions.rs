@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use slog::{Logger, info, warn};
 
-use crate::core::permission::{self, Operation};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
+use ingest_core::flow::permission::{self, Operation};
 
 /// Subjects that are remembered as logged. The node uses a handful; whatever is beyond is counted only.
 const MAX_LOGGED: usize = 256;

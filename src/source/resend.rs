@@ -7,8 +7,8 @@ use async_nats::jetstream::Context;
 use async_nats::{HeaderMap, Subject, header};
 use bytes::Bytes;
 
-use crate::core::replay::{self, Facts, Key};
 use crate::delivery::Origin;
+use ingest_core::reprocess::replay::{self, Facts, Key};
 
 /// What the consumer keeps of a delivery that the broker delivers only so often.
 #[derive(Debug)]

@@ -13,12 +13,12 @@ use super::child::Factory;
 use super::generation::Generation;
 use super::watch::WatchedTime;
 use super::{Config, RELEASE_RESERVE_SECS};
-use crate::core::backoff::Backoff;
-use crate::core::restart::Budget;
 use crate::delivery::Lane;
 use crate::health::{Health, Part};
 use crate::lifeline::Death;
 use crate::metrics::Metrics;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::flow::restart::Budget;
 
 /// Root's own clock: sign of life, look for stuck children.
 const TICK: Duration = Duration::from_secs(1);

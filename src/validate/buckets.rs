@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::core::device::DeviceKey;
-use crate::core::rate_limit::{Bucket, Limit};
 use crate::delivery::Lane;
+use ingest_core::flow::rate_limit::{Bucket, Limit};
+use ingest_core::message::device::DeviceKey;
 
 /// The buckets of registered devices: a stranger makes no map grow. One per lane, because the lanes are not read in one
 /// order of time: a bucket that has seen a newer message of another lane would refill nothing for a backlog.

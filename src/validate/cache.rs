@@ -5,8 +5,8 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use crate::core::device::{DeviceKey, DeviceRef, Lookup};
 use crate::message::Answer;
+use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 
 /// What a registered device is taken to weigh at least: so that the bound in bytes is one in number, too.
 const DEVICE_BYTES: usize = 512;
@@ -139,7 +139,7 @@ impl Ages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::device::{Device, Subscription};
+    use ingest_core::message::device::{Device, Subscription};
 
     const AGES: Ages = Ages { ttl_ms: 60, negative_ttl_ms: 10, unheard_ttl_ms: 5, max_staleness_ms: 900 };
     const LINKED: Link = Link { is_reachable: true, is_listening: true };

@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use super::cache::{DeviceCache, Link};
 use super::tally::Lookups;
-use crate::core::device::{DeviceRef, Lookup};
-use crate::core::envelope::Envelope;
-use crate::core::rejection::Reason;
-use crate::core::topic::Topic;
 use crate::message::Answer;
+use ingest_core::message::device::{DeviceRef, Lookup};
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::rejection::Reason;
+use ingest_core::message::topic::Topic;
 
 /// Where a message's checks find the registry's answer.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::core::device::DeviceKey;
+use ingest_core::message::device::DeviceKey;
 
 /// The questions under way, each with the messages that wait for its answer. What bounds them is the consumers' window.
 pub struct Parked<M> {

@@ -1,11 +1,11 @@
 //! What a chunk adds to the metrics, in one go at its end.
 
-use crate::core::event::MsgType;
-use crate::core::line_protocol::Skipped;
-use crate::core::rejection::Reason;
-use crate::core::validate::Tally;
 use crate::delivery::Delivery;
 use crate::metrics::{Label, Metrics, MsgKind};
+use ingest_core::influx::line_protocol::Skipped;
+use ingest_core::message::msg_type::MsgType;
+use ingest_core::message::rejection::Reason;
+use ingest_core::validate::Tally;
 
 /// A chunk's counts.
 #[derive(Default)]

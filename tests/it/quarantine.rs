@@ -1,11 +1,11 @@
 //! `ingest-node quarantine`: what was refused is looked at, and replayed.
 #![allow(clippy::unwrap_used)]
 
+use ingest_core::reprocess::replay::{self, Facts, Key};
 use ingest_kit::envelope::{device, outgoing, payload, telemetry, token};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{Finished, Node, wait_for};
-use ingest_node::core::replay::{self, Facts, Key};
 use serde_json::{Value, json};
 
 use crate::workload::database;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
+use ingest_core::message::device::{Device, DeviceKey, Subscription};
+use ingest_core::message::metric_keys::MetricKeyMap;
+use ingest_core::message::msg_type::MsgType;
+use ingest_core::validate::event::Event;
 use ingest_kit::{Database, Postgres, seed, wait_for};
-use ingest_node::core::device::{Device, DeviceKey, Subscription};
-use ingest_node::core::event::{Event, MsgType};
-use ingest_node::core::metric_keys::MetricKeyMap;
 use ingest_node::lifeline::{Death, Lifeline, Pulse};
 use ingest_node::message::{Drain, Observe};
 use ingest_node::metrics::{Metrics, Outcome};

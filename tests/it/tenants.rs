@@ -3,11 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use ingest_core::influx::names::influx_database;
+use ingest_core::message::names::subject_token;
 use ingest_kit::envelope::telemetry;
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device, Route};
 use ingest_kit::wait_for;
-use ingest_node::core::names::{influx_database, subject_token};
 use serde_json::{Value, json};
 
 use crate::world::{DEADLINE, LANES, World, drain};

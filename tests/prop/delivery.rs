@@ -7,12 +7,16 @@ use std::thread;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use ingest_node::core::disposition::Verdict;
+use ingest_core::flow::disposition::Verdict;
 use ingest_node::delivery::{Delivery, Desk, Lane, Origin, Settlement, Ticket};
 use ingest_node::message::Settle;
 use proptest::prelude::*;
 
-use crate::disposition::verdict;
+/// Any verdict.
+fn verdict() -> impl Strategy<Value = Verdict> {
+    use Verdict::{Done, Lost, Poison, Rejected, Retry};
+    proptest::sample::select(&[Done, Rejected, Poison, Retry, Lost])
+}
 
 /// What becomes of a ticket.
 #[derive(Clone, Debug)]

@@ -1,24 +1,5 @@
-//! Properties of the pure rules and of the two duties that nobody may forget (`delivery`, `debt`), over inputs that
-//! nobody thought of: one module per rule.
+//! Properties of the two duties that nobody may forget, over inputs that nobody thought of: one module per duty.
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
 
-mod backoff;
-mod batch;
 mod debt;
 mod delivery;
-mod disposition;
-mod fitting;
-mod gaps;
-mod line_protocol;
-mod metric_keys;
-mod names;
-mod observed_time;
-mod payload_filter;
-mod rate_limit;
-mod redact;
-mod replay;
-mod sensor;
-mod timestamp;
-mod topic;
-mod topic_filter;
-mod validation;

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::core::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
-use crate::core::envelope::Envelope;
-use crate::core::metric_keys::MetricKeyMap;
-use crate::core::point::Layout;
-use crate::core::settings::Settings;
-use crate::core::validate::{self, Context, Policy, Tally};
+use ingest_core::influx::point::Layout;
+use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::metric_keys::MetricKeyMap;
+use ingest_core::validate::settings::Settings;
+use ingest_core::validate::{self, Context, Policy, Tally};
 
 const FLEET: Fleet = Fleet { devices: 7, tenants: 3 };
 const MIX: Mix = Mix { bad_share: 0.2, heartbeat_share: 0.33, seed: 1, start_us: 1_795_219_200_000_000, spacing_us: 1 };
@@ -44,7 +44,7 @@ fn every_message_ends_as_it_says() {
             Context { settings: &settings, policy, subject: Some(&message.subject), received_us: 0, trusted: false };
         let mut tally = Tally::default();
         let judged = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
-            let lookup = |key: crate::core::device::DeviceRef<'_>| {
+            let lookup = |key: ingest_core::message::device::DeviceRef<'_>| {
                 let answer = registry.get(&(key.tenant_id.to_owned(), key.device_id.to_owned()));
                 Some(answer.unwrap_or(&Lookup::Unknown))
             };

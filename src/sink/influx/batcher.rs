@@ -26,13 +26,13 @@ use super::breaker::Breaker;
 use super::classify::Outcome;
 use super::condition::Condition;
 use super::target::Target;
-use crate::core::backoff::Backoff;
-use crate::core::field_budget::FieldBudget;
-use crate::core::fitting::Fitting;
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::message::{Point, Points, Refuse};
 use crate::metrics::InfluxMetrics;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::influx::field_budget::FieldBudget;
+use ingest_core::influx::fitting::Fitting;
 
 /// A batch is full at this size too: InfluxDB takes 10 MiB unless it is told otherwise.
 const FULL_BYTES: usize = 8 * 1024 * 1024;

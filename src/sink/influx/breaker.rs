@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::core::backoff::Backoff;
+use ingest_core::flow::backoff::Backoff;
 
 /// Longest wait that a server may ask for (`Retry-After`): a wrong header must not silence a tenant for a day. To the
 /// supervisor the wait is no standstill (`Account::waits_until`).

@@ -11,7 +11,7 @@ mod v3;
 use std::time::Duration;
 
 use super::Api;
-use crate::core::field_types::Conflict;
+use ingest_core::influx::field_types::Conflict;
 
 /// What became of one request.
 #[derive(Debug, PartialEq, Eq)]

@@ -29,9 +29,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::names::TENANT_PLACE;
-use crate::core::point::Layout;
 use crate::secret::Secret;
+use ingest_core::influx::names::TENANT_PLACE;
+use ingest_core::influx::point::Layout;
 
 /// Lines of a full batch, unless it is told otherwise: some 700 KiB.
 const USUAL_BATCH: usize = 5_000;

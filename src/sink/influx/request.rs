@@ -19,8 +19,8 @@ use flate2::write::GzEncoder;
 use super::classify::{Outcome, classify};
 use super::client::{Trust, client};
 use super::{Api, Config};
-use crate::core::names::query_value;
 use crate::secret::Secret;
+use ingest_core::influx::names::query_value;
 
 /// Longest answer that is read. A refused line costs about a hundred bytes of it, so a batch's worth fits easily.
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;

@@ -17,14 +17,14 @@ use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
 use super::condition::Condition;
 use super::target::Destination;
 use super::{Config, WritePolicy, newcomers};
-use crate::core::backoff::Backoff;
-use crate::core::disposition::Verdict;
 use crate::delivery::Settlement;
 use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
 use crate::stats::Stats;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::flow::disposition::Verdict;
 
 /// How often the router looks after its batchers.
 const TICK: Duration = Duration::from_secs(1);

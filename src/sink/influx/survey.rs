@@ -8,7 +8,7 @@ use super::Api;
 use super::classify::is_header_malformed;
 use super::request::Server;
 use super::target::{Destination, Place};
-use crate::core::capacity::{self, Demand};
+use ingest_core::flow::capacity::{self, Demand};
 
 /// What became of a look at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]

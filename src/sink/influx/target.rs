@@ -10,8 +10,8 @@ use super::classify::Outcome;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
 use super::{Api, Config};
-use crate::core::names::{self, TENANT_PLACE};
-use crate::core::point::Layout;
+use ingest_core::influx::names::{self, TENANT_PLACE};
+use ingest_core::influx::point::Layout;
 
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]

@@ -12,10 +12,10 @@ use ingest_kit::{InfluxStub, Value, wait_for};
 use self::house::{Crash, DEADLINE, Find, House, database, line, lines, picky_server, quick};
 use super::files::tests::Watched;
 use super::{Config, WritePolicy};
-use crate::core::disposition::Verdict;
-use crate::core::line_protocol::Skipped;
 use crate::message::Drain;
 use crate::metrics::LineResult;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::influx::line_protocol::Skipped;
 
 #[actix_rt::test]
 async fn lines_reach_their_tenants_databases_one_request_per_batch() {

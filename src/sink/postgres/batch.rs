@@ -5,11 +5,12 @@ use super::gate::Gate;
 use super::partitions::Day;
 use super::quarantine::Refused;
 use super::queue::Queue;
-use crate::core::event::{CommandAck, Content, Event, Refusal, ShadowReport};
-use crate::core::kept;
-use crate::core::rejection::{Reason, Rejection};
 use crate::debt::Share;
 use crate::delivery::Delivery;
+use ingest_core::message::kept;
+use ingest_core::message::kept::Content;
+use ingest_core::message::rejection::{Reason, Rejection};
+use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
 
 /// What items of a batch are: each kind has tables of its own, and one kind's trouble is not another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +192,7 @@ fn refused_row(event: Event, message: String) -> Refusal {
     }
 }
 
-fn refused_side(key: &crate::core::device::DeviceKey, kind: &str, body: String, message: String) -> Refusal {
+fn refused_side(key: &ingest_core::message::device::DeviceKey, kind: &str, body: String, message: String) -> Refusal {
     Refusal {
         rejection: Rejection::new(Reason::RowRefused, message),
         topic: format!("tenant/{}/device/{}/{kind}", key.tenant_id, key.device_id),

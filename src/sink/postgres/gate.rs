@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::quarantine::Keep;
 use super::stranger_names::StrangerNames;
-use crate::core::event::Refusal;
-use crate::core::rejection::Reason;
 use crate::delivery::Origin;
 use crate::message::RefusedPoint;
+use ingest_core::message::rejection::Reason;
+use ingest_core::validate::event::Refusal;
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -161,8 +161,8 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::event::Content;
-    use crate::core::rejection::Rejection;
+    use ingest_core::message::kept::Content;
+    use ingest_core::message::rejection::Rejection;
 
     fn refusal(tenant: &str, device: &str, reason: Reason) -> Refusal {
         Refusal {

@@ -15,9 +15,9 @@ use super::probe::{self, Samples};
 use super::refusals;
 use super::statement;
 use super::store::Stored;
-use crate::core::batch::extract;
 use crate::debt::{Outbox, Share};
 use crate::failpoint;
+use ingest_core::flow::batch::extract;
 
 /// Deferred constraints refuse a row where it is written, not the whole at its commit; and what is staged follows the
 /// table as it is now.
@@ -235,10 +235,10 @@ async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Resul
 /// What was refused of a batch, each with the server's answer. One list is filled.
 #[derive(Default)]
 struct Taken {
-    events: Vec<((crate::delivery::Delivery, crate::core::event::Event), Answer)>,
+    events: Vec<((crate::delivery::Delivery, ingest_core::validate::event::Event), Answer)>,
     refusals: Vec<(super::quarantine::Refused, Answer)>,
-    shadows: Vec<((crate::delivery::Delivery, crate::core::event::ShadowReport), Answer)>,
-    acks: Vec<((crate::delivery::Delivery, crate::core::event::CommandAck), Answer)>,
+    shadows: Vec<((crate::delivery::Delivery, ingest_core::validate::event::ShadowReport), Answer)>,
+    acks: Vec<((crate::delivery::Delivery, ingest_core::validate::event::CommandAck), Answer)>,
 }
 
 /// Takes out of a batch what was not stored: puts off what is put off, and returns what is refused.

@@ -6,9 +6,9 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Statement};
 
 use super::types::UnixMicros;
-use crate::core::event::Event;
 use crate::debt::{Outbox, Share};
 use crate::delivery::Delivery;
+use ingest_core::validate::event::Event;
 
 /// A row of the outbox stays within one such stretch of the broker's time. A replay reads all that was received in a
 /// row's range: a late redelivery among new messages must not make that hours.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use actix::Recipient;
 
 use super::batch::Batch;
-use crate::core::disposition::Verdict;
-use crate::core::event::Event;
 use crate::debt::Share;
 use crate::delivery::{Delivery, Settlement, Ticket};
 use crate::message::{Observe, Point, Points, Publish, RouteJobs};
 use crate::sink::influx::WritePolicy;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::validate::event::Event;
 
 /// The rooms that go on with committed rows; `None` where nobody wants them.
 #[derive(Clone, Debug, Default)]

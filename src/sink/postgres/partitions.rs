@@ -14,7 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Transaction};
 
 use super::types::UnixMicros;
-use crate::core::gaps::gaps;
+use ingest_core::flow::gaps::gaps;
 
 /// Replicas make the same partitions at the same moment: they take turns on this advisory lock.
 const PARTITION_LOCK: i64 = 0x696e_6765_7374_0002;

@@ -14,10 +14,11 @@ use super::copy::{self, Row};
 use super::quarantine::{Keep, Refused};
 use super::refusals;
 use super::statement;
-use crate::core::device::DeviceKey;
-use crate::core::event::{Content, Event, Refusal};
-use crate::core::rejection::{Reason, Rejection};
 use crate::delivery::{Delivery, Origin};
+use ingest_core::message::device::DeviceKey;
+use ingest_core::message::kept::Content;
+use ingest_core::message::rejection::{Reason, Rejection};
+use ingest_core::validate::event::{Event, Refusal};
 
 /// Tenants of which a stored row is remembered: a table may refuse one of them only.
 const TENANTS: usize = 4;

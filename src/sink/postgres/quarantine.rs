@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::core::disposition::Verdict;
-use crate::core::event::{Content, Refusal};
-use crate::core::kept;
-use crate::core::rejection::{Reason, Rejection};
 use crate::debt::Share;
 use crate::delivery::{Delivery, Origin, Ticket};
 use crate::message::RefusedPoint;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::kept;
+use ingest_core::message::kept::Content;
+use ingest_core::message::rejection::{Reason, Rejection};
+use ingest_core::validate::event::Refusal;
 
 /// A refusal with what is to be done about it.
 #[derive(Debug)]

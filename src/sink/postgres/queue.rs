@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::batch::{Batch, Kind};
 use super::quarantine::Refused;
-use crate::core::batch::take;
-use crate::core::event::{CommandAck, Event, ShadowReport};
 use crate::delivery::Delivery;
 use crate::message::Write;
+use ingest_core::flow::batch::take;
+use ingest_core::validate::event::{CommandAck, Event, ShadowReport};
 
 /// Deliveries that wait for a transaction. Bounded by the consumers' windows.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 
 use super::quarantine::{Known, Refused, Traces};
 use super::types::{UnixMicros, storable};
-use crate::core::event::Content;
+use ingest_core::message::kept::Content;
 
 const MINUTE_US: i64 = 60_000_000;
 

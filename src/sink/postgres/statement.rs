@@ -14,9 +14,9 @@ use tokio_postgres::Error;
 
 use super::copy::{self, Row};
 use super::types::UnixMicros;
-use crate::core::event::{CommandAck, Event, ShadowReport};
 use crate::delivery::{Delivery, Origin};
 use crate::failpoint;
+use ingest_core::validate::event::{CommandAck, Event, ShadowReport};
 
 /// A slice of deliveries of one kind.
 type Slice<'a, T> = &'a [(Delivery, T)];

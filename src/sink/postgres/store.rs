@@ -17,10 +17,10 @@ use super::partitions::Partitions;
 use super::probe::Samples;
 use super::refusals;
 use super::statement;
-use crate::core::event::Event;
 use crate::debt::Outbox;
 use crate::delivery::Delivery;
 use crate::failpoint;
+use ingest_core::validate::event::Event;
 
 /// What attempts share.
 #[derive(Debug)]

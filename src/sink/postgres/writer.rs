@@ -21,8 +21,6 @@ use super::outlets::Outlets;
 use super::quarantine::{Keep, Refused};
 use super::queue::Queue;
 use super::store::Store;
-use crate::core::backoff::Backoff;
-use crate::core::rejection::Reason;
 use crate::debt::Outbox;
 use crate::delivery::Lane;
 use crate::drained::Drained;
@@ -30,6 +28,8 @@ use crate::health::Health;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Refuse, SettingsChanged, Write};
 use crate::metrics::Metrics;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::message::rejection::Reason;
 
 /// PostgreSQL is tried again at least this often: what waits is written within about a second of its return.
 const RETRY_MAX_MS: u64 = 1_000;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::parcel::{Parcel, PendingPublish};
-use crate::core::backoff::delay_for_attempt;
+use ingest_core::flow::backoff::delay_for_attempt;
 
 /// Pauses between two probes of a tenant: short against `retry_secs`, so that a stream that is back gets its jobs at once.
 pub const RETRY_FIRST: Duration = Duration::from_millis(100);

@@ -5,11 +5,11 @@ use std::time::Instant;
 use async_nats::Subject;
 
 use super::budget::Budget;
-use crate::core::names::subject_token;
-use crate::core::route::{JobMessage, Route};
 use crate::delivery::Origin;
 use crate::message::RouteJobs;
 use crate::sink::Fault;
+use ingest_core::message::names::subject_token;
+use ingest_core::routes::route::{JobMessage, Route};
 
 /// The jobs of one delivery that the stream has not acknowledged yet. Dropped with jobs in it, it gives the delivery
 /// back.

@@ -16,8 +16,6 @@ use super::backlog::{Backlog, RETRY_FIRST};
 use super::budget::Budget;
 use super::parcel::{Letter, Parcel, PendingPublish};
 use super::{Config, classify, stream};
-use crate::core::backoff::delay_for_attempt;
-use crate::core::disposition::Verdict;
 use crate::delivery::Settlement;
 use crate::drained::Drained;
 use crate::failpoint;
@@ -27,6 +25,8 @@ use crate::message::{Drain, Publish, RouteJobs};
 use crate::metrics::{Metrics, Outcome};
 use crate::sink::Fault;
 use crate::source::provision::Provisioner;
+use ingest_core::flow::backoff::delay_for_attempt;
+use ingest_core::flow::disposition::Verdict;
 
 /// Bodies of jobs under way at once: some thousand usual ones.
 const BODY_BYTES: usize = 7 * 1024 * 1024;

@@ -6,9 +6,9 @@ use actix::prelude::*;
 use bytes::Bytes;
 
 use super::parcel::Parcel;
-use crate::core::route::{Matched, Route, Row, TenantRoutes};
 use crate::delivery::{Delivery, Desk, Lane, Origin};
 use crate::message::{RouteJobs, Settle};
+use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 
 struct Deaf;
 

@@ -9,14 +9,14 @@ use slog::{Logger, info, warn};
 
 use super::Config;
 use super::store::{Refused, Store};
-use crate::core::backoff::Backoff;
-use crate::core::observation::{Observation, Observations};
 use crate::drained::Drained;
 use crate::failpoint;
 use crate::lifeline::Lifeline;
 use crate::message::{Drain, Observe};
 use crate::metrics::{Metrics, Outcome};
 use crate::sink::Fault;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::state::observation::{Observation, Observations};
 
 /// Devices per statement: enough to make its cost per row vanish, few enough to hold their locks only shortly.
 const CHUNK: usize = 500;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use quick_cache::unsync::Cache;
 
-use crate::core::device::{Device, DeviceKey};
-use crate::core::observation::Observation;
+use ingest_core::message::device::{Device, DeviceKey};
+use ingest_core::state::observation::Observation;
 
 /// Sets of metrics that have been dealt with: each of their sensors exists, or there was no room for it. Bounded; what
 /// falls out is merely looked for again.

@@ -11,10 +11,10 @@ use std::borrow::Cow;
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Error;
 
-use crate::core::device::{Device, DeviceKey};
-use crate::core::observation::{Location, Observation, Reading};
-use crate::core::sensor::{self, Inferred, LastValue};
 use crate::sink::postgres::types::UnixMicros;
+use ingest_core::message::device::{Device, DeviceKey};
+use ingest_core::state::observation::{Location, Observation, Reading};
+use ingest_core::state::sensor::{self, Inferred, LastValue};
 
 /// The newest value of a sensor that exists, or may.
 #[derive(Clone, Debug)]

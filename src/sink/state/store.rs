@@ -8,11 +8,11 @@ use tokio_postgres::Error;
 use super::Config;
 use super::settled::Settled;
 use super::statement::{self, SensorRow};
-use crate::core::device::Device;
-use crate::core::observation::{Location, Observation};
 use crate::sink::Fault;
 use crate::sink::postgres::classify::{Failure, Meaning};
 use crate::sink::postgres::lease;
+use ingest_core::message::device::Device;
+use ingest_core::state::observation::{Location, Observation};
 
 /// Writes observations, and remembers which sensors exist.
 #[derive(Debug)]

@@ -5,14 +5,15 @@ use async_nats::{HeaderMap, Message as NatsMessage, Subject};
 use slog::error;
 
 use super::{Consumer, Entry, Stage};
-use crate::core::envelope::Envelope;
-use crate::core::rejection::Rejection;
-use crate::core::{ack_subject, replay, shard};
 use crate::delivery::{Delivery, Origin, Replay};
 use crate::failpoint;
 use crate::guard;
 use crate::message::Validate;
 use crate::source::resend::Kept;
+use ingest_core::flow::{ack_subject, shard};
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::rejection::Rejection;
+use ingest_core::reprocess::replay;
 
 type Opened = (Delivery, Result<Envelope, Rejection>);
 

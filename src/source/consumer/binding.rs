@@ -7,12 +7,12 @@ use slog::{error, info, warn};
 
 use super::pulling::limits;
 use super::{Consumer, Parts, Stage};
-use crate::core::backoff::delay_for_attempt;
-use crate::core::identity::{Question, Seen};
-use crate::core::permission::Operation;
 use crate::delivery::Lane;
 use crate::source::inlet::Inlet;
 use crate::source::provision::{BindError, Binding, Provisioner};
+use ingest_core::flow::backoff::delay_for_attempt;
+use ingest_core::flow::identity::{Question, Seen};
+use ingest_core::flow::permission::Operation;
 
 /// A connection that nothing arrives on is made again at every so many attempts to bind.
 const DEAF_ATTEMPTS: u64 = 4;

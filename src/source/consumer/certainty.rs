@@ -8,11 +8,11 @@ use time::OffsetDateTime;
 
 use super::timers::now_us;
 use super::{Consumer, Stage};
-use crate::core::identity::{Question, Seen};
-use crate::core::lane_watch::Standing;
-use crate::core::permission::Operation;
 use crate::source::provision::{Binding, consumer_config, consumer_info};
 use crate::source::{fitness, lag, provision};
+use ingest_core::flow::identity::{Question, Seen};
+use ingest_core::flow::lane_watch::Standing;
+use ingest_core::flow::permission::Operation;
 
 impl Consumer {
     /// Whether deliveries may be settled and kept alive now.

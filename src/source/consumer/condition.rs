@@ -4,9 +4,9 @@ use async_nats::jetstream::consumer::Info;
 use slog::{info, warn};
 
 use super::Consumer;
-use crate::core::lane_watch::Ailment;
-use crate::core::permission::Operation;
 use crate::health::Part;
+use ingest_core::flow::lane_watch::Ailment;
+use ingest_core::flow::permission::Operation;
 
 /// What speaks against the lane, most telling first.
 #[derive(Debug)]

@@ -8,10 +8,10 @@ use async_nats::jetstream;
 use slog::{error, info};
 
 use super::{Consumer, Entry, Stage};
-use crate::core::disposition::Disposition;
 use crate::message::{Drain, Release};
 use crate::source::ack::Acks;
 use crate::source::resend::{Kept, resend};
+use ingest_core::flow::disposition::Disposition;
 
 impl Consumer {
     /// Answers whoever waits for the lane to be empty.

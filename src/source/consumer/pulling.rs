@@ -7,12 +7,12 @@ use async_nats::{Message as NatsMessage, StatusCode};
 use slog::{info, warn};
 
 use super::{Consumer, Parts, Stage};
-use crate::core::permission::Operation;
-use crate::core::pull::Limits;
-use crate::core::pull_status::{self, PullStatus, RequestLimit};
 use crate::delivery::Lane;
 use crate::source::fitness::Terms;
 use crate::source::inlet::request_of;
+use ingest_core::flow::permission::Operation;
+use ingest_core::flow::pull::Limits;
+use ingest_core::flow::pull_status::{self, PullStatus, RequestLimit};
 
 /// A pull request waits so long at the broker for messages.
 const EXPIRES: Duration = Duration::from_secs(30);

@@ -7,9 +7,9 @@ use async_nats::Subject;
 use slog::warn;
 
 use super::{Consumer, Stage};
-use crate::core::disposition::{Disposition, Verdict};
 use crate::delivery::Settled;
 use crate::failpoint;
+use ingest_core::flow::disposition::{Disposition, Verdict};
 
 /// Longest delay of an attempt within the node while it drains.
 const DRAIN_DELAY: Duration = Duration::from_secs(1);

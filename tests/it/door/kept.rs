@@ -122,7 +122,7 @@ async fn what_can_not_be_looked_into_is_kept_as_its_mark_and_hash() {
     let rows = world.database.query("SELECT raw, detail FROM quarantine_events ORDER BY stream_seq", &[]).await;
     assert_eq!(rows[0].get::<_, &[u8]>(0), &body[..8]);
     let detail: String = rows[0].get(1);
-    let hash = ingest_node::core::digest::sha256_hex(&body);
+    let hash = ingest_core::message::digest::sha256_hex(&body);
     assert!(detail.ends_with(&format!("kept the first 8 of {} bytes, sha256 {hash}", body.len())), "{detail}");
     assert_eq!(rows[1].get::<_, &[u8]>(0), gzip(b"nothing to hide in here"));
     drain(node).await;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use ingest_core::message::names::subject_token;
 use ingest_kit::envelope::{device, outgoing, payload, telemetry};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device, Subscription};
 use ingest_kit::{InfluxStub, Nats, Postgres, wait_for};
-use ingest_node::core::names::subject_token;
 use serde_json::json;
 
 use super::{count, counted};

@@ -9,7 +9,6 @@ use serde_json::{Map, json};
 
 use super::expected::Expected;
 use super::readings::{Readings, reading_of};
-use super::scene::said;
 use crate::workload::database;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 

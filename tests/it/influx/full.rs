@@ -35,7 +35,12 @@ async fn tenants_beyond_the_servers_databases_stay_owed_until_there_is_room_for_
         wait_for("several attempts", DEADLINE, async || failures(&first, tenant).await >= 4).await;
         assert_eq!(world.owed_lines(tenant).await, 300, "lines of {tenant} on record");
     }
-    assert_eq!(first.wait_logged(FULL, 2).await, 2, "once for each tenant, however often it is tried:\n{}", first.log());
+    assert_eq!(
+        first.wait_logged(FULL, 2).await,
+        2,
+        "once for each tenant, however often it is tried:\n{}",
+        first.log()
+    );
     assert_eq!(first.ready_status().await, Some(200), "it is some tenants' trouble alone");
     // Those that fit are written as ever, and a restart changes nothing.
     drain(first).await;

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ingest_core::influx::point::Layout;
+use ingest_core::influx::rebuild;
+use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription};
+use ingest_core::message::envelope::Envelope;
+use ingest_core::message::metric_keys::MetricKeyMap;
+use ingest_core::validate::event::Event;
+use ingest_core::validate::settings::Settings;
+use ingest_core::validate::{self, Context, Policy, Tally};
 use ingest_kit::Postgres;
 use ingest_kit::influx::parse_line;
-use ingest_node::core::device::{Device, DeviceKey, Lookup, Subscription};
-use ingest_node::core::envelope::Envelope;
-use ingest_node::core::event::Event;
-use ingest_node::core::metric_keys::MetricKeyMap;
-use ingest_node::core::point::Layout;
-use ingest_node::core::rebuild;
-use ingest_node::core::settings::Settings;
-use ingest_node::core::validate::{self, Context, Policy, Tally};
 use ingest_node::sink::postgres::row_metrics;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ingest_core::influx::field_types::{Conflict, FieldType};
+use ingest_core::influx::line_protocol::{self, FieldValue, Kind, Tags};
 use ingest_kit::{Influx1, VictoriaMetrics, wait_for};
-use ingest_node::core::field_types::{Conflict, FieldType};
-use ingest_node::core::line_protocol::{self, FieldValue, Kind, Tags};
 use serde_json::{Value, json};
 
 use crate::workload::Workload;

@@ -27,7 +27,11 @@ async fn a_node_with_a_wrong_token_says_so_once_and_one_with_the_right_token_wri
     world.wait_settled(LANES[0], DEADLINE).await;
     wait_for("several attempts", DEADLINE, async || world.influx.counts().requests >= 6).await;
     assert_eq!(first.wait_logged(SAID, 1).await, 1, "once, however often it is tried:\n{}", first.log());
-    assert_eq!(first.wait_logged("it does not accept the token: check INFLUXDB_TOKEN", 1).await, 1, "what to do about it");
+    assert_eq!(
+        first.wait_logged("it does not accept the token: check INFLUXDB_TOKEN", 1).await,
+        1,
+        "what to do about it"
+    );
     assert_eq!((world.influx.total_points(), world.owed_lines("%").await), (0, 600));
     assert_eq!(first.ready_status().await, Some(200));
     assert_eq!(said(&first, WRONG), 0, "the token is in the log");

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::rejection::Reason;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 use ingest_node::metrics::FlushResult;

@@ -1,7 +1,7 @@
 //! Rows that a trigger, a constraint or somebody's key refuses: found, quarantined, and nobody waits for them.
 
+use ingest_core::flow::disposition::Verdict;
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::core::disposition::Verdict;
 use ingest_node::delivery::Lane;
 use ingest_node::message::{Drain, Write};
 use ingest_node::sink::postgres::Config;

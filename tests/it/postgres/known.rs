@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
+use ingest_core::routes::route::Matched;
+use ingest_core::validate::settings::Settings;
 use ingest_kit::Postgres;
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::rejection::Reason;
-use ingest_node::core::route::Matched;
-use ingest_node::core::settings::Settings;
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Publish, SettingsChanged, Write};
 use ingest_node::sink::postgres::{Config, Outlets};

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use actix::prelude::*;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
+use ingest_core::validate::event::{CommandAck, ShadowReport};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::{CommandAck, ShadowReport};
-use ingest_node::core::route::{Matched, Route, Row, TenantRoutes};
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Observe, Points, Publish, Write};
 use ingest_node::metrics::{Effect, FlushResult};

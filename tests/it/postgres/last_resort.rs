@@ -1,8 +1,8 @@
 //! Refusals that PostgreSQL refuses: each ends, whatever it holds, and holds up nobody.
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
 use ingest_kit::Postgres;
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::rejection::Reason;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 
@@ -82,13 +82,13 @@ async fn a_side_message_that_is_refused_for_its_device_ends_in_the_quarantine() 
     let (ack, report) = (bench.delivery(Lane::Commands, 1, 1).0, bench.delivery(Lane::Shadow, 1, 1).0);
     let ack = (
         ack,
-        ingest_node::core::event::CommandAck {
+        ingest_core::validate::event::CommandAck {
             device: device.clone(),
             command_id: "a".into(),
             ack_details: "{}".into(),
         },
     );
-    let report = (report, ingest_node::core::event::ShadowReport { device, reported: "{}".into(), version: 1 });
+    let report = (report, ingest_core::validate::event::ShadowReport { device, reported: "{}".into(), version: 1 });
     bench.writer.do_send(Write { acks: vec![ack], shadows: vec![report], ..Write::default() });
     bench.settled(2).await;
     assert_eq!(bench.verdicts.count(Verdict::Poison), 2);

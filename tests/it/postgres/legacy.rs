@@ -1,9 +1,9 @@
 //! Tables of an earlier system: altered additively, and worked with as they are.
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
+use ingest_core::validate::event::ShadowReport;
 use ingest_kit::{Database, Postgres};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::ShadowReport;
-use ingest_node::core::rejection::Reason;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 

@@ -1,9 +1,9 @@
 //! The table is at fault, not the rows: everything is held and said, nothing is lost, and it goes on by itself.
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
+use ingest_core::validate::event::ShadowReport;
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::ShadowReport;
-use ingest_node::core::rejection::Reason;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 

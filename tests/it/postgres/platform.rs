@@ -1,8 +1,8 @@
 //! The platform's own tables, with its indexes, checks, triggers and policies, are worked with as they are.
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
 use ingest_kit::{Postgres, seed};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::rejection::Reason;
 
 use super::bench::{Bench, event, migrate, refusal};
 

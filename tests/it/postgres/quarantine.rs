@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::kept::Content;
+use ingest_core::message::rejection::Reason;
+use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::Content;
-use ingest_node::core::rejection::Reason;
-use ingest_node::core::settings::Settings;
 use ingest_node::delivery::Lane;
 use ingest_node::message::{Refuse, RefusedPoint, SettingsChanged, Write};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::msg_type::MsgType;
 use ingest_kit::Postgres;
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::event::MsgType;
 use ingest_node::delivery::Lane;
 use ingest_node::message::{Drain, Write};
 

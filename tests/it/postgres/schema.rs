@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
-use ingest_node::core::settings::Settings;
 use ingest_node::sink::postgres::pool;
 use ingest_node::sink::postgres::schema::{MigrateError, SchemaError, check_schema, migrate};
 use tokio_postgres::AsyncMessage;

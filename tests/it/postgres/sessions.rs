@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::message::rejection::Reason;
 use ingest_kit::{Database, Postgres};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::rejection::Reason;
 use ingest_node::secret::Secret;
 use ingest_node::sink::postgres::session::{self, ConnectError};
 use ingest_node::sink::postgres::{Config, pool, schema};

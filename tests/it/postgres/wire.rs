@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use ingest_core::flow::disposition::Verdict;
 use ingest_kit::Postgres;
-use ingest_node::core::disposition::Verdict;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 use ingest_node::secret::Secret;

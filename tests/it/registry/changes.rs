@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use ingest_core::message::device::DeviceKey;
+use ingest_core::validate::settings::{Mode, Settings};
 use ingest_kit::{Postgres, seed};
-use ingest_node::core::device::DeviceKey;
-use ingest_node::core::settings::{Mode, Settings};
 use ingest_node::message::Invalidate;
 use ingest_node::registry::Config;
 

@@ -1,7 +1,7 @@
 //! A device that can't be looked up, or not be registered, is answered by itself and costs no other its answer.
 
+use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::core::device::{DeviceKey, Lookup};
 use ingest_node::metrics::LookupResult;
 use ingest_node::registry::Config;
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use ingest_core::message::device::{Lookup, Subscription, TokenHash, ValidityPeriod};
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::core::device::{Lookup, Subscription, TokenHash, ValidityPeriod};
 
 use super::{Bench, SOON, migrated};
 

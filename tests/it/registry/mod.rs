@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::prelude::*;
+use ingest_core::message::device::{Device, DeviceKey, Lookup};
+use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres, wait_for, wait_for_value};
-use ingest_node::core::device::{Device, DeviceKey, Lookup};
-use ingest_node::core::settings::Settings;
 use ingest_node::health::{Health, Part};
 use ingest_node::lifeline::{Death, Lifeline, Pulse};
 use ingest_node::message::{Answer, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};

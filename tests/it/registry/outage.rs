@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use ingest_core::message::device::Lookup;
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::core::device::Lookup;
 use ingest_node::message::{Drain, Invalidate};
 use ingest_node::metrics::LookupResult;
 

@@ -1,7 +1,7 @@
 //! Auto-provisioning.
 
+use ingest_core::message::device::Lookup;
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::core::device::Lookup;
 use ingest_node::registry::Config;
 
 use super::{Bench, SOON, migrated};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use async_nats::jetstream;
+use ingest_core::flow::disposition::Verdict;
+use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 use ingest_kit::{Nats, wait_for};
-use ingest_node::core::disposition::Verdict;
-use ingest_node::core::route::{Matched, Route, Row, TenantRoutes};
 use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
 use ingest_node::health::Health;
 use ingest_node::lifeline::{Death, Lifeline, Pulse};

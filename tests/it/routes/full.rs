@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
+use ingest_core::flow::disposition::Verdict;
 use ingest_kit::jetstream::create_streams;
 use ingest_kit::{Nats, envelope, seed, wait_for};
-use ingest_node::core::disposition::Verdict;
 use ingest_node::message::RouteJobs;
 use ingest_node::metrics::Outcome;
 use ingest_node::sink::routes::Config;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt;
+use ingest_core::flow::disposition::Verdict;
 use ingest_kit::{Nats, envelope, seed, wait_for};
-use ingest_node::core::disposition::Verdict;
 use ingest_node::message::{Drain, RouteJobs};
 use ingest_node::metrics::Outcome;
 use ingest_node::sink::routes::Config;

@@ -7,12 +7,12 @@ use slog::{error, warn};
 
 use super::Batcher;
 use super::told::MOST;
-use crate::core::field_types::Conflict;
-use crate::core::fitting::Fitted;
-use crate::core::line_fields::{self, Fields};
-use crate::core::line_protocol::Skipped;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::classify::{Cause, RefusedLine};
+use ingest_core::influx::field_types::Conflict;
+use ingest_core::influx::fitting::Fitted;
+use ingest_core::influx::line_fields::{self, Fields};
+use ingest_core::influx::line_protocol::Skipped;
 
 /// Why a point is refused that has no field left.
 const NOTHING_FITS: &str = "its columns hold other types than its values";

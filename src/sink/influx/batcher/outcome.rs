@@ -5,13 +5,13 @@ use std::time::Instant;
 use slog::warn;
 
 use super::Batcher;
-use crate::core::disposition::Verdict;
 use crate::delivery::{Settlement, Ticket};
 use crate::failpoint;
 use crate::metrics::{FlushResult, LineResult};
 use crate::sink::influx::batch::{Batch, Entry};
 use crate::sink::influx::breaker::Round;
 use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
+use ingest_core::flow::disposition::Verdict;
 
 /// A batch that failed so often while others were written is taken for the cause.
 pub(super) const STUBBORN: u32 = 5;

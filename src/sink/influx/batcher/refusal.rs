@@ -6,13 +6,13 @@ use slog::{error, warn};
 
 use super::Batcher;
 use super::outcome::give_up;
-use crate::core::fitting::Fitted;
-use crate::core::line_fields;
 use crate::delivery::Settlement;
 use crate::message::{Point, Refuse, RefusedPoint};
 use crate::metrics::{LineResult, ServerLimit};
 use crate::sink::influx::batch::{Batch, Filling};
 use crate::sink::influx::classify::{Cause, RefusedLine, without_quotes};
+use ingest_core::influx::fitting::Fitted;
+use ingest_core::influx::line_fields;
 
 impl Batcher {
     /// Lines were refused by name.

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::Batcher;
 use super::outcome::STUBBORN;
-use crate::core::columns::Trial;
 use crate::sink::influx::breaker::Round;
 use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
+use ingest_core::influx::columns::Trial;
 
 /// Most fields that are tried in one request.
 const MOST_AT_ONCE: usize = 1_000;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::field_types::FieldType;
+use ingest_core::influx::field_types::FieldType;
 
 /// Recorded from InfluxDB 3 Core 3.10.1.
 const PARTIAL: &str = r#"{"error":"partial write of line protocol occurred","data":[{"error_message":"No fields were provided","line_number":2,"original_line":"bad line here"},{"error_message":"No fields were provided","line_number":4,"original_line":"t,d=dev3 v= 17"}]}"#;

@@ -40,8 +40,8 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
 mod tests {
     use super::super::{Cause, classify};
     use super::*;
-    use crate::core::field_types::FieldType;
     use crate::sink::influx::Api;
+    use ingest_core::influx::field_types::FieldType;
 
     fn answered(status: u16, message: &str) -> Outcome {
         let body = serde_json::json!({"code": "invalid", "message": message}).to_string();

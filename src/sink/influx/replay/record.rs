@@ -8,13 +8,13 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
 use super::tenants::Allowance;
-use crate::core::point::Layout;
-use crate::core::rebuild;
 use crate::debt::Share;
 use crate::delivery::Origin;
 use crate::message::Point;
 use crate::sink::postgres::row_metrics::JOIN;
 use crate::sink::postgres::types::UnixMicros;
+use ingest_core::influx::point::Layout;
+use ingest_core::influx::rebuild;
 
 /// A claimed row of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

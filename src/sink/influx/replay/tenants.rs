@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::core::backoff::Backoff;
+use ingest_core::flow::backoff::Backoff;
 
 /// First and longest rest after a replay that left something owed.
 const REST_MS: (u64, u64) = (500, 30_000);

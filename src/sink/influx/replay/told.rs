@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::core::names::{OTHER_TENANTS_LABEL, metric_label};
 use crate::metrics::Standing;
+use ingest_core::message::names::{OTHER_TENANTS_LABEL, metric_label};
 
 /// Tenants that are told by name; the last entry stands for all others.
 const NAMED: usize = 20;

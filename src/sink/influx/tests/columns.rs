@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::super::{Api, Config};
 use super::house::{DEADLINE, House, database, line, quick, server};
-use crate::core::line_protocol::Skipped;
-use crate::core::point::Layout;
 use crate::metrics::LineResult;
+use ingest_core::influx::line_protocol::Skipped;
+use ingest_core::influx::point::Layout;
 
 const ACME: &str = "telemetry_acme";
 

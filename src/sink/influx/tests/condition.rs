@@ -6,8 +6,8 @@ use ingest_kit::{InfluxStub, wait_for};
 
 use super::super::{Config, WritePolicy};
 use super::house::{DEADLINE, House, database, line, lines, quick};
-use crate::core::disposition::Verdict;
 use crate::metrics::LineResult;
+use ingest_core::flow::disposition::Verdict;
 
 fn note(house: &House) -> String {
     house.health.notes().join("; ")

@@ -13,7 +13,6 @@ use slog::{Discard, Logger, o};
 use super::super::batcher::Batcher;
 use super::super::files::Disk;
 use super::super::{Config, Destination, Parts, Router};
-use crate::core::disposition::Verdict;
 use crate::debt::{Outbox, Share};
 use crate::delivery::{Delivery, Desk, Lane, Origin};
 use crate::health::Health;
@@ -22,6 +21,7 @@ use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
 use crate::metrics::{LineResult, Metrics};
 use crate::secret::Secret;
 use crate::stats::Stats;
+use ingest_core::flow::disposition::Verdict;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.
 pub const DEADLINE: Duration = Duration::from_secs(30);

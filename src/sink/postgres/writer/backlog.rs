@@ -5,9 +5,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::core::backoff::Backoff;
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
 use crate::sink::postgres::queue::Queue;
+use ingest_core::flow::backoff::Backoff;
 
 /// Most items of a batch that is written in isolation: keeps its transaction short however much of it is refused.
 pub const ISOLATED_SIZE: usize = 256;

@@ -7,13 +7,13 @@ use slog::{error, warn};
 
 use super::backlog::{ISOLATED_SIZE, Role};
 use super::{Flush, Writer};
-use crate::core::rejection::Reason;
 use crate::failpoint;
 use crate::metrics::{Effect, FlushResult};
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
 use crate::sink::postgres::classify::{Answer, Cause, Failure, Meaning};
 use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
 use crate::sink::postgres::store::Stored;
+use ingest_core::message::rejection::Reason;
 
 /// Attempts of a whole batch that meet trouble of the server's own: a deadlock passes with the next one. Then its parts are
 /// tried, for it may be one row's doing.

@@ -1,0 +1,169 @@
+//! What the registry knows of a device, as validation needs it.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use quick_cache::Equivalent;
+
+use crate::message::metric_keys::MetricKeyMap;
+
+/// Tenant and device: the identity of everything that a device sends.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeviceKey {
+    /// The tenant's id.
+    pub tenant_id: Arc<str>,
+    /// The device's id, unique within its tenant.
+    pub device_id: Arc<str>,
+}
+
+impl DeviceKey {
+    /// A key of its own.
+    pub fn new(tenant_id: &str, device_id: &str) -> Self {
+        Self { tenant_id: tenant_id.into(), device_id: device_id.into() }
+    }
+
+    /// About how many bytes its ids take on the heap.
+    pub fn size_bytes(&self) -> usize {
+        /// The two counters in front of the text of an `Arc<str>`.
+        const COUNTERS: usize = 2 * size_of::<usize>();
+        self.tenant_id.len() + self.device_id.len() + 2 * COUNTERS
+    }
+}
+
+impl Hash for DeviceKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        DeviceRef { tenant_id: &self.tenant_id, device_id: &self.device_id }.hash(state);
+    }
+}
+
+/// A borrowed [`DeviceKey`]: look-ups cost no allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceRef<'a> {
+    /// The tenant's id.
+    pub tenant_id: &'a str,
+    /// The device's id.
+    pub device_id: &'a str,
+}
+
+impl Equivalent<DeviceKey> for DeviceRef<'_> {
+    fn equivalent(&self, key: &DeviceKey) -> bool {
+        *self.tenant_id == *key.tenant_id && *self.device_id == *key.device_id
+    }
+}
+
+impl From<DeviceRef<'_>> for DeviceKey {
+    fn from(device: DeviceRef<'_>) -> Self {
+        DeviceKey::new(device.tenant_id, device.device_id)
+    }
+}
+
+/// One row of the registry with everything that is fetched along with it.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Tenant and device.
+    pub key: DeviceKey,
+    /// The site the device is registered at.
+    pub site_id: String,
+    /// `ACTIVE`; any other status is refused.
+    pub active: bool,
+    /// The subscription's state; see [`Subscription`].
+    pub subscription: Subscription,
+    /// SHA-256 of the provision token, where one is set.
+    pub token_hash: Option<TokenHash>,
+    /// When the device's ACTIVE certificates (common name `tenant/device`) are valid.
+    pub certificates: Vec<ValidityPeriod>,
+    /// Metric names as the device's modules map them.
+    pub metric_keys: MetricKeyMap,
+    /// Whether messages may move the device (`location_source` is `auto` or null).
+    pub location_is_auto: bool,
+    /// How many sensors may be discovered: the device's limit, else its tier's, else 20.
+    pub sensor_limit: u32,
+}
+
+impl Device {
+    /// About how many bytes of memory it takes, what it owns on the heap included.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.key.size_bytes()
+            + self.site_id.len()
+            + self.certificates.len() * size_of::<ValidityPeriod>()
+            + self.metric_keys.size_bytes()
+    }
+
+    /// Whether one of its certificates is valid at a time.
+    pub fn has_certificate_at(&self, at_us: i64) -> bool {
+        self.certificates.iter().any(|period| period.contains(at_us))
+    }
+}
+
+/// From when until when a certificate is valid, in Unix microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidityPeriod {
+    /// The first moment.
+    pub from_us: i64,
+    /// The first moment that is too late.
+    pub until_us: i64,
+}
+
+impl ValidityPeriod {
+    /// Whether it is valid at a time.
+    pub fn contains(&self, at_us: i64) -> bool {
+        self.from_us <= at_us && at_us < self.until_us
+    }
+}
+
+/// What the device's subscription says about its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// None, TRIAL, ACTIVE or GRACE.
+    Passes,
+    /// SUSPENDED.
+    Suspended,
+    /// EXPIRED.
+    Expired,
+}
+
+impl Subscription {
+    /// From `subscriptions.status`; what the list does not name passes.
+    pub fn from_status(status: Option<&str>) -> Self {
+        match status {
+            Some("SUSPENDED") => Subscription::Suspended,
+            Some("EXPIRED") => Subscription::Expired,
+            _ => Subscription::Passes,
+        }
+    }
+}
+
+/// SHA-256 of a provision token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenHash(pub [u8; 32]);
+
+impl TokenHash {
+    /// From the registry's hexadecimal text (either case); `None` where it is no such text.
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        let hex = hex.as_bytes();
+        if hex.len() != 64 {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Some(Self(bytes))
+    }
+}
+
+/// What a look-up answered.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// The device is registered.
+    Found(Arc<Device>),
+    /// It is not, and was not made.
+    Unknown,
+    /// It is not, and its tenant's subscriptions have no room for it (auto-provisioning only).
+    NoCapacity,
+    /// PostgreSQL refuses this very question, or what is registered can't be read: as good as unknown. Why, without values.
+    Invalid(Arc<str>),
+}

@@ -1,0 +1,160 @@
+//! The JSON on the wire, opened just far enough to know whose it is.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::message::rejection::{Reason, Rejection};
+
+/// An opened envelope: three members, each a slice of the message or a string of its own where it had escapes.
+#[derive(Clone, Debug, Default)]
+pub struct Envelope {
+    /// The topic; empty where it is absent or no text.
+    pub topic: ByteString,
+    /// The payload's JSON text as received; empty where it is absent.
+    pub payload: ByteString,
+    /// The certificate's common name, where the broker authenticated the device by certificate; else empty.
+    pub username: ByteString,
+}
+
+impl Envelope {
+    /// Opens a message as received.
+    ///
+    /// # Errors
+    /// `BAD_ENVELOPE` where it is not UTF-8, not JSON, or no object.
+    pub fn open(body: &Bytes) -> Result<Envelope, Rejection> {
+        let body = ByteString::try_from(body.clone())
+            .map_err(|_| Rejection::new(Reason::BadEnvelope, "the message is not UTF-8"))?;
+        let mut json = serde_json::Deserializer::from_str(&body);
+        let opened = json
+            .deserialize_map(Opener { body: &body })
+            .and_then(|envelope| json.end().map(|()| envelope))
+            // Only where it broke: the parser's words could repeat what the message says.
+            .map_err(|error| {
+                Rejection::new(Reason::BadEnvelope, format!("not a JSON object: byte {}", error.column()))
+            })?;
+        Ok(opened)
+    }
+}
+
+struct Opener<'a> {
+    body: &'a ByteString,
+}
+
+impl Opener<'_> {
+    /// A text member without copying it where it stands in the message as it is.
+    fn text(&self, raw: &RawValue) -> ByteString {
+        if !raw.get().starts_with('"') {
+            return ByteString::new();
+        }
+        match serde_json::from_str::<Text<'_>>(raw.get()) {
+            Ok(Text(Cow::Borrowed(text))) => self.body.slice_ref(text),
+            Ok(Text(Cow::Owned(text))) => text.into(),
+            Err(_) => ByteString::new(),
+        }
+    }
+}
+
+impl<'de> Visitor<'de> for Opener<'_> {
+    type Value = Envelope;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Envelope, A::Error> {
+        let mut envelope = Envelope::default();
+        while let Some(Text(name)) = members.next_key()? {
+            match &*name {
+                "topic" => envelope.topic = self.text(members.next_value::<&RawValue>()?),
+                "username" => envelope.username = self.text(members.next_value::<&RawValue>()?),
+                "payload" => envelope.payload = self.body.slice_ref(members.next_value::<&RawValue>()?.get()),
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+/// A JSON string, borrowed where it has no escapes (serde's own `Cow` always copies inside of containers).
+pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Borrow;
+        impl<'de> Visitor<'de> for Borrow {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Borrow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(text: &'static str) -> Result<Envelope, Reason> {
+        Envelope::open(&Bytes::from_static(text.as_bytes())).map_err(|rejection| rejection.reason)
+    }
+
+    #[test]
+    fn an_envelope_is_opened_without_copying() {
+        let body = Bytes::from_static(br#" {"topic":"tenant/a/device/b/telemetry","ts":1,"payload": {"a": [1, 2]} } "#);
+        let envelope = Envelope::open(&body).unwrap();
+        assert_eq!(envelope.topic, "tenant/a/device/b/telemetry");
+        assert_eq!(envelope.payload, r#"{"a": [1, 2]}"#);
+        assert!(body.as_ptr_range().contains(&envelope.payload.as_ptr()));
+    }
+
+    #[test]
+    fn escapes_are_resolved_and_the_last_of_equal_members_wins() {
+        let envelope =
+            open(r#"{"t\u006fpic":"x","topic":"a\u002fb","payload":1,"payload":"x","username":null}"#).unwrap();
+        assert_eq!(envelope.topic, "a/b");
+        assert_eq!(envelope.payload, r#""x""#);
+        assert_eq!(envelope.username, "");
+    }
+
+    #[test]
+    fn what_is_no_json_object_is_a_bad_envelope() {
+        for text in
+            ["", "null", "[]", "\"abc\"", "{}{}", "{\"a\":NaN}", "{\"payload\":{\"a\":1,}}", "{\"a\":0x10}", "{"]
+        {
+            assert_eq!(open(text).unwrap_err(), Reason::BadEnvelope, "{text}");
+        }
+        assert_eq!(
+            Envelope::open(&Bytes::from_static(b"{\"topic\":\"\xe9\"}")).unwrap_err().reason,
+            Reason::BadEnvelope
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_no_danger_to_the_stack() {
+        let deep = format!(r#"{{"topic":"t","payload":{{"x":{}1{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert!(Envelope::open(&Bytes::from(deep)).is_ok());
+    }
+
+    #[test]
+    fn a_topic_that_is_no_text_is_no_topic() {
+        assert_eq!(open(r#"{"topic":5}"#).unwrap().topic, "");
+        assert_eq!(open(r#"{"topic":["a"]}"#).unwrap().topic, "");
+    }
+}

@@ -1,0 +1,51 @@
+//! Since when: `2h`, `3d` or a moment, as operators type it.
+
+use crate::message::timestamp;
+
+/// The moment that a text names, in Unix microseconds: a whole number and `s`, `m`, `h`, `d` or `w` is so long before
+/// `now_us`; anything else is ISO 8601 text. `None` where it is neither.
+pub fn since(text: &str, now_us: i64) -> Option<i64> {
+    ago_us(text).map_or_else(|| timestamp::from_text(text), |ago_us| now_us.checked_sub(ago_us))
+}
+
+fn ago_us(text: &str) -> Option<i64> {
+    let unit_secs = match text.as_bytes().last()? {
+        b's' => 1,
+        b'm' => 60,
+        b'h' => 3_600,
+        b'd' => 86_400,
+        b'w' => 7 * 86_400,
+        _ => return None,
+    };
+    let number = &text[..text.len() - 1];
+    // `parse` would take a sign.
+    let count: i64 = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+    count.checked_mul(unit_secs * 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_770_628_523_045_000;
+
+    #[test]
+    fn a_duration_is_counted_back_from_now() {
+        for (text, secs) in [("0s", 0), ("90s", 90), ("15m", 900), ("2h", 7_200), ("3d", 259_200), ("1w", 604_800)] {
+            assert_eq!(since(text, NOW), Some(NOW - secs * 1_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_itself() {
+        assert_eq!(since("1970-01-02", NOW), Some(86_400_000_000));
+        assert_eq!(since("1970-01-01T00:00:01Z", NOW), Some(1_000_000));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["", "h", "2", "-2h", "+2h", "2 h", "2.5h", "2y", "soon", "é", "2é", "9223372036854775807w"] {
+            assert_eq!(since(text, NOW), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! A tenant's message routes: filters, matches and jobs.
+
+pub mod payload_filter;
+pub mod route;
+pub mod topic_filter;

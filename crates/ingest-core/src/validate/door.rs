@@ -1,0 +1,61 @@
+//! What every message of every lane is asked first: whose it says it is, and how large it is.
+
+use super::context::Context;
+use crate::message::envelope::Envelope;
+use crate::message::names::subject_token;
+use crate::message::rejection::{Reason, Rejection};
+use crate::message::topic::Topic;
+
+/// Check 2: the topic, which must also be one of the lane's, and the subject against it.
+pub(super) fn topic<'a>(
+    envelope: &'a Envelope,
+    context: Context<'_>,
+    is_of_lane: impl FnOnce(&Topic<'_>) -> bool,
+) -> Result<Topic<'a>, Rejection> {
+    let malformed = "topic: not tenant/{tenant}/device/{device}/{type}, or too long";
+    let topic = Topic::parse(&envelope.topic).ok_or(Rejection::new(Reason::BadTopicFormat, malformed))?;
+    if !is_of_lane(&topic) {
+        return Err(Rejection::new(Reason::BadTopicFormat, "topic: none of this lane's"));
+    }
+    match context.subject {
+        Some(subject) => check_subject(subject, &topic).map(|()| topic),
+        None => Ok(topic),
+    }
+}
+
+/// The broker's permissions bind a publisher to subjects; this binds the subject to the tenant, and to the device where
+/// it names one: `telemetry.{tenant}` or `telemetry.{tenant}.{device}`. Further tokens say nothing.
+fn check_subject(subject: &str, topic: &Topic<'_>) -> Result<(), Rejection> {
+    let Some(after_tenant) = after_token(after_lane(subject), &subject_token(topic.tenant)) else {
+        return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's tenant"));
+    };
+    if !after_tenant.is_empty() && after_token(Some(after_tenant), &subject_token(topic.device)).is_none() {
+        return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's device"));
+    }
+    Ok(())
+}
+
+/// What follows the first token, from its dot on.
+fn after_lane(subject: &str) -> Option<&str> {
+    subject.bytes().position(|byte| byte == b'.').map(|dot| &subject[dot..])
+}
+
+/// What follows this token, where the text is a dot and just it, or goes on with another dot.
+fn after_token<'a>(text: Option<&'a str>, token: &str) -> Option<&'a str> {
+    let rest = text?.strip_prefix('.')?.strip_prefix(token)?;
+    (rest.is_empty() || rest.starts_with('.')).then_some(rest)
+}
+
+/// Check 3: the bytes of the payload as received.
+pub(super) fn size(envelope: &Envelope, context: Context<'_>) -> Result<(), Rejection> {
+    let bytes = envelope.payload.len();
+    if bytes > context.settings.max_payload_bytes {
+        return Err(Rejection::new(Reason::PayloadTooLarge, format!("payload: {bytes} bytes")));
+    }
+    Ok(())
+}
+
+/// The rejection of a device that PostgreSQL can't be asked about, or whose row can't be read.
+pub(super) fn invalid(why: &str) -> Rejection {
+    Rejection::new(Reason::UnregisteredDevice, format!("registry: {why}"))
+}

@@ -1,0 +1,159 @@
+//! The checks of the telemetry lane, in their order, and the event that a message becomes which passes all of them.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::context::{Context, Judged, Tally};
+use super::door;
+use super::event::Event;
+use crate::influx::line_protocol::Tags;
+use crate::influx::point;
+use crate::message::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription, TokenHash};
+use crate::message::envelope::Envelope;
+use crate::message::metric::{self, Metric};
+use crate::message::metric_keys::MetricKeyMap;
+use crate::message::msg_type::MsgType;
+use crate::message::payload::{self, Report, TenantClaim};
+use crate::message::rejection::{Reason, Rejection};
+use crate::message::topic::Topic;
+
+/// Checks 2 to 11 of a message of the telemetry lane. `lookup` answers from the cache; `admit` takes a token from the
+/// device's bucket.
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn telemetry<'l>(
+    envelope: &Envelope,
+    context: Context<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+    tally: &mut Tally,
+) -> Judged<Event> {
+    let topic = door::topic(envelope, context, |_| true)?;
+    door::size(envelope, context)?;
+    let text = payload::text(&envelope.payload)?;
+    let report = Report::read(&text)?;
+    if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
+        return Err(Reason::TenantMismatch.into());
+    }
+    let Some(site) = report.site.as_deref() else { return Err(Reason::MissingSiteId.into()) };
+
+    let Some(answer) = lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) else { return Ok(None) };
+    let device = match answer {
+        Lookup::Found(device) => device,
+        Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
+        Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
+        Lookup::Invalid(why) => return Err(door::invalid(why)),
+    };
+    let authenticate = || authenticate(device, envelope, &report, context);
+    let standing = match device.subscription {
+        Subscription::Suspended => Some(Reason::SubscriptionSuspended),
+        Subscription::Expired => Some(Reason::SubscriptionExpired),
+        Subscription::Passes if !device.active => Some(Reason::DeviceRevoked),
+        Subscription::Passes if device.site_id != site => Some(Reason::SiteMismatch),
+        Subscription::Passes => None,
+    };
+    if let Some(reason) = standing {
+        // Refused in any case; but once the device may send again, a replay must know whether it was the device.
+        return Err(Rejection::from(reason).authenticated(authenticate().is_ok()));
+    }
+    authenticate()?;
+    if !admit(&device.key) {
+        return Err(Rejection::from(Reason::RateLimited).authenticated(true));
+    }
+    metric::check(&report.metrics).map_err(|rejection| rejection.authenticated(true))?;
+    Ok(Some(event(envelope, &topic, &report, device, context, tally)))
+}
+
+/// The site that a message claims to be from: where an unknown device would be registered.
+pub fn claimed_site(envelope: &Envelope) -> Option<String> {
+    let text = payload::text(&envelope.payload).ok()?;
+    Report::read(&text).ok()?.site.map(Cow::into_owned)
+}
+
+/// Check 9: a certificate that the broker has seen, or the token, where the operator asks for one.
+fn authenticate(
+    device: &Device,
+    envelope: &Envelope,
+    report: &Report<'_>,
+    context: Context<'_>,
+) -> Result<(), Rejection> {
+    if context.trusted || !context.policy.require_token || has_certificate(device, &envelope.username, context) {
+        return Ok(());
+    }
+    check_token(device.token_hash, report.token.as_deref())
+}
+
+/// Whether the broker authenticated this very device by a certificate that still stands.
+fn has_certificate(device: &Device, common_name: &str, context: Context<'_>) -> bool {
+    context.policy.cert_auth_enabled
+        && common_name
+            .split_once('/')
+            .is_some_and(|(tenant, id)| tenant == &*device.key.tenant_id && id == &*device.key.device_id)
+        && device.has_certificate_at(context.received_us)
+}
+
+fn check_token(expected: Option<TokenHash>, token: Option<&str>) -> Result<(), Rejection> {
+    let Some(TokenHash(expected)) = expected else { return Err(Reason::TokenNotSetInRegistry.into()) };
+    let Some(token) = token else { return Err(Reason::TokenMissing.into()) };
+    let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+    if bool::from(hash.ct_eq(&expected)) { Ok(()) } else { Err(Reason::TokenInvalid.into()) }
+}
+
+fn event(
+    envelope: &Envelope,
+    topic: &Topic<'_>,
+    report: &Report<'_>,
+    device: &Arc<Device>,
+    context: Context<'_>,
+    tally: &mut Tally,
+) -> Event {
+    let msg_type = match topic.msg_type {
+        "telemetry" => MsgType::Telemetry,
+        "heartbeat" => MsgType::Heartbeat,
+        other => MsgType::Other(slice(&envelope.topic, other)),
+    };
+    let keys = Some(&device.metric_keys).filter(|keys| msg_type == MsgType::Telemetry && !keys.is_empty());
+    let event_us = report.event_us.unwrap_or_else(|| {
+        tally.timestamp_fallbacks += 1;
+        context.received_us
+    });
+    let line = context.policy.points.and_then(|layout| {
+        let tags = Tags {
+            device_id: &device.key.device_id,
+            site_id: &device.site_id,
+            tenant_id: layout.tenant_tag(&device.key.tenant_id),
+        };
+        let (msg_type, metrics) = (&msg_type, &*report.metrics);
+        let source = point::Source { msg_type, tags, seq: report.seq, event_us, metrics, keys };
+        point::line(source, &mut tally.skipped)
+    });
+    Event {
+        device: device.clone(),
+        topic: envelope.topic.clone(),
+        seq: report.seq,
+        event_us,
+        payload: report.row_text(keys).into(),
+        line,
+        location: report.location,
+        metrics_signature: signature(&report.metrics, keys),
+        routes: None,
+        msg_type,
+    }
+}
+
+fn slice(whole: &ByteString, part: &str) -> ByteString {
+    whole.slice_ref(part)
+}
+
+/// FNV-1a over the names: short keys, no state, and a collision costs no more than one late sensor value.
+fn signature(metrics: &[Metric<'_>], keys: Option<&MetricKeyMap>) -> u64 {
+    metrics
+        .iter()
+        .flat_map(|metric| metric.mapped(keys).bytes().chain([0xFF]))
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
