@@ -5,11 +5,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use crate::message::Settle;
 use ingest_core::flow::disposition::Verdict;
 
 /// One consumer's path through the node.
@@ -265,4 +264,11 @@ impl Drop for Settlement {
             desk.send(settled);
         }
     }
+}
+/// Anyone to a Consumer: these deliveries have ended. The only arrow that points up.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Settle {
+    /// Each exactly once.
+    pub settled: Vec<Settled>,
 }

@@ -17,8 +17,9 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use bytestring::ByteString;
 
-use crate::debt::Share;
-use crate::delivery::{Delivery, Lane, Origin, Settled, Ticket};
+pub use crate::delivery::Settle;
+use crate::delivery::{Delivery, Lane, Origin, Ticket};
+use crate::outbox::share::Share;
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
@@ -222,14 +223,6 @@ pub struct RouteJobs {
 pub struct Observe {
     /// The events, their lines and routes already taken out, each with the broker's time in Unix microseconds.
     pub events: Vec<(i64, Event)>,
-}
-
-/// Anyone to a Consumer: these deliveries have ended. The only arrow that points up.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Settle {
-    /// Each exactly once.
-    pub settled: Vec<Settled>,
 }
 
 /// Root to its children, top-down: finish what you have and take nothing new. The answer comes when that is done.

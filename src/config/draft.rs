@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::error::ConfigError;
 use super::setting::Form;
 use super::settings::{self, RETIRED, SETTINGS};
+use super::tables::Config;
 use super::url::PgParts;
-use super::{Config, ConfigError, DEFAULT_PATH};
+
+/// The file that is read when none is named; it need not exist.
+pub const DEFAULT_PATH: &str = "config/ingest-node.toml";
 
 /// The environment variables, injected so that tests need not touch the process's own.
 #[derive(Debug, Default)]

@@ -4,9 +4,11 @@ use std::fmt::{self, Write};
 
 use toml::{Table, Value};
 
+use super::load::Loaded;
 use super::setting::{Form, Setting};
 use super::settings::SETTINGS;
-use super::{Config, Loaded, url};
+use super::tables::Config;
+use super::url;
 
 impl Loaded {
     /// The effective configuration as TOML, redacted, each value with its source in a comment.
@@ -34,7 +36,7 @@ impl Loaded {
     }
 }
 
-/// A setting's value as it may be shown. Secrets arrive hidden already ([`crate::secret::Secret`] serializes as `***`);
+/// A setting's value as it may be shown. Secrets arrive hidden already ([`crate::runtime::secret::Secret`] serializes as `***`);
 /// of URLs everything but the credentials is worth seeing.
 fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
     let url = match setting.form {

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 use toml::{Table, Value};
 
+use std::path::Path;
+
 use super::*;
 
 /// A file of its own, gone with the test.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use crate::health::Health;
+use crate::runtime::readiness::Health;
 
 /// 200 while the actor tree runs, through any outage; 503 where it stands still: Kubernetes restarts the pod.
 pub(super) async fn health(health: web::Data<Health>) -> HttpResponse {

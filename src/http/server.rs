@@ -12,9 +12,9 @@ use actix_web::{App, HttpServer, web};
 
 use super::connections::Connections;
 use super::{Config, metrics, probes, stats};
-use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::stats::Stats;
+use crate::runtime::readiness::Health;
+use crate::runtime::stats::Stats;
 
 /// How long a request's head may take to come; everything that is asked here fits into one packet.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::delivery::Lane;
-    use crate::health::Part;
+    use crate::runtime::readiness::Part;
     use ingest_core::message::rejection::Reason;
 
     struct Node {

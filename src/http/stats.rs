@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
-use crate::stats::Stats;
+use crate::runtime::stats::Stats;
 
 /// Totals, every lane with its ledger and what the broker says of its consumer, and what each room tells of itself.
 pub(super) async fn show(metrics: web::Data<Metrics>, stats: web::Data<Stats>) -> HttpResponse {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
-use super::{Metrics, Standing};
+use super::instruments::Metrics;
+use super::owed::Standing;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics.rs -->\n", "<!-- /metrics -->\n");

@@ -17,14 +17,14 @@ use super::resolve::{self, Answers, Policy};
 use super::routes::RouteBook;
 use super::settings::SettingsBook;
 use super::tenants::KnownTenants;
-use crate::drained::Drained;
-use crate::failpoint;
-use crate::health::{Health, Part};
-use crate::lifeline::Lifeline;
 use crate::message::{
     Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
 use crate::metrics::Metrics;
+use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::drain::Drained;
+use crate::runtime::failpoint;
+use crate::runtime::readiness::{Health, Part};
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::routes::route::TenantRoutes;

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::sentence::sentence;
+use crate::runtime::error_chain::sentence;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

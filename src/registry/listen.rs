@@ -18,8 +18,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
 use super::actor::{Changed, Listening, Registry};
-use crate::sentence::sentence;
-use crate::sink::postgres::session::{self, ConnectError};
+use crate::postgres::session::{self, ConnectError};
+use crate::runtime::error_chain::sentence;
 use ingest_core::flow::backoff::Backoff;
 
 /// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use slog::{Logger, warn};
 use tokio_postgres::{Error, Row};
 
-use crate::health::Health;
+use crate::runtime::readiness::Health;
 use ingest_core::routes::route::{self, Route, TenantRoutes};
 
 /// Most bytes of a tenant's routes that are read: the filters and configurations of a thousand ordinary ones are far less.

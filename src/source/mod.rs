@@ -2,15 +2,10 @@
 
 mod ack;
 mod advisory;
-mod config;
-pub mod connect;
 mod consumer;
-mod fitness;
 mod inlet;
 mod lag;
-pub mod permissions;
-pub mod provision;
 mod resend;
 
-pub use self::config::Config;
 pub use self::consumer::{Consumer, Parts};
+pub use crate::nats::config::Config;

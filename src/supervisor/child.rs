@@ -4,12 +4,12 @@ use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
 use super::watch::Watch;
-use crate::debt::Outbox;
-use crate::lifeline::Lifeline;
 use crate::message::{
     AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged,
     Subscribe, TenantsRegistered, Validate, Write,
 };
+use crate::outbox::share::Outbox;
+use crate::runtime::actor_guard::Lifeline;
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]

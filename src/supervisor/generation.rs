@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::child::{Child, Factory, Seat, Wiring};
 use super::watch::Watch;
-use crate::lifeline::{Death, Lifeline, Pulse};
 use crate::message::{Drain, Release};
+use crate::runtime::actor_guard::{Death, Lifeline, Pulse};
 
 /// A generation lives and dies as one.
 pub struct Generation {

@@ -14,9 +14,9 @@ use super::generation::Generation;
 use super::watch::WatchedTime;
 use super::{Config, RELEASE_RESERVE_SECS};
 use crate::delivery::Lane;
-use crate::health::{Health, Part};
-use crate::lifeline::Death;
 use crate::metrics::Metrics;
+use crate::runtime::actor_guard::Death;
+use crate::runtime::readiness::{Health, Part};
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::restart::Budget;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::lifeline::Pulse;
+use crate::runtime::actor_guard::Pulse;
 
 /// A pulse under observation.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::lifeline::Lifeline;
+    use crate::runtime::actor_guard::Lifeline;
 
     fn child() -> (Lifeline, Watch) {
         let pulse = Arc::new(Pulse::default());

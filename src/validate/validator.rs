@@ -13,12 +13,11 @@ use super::parked::{Answered, Parked};
 use super::tally::ChunkTally;
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
-use crate::drained::Drained;
-use crate::failpoint;
-use crate::guard;
-use crate::lifeline::Lifeline;
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::{Metrics, ReplayClaim};
+use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::drain::Drained;
+use crate::runtime::{failpoint, panics};
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{DeviceKey, DeviceRef};
 use ingest_core::message::envelope::Envelope;
@@ -27,9 +26,8 @@ use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::replay::Facts;
 use ingest_core::routes::route::Matched;
 use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
-use ingest_core::validate::refusal;
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context as Checks, Policy};
+use ingest_core::validate::{self, Context as Checks, Policy, refusal};
 
 /// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
 const UNHEARD_TTL_MS: u64 = 5_000;
@@ -208,7 +206,7 @@ impl Validator {
                 "stream_seq" => delivery.origin.stream_seq, "attempt" => delivery.attempt);
         }
         let limit = self.settings.as_ref().map_or(0, |settings| settings.max_payload_bytes);
-        let refusal = guard::refuse(&delivery.body, rejection, |rejection| match envelope {
+        let refusal = panics::refuse(&delivery.body, rejection, |rejection| match envelope {
             Some(envelope) => refusal::of_envelope(envelope, rejection, limit),
             None => refusal::of_bytes(&delivery.body, rejection, limit),
         });
@@ -240,7 +238,7 @@ impl Validator {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
             is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        let checked = guard::judge(|| check(lane, envelope, checks, &inquiry, admit, tally));
+        let checked = panics::judge(|| check(lane, envelope, checks, &inquiry, admit, tally));
         match checked {
             Ok(Some(valid)) => Judgement::Valid(valid),
             Ok(None) => Judgement::Waits { may_provision: lane == Lane::Telemetry },
@@ -262,7 +260,7 @@ impl Validator {
     ) -> Option<(DeviceKey, String)> {
         let topic = Topic::parse(&envelope.topic)?;
         let key = DeviceKey::new(topic.tenant, topic.device);
-        let claimed = || guard::or_default(|| validate::claimed_site(&envelope));
+        let claimed = || panics::or_default(|| validate::claimed_site(&envelope));
         let site = may_provision.then(claimed).flatten().unwrap_or_default();
         self.parked.park(key.clone(), site, (lane, delivery, envelope)).map(|site| (key, site))
     }

@@ -10,11 +10,11 @@ use ingest_core::message::metric_keys::MetricKeyMap;
 use ingest_core::message::msg_type::MsgType;
 use ingest_core::validate::event::Event;
 use ingest_kit::{Database, Postgres, seed, wait_for};
-use ingest_node::lifeline::{Death, Lifeline, Pulse};
 use ingest_node::message::{Drain, Observe};
 use ingest_node::metrics::{Metrics, Outcome};
-use ingest_node::secret::Secret;
-use ingest_node::sink::postgres::{self, pool, schema};
+use ingest_node::postgres::{self, pool, schema};
+use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::runtime::secret::Secret;
 use ingest_node::sink::state::{Config, Keeper, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

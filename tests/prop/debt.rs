@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use ingest_node::debt::{Outbox, Share};
+use ingest_node::outbox::share::{Outbox, Share};
 use proptest::prelude::*;
 
 /// What becomes of a part.

@@ -8,9 +8,9 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::classify::RefusedLine;
-use crate::debt::Share;
 use crate::delivery::{Origin, Ticket};
 use crate::message::Point;
+use crate::outbox::share::Share;
 
 /// What is kept of a point beside its line.
 #[derive(Debug)]

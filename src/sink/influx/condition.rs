@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::health::Health;
+use crate::runtime::readiness::Health;
 
 /// A trouble that lasts so long is said.
 pub const SAID_AFTER: Duration = Duration::from_secs(5);

@@ -11,7 +11,6 @@ mod condition;
 mod files;
 mod newcomers;
 mod provision;
-pub mod replay;
 mod request;
 mod router;
 mod survey;
@@ -26,10 +25,12 @@ pub use self::survey::Survey;
 pub use self::target::Destination;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::secret::Secret;
+use crate::outbox::{self, policy::WritePolicy};
+use crate::runtime::secret::Secret;
 use ingest_core::influx::names::TENANT_PLACE;
 use ingest_core::influx::point::Layout;
 
@@ -146,17 +147,6 @@ pub enum Api {
     Files,
 }
 
-/// When a delivery may be acknowledged, as far as InfluxDB is concerned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WritePolicy {
-    /// Never wait for InfluxDB.
-    #[default]
-    BestEffort,
-    /// Only when the point is durable there.
-    Required,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -216,9 +206,17 @@ impl Config {
         (self.buffer_lines / 5).max(1)
     }
 
-    /// Lines that the replay claims of a tenant at once: as many as its batcher sends in one request.
-    fn replay_portion_lines(&self) -> usize {
-        self.batch_size.clamp(1, self.replay_open_lines())
+    /// What redelivery needs to know. It claims as many lines of a tenant as its batcher sends in one request.
+    pub fn redelivery(&self) -> outbox::settings::Settings {
+        outbox::settings::Settings {
+            layout: self.layout(),
+            lines_per_sec: self.replay_lines_per_sec,
+            interval: Duration::from_millis(self.replay_interval_ms),
+            takeover: Duration::from_secs(self.takeover_secs),
+            claim_lines: self.batch_size.clamp(1, self.replay_open_lines()),
+            open_lines: self.replay_open_lines(),
+            page_lines: self.replay_page_lines(),
+        }
     }
 
     /// What replayed lines may take of a buffer's room: the last fifth is for live lines alone.

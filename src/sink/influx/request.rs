@@ -19,7 +19,7 @@ use flate2::write::GzEncoder;
 use super::classify::{Outcome, classify};
 use super::client::{Trust, client};
 use super::{Api, Config};
-use crate::secret::Secret;
+use crate::runtime::secret::Secret;
 use ingest_core::influx::names::query_value;
 
 /// Longest answer that is read. A refused line costs about a hundred bytes of it, so a batch's worth fits easily.

@@ -16,13 +16,14 @@ use super::account::{Account, Accounts};
 use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
 use super::condition::Condition;
 use super::target::Destination;
-use super::{Config, WritePolicy, newcomers};
+use super::{Config, newcomers};
 use crate::delivery::Settlement;
-use crate::health::Health;
-use crate::lifeline::Lifeline;
 use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
-use crate::stats::Stats;
+use crate::outbox::policy::WritePolicy;
+use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::readiness::Health;
+use crate::runtime::stats::Stats;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::disposition::Verdict;
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use ingest_kit::{InfluxStub, Value, wait_for};
 
 use self::house::{Crash, DEADLINE, Find, House, database, line, lines, picky_server, quick};
+use super::Config;
 use super::files::tests::Watched;
-use super::{Config, WritePolicy};
 use crate::message::Drain;
 use crate::metrics::LineResult;
+use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::influx::line_protocol::Skipped;
 

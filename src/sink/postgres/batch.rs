@@ -1,14 +1,13 @@
 //! What one transaction holds.
 
-use super::classify::Answer;
 use super::gate::Gate;
 use super::partitions::Day;
 use super::quarantine::Refused;
 use super::queue::Queue;
-use crate::debt::Share;
 use crate::delivery::Delivery;
-use ingest_core::message::kept;
-use ingest_core::message::kept::Content;
+use crate::outbox::share::Share;
+use crate::postgres::classify::Answer;
+use ingest_core::message::kept::{self, Content};
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
 

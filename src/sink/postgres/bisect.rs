@@ -10,7 +10,7 @@ use std::ops::Range;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
-use super::classify::{Answer, Failure, Meaning};
+use crate::postgres::classify::{Answer, Failure, Meaning};
 
 /// Most causes that are probed in one list.
 const MAX_PROBED: usize = 8;
@@ -161,7 +161,7 @@ async fn is_refused_still<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::postgres::classify::Cause;
+    use crate::postgres::classify::Cause;
 
     fn answer(at: Option<usize>) -> Answer {
         Answer { meaning: Meaning::Refused, cause: Cause::default(), at, message: String::new() }

@@ -5,8 +5,8 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::types::POSTGRES_EPOCH_US;
 use crate::delivery::Origin;
+use crate::postgres::types::POSTGRES_EPOCH_US;
 use ingest_core::validate::event::Event;
 
 /// The columns of a row, in the order in which [`put_row`] writes them; what is not among them has its default.

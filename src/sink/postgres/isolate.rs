@@ -8,15 +8,14 @@ use tokio_postgres::Error;
 
 use super::batch::{Batch, Kind, Manner, PutOff};
 use super::bisect::{Sorted, bisect};
-use super::classify::{Answer, Failure};
 use super::gate::Gate;
-use super::outbox;
 use super::probe::{self, Samples};
-use super::refusals;
-use super::statement;
 use super::store::Stored;
-use crate::debt::{Outbox, Share};
-use crate::failpoint;
+use super::{refusals, statement};
+use crate::outbox::insert;
+use crate::outbox::share::{Outbox, Share};
+use crate::postgres::classify::{Answer, Failure};
+use crate::runtime::failpoint;
 use ingest_core::flow::batch::extract;
 
 /// Deferred constraints refuse a row where it is written, not the whole at its commit; and what is staged follows the
@@ -228,8 +227,8 @@ fn sum(sorted: &Sorted<u64>) -> u64 {
 
 /// Records the points of the rows that are stored.
 async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Result<Vec<Share>, Error> {
-    let statement = outbox::prepare(part).await?;
-    outbox::record(part, &statement, outbox, &batch.events).await
+    let statement = insert::prepare(part).await?;
+    insert::record(part, &statement, outbox, &batch.events).await
 }
 
 /// What was refused of a batch, each with the server's answer. One list is filled.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use actix::Recipient;
 
 use super::batch::Batch;
-use crate::debt::Share;
 use crate::delivery::{Delivery, Settlement, Ticket};
 use crate::message::{Observe, Point, Points, Publish, RouteJobs};
-use crate::sink::influx::WritePolicy;
+use crate::outbox::policy::WritePolicy;
+use crate::outbox::share::Share;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::validate::event::Event;
 

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error, Transaction};
 
-use super::types::UnixMicros;
+use crate::postgres::types::UnixMicros;
 use ingest_core::flow::gaps::gaps;
 
 /// Replicas make the same partitions at the same moment: they take turns on this advisory lock.

@@ -9,12 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
-use super::classify::{Answer, Failure, Meaning};
 use super::copy::{self, Row};
 use super::quarantine::{Keep, Refused};
-use super::refusals;
-use super::statement;
+use super::{refusals, statement};
 use crate::delivery::{Delivery, Origin};
+use crate::postgres::classify::{Answer, Failure, Meaning};
 use ingest_core::message::device::DeviceKey;
 use ingest_core::message::kept::Content;
 use ingest_core::message::rejection::{Reason, Rejection};

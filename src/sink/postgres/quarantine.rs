@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::debt::Share;
 use crate::delivery::{Delivery, Origin, Ticket};
 use crate::message::RefusedPoint;
+use crate::outbox::share::Share;
 use ingest_core::flow::disposition::Verdict;
-use ingest_core::message::kept;
-use ingest_core::message::kept::Content;
+use ingest_core::message::kept::{self, Content};
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::Refusal;
 

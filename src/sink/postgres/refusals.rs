@@ -11,7 +11,7 @@ use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 
 use super::quarantine::{Known, Refused, Traces};
-use super::types::{UnixMicros, storable};
+use crate::postgres::types::{UnixMicros, storable};
 use ingest_core::message::kept::Content;
 
 const MINUTE_US: i64 = 60_000_000;

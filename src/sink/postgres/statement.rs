@@ -13,9 +13,9 @@ use futures_util::SinkExt;
 use tokio_postgres::Error;
 
 use super::copy::{self, Row};
-use super::types::UnixMicros;
 use crate::delivery::{Delivery, Origin};
-use crate::failpoint;
+use crate::postgres::types::UnixMicros;
+use crate::runtime::failpoint;
 use ingest_core::validate::event::{CommandAck, Event, ShadowReport};
 
 /// A slice of deliveries of one kind.

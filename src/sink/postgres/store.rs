@@ -6,20 +6,19 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool, Transaction};
 use slog::Logger;
 
-use super::Config;
 use super::batch::{Batch, Manner};
-use super::classify::Failure;
 use super::gate::Gate;
 use super::isolate::Isolation;
-use super::lease;
-use super::outbox;
 use super::partitions::Partitions;
 use super::probe::Samples;
-use super::refusals;
-use super::statement;
-use crate::debt::Outbox;
+use super::{refusals, statement};
 use crate::delivery::Delivery;
-use crate::failpoint;
+use crate::outbox::insert;
+use crate::outbox::share::Outbox;
+use crate::postgres::classify::Failure;
+use crate::postgres::config::Config;
+use crate::postgres::lease;
+use crate::runtime::failpoint;
 use ingest_core::validate::event::Event;
 
 /// What attempts share.
@@ -155,8 +154,8 @@ impl Store {
             None => (Vec::new(), store_rows(&transaction, batch).await?),
             Some(outbox) => {
                 // Sent one right behind the other: the record costs the rows no round trip.
-                let statement = outbox::prepare(&transaction).await?;
-                let record = outbox::record(&transaction, &statement, outbox, &batch.events);
+                let statement = insert::prepare(&transaction).await?;
+                let record = insert::record(&transaction, &statement, outbox, &batch.events);
                 let (owed, was_there) = tokio::join!(biased; record, store_rows(&transaction, batch));
                 (owed?, was_there?)
             }

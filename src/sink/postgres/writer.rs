@@ -14,20 +14,20 @@ use slog::{Logger, warn};
 
 use self::backlog::{Backlog, Role};
 use self::faults::Faults;
-use super::Config;
 use super::batch::Batch;
 use super::gate::Gate;
 use super::outlets::Outlets;
 use super::quarantine::{Keep, Refused};
 use super::queue::Queue;
 use super::store::Store;
-use crate::debt::Outbox;
 use crate::delivery::Lane;
-use crate::drained::Drained;
-use crate::health::Health;
-use crate::lifeline::Lifeline;
 use crate::message::{Drain, Refuse, SettingsChanged, Write};
 use crate::metrics::Metrics;
+use crate::outbox::share::Outbox;
+use crate::postgres::config::Config;
+use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::drain::Drained;
+use crate::runtime::readiness::Health;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::rejection::Reason;
 

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::{self, ErrorCode};
 
-use crate::sink::Fault;
+use crate::runtime::fault::Fault;
 
 /// What a failed publication means. Only what is wrong with the job itself, its size, is a poison; a stream that is
 /// full, frozen or gone may be mended.

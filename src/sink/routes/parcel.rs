@@ -7,7 +7,7 @@ use async_nats::Subject;
 use super::budget::Budget;
 use crate::delivery::Origin;
 use crate::message::RouteJobs;
-use crate::sink::Fault;
+use crate::runtime::fault::Fault;
 use ingest_core::message::names::subject_token;
 use ingest_core::routes::route::{JobMessage, Route};
 

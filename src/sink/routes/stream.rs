@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-use crate::source::provision::Provisioner;
+use crate::nats::provision::Provisioner;
 
 /// The stream.
 pub const STREAM: &str = "ROUTES";

@@ -9,12 +9,12 @@ use slog::{Logger, info, warn};
 
 use super::Config;
 use super::store::{Refused, Store};
-use crate::drained::Drained;
-use crate::failpoint;
-use crate::lifeline::Lifeline;
 use crate::message::{Drain, Observe};
 use crate::metrics::{Metrics, Outcome};
-use crate::sink::Fault;
+use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::drain::Drained;
+use crate::runtime::failpoint;
+use crate::runtime::fault::Fault;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::state::observation::{Observation, Observations};
 

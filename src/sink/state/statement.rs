@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Error;
 
-use crate::sink::postgres::types::UnixMicros;
+use crate::postgres::types::UnixMicros;
 use ingest_core::message::device::{Device, DeviceKey};
 use ingest_core::state::observation::{Location, Observation, Reading};
 use ingest_core::state::sensor::{self, Inferred, LastValue};

@@ -8,9 +8,9 @@ use tokio_postgres::Error;
 use super::Config;
 use super::settled::Settled;
 use super::statement::{self, SensorRow};
-use crate::sink::Fault;
-use crate::sink::postgres::classify::{Failure, Meaning};
-use crate::sink::postgres::lease;
+use crate::postgres::classify::{Failure, Meaning};
+use crate::postgres::lease;
+use crate::runtime::fault::Fault;
 use ingest_core::message::device::Device;
 use ingest_core::state::observation::{Location, Observation};
 

@@ -6,9 +6,8 @@ use slog::error;
 
 use super::{Consumer, Entry, Stage};
 use crate::delivery::{Delivery, Origin, Replay};
-use crate::failpoint;
-use crate::guard;
 use crate::message::Validate;
+use crate::runtime::{failpoint, panics};
 use crate::source::resend::Kept;
 use ingest_core::flow::{ack_subject, shard};
 use ingest_core::message::envelope::Envelope;
@@ -87,7 +86,7 @@ impl Consumer {
         let predates_consumer = self.predates_consumer(origin.received_us);
         let entry = Entry { reply, attempt, retries: 0, stream_seq, kept };
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
-        let envelope = guard::open(&message.payload);
+        let envelope = panics::open(&message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.desk.clone()?);
         delivery.subject = message.subject;
         delivery.predates_consumer = predates_consumer;
@@ -112,7 +111,7 @@ impl Consumer {
             entry.retries += 1;
             // Its earlier attempts may have had effects: a redelivery as any other.
             let attempt = entry.attempt.saturating_add(entry.retries);
-            let envelope = guard::open(&kept.body);
+            let envelope = panics::open(&kept.body);
             let mut delivery = Delivery::new(kept.origin.clone(), attempt, kept.body.clone(), slot, desk.clone());
             delivery.subject = kept.subject.clone();
             delivery.replay = kept.replay.clone().map(|header| Box::new(Replay::Claimed(header)));

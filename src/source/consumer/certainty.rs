@@ -8,8 +8,9 @@ use time::OffsetDateTime;
 
 use super::timers::now_us;
 use super::{Consumer, Stage};
-use crate::source::provision::{Binding, consumer_config, consumer_info};
-use crate::source::{fitness, lag, provision};
+use crate::nats::fitness;
+use crate::nats::provision::{self, Binding, consumer_config, consumer_info};
+use crate::source::lag;
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::lane_watch::Standing;
 use ingest_core::flow::permission::Operation;

@@ -4,7 +4,7 @@ use async_nats::jetstream::consumer::Info;
 use slog::{info, warn};
 
 use super::Consumer;
-use crate::health::Part;
+use crate::runtime::readiness::Part;
 use ingest_core::flow::lane_watch::Ailment;
 use ingest_core::flow::permission::Operation;
 

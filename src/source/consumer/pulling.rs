@@ -8,7 +8,7 @@ use slog::{info, warn};
 
 use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
-use crate::source::fitness::Terms;
+use crate::nats::fitness::Terms;
 use crate::source::inlet::request_of;
 use ingest_core::flow::permission::Operation;
 use ingest_core::flow::pull::Limits;

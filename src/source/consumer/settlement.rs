@@ -8,7 +8,7 @@ use slog::warn;
 
 use super::{Consumer, Stage};
 use crate::delivery::Settled;
-use crate::failpoint;
+use crate::runtime::failpoint;
 use ingest_core::flow::disposition::{Disposition, Verdict};
 
 /// Longest delay of an attempt within the node while it drains.

@@ -13,7 +13,7 @@ use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{self, Context, Policy, Tally};
 use ingest_kit::Postgres;
 use ingest_kit::influx::parse_line;
-use ingest_node::sink::postgres::row_metrics;
+use ingest_node::postgres::raw_events;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -181,7 +181,7 @@ async fn a_line_rebuilt_from_its_row_is_the_same_point() {
     let insert =
         "INSERT INTO rows SELECT place, payload::jsonb FROM unnest($1::text[]) WITH ORDINALITY AS r (payload, place)";
     client.execute(insert, &[&payloads]).await.unwrap_or_else(|e| panic!("jsonb refuses a row: {e:?}"));
-    let select = format!("SELECT metrics.text FROM rows AS r {} ORDER BY place", row_metrics::JOIN);
+    let select = format!("SELECT metrics.text FROM rows AS r {} ORDER BY place", raw_events::JOIN);
     let stored = client.query(&select, &[]).await.expect("the rows");
     assert_eq!(stored.len(), judged.len());
 

@@ -16,12 +16,14 @@ use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::{Event, Refusal};
 use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
-use ingest_node::health::Health;
-use ingest_node::lifeline::{Death, Lifeline, Pulse};
 use ingest_node::message::{Settle, Write};
 use ingest_node::metrics::Metrics;
-use ingest_node::secret::Secret;
-use ingest_node::sink::postgres::{Config, Outlets, Parts, Writer, pool, schema};
+use ingest_node::postgres::config::Config;
+use ingest_node::postgres::{pool, schema};
+use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::runtime::readiness::Health;
+use ingest_node::runtime::secret::Secret;
+use ingest_node::sink::postgres::{Outlets, Parts, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.

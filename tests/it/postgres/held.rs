@@ -9,7 +9,7 @@ use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
 use ingest_node::metrics::FlushResult;
-use ingest_node::sink::postgres::Config;
+use ingest_node::postgres::config::Config;
 
 use super::bench::{Bench, SOON, config, event, migrated, refusal};
 

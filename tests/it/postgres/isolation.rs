@@ -4,7 +4,7 @@ use ingest_core::flow::disposition::Verdict;
 use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::delivery::Lane;
 use ingest_node::message::{Drain, Write};
-use ingest_node::sink::postgres::Config;
+use ingest_node::postgres::config::Config;
 
 use super::bench::{Bench, SOON, config, event, migrated};
 

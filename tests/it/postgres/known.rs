@@ -10,7 +10,8 @@ use ingest_core::validate::settings::Settings;
 use ingest_kit::Postgres;
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Publish, SettingsChanged, Write};
-use ingest_node::sink::postgres::{Config, Outlets};
+use ingest_node::postgres::config::Config;
+use ingest_node::sink::postgres::Outlets;
 
 use super::bench::{Bench, config, event, migrated, refusal};
 use super::lanes::catch_all;

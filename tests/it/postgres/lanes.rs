@@ -10,7 +10,7 @@ use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::delivery::{Lane, Settlement};
 use ingest_node::message::{Observe, Points, Publish, Write};
 use ingest_node::metrics::{Effect, FlushResult};
-use ingest_node::sink::influx::WritePolicy;
+use ingest_node::outbox::policy::WritePolicy;
 use ingest_node::sink::postgres::Outlets;
 
 use super::bench::{Bench, SOON, config, device, event, migrated};

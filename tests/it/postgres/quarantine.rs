@@ -108,7 +108,7 @@ async fn a_refusal_whose_payload_jsonb_can_not_hold_is_kept_as_bytes() {
 #[actix::test]
 async fn what_is_not_stored_is_counted() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
@@ -138,7 +138,7 @@ async fn what_is_not_stored_is_counted() {
 #[actix::test]
 async fn a_flood_for_one_reason_leaves_the_others_their_place() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
@@ -159,7 +159,7 @@ async fn a_flood_for_one_reason_leaves_the_others_their_place() {
 #[actix::test]
 async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_exactly() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::sink::postgres::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     let mut points = Vec::new();
@@ -191,7 +191,7 @@ async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_e
 #[actix::test]
 async fn counters_stay_put_where_they_are_switched_off() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::sink::postgres::Config { counters_enabled: false, ..config(&database) };
+    let settings = ingest_node::postgres::config::Config { counters_enabled: false, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let slot = bench.write_refusal(1, 1, refusal("acme", Reason::TokenInvalid));
     bench.verdict(slot).await;
@@ -248,7 +248,7 @@ async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
 #[actix::test]
 async fn writers_that_count_the_same_minutes_do_not_lock_each_other_out() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::sink::postgres::Config { batch_size: 40, writers: 3, ..config(&database) };
+    let settings = ingest_node::postgres::config::Config { batch_size: 40, writers: 3, ..config(&database) };
     let benches: Vec<Bench> = (0..3).map(|_| Bench::with(settings.clone(), Default::default())).collect();
     let tenants = ["a", "b", "c", "d", "e", "f", "g"];
     for round in 0..60_u64 {

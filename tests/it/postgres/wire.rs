@@ -6,8 +6,8 @@ use ingest_core::flow::disposition::Verdict;
 use ingest_kit::Postgres;
 use ingest_node::delivery::Lane;
 use ingest_node::message::Write;
-use ingest_node::secret::Secret;
-use ingest_node::sink::postgres::Config;
+use ingest_node::postgres::config::Config;
+use ingest_node::runtime::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -6,8 +6,8 @@ use slog::warn;
 
 use super::Batcher;
 use crate::delivery::{Settlement, Ticket};
-use crate::failpoint;
 use crate::metrics::{FlushResult, LineResult};
+use crate::runtime::failpoint;
 use crate::sink::influx::batch::{Batch, Entry};
 use crate::sink::influx::breaker::Round;
 use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use ingest_kit::{InfluxStub, wait_for};
 
-use super::super::{Config, WritePolicy};
+use super::super::Config;
 use super::house::{DEADLINE, House, database, line, lines, quick};
 use crate::metrics::LineResult;
+use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 
 fn note(house: &House) -> String {

@@ -13,14 +13,14 @@ use slog::{Discard, Logger, o};
 use super::super::batcher::Batcher;
 use super::super::files::Disk;
 use super::super::{Config, Destination, Parts, Router};
-use crate::debt::{Outbox, Share};
 use crate::delivery::{Delivery, Desk, Lane, Origin};
-use crate::health::Health;
-use crate::lifeline::{Lifeline, Pulse};
 use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
 use crate::metrics::{LineResult, Metrics};
-use crate::secret::Secret;
-use crate::stats::Stats;
+use crate::outbox::share::{Outbox, Share};
+use crate::runtime::actor_guard::{Lifeline, Pulse};
+use crate::runtime::readiness::Health;
+use crate::runtime::secret::Secret;
+use crate::runtime::stats::Stats;
 use ingest_core::flow::disposition::Verdict;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
-use crate::health::{Health, Part};
+use crate::postgres::classify::{Answer, Meaning};
+use crate::runtime::readiness::{Health, Part};
 use crate::sink::postgres::batch::Kind;
-use crate::sink::postgres::classify::{Answer, Meaning};
 
 /// The subject of the message in `/ready` about poison suspects.
 const SUBJECT: &str = "postgres";

@@ -7,10 +7,10 @@ use slog::{error, warn};
 
 use super::backlog::{ISOLATED_SIZE, Role};
 use super::{Flush, Writer};
-use crate::failpoint;
 use crate::metrics::{Effect, FlushResult};
+use crate::postgres::classify::{Answer, Cause, Failure, Meaning};
+use crate::runtime::failpoint;
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
-use crate::sink::postgres::classify::{Answer, Cause, Failure, Meaning};
 use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
 use crate::sink::postgres::store::Stored;
 use ingest_core::message::rejection::Reason;

@@ -1,0 +1,237 @@
+//! Sends pages the way of all points, through the tenant's batcher, and learns which of them are confirmed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::prelude::*;
+use serde_json::Value;
+use slog::{Discard, Logger, o};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::track::Tally;
+use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint};
+use crate::metrics::Metrics;
+use crate::outbox::policy::WritePolicy;
+use crate::outbox::share::{Ended, Outbox};
+use crate::runtime::actor_guard::{Death, Lifeline};
+use crate::runtime::readiness::Health;
+use crate::runtime::stats::Stats;
+use crate::sink::influx::{self, Destination, Parts, Router};
+
+/// Most lines on their way at once: what keeps a target busy that answers once a second, and little enough to hold.
+pub const LINES_ON_THEIR_WAY: u64 = 40_000;
+
+/// Their bytes, beyond which no other page is read: with that page, less than one tenant may hold (`buffer_total_bytes`).
+pub const BYTES_ON_THEIR_WAY: u64 = 32 * 1024 * 1024;
+
+/// Refusals that are told in full.
+const EXAMPLES: usize = 5;
+
+/// A router of the command's own, and what it is working on.
+pub struct Sender {
+    router: Addr<Router>,
+    outbox: Outbox,
+    ends: UnboundedReceiver<Ended>,
+    deaths: UnboundedReceiver<Death>,
+    refused: Arc<Refused>,
+    stats: Arc<Stats>,
+    /// Pages on their way, by the number of their sending.
+    flights: HashMap<i64, Flight>,
+    sendings: i64,
+    lines: u64,
+    bytes: u64,
+}
+
+struct Flight {
+    page: u64,
+    tally: Tally,
+    bytes: u64,
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Landed {
+    /// Each of its points is in the target, or refused by it for good.
+    Confirmed(u64, Tally),
+    /// Some were turned away, or went down with a batcher.
+    Lost(u64),
+    /// The router is no more: a bug.
+    Died,
+}
+
+impl Sender {
+    /// Starts a router that writes to this destination. Within a running [`System`].
+    pub fn start(config: &influx::Config, destination: Destination) -> Self {
+        let mut config = config.clone();
+        // Nobody waits for a delivery here, and nothing is to be turned away that was read for it.
+        config.write_policy = WritePolicy::BestEffort;
+        config.buffer_lines = config.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
+        config.threads = 1;
+        let (deaths, died) = unbounded_channel();
+        let (outbox, ends) = Outbox::new();
+        let (refused, stats) = (Arc::new(Refused::default()), Stats::new());
+        let router = Router::new(Parts {
+            config,
+            destination,
+            metrics: Metrics::new(),
+            stats: stats.clone(),
+            health: Health::new(),
+            // The command itself says what is to be said; the room's own log would run across its progress.
+            log: Logger::root(Discard, o!()),
+            lifeline: Lifeline::new("influx", 0, deaths, Arc::default()),
+        });
+        let router = router.start();
+        router.do_send(AttachWriter(Clerk(refused.clone()).start().recipient()));
+        Self {
+            router,
+            outbox,
+            ends,
+            deaths: died,
+            refused,
+            stats,
+            flights: HashMap::new(),
+            sendings: 0,
+            lines: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Sends the points of a page.
+    pub fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, tally: Tally) {
+        self.sendings += 1;
+        let bytes = points.iter().map(|point| point.line.len() as u64).sum();
+        self.lines += tally.points;
+        self.bytes += bytes;
+        self.flights.insert(self.sendings, Flight { page, tally, bytes });
+        let share = self.outbox.take_over(vec![self.sendings], tenant_id.clone());
+        for point in &mut points {
+            point.owed = share.another();
+        }
+        if !points.is_empty() {
+            self.router.do_send(Points { tenant_id: tenant_id.clone(), points });
+        }
+        share.resolve();
+    }
+
+    /// Lines on their way.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether pages are on their way.
+    pub fn is_busy(&self) -> bool {
+        !self.flights.is_empty()
+    }
+
+    /// The next page whose fate is known.
+    pub async fn landed(&mut self) -> Landed {
+        loop {
+            let ended = tokio::select! {
+                biased;
+                ended = self.ends.recv() => ended,
+                _ = self.deaths.recv() => None,
+            };
+            let Some(ended) = ended else { return Landed::Died };
+            let Some((sending, flight)) =
+                ended.ids.first().and_then(|sending| Some((*sending, self.flights.remove(sending)?)))
+            else {
+                continue;
+            };
+            let Flight { page, tally, bytes } = flight;
+            self.lines -= tally.points;
+            self.bytes -= bytes;
+            let refused = self.refused.settle(sending);
+            if !ended.is_clear {
+                return Landed::Lost(page);
+            }
+            return Landed::Confirmed(page, Tally { written: ended.confirmed - refused, refused, ..tally });
+        }
+    }
+
+    /// Why a tenant's database takes nothing, where it does not.
+    pub fn trouble(&self, tenant_id: &str) -> Option<String> {
+        let tenant = self.state(tenant_id)?;
+        (tenant["breaker"] == "open").then(|| words(&tenant))
+    }
+
+    /// What last went wrong with a tenant's database.
+    pub fn last_error(&self, tenant_id: &str) -> String {
+        self.state(tenant_id).as_ref().map(words).unwrap_or_default()
+    }
+
+    fn state(&self, tenant_id: &str) -> Option<Value> {
+        let stats = self.stats.collect();
+        stats.get("influx")?["tenants"].as_array()?.iter().find(|tenant| tenant["tenant_id"] == tenant_id).cloned()
+    }
+
+    /// The first refusals since this was last asked, in the server's words.
+    pub fn take_examples(&self) -> Vec<String> {
+        std::mem::take(&mut self.refused.lock().examples)
+    }
+
+    /// Lets the batchers finish: files are made durable and get their names.
+    pub async fn close(self) {
+        // A router that is gone has nothing left to finish.
+        let _ = self.router.send(Drain).await;
+    }
+}
+
+fn words(tenant: &Value) -> String {
+    tenant["last_error"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Takes the place of the quarantine: refused points are counted and told, their rows stay as they are.
+struct Clerk(Arc<Refused>);
+
+impl Actor for Clerk {
+    type Context = Context<Self>;
+}
+
+impl Handler<Refuse> for Clerk {
+    type Result = ();
+
+    fn handle(&mut self, message: Refuse, _: &mut Context<Self>) {
+        message.points.into_iter().for_each(|point| self.0.take(point));
+    }
+}
+
+/// Refused points, by the sending that they were part of.
+#[derive(Debug, Default)]
+struct Refused(Mutex<Refusals>);
+
+#[derive(Debug, Default)]
+struct Refusals {
+    by_sending: HashMap<i64, u64>,
+    examples: Vec<String>,
+}
+
+impl Refused {
+    fn take(&self, point: RefusedPoint) {
+        let RefusedPoint { origin, message, owed, .. } = point;
+        let mut refusals = self.lock();
+        if let Some(sending) = owed.ids().first() {
+            *refusals.by_sending.entry(*sending).or_default() += 1;
+        }
+        if refusals.examples.len() < EXAMPLES {
+            // A terminal should not do what a metric's name says.
+            let message = message.replace(char::is_control, "?");
+            refusals.examples.push(format!("{} {}: {message}", origin.stream, origin.stream_seq));
+        }
+        drop(refusals);
+        owed.confirm();
+    }
+
+    /// How many of a sending's points were refused, now that it is over.
+    fn settle(&self, sending: i64) -> u64 {
+        self.lock().by_sending.remove(&sending).unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Refusals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

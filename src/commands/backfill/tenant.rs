@@ -1,0 +1,387 @@
+//! One tenant's backfill, as a story: find where it stands, read and send, move the position, end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio_postgres::Client;
+
+use super::progress::Progress;
+use super::record::{self, Ask, Standing};
+use super::sender::{BYTES_ON_THEIR_WAY, LINES_ON_THEIR_WAY, Landed, Sender};
+use super::session::Session;
+use super::stop::Stop;
+use super::track::{Next, Page, Position, Tally, Track};
+use super::{Failure, Options, reader, stopped};
+use crate::message::Point;
+use crate::runtime::exit::Exit;
+use ingest_core::flow::backoff::Backoff;
+use ingest_core::influx::point::Layout;
+
+/// How often the progress is shown and the position stored.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Pages whose fate is open, at most: where a tenant has few rows, lines alone would not bound them.
+const PAGES_ON_THEIR_WAY: usize = 1_000;
+
+/// How long a run that is told to stop waits for what is on its way.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+
+/// First and longest pause after something failed.
+const PAUSE_MS: (u64, u64) = (200, 10_000);
+
+/// Why a backfill can't be worked on.
+const TAKEN: &str = "another run is working on this very backfill; let it end, or stop it first";
+
+/// What a run is made of.
+pub struct Backfill<'a> {
+    /// The command line.
+    pub options: &'a Options,
+    /// Whether points carry their tenant.
+    pub layout: Layout,
+    /// The time at the start, Unix microseconds.
+    pub now_us: i64,
+    /// The connection to PostgreSQL.
+    pub session: Session,
+    /// The way to the target.
+    pub sender: Sender,
+    /// Whether it is told to stop.
+    pub stop: Stop,
+}
+
+/// What became of a tenant in this run.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// What was read and written.
+    pub tally: Tally,
+    /// From where to where, Unix microseconds.
+    pub range_us: (i64, i64),
+    /// How it ended.
+    pub ending: Ending,
+    /// Points refused, in earlier runs too.
+    pub all_refused: u64,
+}
+
+/// How a tenant's run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything is confirmed.
+    Finished,
+    /// There was nothing left to do.
+    FinishedBefore,
+    /// Told to stop.
+    Stopped,
+    /// A dry run came to its end.
+    Counted,
+}
+
+/// A page, its points without their shares, and what they count.
+type Read = (Page, Vec<Point>, Tally);
+
+/// One tenant's run, between its pages.
+struct Course {
+    id: i32,
+    tenant_id: Arc<str>,
+    /// Where it stood when this run began.
+    begun: Standing,
+    track: Track,
+    /// The position that is on record.
+    stored: Position,
+    /// When the rate, or a pause, allows the next page.
+    next_page: Instant,
+    /// Pauses of the target.
+    pause: Backoff,
+    /// Pauses of PostgreSQL.
+    rest: Backoff,
+    /// The last of them.
+    rest_for: Duration,
+    /// Whether it was said that it waits for something: an outage is news once.
+    is_waiting: bool,
+    progress: Progress,
+}
+
+impl Backfill<'_> {
+    /// Counts what there is.
+    pub async fn count(&mut self, tenant_id: &str) -> Result<Account, Failure> {
+        let range_us = (self.options.from, self.options.to.unwrap_or(self.now_us));
+        let (mut at, end) = (Position::before(range_us.0), Position::before(range_us.1));
+        let mut progress = Progress::new(tenant_id, range_us);
+        let mut tally = Tally::default();
+        while at != end && !self.stop.is_told() {
+            let (page, _, counted) = match self.read(tenant_id, &at, &end).await {
+                Err(_) if self.stop.is_told() => break,
+                read => read.map_err(away)?,
+            };
+            tally += counted;
+            at = page.until;
+            progress.show(at.received_us, tally.points);
+        }
+        let ending = if at == end { Ending::Counted } else { Ending::Stopped };
+        Ok(Account { tally, range_us: (range_us.0, at.received_us), ending, all_refused: 0 })
+    }
+
+    /// Writes what is left to be written.
+    pub async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<Account, Failure> {
+        let Options { from, to, .. } = *self.options;
+        let ask = Ask { tenant_id, target, from_us: from, to_us: to, now_us: self.now_us };
+        let id = self.session.run_until(&self.stop, async |client| record::find(client, &ask).await).await;
+        let id = id.map_err(|why| self.ended(why))?;
+        if !self.session.hold(id, &self.stop).await.map_err(|why| self.ended(why))? {
+            return Err((Exit::Unavailable, format!("{tenant_id}: {TAKEN}")));
+        }
+        let is_anew = self.options.restart;
+        let begun = self.session.run_until(&self.stop, async |client| {
+            if is_anew {
+                record::restart(client, id, &ask).await?;
+            }
+            record::load(client, id).await
+        });
+        let begun = begun.await.map_err(|why| self.ended(why))?;
+        let account = if begun.is_finished {
+            let tally = Tally { written: begun.written, ..Tally::default() };
+            let range_us = (from, begun.to_us);
+            Account { tally, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
+        } else {
+            self.go_on(id, tenant_id.into(), begun).await?
+        };
+        self.session.release(&self.stop).await;
+        Ok(account)
+    }
+
+    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: Standing) -> Result<Account, Failure> {
+        let range_us = (begun.position.received_us, begun.to_us);
+        let mut course = Course {
+            id,
+            track: Track::new(begun.position.clone(), Position::before(begun.to_us), PAGES_ON_THEIR_WAY),
+            stored: begun.position.clone(),
+            next_page: Instant::now(),
+            pause: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
+            rest: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
+            rest_for: Duration::ZERO,
+            is_waiting: false,
+            progress: Progress::new(&tenant_id, range_us),
+            tenant_id,
+            begun,
+        };
+        let is_finished = self.run(&mut course).await?;
+        if !is_finished {
+            self.wait_for_the_last(&mut course).await;
+        }
+        let is_finished = course.track.is_done();
+        while !self.store(&mut course, is_finished).await? {
+            if self.stop.is_told() {
+                course.progress.say("its position could not be stored; some points will be written again");
+                break;
+            }
+            self.rest(&course).await;
+        }
+        for example in self.sender.take_examples() {
+            course.progress.say(&format!("refused: {example}"));
+        }
+        let (tally, at_us) = (course.track.confirmed(), course.track.position().received_us);
+        let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
+        let all_refused = course.begun.refused + tally.refused;
+        Ok(Account { tally, range_us: (range_us.0, at_us), ending, all_refused })
+    }
+
+    /// Reads and sends until everything is confirmed, or it is told to stop; whether the former.
+    async fn run(&mut self, course: &mut Course) -> Result<bool, Failure> {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        while !course.track.is_done() {
+            let next = course.track.next().filter(|_| self.has_room());
+            tokio::select! {
+                biased;
+                () = self.stop.told(1) => return Ok(false),
+                _ = ticks.tick() => self.look(course).await?,
+                landed = self.sender.landed() => self.take(course, landed)?,
+                next = after(course.next_page, next) => self.send(course, next).await,
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_room(&self) -> bool {
+        self.sender.lines() + reader::PAGE_ROWS as u64 <= LINES_ON_THEIR_WAY
+            && self.sender.bytes() <= BYTES_ON_THEIR_WAY
+    }
+
+    /// Why it could not begin: because PostgreSQL is away, or because it was told to stop meanwhile.
+    fn ended(&self, why: String) -> Failure {
+        if self.stop.is_told() { stopped(self.options) } else { away(why) }
+    }
+
+    /// Reads a page and sends it.
+    async fn send(&mut self, course: &mut Course, next: Next) {
+        let (tenant_id, end_us) = (course.tenant_id.clone(), course.begun.to_us);
+        let read = match &next {
+            Next::Behind(place) => self.read(&tenant_id, place, &Position::before(end_us)).await,
+            Next::Again(_, page) => self.read_again(&tenant_id, page).await,
+        };
+        let (page, points, tally) = match read {
+            Ok(read) => read,
+            Err(_) if self.stop.is_told() => return,
+            Err(why) => {
+                course.miss_postgresql(&why);
+                return self.rest(course).await;
+            }
+        };
+        course.rest.reset();
+        let number = match next {
+            Next::Behind(_) => course.track.begin(page),
+            Next::Again(number, _) => {
+                course.track.begin_again(number);
+                number
+            }
+        };
+        self.sender.send(&tenant_id, number, points, tally);
+        let time_for_it = Duration::from_secs_f64(tally.points as f64 / f64::from(self.options.rate));
+        course.next_page = course.next_page.max(Instant::now()) + time_for_it;
+    }
+
+    async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, String> {
+        let layout = self.layout;
+        let read = self.session.run_until(&self.stop, async |client| {
+            let page = reader::next_page(client, after, end).await?;
+            let (points, tally) = reader::points(client, &page, tenant_id, layout).await?;
+            Ok((page, points, tally))
+        });
+        read.await
+    }
+
+    async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, String> {
+        let layout = self.layout;
+        let read = async |client: &Client| reader::points(client, page, tenant_id, layout).await;
+        self.session.run_until(&self.stop, read).await.map(|(points, tally)| (page.clone(), points, tally))
+    }
+
+    /// A page's fate is known.
+    fn take(&self, course: &mut Course, landed: Landed) -> Result<(), Failure> {
+        match landed {
+            Landed::Confirmed(page, tally) => {
+                course.track.confirm(page, tally);
+                if course.track.is_whole() {
+                    course.pause.reset();
+                }
+            }
+            Landed::Lost(page) => {
+                course.track.lose(page);
+                course.next_page = course.next_page.max(Instant::now() + course.pause.next(fastrand::f64()));
+                let why = self.sender.last_error(&course.tenant_id);
+                course.say("the target did not take all of a page; it is sent again", &why);
+            }
+            Landed::Died => return Err((Exit::GaveUp, "the part that writes to the target died".to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Shows and stores how far it has come, and says what it waits for.
+    async fn look(&mut self, course: &mut Course) -> Result<(), Failure> {
+        course.show();
+        match self.sender.trouble(&course.tenant_id) {
+            Some(why) => course.say("the target takes no writes; waiting for it", &why),
+            None if course.track.is_whole() && course.rest.failures() == 0 => course.well_again(),
+            None => {}
+        }
+        // Where it fails, the next look stores more.
+        if course.stored != *course.track.position() {
+            self.store(course, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts on record where it stands; whether PostgreSQL took it.
+    async fn store(&mut self, course: &mut Course, is_finished: bool) -> Result<bool, Failure> {
+        let (position, tally) = (course.track.position().clone(), course.track.confirmed());
+        let standing = Standing {
+            to_us: course.begun.to_us,
+            position,
+            written: course.begun.written + tally.written,
+            refused: course.begun.refused + tally.refused,
+            is_finished,
+        };
+        let id = course.id;
+        let advance = async |client: &Client| record::advance(client, id, &standing).await;
+        match self.session.run_until(&self.stop, advance).await {
+            Ok(true) => {
+                course.stored = standing.position;
+                course.rest.reset();
+                Ok(true)
+            }
+            // While the connection was away, so was the lock.
+            Ok(false) => Err((Exit::Unavailable, format!("{}: {TAKEN}", course.tenant_id))),
+            Err(why) => {
+                course.miss_postgresql(&why);
+                Ok(false)
+            }
+        }
+    }
+
+    /// PostgreSQL did not answer: waits a while.
+    async fn rest(&self, course: &Course) {
+        tokio::select! {
+            () = sleep(course.rest_for) => {}
+            () = self.stop.told(1) => {}
+        }
+    }
+
+    /// Waits for what is on its way, as long as there is hope.
+    async fn wait_for_the_last(&mut self, course: &mut Course) {
+        if self.sender.is_busy() {
+            course.progress.say("stopping, once what is on its way has arrived; told again, it stops at once");
+        }
+        let deadline = Instant::now() + LAST_WAIT;
+        let mut ticks = interval(TICK);
+        while self.sender.is_busy() && self.sender.trouble(&course.tenant_id).is_none() {
+            tokio::select! {
+                landed = self.sender.landed() => match landed {
+                    Landed::Confirmed(page, tally) => course.track.confirm(page, tally),
+                    Landed::Lost(_) => {}
+                    Landed::Died => return,
+                },
+                _ = ticks.tick() => course.show(),
+                () = sleep_until(deadline) => return,
+            }
+        }
+    }
+}
+
+impl Course {
+    fn show(&mut self) {
+        let Tally { written, refused, .. } = self.track.confirmed();
+        self.progress.show(self.track.position().received_us, written + refused);
+    }
+
+    /// Says what it waits for, once.
+    fn say(&mut self, what: &str, why: &str) {
+        if !std::mem::replace(&mut self.is_waiting, true) {
+            let sentence = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
+            self.progress.say(&sentence);
+        }
+    }
+
+    /// PostgreSQL did not answer.
+    fn miss_postgresql(&mut self, why: &str) {
+        self.rest_for = self.rest.next(fastrand::f64());
+        self.say("waiting for PostgreSQL", why);
+    }
+
+    fn well_again(&mut self) {
+        if std::mem::take(&mut self.is_waiting) {
+            self.progress.say("going on");
+        }
+    }
+}
+
+/// What is to be read, once it may be.
+async fn after(time: Instant, next: Option<Next>) -> Next {
+    sleep_until(time).await;
+    match next {
+        Some(next) => next,
+        None => std::future::pending().await,
+    }
+}
+
+fn away(why: String) -> Failure {
+    (Exit::Unavailable, format!("PostgreSQL: {why}"))
+}

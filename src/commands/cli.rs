@@ -1,0 +1,54 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::{backfill, provision_tenants, quarantine, simulate};
+
+/// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
+/// them.
+///
+/// Settings come from a TOML file under environment variables; `check-config` shows what is in force and where each
+/// value comes from.
+#[derive(Debug, Parser)]
+#[command(name = "ingest-node", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 done but for what is told, 64 bad configuration or arguments, \
+    69 a dependency was unavailable, 70 the supervisor gave up, 75 stopped with work undone")]
+pub struct Cli {
+    /// The configuration file [default: config/ingest-node.toml, if there is one].
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the node until SIGTERM or SIGINT.
+    Run,
+    /// Bring the database to this version's schema.
+    Migrate,
+    /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.
+    ProvisionTenants(provision_tenants::Options),
+    /// Write a tenant's points to InfluxDB again, from the rows in PostgreSQL; run again, it goes on where it stopped.
+    ///
+    /// For an InfluxDB that is new, was restored or has another layout. Writing a point twice changes nothing. Exit codes: 0
+    /// done, 1 the target refused points (their rows stay), 69 PostgreSQL is away or another run works on the same backfill,
+    /// 75 stopped before the end. While the target is away it waits.
+    Backfill(backfill::Options),
+    /// Print the effective configuration, without secrets, each value with its source.
+    CheckConfig {
+        /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if
+        /// one does not answer, 1 if there is something to be done.
+        #[arg(long)]
+        online: bool,
+    },
+    /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
+    Simulate(simulate::Options),
+    /// Look at refused messages, and send them through the pipeline again.
+    #[command(subcommand)]
+    Quarantine(quarantine::Action),
+}

@@ -1,0 +1,31 @@
+//! `ingest-node migrate`: brings the database to this version's schema.
+
+use crate::config::Config;
+use crate::postgres::start::{self, StartError};
+use crate::postgres::{self, schema};
+use crate::runtime::error_chain::sentence;
+use crate::runtime::exit::Exit;
+use crate::runtime::terminal::{complain, say};
+
+/// Waits for PostgreSQL as `run` does, and migrates; says what it did or why it could not in one sentence.
+pub async fn run(config: &Config) -> Exit {
+    match attempt(&config.postgres).await {
+        Ok((report, warnings)) => {
+            report.applied.iter().for_each(|migration| say(&format!("applied {migration}\n")));
+            warnings.iter().for_each(|warning| say(&format!("warning: {warning}\n")));
+            say(&format!("schema version {}\n", report.version));
+            Exit::Ok
+        }
+        Err(error) => {
+            complain(sentence(&error));
+            error.exit()
+        }
+    }
+}
+
+async fn attempt(config: &postgres::Config) -> Result<(schema::Report, Vec<String>), StartError> {
+    let mut client = start::connect(config, |_| {}).await?;
+    let report = schema::migrate(&mut client).await?;
+    let warnings = schema::warnings(&client).await?;
+    Ok((report, warnings))
+}

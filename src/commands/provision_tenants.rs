@@ -1,0 +1,66 @@
+//! `ingest-node provision-tenants`: gives every tenant its database, before its first point meets none.
+
+use clap::Args;
+
+use crate::app::preflight;
+use crate::config::Config;
+use crate::postgres::pool;
+use crate::runtime::error_chain::sentence;
+use crate::runtime::exit::Exit;
+use crate::runtime::terminal::say;
+use crate::sink::influx::{Destination, Provisioned};
+
+/// Which tenants.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Only this tenant; may be given several times [default: every tenant of device_registry].
+    #[arg(long = "tenant", value_name = "TENANT")]
+    pub tenants: Vec<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Provisions tenant by tenant and goes on after an error: `OK`, `EXISTS`, `WARN` or `ERR` for each, on standard output.
+///
+/// # Errors
+/// The exit code and a sentence, where it could not begin.
+pub async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
+    let destination = Destination::new(&config.influx).map_err(|why| (Exit::Config, why))?;
+    let tenants = match options.tenants.as_slice() {
+        [] => registered(config).await?,
+        named => named.to_vec(),
+    };
+    let mut failed = 0;
+    for tenant in &tenants {
+        let database = destination.database(tenant);
+        let outcome = match (options.dry_run, destination.has(tenant)) {
+            (true, Some(true)) => Provisioned::Exists,
+            (true, _) => {
+                say(&format!("WOULD   {tenant}  {database}\n"));
+                continue;
+            }
+            (false, _) => destination.provision(tenant).await,
+        };
+        failed += usize::from(matches!(outcome, Provisioned::Failed(_)));
+        say(&line(tenant, &database, &outcome));
+    }
+    say(&format!("{} tenants, {failed} failed\n", tenants.len()));
+    Ok(if failed == 0 { Exit::Ok } else { Exit::Incomplete })
+}
+
+fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
+    match outcome {
+        Provisioned::Made => format!("OK      {tenant}  {database}\n"),
+        Provisioned::Exists => format!("EXISTS  {tenant}  {database}\n"),
+        Provisioned::Warned(why) => format!("WARN    {tenant}  {database}: {why}\n"),
+        Provisioned::Failed(why) => format!("ERR     {tenant}  {database}: {why}\n"),
+    }
+}
+
+async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
+    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
+    let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
+    let database = pool::connect(&connection).await.map_err(|error| unavailable(sentence(&error)))?;
+    preflight::tenants(&database).await.map_err(unavailable)
+}

@@ -1,0 +1,87 @@
+//! The registry that the simulated devices need, written in few statements.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::SimulateError;
+use super::generate::{Fleet, SimDevice};
+use crate::postgres::session::ConnectError;
+use crate::postgres::{self, pool};
+use crate::runtime::error_chain::sentence;
+
+/// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
+const CHUNK: usize = 10_000;
+
+/// Opens a connection.
+pub(super) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
+    let connection = pool::connection_config(config).map_err(|error| SimulateError::Unavailable(error.to_string()))?;
+    let away = |error: ConnectError| SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(&error)));
+    pool::connect(&connection).await.map_err(away)
+}
+
+/// Makes or corrects the fleet's devices and their subscriptions; what is right already stays untouched.
+pub(super) async fn registry(database: &Client, fleet: Fleet) -> Result<(), SimulateError> {
+    let devices: Vec<SimDevice> = fleet.registered().collect();
+    let subscriptions: BTreeSet<_> =
+        devices.iter().map(|device| (device.subscription_id(), &device.tenant_id, device.subscription)).collect();
+    let ids: Vec<_> = subscriptions.iter().map(|(id, ..)| id).collect();
+    let tenants: Vec<_> = subscriptions.iter().map(|(_, tenant, _)| tenant).collect();
+    let statuses: Vec<_> = subscriptions.iter().map(|(.., status)| status).collect();
+    database
+        .execute(
+            "INSERT INTO subscriptions AS s (subscription_id, tenant_id, status, subscription_type, device_limit)
+             SELECT id, tenant, status, 'MAIN', 1000000 FROM unnest($1::text[], $2::text[], $3::text[]) AS new (id, tenant, status)
+             ON CONFLICT (subscription_id) DO UPDATE SET status = excluded.status WHERE s.status <> excluded.status",
+            &[&ids, &tenants, &statuses],
+        )
+        .await
+        .map_err(|error| unavailable(&error))?;
+
+    for chunk in devices.chunks(CHUNK) {
+        let column = |value: fn(&SimDevice) -> String| chunk.iter().map(value).collect::<Vec<_>>();
+        let hashes: Vec<_> = chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&device.token()))).collect();
+        let statuses: Vec<_> = chunk.iter().map(|device| device.status).collect();
+        database
+            .execute(
+                "INSERT INTO device_registry AS d (tenant_id, device_id, site_id, status, provision_token_hash, subscription_id)
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
+                 ON CONFLICT (tenant_id, device_id) DO UPDATE
+                 SET site_id = excluded.site_id, status = excluded.status,
+                     provision_token_hash = excluded.provision_token_hash, subscription_id = excluded.subscription_id
+                 WHERE (d.site_id, d.status, d.provision_token_hash, d.subscription_id) IS DISTINCT FROM
+                       (excluded.site_id, excluded.status, excluded.provision_token_hash, excluded.subscription_id)",
+                &[
+                    &column(|device| device.tenant_id.clone()),
+                    &column(|device| device.device_id.clone()),
+                    &column(|device| device.site_id.clone()),
+                    &statuses,
+                    &hashes,
+                    &column(SimDevice::subscription_id),
+                ],
+            )
+            .await
+            .map_err(|error| unavailable(&error))?;
+    }
+    Ok(())
+}
+
+/// No device is limited any more; running nodes hear of it at once.
+pub(super) async fn lift_rate_limit(database: &Client) -> Result<(), SimulateError> {
+    let upsert = "INSERT INTO app_settings AS s (key, value) VALUES ('RATE_LIMIT_RPS', '0')
+                  ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now() WHERE s.value <> excluded.value";
+    database.execute(upsert, &[]).await.map(drop).map_err(|error| unavailable(&error))
+}
+
+fn sha256_hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unavailable(error: &tokio_postgres::Error) -> SimulateError {
+    if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN)) {
+        return SimulateError::Unavailable("the schema is not there yet: run `ingest-node migrate` first".into());
+    }
+    SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(error)))
+}

@@ -1,0 +1,104 @@
+//! What InfluxDB will owe a confirmation for once a batch is committed: recorded with its rows, or not at all.
+
+use std::sync::Arc;
+
+use deadpool_postgres::Transaction;
+use tokio_postgres::{Error, Statement};
+
+use super::share::{Outbox, Share};
+use crate::delivery::Delivery;
+use crate::postgres::types::UnixMicros;
+use ingest_core::validate::event::Event;
+
+/// A row of the outbox stays within one such stretch of the broker's time. A replay reads all that was received in a
+/// row's range: a late redelivery among new messages must not make that hours.
+const STRETCH_US: i64 = 600_000_000;
+
+const SQL: &str = "
+    INSERT INTO influx_outbox (tenant_id, stream, received_from, received_to, lines, owner)
+    SELECT tenant_id, stream, received_from, received_to, lines, $6::text::uuid
+    FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::bigint[])
+    WITH ORDINALITY AS r (tenant_id, stream, received_from, received_to, lines, place)
+    ORDER BY place
+    RETURNING id";
+
+/// Prepares the statement, so that [`record`] can be sent right before others without waiting.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, Error> {
+    transaction.prepare_cached(SQL).await
+}
+
+/// Records the points of a batch, one row per tenant and stretch of time; each event's share in them, in the order of
+/// the events. Events without a point have none.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub async fn record(
+    transaction: &Transaction<'_>,
+    statement: &Statement,
+    outbox: &Outbox,
+    events: &[(Delivery, Event)],
+) -> Result<Vec<Share>, Error> {
+    let (entries, places) = entries(events);
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tenants: Vec<&str> = entries.iter().map(|entry| &*entry.tenant_id).collect();
+    let streams: Vec<&str> = entries.iter().map(|entry| &*entry.stream).collect();
+    let from: Vec<UnixMicros> = entries.iter().map(|entry| UnixMicros(entry.from_us)).collect();
+    let to: Vec<UnixMicros> = entries.iter().map(|entry| UnixMicros(entry.to_us)).collect();
+    let lines: Vec<i64> = entries.iter().map(|entry| entry.lines).collect();
+    let rows = transaction.query(statement, &[&tenants, &streams, &from, &to, &lines, &outbox.owner()]).await?;
+    // Numbers are drawn in the order of the insertion, whatever the order of the answer.
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    ids.sort_unstable();
+    let whole: Vec<Share> = ids.into_iter().map(|id| outbox.take_on(vec![id])).collect();
+    let shares = places
+        .into_iter()
+        .map(|place| place.and_then(|place| whole.get(place)).map_or_else(Share::default, Share::another))
+        .collect();
+    whole.into_iter().for_each(Share::resolve);
+    Ok(shares)
+}
+
+/// A row of the outbox to be.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    tenant_id: Arc<str>,
+    stream: Arc<str>,
+    from_us: i64,
+    to_us: i64,
+    lines: i64,
+}
+
+/// The rows that these events make, and for each event which one is its own.
+fn entries(events: &[(Delivery, Event)]) -> (Vec<Entry>, Vec<Option<usize>>) {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut known = std::collections::HashMap::new();
+    let places = events
+        .iter()
+        .map(|(Delivery { origin, .. }, event)| {
+            event.line.as_ref()?;
+            let (tenant_id, received_us) = (&event.device.key.tenant_id, origin.received_us);
+            let key = (&**tenant_id, &*origin.stream, received_us.div_euclid(STRETCH_US));
+            let place = *known.entry(key).or_insert_with(|| {
+                entries.push(Entry {
+                    tenant_id: tenant_id.clone(),
+                    stream: origin.stream.clone(),
+                    from_us: received_us,
+                    to_us: received_us,
+                    lines: 0,
+                });
+                entries.len() - 1
+            });
+            let entry = entries.get_mut(place)?;
+            entry.from_us = entry.from_us.min(received_us);
+            entry.to_us = entry.to_us.max(received_us);
+            entry.lines += 1;
+            Some(place)
+        })
+        .collect();
+    (entries, places)
+}

@@ -1,0 +1,290 @@
+//! The statements on `influx_outbox` and `ingest_nodes`, and the one that reads rows back.
+
+use std::pin::pin;
+use std::sync::{Arc, LazyLock};
+
+use futures_util::TryStreamExt;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row};
+
+use super::share::Share;
+use super::tenants::Allowance;
+use crate::delivery::Origin;
+use crate::message::Point;
+use crate::postgres::raw_events::JOIN;
+use crate::postgres::types::UnixMicros;
+use ingest_core::influx::point::Layout;
+use ingest_core::influx::rebuild;
+
+/// A claimed row of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its number.
+    pub id: i64,
+    /// Whose points.
+    pub tenant_id: String,
+    /// The stream that their messages came from.
+    pub stream: String,
+    /// When the broker received the first and the last of them, Unix microseconds.
+    pub received_us: (i64, i64),
+    /// Lines it stands for.
+    pub lines: i64,
+}
+
+/// What may be claimed at once, of all tenants together.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Lines of one tenant that nothing is known of; of the others, what their allowance says.
+    pub lines_per_tenant: i64,
+    /// Lines in all.
+    pub lines: i64,
+    /// Rows in all.
+    pub rows: i64,
+}
+
+/// Says that this node lives.
+pub async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
+    const SQL: &str = "
+        INSERT INTO ingest_nodes (node_id, seen_at) VALUES ($1::text::uuid, now())
+        ON CONFLICT (node_id) DO UPDATE SET seen_at = excluded.seen_at";
+    client.execute(SQL, &[&owner]).await.map(drop)
+}
+
+/// Most rows that are released at once.
+pub const DISOWN_ROWS: u64 = 10_000;
+
+/// Releases what nodes own that have not been seen for so long; how many rows. A row that is younger than that is left
+/// alone: its node may not have said yet that it lives.
+pub async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
+    // Owners are few and their rows many: each owner is looked at once, by way of the index.
+    const SQL: &str = "
+        WITH RECURSIVE owners AS (
+            (SELECT owner FROM influx_outbox WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
+            UNION ALL
+            SELECT (SELECT o.owner FROM influx_outbox o WHERE o.owner > owners.owner ORDER BY o.owner LIMIT 1)
+            FROM owners WHERE owners.owner IS NOT NULL
+        ), gone AS (
+            SELECT owner FROM owners WHERE owner IS NOT NULL AND NOT EXISTS (
+                SELECT FROM ingest_nodes n
+                WHERE n.node_id = owners.owner AND n.seen_at > now() - $1 * interval '1 second')
+        )
+        UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE id IN (
+            SELECT id FROM influx_outbox
+            WHERE owner IN (SELECT owner FROM gone) AND created_at < now() - $1 * interval '1 second'
+            LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    client.execute(SQL, &[&unseen_secs, &(DISOWN_ROWS as i64)]).await
+}
+
+/// Claims what nobody owns and is due, the oldest of each tenant first, and first of those tenants of which the least
+/// is on its way: at least one row wherever anything may be claimed.
+pub async fn claim(
+    client: &Client,
+    owner: &str,
+    allowances: &[Allowance],
+    portion: Portion,
+) -> Result<Vec<Claim>, Error> {
+    // Rows that another replica is claiming at this moment are passed over.
+    const SQL: &str = "
+        WITH RECURSIVE tenants AS (
+            (SELECT tenant_id FROM influx_outbox WHERE owner IS NULL ORDER BY tenant_id LIMIT 1)
+            UNION ALL
+            SELECT (SELECT o.tenant_id FROM influx_outbox o WHERE o.owner IS NULL AND o.tenant_id > tenants.tenant_id
+                    ORDER BY o.tenant_id LIMIT 1)
+            FROM tenants WHERE tenants.tenant_id IS NOT NULL
+        ), able AS (
+            SELECT t.tenant_id, coalesce(a.open, 0) AS open, coalesce(a.more, $5::bigint) AS more
+            FROM tenants t LEFT JOIN unnest($2::text[], $3::bigint[], $4::bigint[]) AS a (tenant_id, open, more)
+                ON a.tenant_id = t.tenant_id
+            WHERE t.tenant_id IS NOT NULL AND coalesce(a.more, $5::bigint) > 0
+        ), due AS (
+            SELECT id, lines, able.tenant_id, able.open + lines_before AS served
+            FROM able CROSS JOIN LATERAL (
+                SELECT id, lines, sum(lines) OVER (ORDER BY retry_at, id) - lines AS lines_before
+                FROM (SELECT id, lines, retry_at FROM influx_outbox o
+                      WHERE o.owner IS NULL AND o.tenant_id = able.tenant_id AND o.retry_at <= now()
+                      ORDER BY o.retry_at, o.id LIMIT 100) AS oldest
+            ) AS portion
+            WHERE lines_before < able.more
+        ), fair AS (
+            SELECT id, sum(lines) OVER (ORDER BY served, tenant_id, id) - lines AS lines_before FROM due
+        ), mine AS (
+            SELECT id FROM influx_outbox
+            WHERE id IN (SELECT id FROM fair WHERE lines_before < $6::bigint ORDER BY lines_before LIMIT $7)
+                AND owner IS NULL FOR UPDATE SKIP LOCKED
+        )
+        UPDATE influx_outbox o SET owner = $1::text::uuid, claimed = true FROM mine WHERE o.id = mine.id
+        RETURNING o.id, o.tenant_id, o.stream, o.received_from, o.received_to, o.lines";
+    let tenants: Vec<&str> = allowances.iter().map(|of| &*of.tenant_id).collect();
+    let open: Vec<i64> = allowances.iter().map(|of| of.open).collect();
+    let more: Vec<i64> = allowances.iter().map(|of| of.more).collect();
+    let Portion { lines_per_tenant, lines, rows } = portion;
+    let rows = client.query(SQL, &[&owner, &tenants, &open, &more, &lines_per_tenant, &lines, &rows]).await?;
+    Ok(rows.iter().map(claimed).collect())
+}
+
+fn claimed(row: &Row) -> Claim {
+    let (UnixMicros(from), UnixMicros(to)) = (row.get(3), row.get(4));
+    Claim { id: row.get(0), tenant_id: row.get(1), stream: row.get(2), received_us: (from, to), lines: row.get(5) }
+}
+
+/// Releases what this node has claimed without knowing: the answer to its claim was lost. `known` are the claims it works on.
+pub async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
+    const SQL: &str = "
+        UPDATE influx_outbox SET owner = NULL, retry_at = now()
+        WHERE owner = $1::text::uuid AND claimed AND id <> ALL ($2)";
+    client.execute(SQL, &[&owner, &known]).await
+}
+
+/// Deletes rows whose lines are all confirmed.
+pub async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
+    client.execute("DELETE FROM influx_outbox WHERE id = ANY ($1)", &[&ids]).await.map(drop)
+}
+
+/// Why rows are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Lines that came with their deliveries were not all confirmed.
+    Live,
+    /// A replay was not confirmed: the next one waits, longer every time, up to a minute.
+    Replay,
+}
+
+/// Gives rows up, unless somebody else has taken them over meanwhile, or this node itself for a replay: a node that was
+/// taken for dead may find its own rows free.
+pub async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) -> Result<(), Error> {
+    const SQL: &str = "
+        UPDATE influx_outbox SET owner = NULL,
+            attempts = attempts + CASE WHEN $3 THEN 1 ELSE 0 END,
+            retry_at = now() + CASE WHEN $3 THEN least(60, power(2, least(attempts, 10))) ELSE 0 END * interval '1 second'
+        WHERE id = ANY ($2) AND owner = $1::text::uuid AND claimed = $3";
+    client.execute(SQL, &[&owner, &ids, &(why == Release::Replay)]).await.map(drop)
+}
+
+/// Gives everything up and says that this node lives no more.
+pub async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
+    const RELEASE: &str = "UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE owner = $1::text::uuid";
+    let released = client.execute(RELEASE, &[&owner]).await?;
+    client.execute("DELETE FROM ingest_nodes WHERE node_id = $1::text::uuid", &[&owner]).await?;
+    Ok(released)
+}
+
+/// Forgets nodes that were last seen long ago: a node without an entry counts as gone as well.
+pub async fn forget_nodes(client: &Client) -> Result<(), Error> {
+    client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
+}
+
+/// A row of `raw_events` whose message made a point.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Column `tenant_id`.
+    pub tenant_id: String,
+    /// Column `received_at`, Unix microseconds.
+    pub received_us: i64,
+    /// Column `stream_seq`.
+    pub stream_seq: i64,
+    /// Column `device_id`.
+    pub device_id: String,
+    /// Column `site_id`.
+    pub site_id: String,
+    /// Column `msg_type`.
+    pub msg_type: String,
+    /// Column `seq`.
+    pub seq: i64,
+    /// Column `event_ts`, Unix microseconds.
+    pub event_us: i64,
+    /// Member `metrics` of column `payload`, as far as a point can hold it.
+    pub metrics: Option<String>,
+}
+
+impl Stored {
+    /// The row's point, with a part in what it is owed for; `None` where its message made none.
+    pub fn point(&self, stream: Arc<str>, layout: Layout, owed: &Share) -> Option<Point> {
+        let row = rebuild::Row {
+            msg_type: &self.msg_type,
+            tenant_id: &self.tenant_id,
+            device_id: &self.device_id,
+            site_id: &self.site_id,
+            seq: self.seq,
+            event_us: self.event_us,
+            metrics: self.metrics.as_deref(),
+        };
+        let line = rebuild::line(row, layout)?;
+        let origin = Origin { stream, stream_seq: self.stream_seq as u64, received_us: self.received_us };
+        Some(Point { line, origin, ticket: None, owed: owed.another() })
+    }
+}
+
+/// Which rows to read.
+#[derive(Clone, Debug)]
+pub struct Page<'a> {
+    /// Of this stream.
+    pub stream: &'a Arc<str>,
+    /// Of these tenants.
+    pub tenants: &'a [&'a str],
+    /// Received from here on, Unix microseconds and stream sequence: after this message.
+    pub after: (i64, i64),
+    /// Received until then, Unix microseconds.
+    pub to_us: i64,
+    /// At most so many.
+    pub rows: i64,
+}
+
+/// Most bytes of a page. Rows differ by a factor of a thousand in size: their number alone bounds nothing.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// The rows of a page.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// In the order of their key.
+    pub rows: Vec<Stored>,
+    /// Whether none follow.
+    pub is_last: bool,
+}
+
+/// Reads rows in the order of their key, until there are as many as were asked for or [`PAGE_BYTES`] are reached.
+pub async fn read(client: &Client, page: Page<'_>) -> Result<Rows, Error> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text
+            FROM (
+                SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, coalesce(seq, 0) AS seq,
+                    event_ts, payload
+                FROM raw_events
+                WHERE received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
+                    AND tenant_id = ANY ($5) AND accepted AND msg_type IN ('telemetry', 'heartbeat')
+                    AND device_id <> '' AND site_id <> ''
+                ORDER BY received_at, stream_seq LIMIT $6
+            ) AS r {JOIN}
+            ORDER BY received_at, stream_seq"
+        )
+    });
+    let (from, to) = (UnixMicros(page.after.0), UnixMicros(page.to_us));
+    let parameters: [&(dyn ToSql + Sync); 6] = [&from, &to, &&**page.stream, &page.after.1, &page.tenants, &page.rows];
+    // As they come, so that no more than a page is ever held; what follows a full page is dropped at the socket.
+    let mut found = pin!(client.query_raw(SQL.as_str(), parameters).await?);
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = found.try_next().await? {
+        bytes += row.raw_size_bytes();
+        rows.push(stored(&row));
+        if bytes >= PAGE_BYTES {
+            return Ok(Rows { rows, is_last: false });
+        }
+    }
+    let is_last = (rows.len() as i64) < page.rows;
+    Ok(Rows { rows, is_last })
+}
+
+fn stored(row: &Row) -> Stored {
+    let (UnixMicros(received_us), UnixMicros(event_us)) = (row.get(1), row.get(7));
+    Stored {
+        tenant_id: row.get(0),
+        received_us,
+        stream_seq: row.get(2),
+        device_id: row.get(3),
+        site_id: row.get(4),
+        msg_type: row.get(5),
+        seq: row.get(6),
+        event_us,
+        metrics: row.get(8),
+    }
+}

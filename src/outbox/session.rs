@@ -1,0 +1,43 @@
+//! A connection to PostgreSQL of the replay's own: it takes none from those who write and look up.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, Config, Error};
+
+use crate::postgres::session;
+use crate::runtime::error_chain::sentence;
+
+/// Bound on one piece of work; a page of rows takes milliseconds.
+const BOUND: Duration = Duration::from_secs(30);
+
+/// Connects when it is used, and again after any failure.
+pub struct Session {
+    config: Config,
+    client: Option<Client>,
+}
+
+impl Session {
+    /// Not connected yet.
+    pub fn new(config: Config) -> Self {
+        Self { config, client: None }
+    }
+
+    /// Does `work` over the connection.
+    ///
+    /// # Errors
+    /// PostgreSQL's words, when it does not answer in time or refuses.
+    pub async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>) -> Result<T, String> {
+        let attempt = async {
+            let mut client = match self.client.take().filter(|client| !client.is_closed()) {
+                Some(client) => client,
+                None => session::open(&self.config, BOUND).await.map_err(|error| sentence(&error))?,
+            };
+            let result = work(&mut client).await.map_err(|error| sentence(&error))?;
+            // Only now: a connection on which something failed, or that is still busy, is not used again.
+            self.client = Some(client);
+            Ok(result)
+        };
+        let answered = tokio::time::timeout(BOUND, attempt).await;
+        answered.unwrap_or_else(|_| Err(format!("PostgreSQL did not answer within {} s", BOUND.as_secs())))
+    }
+}

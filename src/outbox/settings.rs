@@ -1,0 +1,24 @@
+//! How fast and how much is redelivered.
+
+use std::time::Duration;
+
+use ingest_core::influx::point::Layout;
+
+/// What redelivery needs to know of the settings of the points' sink.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How points are laid out.
+    pub layout: Layout,
+    /// Most lines per second that are read back from PostgreSQL.
+    pub lines_per_sec: usize,
+    /// How often there is a look for something to claim, where nothing wakes it.
+    pub interval: Duration,
+    /// An owner that was not seen for so long is taken for dead.
+    pub takeover: Duration,
+    /// Lines of a tenant that are claimed at once.
+    pub claim_lines: usize,
+    /// Most lines of a tenant that are under way.
+    pub open_lines: usize,
+    /// Most lines that are read at once.
+    pub page_lines: usize,
+}

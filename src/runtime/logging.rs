@@ -1,0 +1,215 @@
+//! The log's root: JSON lines for machines, text for people, both on standard error.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::mpsc;
+use std::time::Duration;
+use std::{panic, thread};
+
+use serde::{Deserialize, Serialize};
+use slog::{Drain, FnValue, Level, LevelFilter, Logger, Never, PushFnValue, Record, crit, o};
+use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+/// Lines that may wait for a slow reader. Beyond it lines are dropped and their number is logged: a log that nobody
+/// reads must not hold up the node.
+const WAITING_LINES: usize = 8_192;
+/// How long the last lines may take to leave.
+const FLUSH_BOUND: Duration = Duration::from_secs(2);
+/// RFC 3339 in UTC, to the millisecond.
+const TIMESTAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+
+/// The `[log]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `LOG_LEVEL`: `trace|debug|info|warning|error|critical`, any case.
+    pub level: String,
+    /// `LOG_FORMAT`.
+    pub format: Format,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { level: "info".into(), format: Format::Json }
+    }
+}
+
+/// Keeps the log's thread; dropping it writes what is waiting, within two seconds.
+#[must_use = "lines are lost when the log's thread ends with the process"]
+pub struct Guard(Option<AsyncGuard>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let Some(guard) = self.0.take() else { return };
+        // The thread's end can't be awaited with a bound, so another thread waits for it.
+        let (done, flushed) = mpsc::channel();
+        thread::spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
+        let _ = flushed.recv_timeout(FLUSH_BOUND);
+    }
+}
+
+/// The root logger. Lines are written by a thread of their own.
+pub fn root(config: &Config) -> (Logger, Guard) {
+    // The configuration has been checked; whoever built one by hand and wrong gets the usual level.
+    let level = config.level.parse().unwrap_or(Level::Info);
+    match config.format {
+        Format::Json => start(level, json(BufWriter::new(io::stderr()))),
+        Format::Text => {
+            let terminal = slog_term::TermDecorator::new().stderr().build();
+            let text = slog_term::FullFormat::new(terminal).use_custom_timestamp(write_timestamp).use_original_order();
+            start(level, text.build().ignore_res())
+        }
+    }
+}
+
+/// Lets panics speak through the log instead of past it.
+///
+/// Of the panic's message only text that stands in the program is shown above DEBUG: formatted ones could hold a message's values.
+pub fn log_panics(log: &Logger) {
+    let log = log.clone();
+    panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = thread::current().name().unwrap_or("unnamed").to_owned();
+        let literal = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("");
+        crit!(log, "panic"; "thread" => thread, "place" => &place, "why" => literal);
+        if let Some(formatted) = panic.payload().downcast_ref::<String>() {
+            slog::debug!(log, "panic in detail"; "place" => place, "why" => formatted);
+        }
+    }));
+}
+
+fn start(level: Level, drain: impl Drain<Ok = (), Err = Never> + Send + 'static) -> (Logger, Guard) {
+    let (drain, guard) = Async::new(drain)
+        .chan_size(WAITING_LINES)
+        .overflow_strategy(OverflowStrategy::DropAndReport)
+        .thread_name("log".into())
+        .build_with_guard();
+    // A closed pipe or a full disk must not bring the node down.
+    (Logger::root(LevelFilter::new(drain, level).ignore_res(), o!()), Guard(Some(guard)))
+}
+
+/// One object per line: `ts`, `level`, `msg`, then the logger's and the record's own keys.
+fn json<W: Write + Send + 'static>(out: W) -> impl Drain<Ok = (), Err = Never> + Send + 'static {
+    let keys = o!(
+        "msg" => PushFnValue(|record: &Record<'_>, value| value.emit(record.msg())),
+        "level" => FnValue(|record: &Record<'_>| record.level().as_str()),
+        "ts" => FnValue(|_: &Record<'_>| OffsetDateTime::now_utc().format(TIMESTAMP).ok()),
+    );
+    slog_json::Json::new(out).set_flush(true).add_key_value(keys).build().ignore_res()
+}
+
+fn write_timestamp(out: &mut dyn Write) -> io::Result<()> {
+    OffsetDateTime::now_utc().format_into(&mut &mut *out, TIMESTAMP).map(drop).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use serde_json::Value;
+    use slog::{debug, info, warn};
+
+    use super::*;
+
+    /// A log's output that a test can read.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Shared {
+        fn lines(&self) -> Vec<Value> {
+            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A reader that is gone.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn dropping_the_guard_writes_every_waiting_line() {
+        let out = Shared::default();
+        let (log, guard) = start(Level::Info, json(out.clone()));
+        let writer = log.new(o!("actor" => "writer"));
+        for number in 0..1_000 {
+            info!(writer, "batch committed"; "rows" => number, "table" => "raw_events");
+        }
+        debug!(writer, "below the level");
+        drop(guard);
+        let lines = out.lines();
+        assert_eq!(lines.len(), 1_000);
+        let last = &lines[999];
+        assert_eq!(last["msg"], "batch committed");
+        assert_eq!(last["level"], "INFO");
+        assert_eq!(last["actor"], "writer");
+        assert_eq!(last["rows"], 999);
+        let ts = last["ts"].as_str().unwrap();
+        assert!(ts.len() == 24 && ts.ends_with('Z') && ts.as_bytes()[10] == b'T', "{ts}");
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_stops_nothing() {
+        let (log, guard) = start(Level::Info, json(Closed));
+        warn!(log, "nobody reads this");
+        drop(guard);
+        warn!(log, "nor this");
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_holds_nobody_up() {
+        /// Accepts nothing until it is released.
+        struct Stuck(Arc<Mutex<()>>);
+        impl Write for Stuck {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _released = self.0.lock();
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock().unwrap();
+        let (log, guard) = start(Level::Info, json(Stuck(gate.clone())));
+        // Far more than may wait: with a blocking log this loop would never end.
+        for number in 0..3 * WAITING_LINES {
+            info!(log, "stuck"; "number" => number);
+        }
+        drop(closed);
+        drop(guard);
+    }
+}
