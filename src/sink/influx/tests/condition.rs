@@ -84,8 +84,8 @@ async fn a_tenant_whose_database_hangs_while_others_are_served_gives_deliveries_
     let required = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 20, ..quick(&stub.url()) };
     let house = House::new(required);
     stub.hang(Some(&database("stuck")));
-    // More than it may have under way.
-    house.send_required("stuck", 0, lines(1_000));
+    // More than it may have under way: some 130 batches.
+    house.send_required("stuck", 0, lines(3_000));
     let mut number = 10_000;
     wait_for("what is too much to come back", DEADLINE, async || {
         number += 1;
