@@ -1,21 +1,23 @@
 //! `ingest-node`: validates IoT messages from NATS JetStream and makes them durable before it acknowledges them.
 #![forbid(unsafe_code)]
 
-pub mod app;
-pub mod commands;
-pub mod config;
-pub mod delivery;
-pub mod http;
-pub mod message;
-pub mod metrics;
-pub mod nats;
-pub mod outbox;
-pub mod postgres;
-pub mod registry;
-pub mod runtime;
-pub mod sink;
-pub mod source;
-pub mod supervisor;
-pub mod validate;
+mod app;
+mod commands;
+mod config;
+mod delivery;
+mod http;
+mod message;
+mod metrics;
+mod nats;
+mod outbox;
+mod postgres;
+mod registry;
+mod runtime;
+mod sink;
+mod source;
+mod supervisor;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod validate;
 
 pub use self::commands::dispatch::run_program as run;

@@ -152,6 +152,8 @@ fn random_uuid() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -186,6 +188,23 @@ mod tests {
         assert_eq!(ends.try_recv(), Ok(ended));
         drop(Share::default());
         assert!(ends.try_recv().is_err());
+    }
+
+    /// What becomes of a part.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Fate {
+        Confirmed,
+        Dropped,
+        /// It stood for lines that were still to be given out.
+        Resolved,
+    }
+
+    fn meet(share: Share, fate: Fate) {
+        match fate {
+            Fate::Confirmed => share.confirm(),
+            Fate::Dropped => drop(share),
+            Fate::Resolved => share.resolve(),
+        }
     }
 
     /// What may happen to a share.
@@ -247,6 +266,36 @@ mod tests {
             }
             prop_assert!(held.is_empty() && ended.into_iter().all(|ended| ended));
             prop_assert!(ends.try_recv().is_err(), "something ended twice");
+        }
+
+        #[test]
+        fn a_debt_ends_once_and_is_clear_only_when_no_part_was_dropped(
+            fates in proptest::collection::vec(
+                prop_oneof![6 => Just(Fate::Confirmed), 1 => Just(Fate::Dropped), 1 => Just(Fate::Resolved)], 1..40,
+            ),
+            threads in 1_usize..4,
+        ) {
+            let (outbox, mut ends) = Outbox::new();
+            let first = outbox.take_on(vec![1, 2]);
+            let mut shares: Vec<Share> = (1..fates.len()).map(|_| first.another()).collect();
+            shares.push(first);
+            prop_assert!(ends.try_recv().is_err(), "nothing has ended yet");
+
+            let mut parts: Vec<Vec<(Share, Fate)>> = (0..threads).map(|_| Vec::new()).collect();
+            for (index, part) in shares.into_iter().zip(fates.iter().copied()).enumerate() {
+                parts[index % threads].push(part);
+            }
+            let threads: Vec<_> = parts
+                .into_iter()
+                .map(|part| thread::spawn(move || part.into_iter().for_each(|(share, fate)| meet(share, fate))))
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+
+            let ended = ends.try_recv().unwrap();
+            prop_assert!(ends.try_recv().is_err(), "it ends once");
+            prop_assert_eq!(ended.ids, vec![1, 2]);
+            prop_assert_eq!(ended.confirmed, fates.iter().filter(|fate| **fate == Fate::Confirmed).count() as u64);
+            prop_assert_eq!(ended.is_clear, !fates.contains(&Fate::Dropped));
         }
 
         /// Each share on a thread of its own: the last one to end sees what all others said.

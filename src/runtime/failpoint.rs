@@ -1,4 +1,4 @@
-//! Crashes on purpose, for the tests of the supervision tree and of what outlives a node. Without the feature `failpoints`
+//! Crashes on purpose, for the tests of the supervision tree and of what outlives a node. Without the feature `testing`
 //! nothing of it is built.
 //!
 //! `INGEST_FAILPOINTS="validator=panic@500;writer=kill@1"`: the Nth time the named place is passed, one of these happens.
@@ -9,12 +9,12 @@
 //! - `pause`: the thread stands still for two seconds.
 
 /// A place where a test may let the node fail.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(feature = "testing"))]
 #[inline(always)]
 pub fn pass(_place: &'static str) {}
 
 /// A place where a test may let the node fail.
-#[cfg(feature = "failpoints")]
+#[cfg(feature = "testing")]
 pub fn pass(place: &'static str) {
     use std::collections::HashMap;
     use std::sync::OnceLock;

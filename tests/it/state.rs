@@ -10,12 +10,12 @@ use ingest_core::message::metric_keys::MetricKeyMap;
 use ingest_core::message::msg_type::MsgType;
 use ingest_core::validate::event::Event;
 use ingest_kit::{Database, Postgres, seed, wait_for};
-use ingest_node::message::{Drain, Observe};
-use ingest_node::metrics::{Metrics, Outcome};
-use ingest_node::postgres::{self, pool, schema};
-use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::runtime::secret::Secret;
-use ingest_node::sink::state::{Config, Keeper, Parts};
+use ingest_node::testing::message::{Drain, Observe};
+use ingest_node::testing::metrics::{Metrics, Outcome};
+use ingest_node::testing::postgres::{self, pool, schema};
+use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::testing::runtime::secret::Secret;
+use ingest_node::testing::sink::state::{Config, Keeper, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::workload::Workload;

@@ -13,7 +13,7 @@ use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{self, Context, Policy, Tally};
 use ingest_kit::Postgres;
 use ingest_kit::influx::parse_line;
-use ingest_node::postgres::raw_events;
+use ingest_node::testing::postgres::raw_events;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

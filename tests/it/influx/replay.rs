@@ -7,7 +7,7 @@ use fastrand::Rng;
 use ingest_kit::envelope::telemetry;
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{Database, Metrics, Node, wait_for};
-use ingest_node::outbox::compact::{Bite, Bitten, Compactor, SLOT_US};
+use ingest_node::testing::outbox::compact::{Bite, Bitten, Compactor, SLOT_US};
 use serde_json::Value;
 
 use super::scene::with_settings;

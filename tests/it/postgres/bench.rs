@@ -15,15 +15,15 @@ use ingest_core::message::msg_type::MsgType;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::{Event, Refusal};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
-use ingest_node::message::{Settle, Write};
-use ingest_node::metrics::Metrics;
-use ingest_node::postgres::config::Config;
-use ingest_node::postgres::{pool, schema};
-use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::runtime::readiness::Health;
-use ingest_node::runtime::secret::Secret;
-use ingest_node::sink::postgres::{Outlets, Parts, Writer};
+use ingest_node::testing::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::testing::message::{Settle, Write};
+use ingest_node::testing::metrics::Metrics;
+use ingest_node::testing::postgres::config::Config;
+use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::testing::runtime::readiness::Health;
+use ingest_node::testing::runtime::secret::Secret;
+use ingest_node::testing::sink::postgres::{Outlets, Parts, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.

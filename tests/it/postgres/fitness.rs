@@ -1,8 +1,8 @@
 //! Databases and tables that can't hold what the node writes are refused before anything is changed; all others are not.
 
 use ingest_kit::{Database, Postgres};
-use ingest_node::postgres::pool;
-use ingest_node::postgres::schema::{MigrateError, SchemaError, check_schema, migrate, warnings};
+use ingest_node::testing::postgres::pool;
+use ingest_node::testing::postgres::schema::{MigrateError, SchemaError, check_schema, migrate, warnings};
 
 use super::bench::{config, migrated};
 use crate::world::{DEADLINE, node};

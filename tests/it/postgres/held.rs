@@ -6,10 +6,10 @@ use std::time::Duration;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::rejection::Reason;
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::delivery::Lane;
-use ingest_node::message::Write;
-use ingest_node::metrics::FlushResult;
-use ingest_node::postgres::config::Config;
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::Write;
+use ingest_node::testing::metrics::FlushResult;
+use ingest_node::testing::postgres::config::Config;
 
 use super::bench::{Bench, SOON, config, event, migrated, refusal};
 

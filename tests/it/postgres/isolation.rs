@@ -2,9 +2,9 @@
 
 use ingest_core::flow::disposition::Verdict;
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::delivery::Lane;
-use ingest_node::message::{Drain, Write};
-use ingest_node::postgres::config::Config;
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::{Drain, Write};
+use ingest_node::testing::postgres::config::Config;
 
 use super::bench::{Bench, SOON, config, event, migrated};
 

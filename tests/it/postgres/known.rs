@@ -8,10 +8,10 @@ use ingest_core::message::rejection::Reason;
 use ingest_core::routes::route::Matched;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::Postgres;
-use ingest_node::delivery::{Lane, Settlement};
-use ingest_node::message::{Publish, SettingsChanged, Write};
-use ingest_node::postgres::config::Config;
-use ingest_node::sink::postgres::Outlets;
+use ingest_node::testing::delivery::{Lane, Settlement};
+use ingest_node::testing::message::{Publish, SettingsChanged, Write};
+use ingest_node::testing::postgres::config::Config;
+use ingest_node::testing::sink::postgres::Outlets;
 
 use super::bench::{Bench, config, event, migrated, refusal};
 use super::lanes::catch_all;

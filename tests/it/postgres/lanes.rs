@@ -7,11 +7,11 @@ use ingest_core::flow::disposition::Verdict;
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 use ingest_core::validate::event::{CommandAck, ShadowReport};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::delivery::{Lane, Settlement};
-use ingest_node::message::{Observe, Points, Publish, Write};
-use ingest_node::metrics::{Effect, FlushResult};
-use ingest_node::outbox::policy::WritePolicy;
-use ingest_node::sink::postgres::Outlets;
+use ingest_node::testing::delivery::{Lane, Settlement};
+use ingest_node::testing::message::{Observe, Points, Publish, Write};
+use ingest_node::testing::metrics::{Effect, FlushResult};
+use ingest_node::testing::outbox::policy::WritePolicy;
+use ingest_node::testing::sink::postgres::Outlets;
 
 use super::bench::{Bench, SOON, config, device, event, migrated};
 

@@ -4,8 +4,8 @@ use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::event::ShadowReport;
 use ingest_kit::{Database, Postgres};
-use ingest_node::delivery::Lane;
-use ingest_node::message::Write;
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::Write;
 
 use super::bench::{Bench, device, event, migrate, refusal};
 

@@ -7,8 +7,8 @@ use ingest_core::message::kept::Content;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
-use ingest_node::delivery::Lane;
-use ingest_node::message::{Refuse, RefusedPoint, SettingsChanged, Write};
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::{Refuse, RefusedPoint, SettingsChanged, Write};
 
 use super::bench::{Bench, RECEIVED_US, config, event, migrated, origin, refusal};
 
@@ -108,7 +108,8 @@ async fn a_refusal_whose_payload_jsonb_can_not_hold_is_kept_as_bytes() {
 #[actix::test]
 async fn what_is_not_stored_is_counted() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings =
+        ingest_node::testing::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
@@ -138,7 +139,8 @@ async fn what_is_not_stored_is_counted() {
 #[actix::test]
 async fn a_flood_for_one_reason_leaves_the_others_their_place() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings =
+        ingest_node::testing::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
@@ -159,7 +161,8 @@ async fn a_flood_for_one_reason_leaves_the_others_their_place() {
 #[actix::test]
 async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_exactly() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
+    let settings =
+        ingest_node::testing::postgres::config::Config { quarantine_cap_per_minute: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     let mut points = Vec::new();
@@ -191,7 +194,7 @@ async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_e
 #[actix::test]
 async fn counters_stay_put_where_they_are_switched_off() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { counters_enabled: false, ..config(&database) };
+    let settings = ingest_node::testing::postgres::config::Config { counters_enabled: false, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let slot = bench.write_refusal(1, 1, refusal("acme", Reason::TokenInvalid));
     bench.verdict(slot).await;
@@ -236,7 +239,7 @@ async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
         bench.writer.do_send(Refuse { points: vec![point] });
     }
     assert_eq!(bench.verdict(slot).await, Verdict::Done);
-    bench.writer.send(ingest_node::message::Drain).await.unwrap();
+    bench.writer.send(ingest_node::testing::message::Drain).await.unwrap();
     assert_eq!(counters(&database).await, BTreeMap::from([count("acme", Reason::PointRefused, 1)]));
     let rows = database.query("SELECT raw, detail, payload::text FROM quarantine_events", &[]).await;
     assert_eq!(rows.len(), 1);
@@ -248,7 +251,7 @@ async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
 #[actix::test]
 async fn writers_that_count_the_same_minutes_do_not_lock_each_other_out() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { batch_size: 40, writers: 3, ..config(&database) };
+    let settings = ingest_node::testing::postgres::config::Config { batch_size: 40, writers: 3, ..config(&database) };
     let benches: Vec<Bench> = (0..3).map(|_| Bench::with(settings.clone(), Default::default())).collect();
     let tenants = ["a", "b", "c", "d", "e", "f", "g"];
     for round in 0..60_u64 {
@@ -267,7 +270,7 @@ async fn writers_that_count_the_same_minutes_do_not_lock_each_other_out() {
     }
     for bench in &benches {
         bench.settled(1_200).await;
-        assert_eq!(bench.metrics.postgres.flushes.of(ingest_node::metrics::FlushResult::Failed).get(), 0);
+        assert_eq!(bench.metrics.postgres.flushes.of(ingest_node::testing::metrics::FlushResult::Failed).get(), 0);
     }
     assert_eq!(counters(&database).await.values().sum::<i64>(), 3_600);
     assert_eq!(database.count("quarantine_events").await, 3_600);

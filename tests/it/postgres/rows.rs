@@ -6,8 +6,8 @@ use std::time::Instant;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::msg_type::MsgType;
 use ingest_kit::Postgres;
-use ingest_node::delivery::Lane;
-use ingest_node::message::{Drain, Write};
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::{Drain, Write};
 
 use super::bench::{Bench, RECEIVED_US, config, event, migrated, origin};
 
@@ -129,7 +129,8 @@ async fn a_refused_row_that_comes_again_is_counted_once_and_terminated_again() {
 #[actix::test]
 async fn thousands_of_refused_rows_are_found_in_reasonable_time() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { quarantine_cap_per_minute: 10_000, ..config(&database) };
+    let settings =
+        ingest_node::testing::postgres::config::Config { quarantine_cap_per_minute: 10_000, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     let began = Instant::now();
     let mut chunk = Write::default();
@@ -218,7 +219,7 @@ async fn replicas_that_need_the_same_partition_at_once_all_get_it() {
     for bench in &benches {
         bench.settled(1).await;
         assert_eq!(bench.verdicts.count(Verdict::Done), 1);
-        assert_eq!(bench.metrics.postgres.flushes.of(ingest_node::metrics::FlushResult::Failed).get(), 0);
+        assert_eq!(bench.metrics.postgres.flushes.of(ingest_node::testing::metrics::FlushResult::Failed).get(), 0);
     }
     assert_eq!(database.count("raw_events").await, 4);
 }
@@ -226,8 +227,11 @@ async fn replicas_that_need_the_same_partition_at_once_all_get_it() {
 #[actix::test]
 async fn a_batch_is_flushed_when_it_is_full_and_a_lone_row_after_the_interval() {
     let database = migrated(Postgres::shared()).await;
-    let settings =
-        ingest_node::postgres::config::Config { batch_size: 50, flush_interval_ms: 60_000, ..config(&database) };
+    let settings = ingest_node::testing::postgres::config::Config {
+        batch_size: 50,
+        flush_interval_ms: 60_000,
+        ..config(&database)
+    };
     let bench = Bench::with(settings, Default::default());
     for seq in 0..50 {
         bench.write_event(seq, 1, event("{}"));
@@ -244,7 +248,7 @@ async fn a_batch_is_flushed_when_it_is_full_and_a_lone_row_after_the_interval() 
 #[actix::test]
 async fn replicas_that_get_the_same_messages_at_once_store_each_once() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { batch_size: 200, ..config(&database) };
+    let settings = ingest_node::testing::postgres::config::Config { batch_size: 200, ..config(&database) };
     let benches: Vec<Bench> = (0..3).map(|_| Bench::with(settings.clone(), Default::default())).collect();
     let mut sent = BTreeSet::new();
     for chunk in 0..20_u64 {
@@ -273,7 +277,7 @@ async fn replicas_that_get_the_same_messages_at_once_store_each_once() {
 #[actix::test]
 async fn a_pool_of_one_connection_is_enough() {
     let database = migrated(Postgres::shared()).await;
-    let settings = ingest_node::postgres::config::Config { pool_max: 1, batch_size: 10, ..config(&database) };
+    let settings = ingest_node::testing::postgres::config::Config { pool_max: 1, batch_size: 10, ..config(&database) };
     let bench = Bench::with(settings, Default::default());
     for seq in 0..100 {
         bench.write_event(seq, 1, event("{}"));

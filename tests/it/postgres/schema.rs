@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
-use ingest_node::postgres::pool;
-use ingest_node::postgres::schema::{MigrateError, SchemaError, check_schema, migrate};
+use ingest_node::testing::postgres::pool;
+use ingest_node::testing::postgres::schema::{MigrateError, SchemaError, check_schema, migrate};
 use tokio_postgres::AsyncMessage;
 
 use super::bench::{config, migrate as migrate_database, migrated};

@@ -1,7 +1,7 @@
 //! The key of reprocessing is the node's alone.
 
 use ingest_kit::{Database, Postgres, seed};
-use ingest_node::registry;
+use ingest_node::testing::registry;
 
 use super::bench::{migrate, migrated};
 use super::roles::Role;
@@ -70,7 +70,7 @@ async fn a_schema_that_somebody_made_first_is_not_trusted() {
         ))
         .await;
     let mut client = tokio_postgres_client(&owner.url).await;
-    let error = ingest_node::postgres::schema::migrate(&mut client).await.unwrap_err().sentence();
+    let error = ingest_node::testing::postgres::schema::migrate(&mut client).await.unwrap_err().sentence();
     assert!(error.contains("belongs to another role"), "{error}");
 }
 
@@ -84,5 +84,5 @@ async fn a_role_that_may_not_read_the_key_trusts_no_replay_and_works_otherwise()
 
 async fn tokio_postgres_client(url: &str) -> tokio_postgres::Client {
     let config: tokio_postgres::Config = url.parse().unwrap();
-    ingest_node::postgres::pool::connect(&config).await.unwrap()
+    ingest_node::testing::postgres::pool::connect(&config).await.unwrap()
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::rejection::Reason;
 use ingest_kit::{Database, Postgres};
-use ingest_node::postgres::config::Config;
-use ingest_node::postgres::session::{self, ConnectError};
-use ingest_node::postgres::{pool, schema};
-use ingest_node::runtime::secret::Secret;
+use ingest_node::testing::postgres::config::Config;
+use ingest_node::testing::postgres::session::{self, ConnectError};
+use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::runtime::secret::Secret;
 use tokio_postgres::Client;
 
 use super::bench::{Bench, config, event, migrated, refusal};

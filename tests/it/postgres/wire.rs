@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use ingest_core::flow::disposition::Verdict;
 use ingest_kit::Postgres;
-use ingest_node::delivery::Lane;
-use ingest_node::message::Write;
-use ingest_node::postgres::config::Config;
-use ingest_node::runtime::secret::Secret;
+use ingest_node::testing::delivery::Lane;
+use ingest_node::testing::message::Write;
+use ingest_node::testing::postgres::config::Config;
+use ingest_node::testing::runtime::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use ingest_core::message::device::DeviceKey;
 use ingest_core::validate::settings::{Mode, Settings};
 use ingest_kit::{Postgres, seed};
-use ingest_node::message::Invalidate;
-use ingest_node::registry::Config;
+use ingest_node::testing::message::Invalidate;
+use ingest_node::testing::registry::Config;
 
 use super::{Bench, migrated};
 

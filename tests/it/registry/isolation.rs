@@ -2,8 +2,8 @@
 
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::metrics::LookupResult;
-use ingest_node::registry::Config;
+use ingest_node::testing::metrics::LookupResult;
+use ingest_node::testing::registry::Config;
 
 use super::{Bench, SOON, migrated};
 

@@ -19,13 +19,13 @@ use actix::prelude::*;
 use ingest_core::message::device::{Device, DeviceKey, Lookup};
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres, wait_for, wait_for_value};
-use ingest_node::message::{Answer, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
-use ingest_node::metrics::Metrics;
-use ingest_node::postgres::config::Config as Postgresql;
-use ingest_node::postgres::{pool, schema};
-use ingest_node::registry::{Config, Parts, Registry};
-use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::runtime::readiness::{Health, Part};
+use ingest_node::testing::message::{Answer, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
+use ingest_node::testing::metrics::Metrics;
+use ingest_node::testing::postgres::config::Config as Postgresql;
+use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::registry::{Config, Parts, Registry};
+use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::testing::runtime::readiness::{Health, Part};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -101,7 +101,10 @@ impl Bench {
     /// A registry that logs in as another role than the database's owner.
     fn as_role(database: &Database, role: &str, config: Config) -> Self {
         let url = database.url().replace("postgres://ingest@", &format!("postgres://{role}@"));
-        Self::at(Postgresql { url: ingest_node::runtime::secret::Secret::new(&url), ..Postgresql::default() }, config)
+        Self::at(
+            Postgresql { url: ingest_node::testing::runtime::secret::Secret::new(&url), ..Postgresql::default() },
+            config,
+        )
     }
 
     fn at(postgres: Postgresql, config: Config) -> Self {
@@ -183,7 +186,7 @@ impl Bench {
 }
 
 fn settings_of(database: &Database) -> Postgresql {
-    Postgresql { url: ingest_node::runtime::secret::Secret::new(database.url()), ..Postgresql::default() }
+    Postgresql { url: ingest_node::testing::runtime::secret::Secret::new(database.url()), ..Postgresql::default() }
 }
 
 async fn migrated(cluster: &Postgres) -> Database {

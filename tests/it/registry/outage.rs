@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ingest_core::message::device::Lookup;
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::message::{Drain, Invalidate};
-use ingest_node::metrics::LookupResult;
+use ingest_node::testing::message::{Drain, Invalidate};
+use ingest_node::testing::metrics::LookupResult;
 
 use super::{Bench, SOON, Told, migrated};
 

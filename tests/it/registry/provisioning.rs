@@ -2,7 +2,7 @@
 
 use ingest_core::message::device::Lookup;
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::registry::Config;
+use ingest_node::testing::registry::Config;
 
 use super::{Bench, SOON, migrated};
 

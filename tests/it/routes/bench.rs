@@ -9,13 +9,13 @@ use async_nats::jetstream;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 use ingest_kit::{Nats, wait_for};
-use ingest_node::delivery::{Delivery, Desk, Lane, Origin};
-use ingest_node::message::{Publish, RouteJobs, Settle};
-use ingest_node::metrics::Metrics;
-use ingest_node::nats::provision::Provisioner;
-use ingest_node::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::runtime::readiness::Health;
-use ingest_node::sink::routes::{Config, Parts, Publisher};
+use ingest_node::testing::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::testing::message::{Publish, RouteJobs, Settle};
+use ingest_node::testing::metrics::Metrics;
+use ingest_node::testing::nats::provision::Provisioner;
+use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::testing::runtime::readiness::Health;
+use ingest_node::testing::sink::routes::{Config, Parts, Publisher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Longer than anything takes that works.
@@ -61,7 +61,7 @@ impl Bench {
         let (client, log) = (nats.connect().await, slog::Logger::root(slog::Discard, slog::o!()));
         let parts = Parts {
             config,
-            streams: Provisioner::new(&client, &ingest_node::nats::config::Config::default(), &metrics, &log),
+            streams: Provisioner::new(&client, &ingest_node::testing::nats::config::Config::default(), &metrics, &log),
             client,
             metrics: metrics.clone(),
             health: health.clone(),

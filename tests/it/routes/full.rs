@@ -6,9 +6,9 @@ use async_nats::jetstream::{self, stream};
 use ingest_core::flow::disposition::Verdict;
 use ingest_kit::jetstream::create_streams;
 use ingest_kit::{Nats, envelope, seed, wait_for};
-use ingest_node::message::RouteJobs;
-use ingest_node::metrics::Outcome;
-use ingest_node::sink::routes::Config;
+use ingest_node::testing::message::RouteJobs;
+use ingest_node::testing::metrics::Outcome;
+use ingest_node::testing::sink::routes::Config;
 
 use super::bench::{Bench, SOON, stored};
 use crate::world::{DEADLINE, LANES, World, drain};

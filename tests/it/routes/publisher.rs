@@ -6,9 +6,9 @@ use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt;
 use ingest_core::flow::disposition::Verdict;
 use ingest_kit::{Nats, envelope, seed, wait_for};
-use ingest_node::message::{Drain, RouteJobs};
-use ingest_node::metrics::Outcome;
-use ingest_node::sink::routes::Config;
+use ingest_node::testing::message::{Drain, RouteJobs};
+use ingest_node::testing::metrics::Outcome;
+use ingest_node::testing::sink::routes::Config;
 
 use super::bench::{Bench, SOON, matched, route, stored};
 use crate::workload::Workload;

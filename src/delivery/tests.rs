@@ -8,9 +8,9 @@ use std::thread;
 use actix::prelude::*;
 use bytes::Bytes;
 use ingest_core::flow::disposition::Verdict;
-use ingest_node::delivery::{Delivery, Desk, Lane, Origin, Settlement, Ticket};
-use ingest_node::message::Settle;
 use proptest::prelude::*;
+
+use super::{Delivery, Desk, Lane, Origin, Settle, Settlement, Ticket};
 
 /// Any verdict.
 fn verdict() -> impl Strategy<Value = Verdict> {

@@ -1,0 +1,97 @@
+//! The parts that the integration tests drive on their own, between servers of theirs. Not in a release.
+
+/// `delivery`.
+pub mod delivery {
+    pub use crate::delivery::{Delivery, Desk, Lane, Origin, Settlement};
+}
+/// `message`.
+pub mod message {
+    pub use crate::message::{
+        Answer, Drain, Invalidate, Observe, Points, Publish, Refuse, RefusedPoint, Resolve, Resolved, RouteJobs,
+        SettingsChanged, Settle, Subscribe, Write,
+    };
+}
+/// `metrics`.
+pub mod metrics {
+    pub use crate::metrics::{Effect, FlushResult, LookupResult, Metrics, Outcome};
+}
+/// `nats`.
+pub mod nats {
+    /// `nats::config`.
+    pub mod config {
+        pub use crate::nats::config::Config;
+    }
+    /// `nats::provision`.
+    pub mod provision {
+        pub use crate::nats::provision::Provisioner;
+    }
+}
+/// `outbox`.
+pub mod outbox {
+    /// `outbox::compact`.
+    pub mod compact {
+        pub use crate::outbox::compact::{Bite, Bitten, Compactor, SLOT_US};
+    }
+    /// `outbox::policy`.
+    pub mod policy {
+        pub use crate::outbox::policy::WritePolicy;
+    }
+}
+/// `postgres`.
+pub mod postgres {
+    pub use crate::postgres::Config;
+    /// `postgres::config`.
+    pub mod config {
+        pub use crate::postgres::config::Config;
+    }
+    /// `postgres::pool`.
+    pub mod pool {
+        pub use crate::postgres::pool::{connect, connection_config, pool};
+    }
+    /// `postgres::raw_events`.
+    pub mod raw_events {
+        pub use crate::postgres::raw_events::JOIN;
+    }
+    /// `postgres::schema`.
+    pub mod schema {
+        pub use crate::postgres::schema::{MigrateError, Report, SchemaError, check_schema, migrate, warnings};
+    }
+    /// `postgres::session`.
+    pub mod session {
+        pub use crate::postgres::session::{ConnectError, open};
+    }
+}
+/// `registry`.
+pub mod registry {
+    pub use crate::registry::{Config, Parts, Registry, replay_key};
+}
+/// `runtime`.
+pub mod runtime {
+    /// `runtime::actor_guard`.
+    pub mod actor_guard {
+        pub use crate::runtime::actor_guard::{Death, Lifeline, Pulse};
+    }
+    /// `runtime::readiness`.
+    pub mod readiness {
+        pub use crate::runtime::readiness::{Health, Part};
+    }
+    /// `runtime::secret`.
+    pub mod secret {
+        pub use crate::runtime::secret::Secret;
+    }
+}
+/// `sink`.
+pub mod sink {
+    /// `sink::postgres`.
+    pub mod postgres {
+        pub use crate::sink::postgres::{Outlets, Parts, Writer};
+    }
+    /// `sink::routes`.
+    pub mod routes {
+        pub use crate::sink::routes::{Config, Parts, Publisher};
+    }
+    /// `sink::state`.
+    pub mod state {
+        pub use crate::sink::state::{Config, Keeper, Parts};
+    }
+}
