@@ -15,7 +15,7 @@ setup:
 
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings -D unreachable_pub
 
 # Tests wait for servers more than they compute: four at once take half the time of two, on two cores as well.
 test: export RUST_TEST_THREADS ?= 4

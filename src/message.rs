@@ -24,14 +24,14 @@ use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
 use ingest_core::routes::route::Matched;
-pub use ingest_core::routes::route::TenantRoutes;
+pub(crate) use ingest_core::routes::route::TenantRoutes;
 use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
 use ingest_core::validate::settings::Settings;
 
 /// Consumer to Validator: deliveries of one shard, in the order of their arrival.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Validate {
+pub(crate) struct Validate {
     /// Whose deliveries they are.
     pub lane: Lane,
     /// Each with its opened envelope.
@@ -153,13 +153,13 @@ pub struct Point {
 /// before the Writer, so it can't have it from the start; refusals that come earlier wait for it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AttachWriter(pub Recipient<Refuse>);
+pub(crate) struct AttachWriter(pub Recipient<Refuse>);
 
 /// Supervisor to the Replayer, once per generation: where replayed points go. The Replayer is built before the Router,
 /// so that it drains after it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct AttachRouter(pub Recipient<Points>);
+pub(crate) struct AttachRouter(pub Recipient<Points>);
 
 /// Registry to the influx Router: these tenants have devices, which is news.
 #[derive(Debug, Message)]
@@ -233,4 +233,4 @@ pub struct Drain;
 /// Root to the Consumers: give everything that is in flight back to the broker, now. Answers how much that was.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "usize")]
-pub struct Release;
+pub(crate) struct Release;

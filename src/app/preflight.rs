@@ -14,13 +14,13 @@ const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY t
 ///
 /// # Errors
 /// PostgreSQL's words.
-pub async fn tenants(database: &Client) -> Result<Vec<String>, String> {
+pub(crate) async fn tenants(database: &Client) -> Result<Vec<String>, String> {
     let rows = database.query(TENANTS, &[]).await.map_err(|error| sentence(&error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// What a look at a dependency found: its name, and what is there or what is wrong.
-pub struct Finding {
+pub(crate) struct Finding {
     /// Which dependency.
     pub of: &'static str,
     /// What is there.
@@ -28,7 +28,7 @@ pub struct Finding {
 }
 
 /// Looks at PostgreSQL, and at where points go with the tenants that PostgreSQL knows.
-pub async fn look(config: &Config) -> Vec<Finding> {
+pub(crate) async fn look(config: &Config) -> Vec<Finding> {
     let mut tenants = Vec::new();
     let postgres = look_at_postgres(config, &mut tenants).await;
     let mut findings = vec![Finding { of: "postgresql", result: postgres }];

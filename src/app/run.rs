@@ -30,7 +30,7 @@ use crate::sink::influx::Survey;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
 /// Runs the node until it is told to stop or gives up.
-pub async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
+pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
     let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, health.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
@@ -64,7 +64,7 @@ pub async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
 
 /// What the tree stands on; it survives the tree's generations.
 #[derive(Clone)]
-pub struct Dependencies {
+pub(crate) struct Dependencies {
     /// How to reach PostgreSQL outside of the pool.
     pub connection: tokio_postgres::Config,
     /// Connections to PostgreSQL.

@@ -27,7 +27,7 @@ use crate::supervisor::child::{Factory, Seat, Wiring};
 use crate::validate::{self, Validator};
 
 /// What every child may need.
-pub struct Common {
+pub(crate) struct Common {
     /// The whole configuration.
     pub config: Config,
     /// Connections.
@@ -49,7 +49,7 @@ impl Common {
 }
 
 /// The list.
-pub fn factories(common: Arc<Common>) -> Vec<Factory> {
+pub(crate) fn factories(common: Arc<Common>) -> Vec<Factory> {
     let mut list = Vec::new();
     if common.config.influx.write_enabled {
         list.push(replayer(common.clone()));

@@ -15,7 +15,7 @@ use super::{backfill, provision_tenants, quarantine, simulate};
 #[command(name = "ingest-node", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 done but for what is told, 64 bad configuration or arguments, \
     69 a dependency was unavailable, 70 the supervisor gave up, 75 stopped with work undone")]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The configuration file [default: config/ingest-node.toml, if there is one].
     #[arg(long, global = true, value_name = "PATH")]
     pub config: Option<PathBuf>,
@@ -26,7 +26,7 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the node until SIGTERM or SIGINT.
     Run,
     /// Bring the database to this version's schema.

@@ -8,7 +8,7 @@ use crate::runtime::exit::Exit;
 use crate::runtime::terminal::{complain, say};
 
 /// Waits for PostgreSQL as `run` does, and migrates; says what it did or why it could not in one sentence.
-pub async fn run(config: &Config) -> Exit {
+pub(crate) async fn run(config: &Config) -> Exit {
     match attempt(&config.postgres).await {
         Ok((report, warnings)) => {
             report.applied.iter().for_each(|migration| say(&format!("applied {migration}\n")));

@@ -1,9 +1,9 @@
 //! The program's subcommands, one file or folder each, and the command line that names them.
 
-pub mod backfill;
-pub mod cli;
-pub mod dispatch;
-pub mod migrate;
-pub mod provision_tenants;
-pub mod quarantine;
-pub mod simulate;
+pub(crate) mod backfill;
+pub(crate) mod cli;
+pub(crate) mod dispatch;
+pub(crate) mod migrate;
+pub(crate) mod provision_tenants;
+pub(crate) mod quarantine;
+pub(crate) mod simulate;

@@ -12,7 +12,7 @@ use crate::sink::influx::{Destination, Provisioned};
 
 /// Which tenants.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Only this tenant; may be given several times [default: every tenant of device_registry].
     #[arg(long = "tenant", value_name = "TENANT")]
     pub tenants: Vec<String>,
@@ -25,7 +25,7 @@ pub struct Options {
 ///
 /// # Errors
 /// The exit code and a sentence, where it could not begin.
-pub async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
+pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
     let destination = Destination::new(&config.influx).map_err(|why| (Exit::Config, why))?;
     let tenants = match options.tenants.as_slice() {
         [] => registered(config).await?,

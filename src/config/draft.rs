@@ -15,15 +15,15 @@ use super::tables::Config;
 use super::url::PgParts;
 
 /// The file that is read when none is named; it need not exist.
-pub const DEFAULT_PATH: &str = "config/ingest-node.toml";
+pub(crate) const DEFAULT_PATH: &str = "config/ingest-node.toml";
 
 /// The environment variables, injected so that tests need not touch the process's own.
 #[derive(Debug, Default)]
-pub struct Env(HashMap<String, OsString>);
+pub(crate) struct Env(HashMap<String, OsString>);
 
 impl Env {
     /// The process's variables.
-    pub fn process() -> Self {
+    pub(crate) fn process() -> Self {
         // A name that is not UTF-8 is none of ours.
         Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
     }
@@ -69,7 +69,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Env {
 
 /// Where a value came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// The program.
     #[default]
     Default,

@@ -3,7 +3,7 @@
 /// Why there is no configuration: one sentence that names the setting and the accepted form, never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigError(String);
+pub(crate) struct ConfigError(String);
 
 impl ConfigError {
     pub(super) fn new(sentence: impl Into<String>) -> Self {

@@ -12,7 +12,7 @@ use crate::sink;
 
 /// A configuration and how it came about.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The configuration, checked.
     pub config: Config,
     /// Things to be said once the log runs: variables without effect, safety that is switched off.
@@ -22,7 +22,7 @@ pub struct Loaded {
 
 impl Loaded {
     /// Where a setting's value came from.
-    pub fn source(&self, key: &str) -> Source {
+    pub(crate) fn source(&self, key: &str) -> Source {
         self.sources.get(key).cloned().unwrap_or_default()
     }
 }
@@ -32,7 +32,7 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
+    pub(crate) fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
         let mut draft = Draft::default();
         draft.read_file(path)?;
         let mut notices = draft.read_env(env)?;
@@ -62,7 +62,7 @@ impl Config {
     ///
     /// # Errors
     /// The first pair that does not fit.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let Self { nats, postgres, influx, routes, state, supervisor, .. } = self;
         let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
         let rules = [

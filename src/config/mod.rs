@@ -13,9 +13,7 @@ mod tables;
 mod tests;
 pub(crate) mod url;
 
-pub use self::draft::{DEFAULT_PATH, Env, Source};
-pub use self::error::ConfigError;
-pub use self::load::Loaded;
-pub use self::setting::{Form, Setting};
-pub use self::settings::SETTINGS;
-pub use self::tables::Config;
+pub(crate) use self::draft::Env;
+pub(crate) use self::error::ConfigError;
+pub(crate) use self::load::Loaded;
+pub(crate) use self::tables::Config;

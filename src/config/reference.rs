@@ -6,7 +6,9 @@ use std::fs;
 
 use toml::{Table, Value};
 
-use super::{Config, Form, SETTINGS, Setting};
+use super::Config;
+use super::setting::{Form, Setting};
+use super::settings::SETTINGS;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/ingest-node.toml");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");

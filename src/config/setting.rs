@@ -8,7 +8,7 @@ use toml::Value;
 
 /// One setting.
 #[derive(Debug)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Table and key in the file, with a dot between.
     pub key: &'static str,
     /// The environment variable that overrides the file, where there is one.
@@ -16,19 +16,20 @@ pub struct Setting {
     /// What it accepts.
     pub form: Form,
     /// What it means, in a sentence.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the documents are made of it, by a test"))]
     pub about: &'static str,
 }
 
 impl Setting {
     /// Its table in the file, and its name there.
-    pub fn path(&self) -> (&'static str, &'static str) {
+    pub(crate) fn path(&self) -> (&'static str, &'static str) {
         self.key.split_once('.').unwrap_or((self.key, ""))
     }
 }
 
 /// What a setting accepts. `Display` is the accepted form in words.
 #[derive(Clone, Copy, Debug)]
-pub enum Form {
+pub(crate) enum Form {
     /// A whole number within bounds, both included.
     Whole {
         /// The least.
@@ -62,7 +63,7 @@ pub enum Form {
 
 impl Form {
     /// Reads a variable's text. `None` where it has another form.
-    pub fn parse(self, text: &str) -> Option<Value> {
+    pub(crate) fn parse(self, text: &str) -> Option<Value> {
         let trimmed = text.trim();
         let value = match self {
             Form::Whole { .. } => Value::Integer(trimmed.parse().ok()?),
@@ -79,7 +80,7 @@ impl Form {
     }
 
     /// Whether a value, from the file or parsed, is one of the accepted.
-    pub fn accepts(self, value: &Value) -> bool {
+    pub(crate) fn accepts(self, value: &Value) -> bool {
         match (self, value) {
             (Form::Whole { min, max }, Value::Integer(number)) => (min..=max).contains(number),
             (Form::Flag, Value::Boolean(_)) | (Form::Secret, Value::String(_)) => true,
@@ -109,7 +110,7 @@ impl Form {
     }
 
     /// Whether it may be given as the name of a file that holds it (`NAME_FILE`).
-    pub fn is_secret(self) -> bool {
+    pub(crate) fn is_secret(self) -> bool {
         matches!(self, Form::Secret | Form::NatsUrl | Form::PostgresUrl)
     }
 }

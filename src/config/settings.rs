@@ -6,7 +6,7 @@ use super::setting::{Form, Setting};
 ///
 /// A new one is a field in its room's `Config`, with its default, and an entry here; `REGENERATE=1 cargo test reference`
 /// then brings the file and the table of the documentation up to date.
-pub const SETTINGS: &[Setting] = &[
+pub(crate) const SETTINGS: &[Setting] = &[
     known("nats.url", "NATS_URL", Form::NatsUrl, "One or several servers, separated by commas; may hold credentials."),
     inner(
         "nats.window",
@@ -364,7 +364,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Variables that operators of the system know and that have nothing left to set: checked, then said to be without effect.
-pub const RETIRED: &[(&str, Form, &str)] = &[(
+pub(super) const RETIRED: &[(&str, Form, &str)] = &[(
     "METRIC_MAP_CACHE_SIZE",
     whole(0, i64::MAX),
     "has no effect: key maps are held with their devices, as many as AUTH_CACHE_MAX_SIZE says",
@@ -383,7 +383,7 @@ const fn whole(min: i64, max: i64) -> Form {
 }
 
 /// The setting with this key.
-pub fn find(key: &str) -> Option<&'static Setting> {
+pub(super) fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 

@@ -15,7 +15,7 @@ impl Loaded {
     ///
     /// # Errors
     /// None in practice: the configuration's types all have a TOML form, and writing to a `String` does not fail.
-    pub fn show(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn show(&self) -> Result<String, fmt::Error> {
         let values = Table::try_from(&self.config).map_err(|_| fmt::Error)?;
         let mut text = String::new();
         let mut table = "";

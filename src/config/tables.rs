@@ -8,7 +8,7 @@ use crate::{http, nats, postgres, registry, sink, supervisor, validate};
 /// The configuration. Each room's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Deliveries in, settlements out.
     pub nats: nats::config::Config,
     /// Validation.

@@ -5,6 +5,9 @@ use toml::{Table, Value};
 
 use std::path::Path;
 
+use super::draft::Source;
+use super::setting::Form;
+use super::settings::SETTINGS;
 use super::*;
 
 /// A file of its own, gone with the test.

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 ///
 /// Rather too much is hidden than too little: everything before the last `@`, and all parameters. What has no scheme is
 /// hidden as a whole.
-pub fn masked(url: &str) -> String {
+pub(crate) fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return if url.is_empty() { String::new() } else { "***".to_owned() };
     };
@@ -23,7 +23,7 @@ pub fn masked(url: &str) -> String {
 
 /// The parts of a PostgreSQL URL that have a variable of their own, as text that is not encoded.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct PgParts {
+pub(crate) struct PgParts {
     /// `PG_HOST`: a name, an address, or the directory of a socket.
     pub host: Option<String>,
     /// `PG_PORT`.
@@ -40,7 +40,7 @@ impl PgParts {
     /// The URL with these parts replaced; what is not named here stays, parameters included.
     ///
     /// `url` is one that PostgreSQL's client accepts: `postgres://[user[:password]@][host[:port]][/db][?parameters]`.
-    pub fn replace_in(&self, url: &str) -> String {
+    pub(crate) fn replace_in(&self, url: &str) -> String {
         let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
         let (rest, parameters) = split_at(rest, '?');
         let (credentials, place) = rest.split_once('@').map_or(("", rest), |(credentials, place)| (credentials, place));

@@ -11,8 +11,10 @@ mod settlement;
 #[cfg(test)]
 mod tests;
 
-pub use self::guard::Ticket;
+pub(crate) use self::guard::Ticket;
 pub use self::lane::Lane;
-pub use self::received::{Delivery, Origin, Replay};
-pub use self::settle::{Desk, Settle, Settled};
+pub(crate) use self::received::Replay;
+pub use self::received::{Delivery, Origin};
+pub(crate) use self::settle::Settled;
+pub use self::settle::{Desk, Settle};
 pub use self::settlement::Settlement;

@@ -39,7 +39,7 @@ struct Place {
 
 impl Connections {
     /// For [`actix_web::HttpServer::on_connect`]: admits a connection, for as long as its data lives.
-    pub fn admit(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
+    pub(super) fn admit(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
         // Without a descriptor to spare it is served all the same, within the bounds on its time.
         let handle = connection.downcast_ref::<net::TcpStream>().and_then(|it| it.as_fd().try_clone_to_owned().ok());
         if let Some(handle) = handle {

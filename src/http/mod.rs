@@ -10,12 +10,12 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::server::start;
+pub(crate) use self::server::start;
 
 /// The `[http]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// `HTTP_BIND`; port 0 takes a free one, which the log names.
     pub bind: SocketAddr,
 }

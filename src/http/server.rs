@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 1_024;
 ///
 /// # Errors
 /// One sentence that names the setting, where the address can't be bound.
-pub fn start(
+pub(crate) fn start(
     config: &Config,
     health: Arc<Health>,
     metrics: Arc<Metrics>,

@@ -26,7 +26,7 @@ use ingest_core::influx::line_protocol::Skipped;
 use ingest_core::message::rejection::Reason;
 
 /// A gauge that holds fractions.
-pub type FloatGauge = Gauge<f64, AtomicU64>;
+pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// All metrics, one field per room.
 #[derive(Debug)]

@@ -8,8 +8,6 @@ mod owed;
 mod reference;
 
 pub use self::instruments::*;
-pub use self::label::{
-    Effect, FlushResult, Label, LineResult, LookupResult, MsgKind, Outcome, Per, ReplayClaim, ServerLimit,
-};
-pub use self::ledger::{Ledger, Ledgers};
-pub use self::owed::{Owed, Standing};
+pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
+pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
+pub(crate) use self::owed::Standing;

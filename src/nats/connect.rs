@@ -12,7 +12,7 @@ use crate::runtime::readiness::{Health, Part};
 
 /// Who is told what happens to a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Observers {
+pub(crate) struct Observers {
     /// The readiness board. Of one connection only: two would overwrite each other's state.
     pub health: Option<Arc<Health>>,
     /// What the server refuses.
@@ -23,7 +23,7 @@ pub struct Observers {
 ///
 /// # Errors
 /// A sentence, where NATS did not answer in time.
-pub async fn connect(config: &Config, name: &str, observers: Observers, log: &Logger) -> Result<Client, String> {
+pub(crate) async fn connect(config: &Config, name: &str, observers: Observers, log: &Logger) -> Result<Client, String> {
     let deadline = tokio::time::Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
     let servers = servers(config)?;

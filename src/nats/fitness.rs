@@ -30,7 +30,7 @@ pub struct Terms {
 }
 
 /// Why a consumer can't be worked with, whatever the node does: somebody has to change it.
-pub fn unfit(info: &Info, lane: Lane) -> Option<String> {
+pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
     let (found, name) = (&info.config, lane.consumer());
     if found.deliver_subject.is_some() {
         Some(format!("consumer {name} is a push consumer, not a pull consumer"))
@@ -47,7 +47,7 @@ pub fn unfit(info: &Info, lane: Lane) -> Option<String> {
 }
 
 /// Reads the settings; `wanted` is what the node would choose.
-pub fn terms(info: &Info, wanted: &pull::Config, lane: Lane) -> Terms {
+pub(crate) fn terms(info: &Info, wanted: &pull::Config, lane: Lane) -> Terms {
     let found = &info.config;
     // With a list of delays the broker goes by it instead of by ack_wait.
     let ack_wait = found.backoff.iter().copied().chain([found.ack_wait]).min().unwrap_or(found.ack_wait);

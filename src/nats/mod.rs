@@ -1,7 +1,7 @@
 //! The door to NATS: its settings, connections, what they may not do, and streams and consumers that are missing.
 
-pub mod config;
-pub mod connect;
-pub mod fitness;
-pub mod permissions;
-pub mod provision;
+pub(crate) mod config;
+pub(crate) mod connect;
+pub(crate) mod fitness;
+pub(crate) mod permissions;
+pub(crate) mod provision;

@@ -15,7 +15,7 @@ const MAX_LOGGED: usize = 256;
 
 /// The violations of all connections.
 #[derive(Debug)]
-pub struct Permissions {
+pub(crate) struct Permissions {
     metrics: Arc<Metrics>,
     board: Mutex<Board>,
 }
@@ -29,7 +29,7 @@ struct Board {
 
 /// What was refused, and when for the last time.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// The server's own sentence.
     pub sentence: String,
     /// When it came.
@@ -38,12 +38,12 @@ pub struct Refused {
 
 impl Permissions {
     /// None so far.
-    pub fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self { metrics, board: Mutex::default() })
     }
 
     /// The server said something; whether that was about permissions. Logged once per subject, until it works again.
-    pub fn heard(&self, sentence: &str, log: &Logger) -> bool {
+    pub(crate) fn heard(&self, sentence: &str, log: &Logger) -> bool {
         let Some(violation) = permission::read(sentence) else { return false };
         self.metrics.permission_violations.of(violation.operation).inc();
         let lane = Lane::ALL.into_iter().find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
@@ -67,7 +67,7 @@ impl Permissions {
     }
 
     /// The newest violation of an operation that concerns this lane.
-    pub fn refused(&self, operation: Operation, lane: Lane) -> Option<Refused> {
+    pub(crate) fn refused(&self, operation: Operation, lane: Lane) -> Option<Refused> {
         let board = self.board();
         let of = |lane| board.newest.get(&(operation, lane));
         // All lanes have their inboxes in common; any other subject without a lane is somebody else's.
@@ -76,7 +76,7 @@ impl Permissions {
     }
 
     /// The operation works again: the next violation is logged again.
-    pub fn works(&self, operation: Operation, lane: Lane) {
+    pub(crate) fn works(&self, operation: Operation, lane: Lane) {
         let mut board = self.board();
         let known = [board.newest.remove(&(operation, Some(lane))), board.newest.remove(&(operation, None))];
         for violation in known.into_iter().flatten().filter_map(|refused| permission::read(&refused.sentence)) {

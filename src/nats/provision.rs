@@ -240,7 +240,7 @@ async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(
 }
 
 /// JetStream, with a bound on its answers.
-pub fn context(client: &Client) -> Context {
+pub(crate) fn context(client: &Client) -> Context {
     let mut context = jetstream::new(client.clone());
     context.set_timeout(ANSWER_BOUND);
     context
@@ -250,7 +250,7 @@ pub fn context(client: &Client) -> Context {
 ///
 /// # Errors
 /// A sentence, where it says nothing.
-pub async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
+pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
     match ask(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
         Ok(info) => Ok(Some(info)),
         Err(Refused::Server(error)) if error.code() == 404 => Ok(None),
@@ -267,7 +267,7 @@ fn has_too_few_servers(refused: &Refused) -> bool {
 }
 
 /// A stream as the node makes it where it is missing: file storage, no limits.
-pub fn stream_config(name: &str, subjects: &str) -> stream::Config {
+pub(crate) fn stream_config(name: &str, subjects: &str) -> stream::Config {
     stream::Config {
         name: name.to_owned(),
         subjects: vec![subjects.to_owned()],
@@ -287,7 +287,7 @@ fn lane_stream(lane: Lane, config: &Config) -> stream::Config {
 }
 
 /// A lane's consumer as the node makes it where it is missing.
-pub fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
+pub(crate) fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
     pull::Config {
         durable_name: Some(lane.consumer().to_owned()),
         ack_policy: AckPolicy::Explicit,

@@ -21,7 +21,7 @@ const BITE_ROWS: i64 = 2_000;
 const MOST_BITES: usize = 50;
 
 /// Looks as long as the node lives, over a connection of its own: what takes long here delays no sign of life.
-pub struct Auditor {
+pub(super) struct Auditor {
     shared: Arc<Shared>,
     metrics: InfluxMetrics,
     log: Logger,
@@ -38,7 +38,7 @@ pub struct Auditor {
 
 impl Auditor {
     /// An auditor that lets rows grow to so many lines.
-    pub fn new(
+    pub(super) fn new(
         portion_lines: usize,
         connection: Connection,
         shared: Arc<Shared>,
@@ -60,7 +60,7 @@ impl Auditor {
     }
 
     /// Looks, and waits for the next time.
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         loop {
             let began = Instant::now();
             match self.look().await {

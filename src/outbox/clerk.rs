@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Keeps the record of one generation.
-pub struct Clerk {
+pub(super) struct Clerk {
     outbox: Outbox,
     ends: UnboundedReceiver<Ended>,
     shared: Arc<Shared>,
@@ -52,7 +52,7 @@ fn look_every(takeover: Duration) -> Duration {
 
 impl Clerk {
     /// A clerk with a connection of its own.
-    pub fn new(
+    pub(super) fn new(
         takeover: Duration,
         connection: Connection,
         (outbox, ends): (Outbox, UnboundedReceiver<Ended>),
@@ -80,7 +80,7 @@ impl Clerk {
     }
 
     /// Takes ends in for a while, then does what is due. What PostgreSQL does not take now is kept for the next time.
-    pub async fn work(&mut self) {
+    pub(super) async fn work(&mut self) {
         let until = tokio::time::Instant::now() + INTERVAL;
         // The channel never closes: the outbox holds an end of it.
         while let Ok(Some(ended)) = tokio::time::timeout_at(until, self.ends.recv()).await {
@@ -90,7 +90,7 @@ impl Clerk {
     }
 
     /// Does what is left, then gives everything up that this node owns, so that others need not wait for its silence.
-    pub async fn farewell(&mut self) {
+    pub(super) async fn farewell(&mut self) {
         while let Ok(ended) = self.ends.try_recv() {
             self.take_in(ended);
         }

@@ -26,7 +26,7 @@ const SQL: &str = "
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, Error> {
+pub(crate) async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, Error> {
     transaction.prepare_cached(SQL).await
 }
 
@@ -35,7 +35,7 @@ pub async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, Error> 
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn record(
+pub(crate) async fn record(
     transaction: &Transaction<'_>,
     statement: &Statement,
     outbox: &Outbox,

@@ -13,19 +13,19 @@
 
 mod auditor;
 mod clerk;
-pub mod compact;
-pub mod insert;
-pub mod policy;
+pub(crate) mod compact;
+pub(crate) mod insert;
+pub(crate) mod policy;
 mod rates;
 mod reader;
 mod record;
-pub mod replayer;
+pub(crate) mod replayer;
 mod session;
-pub mod settings;
-pub mod share;
+pub(crate) mod settings;
+pub(crate) mod share;
 mod shared;
 mod tenants;
 mod told;
 mod windows;
 
-pub use self::replayer::{Parts, Replayer};
+pub(crate) use self::replayer::Parts;

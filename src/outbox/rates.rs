@@ -12,7 +12,7 @@ const LEAST: f64 = 0.1;
 
 /// The tenants that are replayed.
 #[derive(Debug, Default)]
-pub struct Rates(HashMap<Arc<str>, Rate>);
+pub(super) struct Rates(HashMap<Arc<str>, Rate>);
 
 #[derive(Debug, Default)]
 struct Rate {
@@ -24,14 +24,14 @@ struct Rate {
 
 impl Rates {
     /// Lines of a tenant were confirmed.
-    pub fn add(&mut self, tenant_id: &Arc<str>, lines: u64) {
+    pub(super) fn add(&mut self, tenant_id: &Arc<str>, lines: u64) {
         if lines > 0 {
             self.0.entry(tenant_id.clone()).or_default().lines += lines;
         }
     }
 
     /// Looks at what was added since the last look, so long ago.
-    pub fn look(&mut self, since: Duration) {
+    pub(super) fn look(&mut self, since: Duration) {
         let secs = since.as_secs_f64().max(0.001);
         let weight = 1.0 - (-secs / SMOOTHED_OVER.as_secs_f64()).exp();
         self.0.retain(|_, rate| {
@@ -43,7 +43,7 @@ impl Rates {
     }
 
     /// Lines per second; `None` where nothing is replayed.
-    pub fn of(&self, tenant_id: &str) -> Option<f64> {
+    pub(super) fn of(&self, tenant_id: &str) -> Option<f64> {
         self.0.get(tenant_id)?.per_sec
     }
 }

@@ -39,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Reads as long as the node lives.
-pub struct Reader {
+pub(super) struct Reader {
     settings: Settings,
     outbox: Outbox,
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ pub struct Reader {
 
 impl Reader {
     /// A reader with a connection of its own.
-    pub fn new(
+    pub(super) fn new(
         settings: Settings,
         connection: Connection,
         outbox: Outbox,
@@ -72,7 +72,7 @@ impl Reader {
     }
 
     /// Claims and reads, until the drain.
-    pub async fn run(mut self) {
+    pub(super) async fn run(mut self) {
         let interval = self.settings.interval;
         while !self.health.is_draining() {
             match self.round().await {

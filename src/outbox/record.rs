@@ -18,7 +18,7 @@ use ingest_core::influx::rebuild;
 
 /// A claimed row of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(super) struct Claim {
     /// Its number.
     pub id: i64,
     /// Whose points.
@@ -33,7 +33,7 @@ pub struct Claim {
 
 /// What may be claimed at once, of all tenants together.
 #[derive(Clone, Copy, Debug)]
-pub struct Portion {
+pub(super) struct Portion {
     /// Lines of one tenant that nothing is known of; of the others, what their allowance says.
     pub lines_per_tenant: i64,
     /// Lines in all.
@@ -43,7 +43,7 @@ pub struct Portion {
 }
 
 /// Says that this node lives.
-pub async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
+pub(super) async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
     const SQL: &str = "
         INSERT INTO ingest_nodes (node_id, seen_at) VALUES ($1::text::uuid, now())
         ON CONFLICT (node_id) DO UPDATE SET seen_at = excluded.seen_at";
@@ -51,11 +51,11 @@ pub async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
 }
 
 /// Most rows that are released at once.
-pub const DISOWN_ROWS: u64 = 10_000;
+pub(super) const DISOWN_ROWS: u64 = 10_000;
 
 /// Releases what nodes own that have not been seen for so long; how many rows. A row that is younger than that is left
 /// alone: its node may not have said yet that it lives.
-pub async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
+pub(super) async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
     // Owners are few and their rows many: each owner is looked at once, by way of the index.
     const SQL: &str = "
         WITH RECURSIVE owners AS (
@@ -77,7 +77,7 @@ pub async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
 
 /// Claims what nobody owns and is due, the oldest of each tenant first, and first of those tenants of which the least
 /// is on its way: at least one row wherever anything may be claimed.
-pub async fn claim(
+pub(super) async fn claim(
     client: &Client,
     owner: &str,
     allowances: &[Allowance],
@@ -128,7 +128,7 @@ fn claimed(row: &Row) -> Claim {
 }
 
 /// Releases what this node has claimed without knowing: the answer to its claim was lost. `known` are the claims it works on.
-pub async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
+pub(super) async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
     const SQL: &str = "
         UPDATE influx_outbox SET owner = NULL, retry_at = now()
         WHERE owner = $1::text::uuid AND claimed AND id <> ALL ($2)";
@@ -136,13 +136,13 @@ pub async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Resu
 }
 
 /// Deletes rows whose lines are all confirmed.
-pub async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
+pub(super) async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
     client.execute("DELETE FROM influx_outbox WHERE id = ANY ($1)", &[&ids]).await.map(drop)
 }
 
 /// Why rows are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Release {
+pub(super) enum Release {
     /// Lines that came with their deliveries were not all confirmed.
     Live,
     /// A replay was not confirmed: the next one waits, longer every time, up to a minute.
@@ -151,7 +151,7 @@ pub enum Release {
 
 /// Gives rows up, unless somebody else has taken them over meanwhile, or this node itself for a replay: a node that was
 /// taken for dead may find its own rows free.
-pub async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) -> Result<(), Error> {
+pub(super) async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) -> Result<(), Error> {
     const SQL: &str = "
         UPDATE influx_outbox SET owner = NULL,
             attempts = attempts + CASE WHEN $3 THEN 1 ELSE 0 END,
@@ -161,7 +161,7 @@ pub async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) ->
 }
 
 /// Gives everything up and says that this node lives no more.
-pub async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
+pub(super) async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
     const RELEASE: &str = "UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE owner = $1::text::uuid";
     let released = client.execute(RELEASE, &[&owner]).await?;
     client.execute("DELETE FROM ingest_nodes WHERE node_id = $1::text::uuid", &[&owner]).await?;
@@ -169,13 +169,13 @@ pub async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
 }
 
 /// Forgets nodes that were last seen long ago: a node without an entry counts as gone as well.
-pub async fn forget_nodes(client: &Client) -> Result<(), Error> {
+pub(super) async fn forget_nodes(client: &Client) -> Result<(), Error> {
     client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
 }
 
 /// A row of `raw_events` whose message made a point.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub(super) struct Stored {
     /// Column `tenant_id`.
     pub tenant_id: String,
     /// Column `received_at`, Unix microseconds.
@@ -198,7 +198,7 @@ pub struct Stored {
 
 impl Stored {
     /// The row's point, with a part in what it is owed for; `None` where its message made none.
-    pub fn point(&self, stream: Arc<str>, layout: Layout, owed: &Share) -> Option<Point> {
+    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, owed: &Share) -> Option<Point> {
         let row = rebuild::Row {
             msg_type: &self.msg_type,
             tenant_id: &self.tenant_id,
@@ -216,7 +216,7 @@ impl Stored {
 
 /// Which rows to read.
 #[derive(Clone, Debug)]
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     /// Of this stream.
     pub stream: &'a Arc<str>,
     /// Of these tenants.
@@ -234,7 +234,7 @@ const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// The rows of a page.
 #[derive(Clone, Debug)]
-pub struct Rows {
+pub(super) struct Rows {
     /// In the order of their key.
     pub rows: Vec<Stored>,
     /// Whether none follow.
@@ -242,7 +242,7 @@ pub struct Rows {
 }
 
 /// Reads rows in the order of their key, until there are as many as were asked for or [`PAGE_BYTES`] are reached.
-pub async fn read(client: &Client, page: Page<'_>) -> Result<Rows, Error> {
+pub(super) async fn read(client: &Client, page: Page<'_>) -> Result<Rows, Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         format!(
             "SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text

@@ -20,7 +20,7 @@ use crate::runtime::readiness::Health;
 use crate::runtime::stats::Stats;
 
 /// What the replayer is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The `[influx]` settings.
     pub settings: Settings,
     /// How to reach PostgreSQL.
@@ -43,7 +43,7 @@ pub struct Parts {
 ///
 /// It has no mailbox to speak of: debts report their ends over a channel, and it works by the clock. Its work is never
 /// a sign of death, for all of it is bounded in time.
-pub struct Replayer {
+pub(crate) struct Replayer {
     _lifeline: Lifeline,
     clerk: Arc<tokio::sync::Mutex<Clerk>>,
     reader: Option<Reader>,
@@ -53,7 +53,7 @@ pub struct Replayer {
 
 impl Replayer {
     /// A replayer that begins when it is started.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let Parts { settings, connection, outbox, metrics, stats, health, log, lifeline } = parts;
         let shared = Arc::new(Shared::default());
         let shown = Arc::downgrade(&shared);

@@ -11,14 +11,14 @@ use crate::runtime::error_chain::sentence;
 const BOUND: Duration = Duration::from_secs(30);
 
 /// Connects when it is used, and again after any failure.
-pub struct Session {
+pub(super) struct Session {
     config: Config,
     client: Option<Client>,
 }
 
 impl Session {
     /// Not connected yet.
-    pub fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self { config, client: None }
     }
 
@@ -26,7 +26,10 @@ impl Session {
     ///
     /// # Errors
     /// PostgreSQL's words, when it does not answer in time or refuses.
-    pub async fn run<T>(&mut self, work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>) -> Result<T, String> {
+    pub(super) async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
+    ) -> Result<T, String> {
         let attempt = async {
             let mut client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,

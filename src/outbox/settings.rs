@@ -6,7 +6,7 @@ use ingest_core::influx::point::Layout;
 
 /// What redelivery needs to know of the settings of the points' sink.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How points are laid out.
     pub layout: Layout,
     /// Most lines per second that are read back from PostgreSQL.

@@ -12,7 +12,7 @@ use crate::message::Points;
 
 /// What those who keep, read and audit the record tell each other.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub(super) struct Shared {
     tenants: Mutex<Tenants>,
     rates: Mutex<Rates>,
     news: Notify,
@@ -22,42 +22,42 @@ pub struct Shared {
 
 impl Shared {
     /// What may be claimed of whom.
-    pub fn tenants(&self) -> MutexGuard<'_, Tenants> {
+    pub(super) fn tenants(&self) -> MutexGuard<'_, Tenants> {
         lock(&self.tenants)
     }
 
     /// How fast debts are paid.
-    pub fn rates(&self) -> MutexGuard<'_, Rates> {
+    pub(super) fn rates(&self) -> MutexGuard<'_, Rates> {
         lock(&self.rates)
     }
 
     /// Something may have become free to be claimed.
-    pub fn tell_news(&self) {
+    pub(super) fn tell_news(&self) {
         self.news.notify_one();
     }
 
     /// Waits until it is told; what was told since the last time counts.
-    pub async fn news(&self) {
+    pub(super) async fn news(&self) {
         self.news.notified().await;
     }
 
     /// Where points go; `None` before it is attached.
-    pub fn router(&self) -> Option<Recipient<Points>> {
+    pub(super) fn router(&self) -> Option<Recipient<Points>> {
         lock(&self.router).clone()
     }
 
     /// Points go there from now on.
-    pub fn set_router(&self, router: Recipient<Points>) {
+    pub(super) fn set_router(&self, router: Recipient<Points>) {
         *lock(&self.router) = Some(router);
     }
 
     /// What `/stats` tells.
-    pub fn state(&self) -> Value {
+    pub(super) fn state(&self) -> Value {
         lock(&self.state).clone()
     }
 
     /// What `/stats` tells from now on.
-    pub fn set_state(&self, state: Value) {
+    pub(super) fn set_state(&self, state: Value) {
         *lock(&self.state) = state;
     }
 }

@@ -15,7 +15,7 @@ const PROBE_LINES: i64 = 1;
 
 /// The tenants that are replayed or rest.
 #[derive(Debug, Default)]
-pub struct Tenants(HashMap<Arc<str>, Tenant>);
+pub(super) struct Tenants(HashMap<Arc<str>, Tenant>);
 
 #[derive(Debug)]
 struct Tenant {
@@ -28,7 +28,7 @@ struct Tenant {
 
 /// Bounds in lines.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(super) struct Bounds {
     /// What is claimed of a tenant at once.
     pub portion: i64,
     /// What may be on its way.
@@ -37,7 +37,7 @@ pub struct Bounds {
 
 /// What may be claimed of a tenant that is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub(super) struct Allowance {
     /// Whose.
     pub tenant_id: Arc<str>,
     /// Lines on their way.
@@ -67,7 +67,7 @@ impl Tenant {
 
 impl Tenants {
     /// Claims of a tenant are on their way; they will end together.
-    pub fn begin(&mut self, tenant_id: &Arc<str>, ids: &[i64], lines: i64) {
+    pub(super) fn begin(&mut self, tenant_id: &Arc<str>, ids: &[i64], lines: i64) {
         let fresh = || Tenant { open: HashMap::new(), rest: Backoff::new(REST_MS.0, REST_MS.1), rests_until: None };
         let tenant = self.0.entry(tenant_id.clone()).or_insert_with(fresh);
         // As they end together, it does not matter whose lines they are.
@@ -75,7 +75,7 @@ impl Tenants {
     }
 
     /// They have ended. `random` is a number from 0 to 1 by chance.
-    pub fn end(&mut self, tenant_id: &str, ids: &[i64], is_clear: bool, now: Instant, random: f64) {
+    pub(super) fn end(&mut self, tenant_id: &str, ids: &[i64], is_clear: bool, now: Instant, random: f64) {
         let Some(tenant) = self.0.get_mut(tenant_id) else { return };
         for id in ids {
             tenant.open.remove(id);
@@ -92,7 +92,7 @@ impl Tenants {
     }
 
     /// What may be claimed of each that is known; of any other, a portion.
-    pub fn allowances(&self, bounds: Bounds, now: Instant) -> Vec<Allowance> {
+    pub(super) fn allowances(&self, bounds: Bounds, now: Instant) -> Vec<Allowance> {
         let allowance = |(tenant_id, tenant): (&Arc<str>, &Tenant)| Allowance {
             tenant_id: tenant_id.clone(),
             open: tenant.open_lines(),
@@ -102,12 +102,12 @@ impl Tenants {
     }
 
     /// Whether this claim is on its way already: a node that was taken for dead may claim its own rows again.
-    pub fn is_open(&self, tenant_id: &str, id: i64) -> bool {
+    pub(super) fn is_open(&self, tenant_id: &str, id: i64) -> bool {
         self.0.get(tenant_id).is_some_and(|tenant| tenant.open.contains_key(&id))
     }
 
     /// All claims that are on their way.
-    pub fn claims(&self) -> Vec<i64> {
+    pub(super) fn claims(&self) -> Vec<i64> {
         self.0.values().flat_map(|tenant| tenant.open.keys().copied()).collect()
     }
 }

@@ -14,7 +14,7 @@ const LATE_SECS: i64 = 10;
 
 /// What a tenant has on record, whoever works on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Debt {
+pub(super) struct Debt {
     /// Whose.
     pub tenant_id: String,
     /// Rows of the outbox.
@@ -29,7 +29,7 @@ pub struct Debt {
 
 /// What is told.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub(super) struct Told {
     /// For the metrics.
     pub standings: Vec<Standing>,
     /// For `/stats`.
@@ -37,7 +37,7 @@ pub struct Told {
 }
 
 /// Tells these debts: the tenants that are late, the largest first. `rate`: a tenant's replayed lines per second.
-pub fn tell(debts: &[Debt], rate: impl Fn(&str) -> Option<f64>) -> Told {
+pub(super) fn tell(debts: &[Debt], rate: impl Fn(&str) -> Option<f64>) -> Told {
     let mut late: Vec<&Debt> = debts.iter().filter(|debt| debt.oldest_secs >= LATE_SECS).collect();
     late.sort_by(|a, b| b.lines.cmp(&a.lines).then_with(|| a.tenant_id.cmp(&b.tenant_id)));
     let (named, others) = late.split_at(late.len().min(NAMED));

@@ -7,7 +7,7 @@ use super::record::Claim;
 
 /// Overlapping claims of one tenant: a row in their range may belong to any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     /// Whose rows.
     pub tenant_id: Arc<str>,
     /// When the first and the last of them were received, Unix microseconds.
@@ -20,7 +20,7 @@ pub struct Window {
 
 /// A stretch of one stream, and the windows that lie in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub(super) struct Stretch {
     /// Which stream.
     pub stream: Arc<str>,
     /// First and last moment, Unix microseconds.
@@ -31,7 +31,7 @@ pub struct Stretch {
 
 impl Stretch {
     /// The index of the window that a row falls into.
-    pub fn window_of(&self, tenant_id: &str, received_us: i64) -> Option<usize> {
+    pub(super) fn window_of(&self, tenant_id: &str, received_us: i64) -> Option<usize> {
         let after = self.windows.partition_point(|w| (&*w.tenant_id, w.received_us.0) <= (tenant_id, received_us));
         let at = after.checked_sub(1)?;
         let window = &self.windows[at];
@@ -39,7 +39,7 @@ impl Stretch {
     }
 
     /// The tenants of those of its windows that are asked for by their index, each once.
-    pub fn tenants_where(&self, is_asked_for: impl Fn(usize) -> bool) -> Vec<&str> {
+    pub(super) fn tenants_where(&self, is_asked_for: impl Fn(usize) -> bool) -> Vec<&str> {
         let windows = self.windows.iter().enumerate().filter(|(at, _)| is_asked_for(*at));
         let mut tenants: Vec<&str> = windows.map(|(_, window)| &*window.tenant_id).collect();
         tenants.dedup();
@@ -48,7 +48,7 @@ impl Stretch {
 }
 
 /// The stretches that hold these claims. None overlaps another of its stream, so that no row is read twice.
-pub fn stretches(claims: Vec<Claim>) -> Vec<Stretch> {
+pub(super) fn stretches(claims: Vec<Claim>) -> Vec<Stretch> {
     let mut streams: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
     for claim in claims {
         streams.entry(claim.stream.clone()).or_default().push(claim);

@@ -17,7 +17,7 @@ const MAX_MESSAGE_CHARS: usize = 500;
 
 /// How an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// No connection, or no answer: whatever was sent may have been done.
     Away(String),
     /// The server answered with an error, and nothing of the statement was done.
@@ -62,12 +62,12 @@ pub struct Cause {
 impl Failure {
     /// Whether the connection is as good as before: the server has refused a row, and has rolled back. What it prepared for
     /// tables that have changed since is of no use.
-    pub fn leaves_connection_usable(&self) -> bool {
+    pub(crate) fn leaves_connection_usable(&self) -> bool {
         matches!(self, Failure::Answered(Answer { meaning: Meaning::Refused, .. }))
     }
 
     /// The same in the words that all sinks share.
-    pub fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         match self {
             Failure::Away(words) => Fault::Transient(words),
             Failure::Answered(Answer { meaning, at, message, .. }) => match meaning {
@@ -134,7 +134,7 @@ impl From<PoolError> for Failure {
 }
 
 /// A failure that passes, in our own words.
-pub fn transient(words: &str) -> Failure {
+pub(crate) fn transient(words: &str) -> Failure {
     Failure::Away(words.to_owned())
 }
 

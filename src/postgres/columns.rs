@@ -106,7 +106,7 @@ const INSERTED: [&str; 5] = ["raw_events", QUARANTINE, COUNTERS, STATE, SENSORS]
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn unfit(client: &Client) -> Result<Vec<String>, Error> {
+pub(super) async fn unfit(client: &Client) -> Result<Vec<String>, Error> {
     // A domain is judged by the type beneath it. Text goes into whatever reads and writes as text; enumerations read it from
     // `COPY` and from nothing else.
     const SQL: &str = "
@@ -145,7 +145,7 @@ pub async fn unfit(client: &Client) -> Result<Vec<String>, Error> {
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn demanding(client: &Client) -> Result<Vec<String>, Error> {
+pub(super) async fn demanding(client: &Client) -> Result<Vec<String>, Error> {
     const SQL: &str = "
         SELECT t.tbl, a.attname::text
         FROM unnest($1::text[]) AS t (tbl)

@@ -11,7 +11,7 @@ use super::classify::{Failure, transient};
 ///
 /// # Errors
 /// What `work` says, or a fault that passes where there is no connection or no answer in time.
-pub async fn bounded<T>(
+pub(crate) async fn bounded<T>(
     pool: &Pool,
     bound: Duration,
     work: impl AsyncFnOnce(&mut Object) -> Result<T, Failure>,

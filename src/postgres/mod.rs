@@ -1,14 +1,14 @@
 //! The one door to PostgreSQL: settings, connections, bounded sessions, the schema, and how errors are read.
 
-pub mod classify;
+pub(crate) mod classify;
 mod columns;
-pub mod config;
-pub mod lease;
-pub mod pool;
-pub mod raw_events;
-pub mod schema;
-pub mod session;
-pub mod start;
-pub mod types;
+pub(crate) mod config;
+pub(crate) mod lease;
+pub(crate) mod pool;
+pub(crate) mod raw_events;
+pub(crate) mod schema;
+pub(crate) mod session;
+pub(crate) mod start;
+pub(crate) mod types;
 
 pub use self::config::Config;

@@ -76,7 +76,7 @@ pub fn pool(config: &Config) -> Result<Pool, PoolError> {
 }
 
 /// Opens up to `pool_min` connections, so that the first batches need not. Failures are left to those who need one.
-pub async fn warm(pool: &Pool, config: &Config) {
+pub(crate) async fn warm(pool: &Pool, config: &Config) {
     let mut open = Vec::new();
     for _ in 0..config.pool_min.min(config.pool_max) {
         match pool.get().await {

@@ -10,7 +10,7 @@ use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
 
 /// Longest wait for a TCP connection to one host: a host that swallows packets becomes a fault that passes.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the log-in and the set-up behind it: a server that accepts and says nothing is away.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ pub async fn open(config: &Config, statement_timeout: Duration) -> Result<Client
 ///
 /// # Errors
 /// As [`open`].
-pub async fn dial(config: &Config) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
+pub(crate) async fn dial(config: &Config) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
     within(bound(config), async { Ok(config.connect(NoTls).await?) }).await
 }
 
@@ -96,7 +96,7 @@ pub async fn dial(config: &Config) -> Result<(Client, Connection<Socket, NoTlsSt
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses.
-pub async fn set_up(client: &Client, statement_timeout: Duration) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn set_up(client: &Client, statement_timeout: Duration) -> Result<(), tokio_postgres::Error> {
     let timeout_ms = statement_timeout.as_millis().clamp(1, i32::MAX as u128 / 2);
     // In a message of its own: the role's own time-out may be shorter than what follows takes. The server gives up where
     // the client already has: a backend that waits for a lock does not notice that its client is gone.
@@ -110,7 +110,7 @@ pub async fn set_up(client: &Client, statement_timeout: Duration) -> Result<(), 
 }
 
 /// Longest time that [`open`] takes: all hosts of the URL are tried in turn.
-pub fn bound(config: &Config) -> Duration {
+pub(crate) fn bound(config: &Config) -> Duration {
     let each = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
     each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX)).saturating_add(HANDSHAKE_TIMEOUT)

@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a start ends here.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The URL is none.
     #[error(transparent)]
     Url(#[from] PoolError),
@@ -41,7 +41,7 @@ pub enum StartError {
 
 impl StartError {
     /// How the process ends with it.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             StartError::Url(_) => Exit::Config,
             StartError::Away { .. } => Exit::Unavailable,
@@ -55,7 +55,7 @@ impl StartError {
 ///
 /// # Errors
 /// When the URL can't be read, or the bound is over.
-pub async fn connect(config: &Config, mut waiting: impl FnMut(&ConnectError)) -> Result<Client, StartError> {
+pub(crate) async fn connect(config: &Config, mut waiting: impl FnMut(&ConnectError)) -> Result<Client, StartError> {
     let connection = pool::connection_config(config)?;
     let (began, secs) = (Instant::now(), config.start_wait_secs);
     let deadline = began + Duration::from_secs(secs);
@@ -81,7 +81,7 @@ pub async fn connect(config: &Config, mut waiting: impl FnMut(&ConnectError)) ->
 ///
 /// # Errors
 /// When the database is not, and could not be made, what the node needs.
-pub async fn prepare(client: &mut Client, config: &Config) -> Result<Prepared, StartError> {
+pub(crate) async fn prepare(client: &mut Client, config: &Config) -> Result<Prepared, StartError> {
     let migrated = match config.auto_migrate {
         true => Some(schema::migrate(client).await?),
         false => None,
@@ -93,7 +93,7 @@ pub async fn prepare(client: &mut Client, config: &Config) -> Result<Prepared, S
 
 /// A database that the node can work with.
 #[derive(Debug)]
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// What was migrated, where that was asked for.
     pub migrated: Option<schema::Report>,
     /// What will make single rows, or all of them, fail later.

@@ -6,11 +6,11 @@ use bytes::{BufMut, BytesMut};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
 /// 2000-01-01, from which `timestamptz` counts, in Unix microseconds.
-pub const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
+pub(crate) const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
 /// A `timestamptz`, in Unix microseconds: exact, and without a calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnixMicros(pub i64);
+pub(crate) struct UnixMicros(pub i64);
 
 impl ToSql for UnixMicros {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
@@ -32,6 +32,6 @@ impl<'a> FromSql<'a> for UnixMicros {
 }
 
 /// Text that PostgreSQL can hold: it refuses U+0000, which becomes U+FFFD.
-pub fn storable(text: &str) -> std::borrow::Cow<'_, str> {
+pub(crate) fn storable(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}").into() } else { text.into() }
 }

@@ -4,7 +4,7 @@ use super::fault::Fault;
 
 /// What was asked for, one by one, and what could not be.
 #[derive(Debug)]
-pub struct Isolated<'k, K, A> {
+pub(super) struct Isolated<'k, K, A> {
     /// The answers.
     pub answers: Vec<A>,
     /// What is refused even alone, and why.
@@ -18,7 +18,7 @@ pub struct Isolated<'k, K, A> {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub async fn bisect<'k, K, A>(
+pub(super) async fn bisect<'k, K, A>(
     keys: &'k [K],
     mut ask: impl AsyncFnMut(&'k [K]) -> Result<Vec<A>, Fault>,
 ) -> Result<Isolated<'k, K, A>, Fault> {

@@ -4,7 +4,7 @@ use super::fault::Fault;
 
 /// What became of the last questions of each kind: one that is answered does not hide another that is not.
 #[derive(Debug, Default)]
-pub struct Condition {
+pub(super) struct Condition {
     connection: Option<String>,
     lookups: Option<Fault>,
     is_known: bool,
@@ -12,7 +12,7 @@ pub struct Condition {
 
 /// The sum of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(super) enum Reach {
     /// Look-ups are answered, as far as is known.
     Answers,
     /// They wait for a connection of the pool; PostgreSQL may well be there.
@@ -23,25 +23,25 @@ pub enum Reach {
 
 impl Condition {
     /// Something was answered.
-    pub fn connected(&mut self) {
+    pub(super) fn connected(&mut self) {
         self.connection = None;
         self.is_known = true;
     }
 
     /// Nothing can be asked at all.
-    pub fn disconnected(&mut self, fault: &Fault) {
+    pub(super) fn disconnected(&mut self, fault: &Fault) {
         self.connection = Some(fault.to_string());
         self.is_known = true;
     }
 
     /// A look-up was answered.
-    pub fn looked_up(&mut self) {
+    pub(super) fn looked_up(&mut self) {
         self.connected();
         self.lookups = None;
     }
 
     /// A look-up was not answered.
-    pub fn not_looked_up(&mut self, fault: Fault) {
+    pub(super) fn not_looked_up(&mut self, fault: Fault) {
         if fault.is_of_the_connection() {
             self.disconnected(&fault);
         }
@@ -50,7 +50,7 @@ impl Condition {
     }
 
     /// The sum of it; `None` before anything was asked.
-    pub fn reach(&self) -> Option<Reach> {
+    pub(super) fn reach(&self) -> Option<Reach> {
         self.is_known.then(|| match (&self.connection, &self.lookups) {
             (Some(why), _) => Reach::Silent(why.clone()),
             (None, Some(Fault::Busy)) => Reach::Busy,

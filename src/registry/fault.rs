@@ -12,7 +12,7 @@ use crate::runtime::error_chain::sentence;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Fault {
+pub(super) enum Fault {
     /// It is away, or does not let the node in.
     #[error("{0}")]
     Away(String),
@@ -35,12 +35,12 @@ pub enum Fault {
 
 impl Fault {
     /// Whether the question is to blame, and not the database.
-    pub fn is_of_the_question(&self) -> bool {
+    pub(super) fn is_of_the_question(&self) -> bool {
         matches!(self, Fault::Question(_))
     }
 
     /// Whether nothing at all can be asked.
-    pub fn is_of_the_connection(&self) -> bool {
+    pub(super) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Away(_) | Fault::Silent)
     }
 }

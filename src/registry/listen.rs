@@ -58,7 +58,7 @@ enum Lost {
 }
 
 /// Listens as long as the registry lives; connects again whenever the connection is lost.
-pub async fn run(config: Config, pool: Pool, registry: Addr<Registry>, log: Logger) {
+pub(super) async fn run(config: Config, pool: Pool, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
         let Err(lost) = listen(&config, &registry, &mut backoff, &log).await;

@@ -69,7 +69,7 @@ CROSS JOIN LATERAL (
 
 /// What became of a look-up's keys. What is in no list is not registered.
 #[derive(Debug, Default)]
-pub struct Devices {
+pub(super) struct Devices {
     /// Registered, or as good as unknown.
     pub known: Vec<(DeviceKey, Lookup)>,
     /// Those that are invalid, with the reason, for the log.
@@ -80,7 +80,7 @@ pub struct Devices {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, Fault> {
+pub(super) async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, Fault> {
     let Isolated { answers, refused } = bisect(keys, async |keys| {
         let tenants: Vec<&str> = keys.iter().map(|key| &*key.tenant_id).collect();
         let ids: Vec<&str> = keys.iter().map(|key| &*key.device_id).collect();
@@ -137,7 +137,7 @@ fn certificates(from_us: Option<Vec<i64>>, until_us: Option<Vec<i64>>) -> Vec<Va
 ///
 /// # Errors
 /// Where the database is at fault.
-pub async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, Fault> {
+pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, Fault> {
     let isolated = bisect(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, TENANTS, &[&names]).await?;
@@ -152,7 +152,7 @@ pub async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet
 ///
 /// # Errors
 /// Where the database is at fault.
-pub async fn routes(client: &Client, tenants: &[Arc<str>], most: usize) -> Result<Vec<RouteRows>, Fault> {
+pub(super) async fn routes(client: &Client, tenants: &[Arc<str>], most: usize) -> Result<Vec<RouteRows>, Fault> {
     let Isolated { answers, refused } = bisect(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, ROUTES, &[&names, &(most as i64)]).await?;

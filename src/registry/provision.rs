@@ -42,7 +42,7 @@ const COUNT: &str =
 
 /// What became of unknown devices.
 #[derive(Debug, Default)]
-pub struct Provisioned {
+pub(super) struct Provisioned {
     /// Registered now, or by another replica in the meantime: to be looked up again.
     pub registered: Vec<DeviceKey>,
     /// Registered by this call.
@@ -59,7 +59,7 @@ pub struct Provisioned {
 ///
 /// # Errors
 /// Where the database is at fault; tenants before the failed one keep what was done.
-pub async fn provision(client: &mut Client, devices: Vec<Asked>) -> Result<Provisioned, Fault> {
+pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Result<Provisioned, Fault> {
     let mut provisioned = Provisioned::default();
     let mut tenants: BTreeMap<Arc<str>, Vec<Asked>> = BTreeMap::new();
     for device in devices {

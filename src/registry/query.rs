@@ -21,7 +21,7 @@ const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = 4500";
 
 /// A device to be looked up.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Which.
     pub key: DeviceKey,
     /// The site that its message claims; empty where it claims none, and then it is not provisioned.
@@ -30,7 +30,7 @@ pub struct Asked {
 
 impl Asked {
     /// Whether it says where it would be registered, in text that PostgreSQL can hold.
-    pub fn claims_a_site(&self) -> bool {
+    pub(super) fn claims_a_site(&self) -> bool {
         !self.site.is_empty() && !self.site.contains('\0')
     }
 }
@@ -43,7 +43,10 @@ impl Asked {
 ///
 /// # Errors
 /// Why there is no answer.
-pub async fn ask<T>(pool: &Pool, question: impl AsyncFnOnce(&mut Client) -> Result<T, Fault>) -> Result<T, Fault> {
+pub(super) async fn ask<T>(
+    pool: &Pool,
+    question: impl AsyncFnOnce(&mut Client) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     let bounds = Timeouts { wait: Some(BOUND), create: Some(BOUND), recycle: Some(BOUND) };
     let mut client = pool.timeout_get(&bounds).await?;
     let answer = question(&mut client).await;
@@ -62,7 +65,7 @@ pub async fn ask<T>(pool: &Pool, question: impl AsyncFnOnce(&mut Client) -> Resu
 ///
 /// # Errors
 /// Why there are none.
-pub async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+pub(super) async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
     bounded(async {
         let (begun, statement) = join(client.batch_execute(BEGIN), client.prepare_cached(sql)).await;
         begun?;
@@ -85,7 +88,7 @@ pub async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]
 ///
 /// # Errors
 /// Why there is none.
-pub async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
+pub(super) async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
     match tokio::time::timeout(BOUND, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Fault::Silent),

@@ -16,7 +16,7 @@ use ingest_core::message::device::{DeviceKey, Lookup};
 
 /// What decides how a look-up is answered.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub(super) struct Policy {
     /// `AUTO_PROVISION`.
     pub provisions: bool,
     /// Most routes of a tenant.
@@ -25,7 +25,7 @@ pub struct Policy {
 
 /// What is known now.
 #[derive(Debug, Default)]
-pub struct Answers {
+pub(super) struct Answers {
     /// The devices; whether the same would be answered to a message that claims a site.
     pub devices: Vec<(DeviceKey, Lookup, bool)>,
     /// Tenants with a registered device.
@@ -42,7 +42,7 @@ pub struct Answers {
 ///
 /// # Errors
 /// Where the database is at fault; nothing is known then.
-pub async fn look_up(pool: &Pool, asked: &[Asked], policy: Policy, metrics: &Metrics) -> Result<Answers, Fault> {
+pub(super) async fn look_up(pool: &Pool, asked: &[Asked], policy: Policy, metrics: &Metrics) -> Result<Answers, Fault> {
     let started = Instant::now();
     let keys: Vec<DeviceKey> = asked.iter().map(|asked| asked.key.clone()).collect();
     let answers = ask(pool, async |client| {
@@ -81,7 +81,12 @@ pub async fn look_up(pool: &Pool, asked: &[Asked], policy: Policy, metrics: &Met
 ///
 /// # Errors
 /// Where the database is at fault; what was registered is found by the next look-up.
-pub async fn register(pool: &Pool, asked: Vec<Asked>, policy: Policy, metrics: &Metrics) -> Result<Answers, Fault> {
+pub(super) async fn register(
+    pool: &Pool,
+    asked: Vec<Asked>,
+    policy: Policy,
+    metrics: &Metrics,
+) -> Result<Answers, Fault> {
     let answers = ask(pool, async |client| {
         let provisioned = provision::provision(client, asked).await?;
         metrics.registry.provisioned.inc_by(provisioned.made);

@@ -18,7 +18,7 @@ const SWEEP_FROM: usize = 1_024;
 
 /// The rows of one tenant, as read.
 #[derive(Debug)]
-pub struct RouteRows {
+pub(super) struct RouteRows {
     /// Whose.
     pub tenant: Arc<str>,
     /// `id, topic_filter, destination_type, destination_config, payload_filter` after a first column, in order of `id`.
@@ -29,19 +29,19 @@ pub struct RouteRows {
 
 impl RouteRows {
     /// None so far.
-    pub fn of(tenant: Arc<str>) -> Self {
+    pub(super) fn of(tenant: Arc<str>) -> Self {
         Self { tenant, rows: Vec::new(), refused: None }
     }
 
     /// None, for they can't be read.
-    pub fn unreadable(tenant: Arc<str>, why: String) -> Self {
+    pub(super) fn unreadable(tenant: Arc<str>, why: String) -> Self {
         Self { tenant, rows: Vec::new(), refused: Some(why) }
     }
 }
 
 /// Makes routes of rows, the same rows only once: every look-up reads the rows of its tenants again, and thousands of
 /// devices hold what came of them.
-pub struct RouteBook {
+pub(super) struct RouteBook {
     in_use: HashMap<Arc<str>, (Fingerprint, Weak<[Route]>)>,
     sweep_at: usize,
     /// `registry.max_routes_per_tenant`.
@@ -54,12 +54,12 @@ type Fingerprint = [u8; 32];
 
 impl RouteBook {
     /// An empty book.
-    pub fn new(most: usize, health: Arc<Health>, log: Logger) -> Self {
+    pub(super) fn new(most: usize, health: Arc<Health>, log: Logger) -> Self {
         Self { in_use: HashMap::new(), sweep_at: SWEEP_FROM, most, health, log }
     }
 
     /// The routes that rows make. What is wrong with them is said once, as long as they stay the same and in use.
-    pub fn routes(&mut self, rows: &RouteRows) -> TenantRoutes {
+    pub(super) fn routes(&mut self, rows: &RouteRows) -> TenantRoutes {
         if rows.rows.is_empty() && rows.refused.is_none() {
             if self.in_use.remove(&rows.tenant).is_some() {
                 self.health.clear_note(&subject(rows));

@@ -18,7 +18,7 @@ const SUBJECT: &str = "app_settings";
 
 /// What is known of the settings.
 #[derive(Debug, Default)]
-pub struct SettingsBook {
+pub(super) struct SettingsBook {
     /// In force; `None` before they have been read.
     pub in_force: Option<Arc<Settings>>,
     refused: Vec<Refused>,

@@ -16,11 +16,11 @@ const MOST: usize = 100_000;
 
 /// Tenants that have been heard of.
 #[derive(Debug, Default)]
-pub struct KnownTenants(HashSet<Arc<str>>);
+pub(super) struct KnownTenants(HashSet<Arc<str>>);
 
 impl KnownTenants {
     /// Remembers a tenant; whether it is news.
-    pub fn insert(&mut self, tenant: Arc<str>) -> bool {
+    pub(super) fn insert(&mut self, tenant: Arc<str>) -> bool {
         if self.0.len() >= MOST {
             self.0.clear();
         }
@@ -28,7 +28,7 @@ impl KnownTenants {
     }
 
     /// Forgets a tenant.
-    pub fn remove(&mut self, tenant: &Arc<str>) {
+    pub(super) fn remove(&mut self, tenant: &Arc<str>) {
         self.0.remove(tenant);
     }
 }

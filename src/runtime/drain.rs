@@ -4,11 +4,11 @@ use tokio::sync::oneshot;
 
 /// The waiting; each is told once.
 #[derive(Debug, Default)]
-pub struct Drained(Vec<oneshot::Sender<()>>);
+pub(crate) struct Drained(Vec<oneshot::Sender<()>>);
 
 impl Drained {
     /// Waits until the room is empty, or gone.
-    pub fn wait(&mut self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let (waiting, drained) = oneshot::channel();
         self.0.push(waiting);
         async move {
@@ -18,12 +18,12 @@ impl Drained {
     }
 
     /// Whether anybody waits: then nothing should wait for company any more.
-    pub fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         !self.0.is_empty()
     }
 
     /// The room is empty.
-    pub fn tell(&mut self) {
+    pub(crate) fn tell(&mut self) {
         for waiting in self.0.drain(..) {
             // Whoever stopped waiting does not need to know.
             let _ = waiting.send(());

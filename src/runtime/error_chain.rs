@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// `what failed: why: and why that`. No `Display` of ours repeats its source, and the drivers' do not either.
-pub fn sentence(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -15,7 +15,7 @@ pub fn pass(_place: &'static str) {}
 
 /// A place where a test may let the node fail.
 #[cfg(feature = "testing")]
-pub fn pass(place: &'static str) {
+pub(crate) fn pass(place: &'static str) {
     use std::collections::HashMap;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicI64, Ordering};

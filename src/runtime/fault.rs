@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a failed attempt means for the work it was about. Made only in the sinks' `classify.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It may pass (server away, timeout, deadlock): hold the work and try again.
     Transient(String),
     /// This very item can never be stored; `at` names it (0-based) where the server did.

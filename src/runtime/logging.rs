@@ -24,7 +24,7 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
 /// The `[log]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// `LOG_LEVEL`: `trace|debug|info|warning|error|critical`, any case.
     pub level: String,
     /// `LOG_FORMAT`.
@@ -34,7 +34,7 @@ pub struct Config {
 /// How a log line looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub(crate) enum Format {
     /// One JSON object per line.
     #[default]
     Json,
@@ -50,7 +50,7 @@ impl Default for Config {
 
 /// Keeps the log's thread; dropping it writes what is waiting, within two seconds.
 #[must_use = "lines are lost when the log's thread ends with the process"]
-pub struct Guard(Option<AsyncGuard>);
+pub(crate) struct Guard(Option<AsyncGuard>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -66,7 +66,7 @@ impl Drop for Guard {
 }
 
 /// The root logger. Lines are written by a thread of their own.
-pub fn root(config: &Config) -> (Logger, Guard) {
+pub(crate) fn root(config: &Config) -> (Logger, Guard) {
     // The configuration has been checked; whoever built one by hand and wrong gets the usual level.
     let level = config.level.parse().unwrap_or(Level::Info);
     match config.format {
@@ -82,7 +82,7 @@ pub fn root(config: &Config) -> (Logger, Guard) {
 /// Lets panics speak through the log instead of past it.
 ///
 /// Of the panic's message only text that stands in the program is shown above DEBUG: formatted ones could hold a message's values.
-pub fn log_panics(log: &Logger) {
+pub(crate) fn log_panics(log: &Logger) {
     let log = log.clone();
     panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -1,15 +1,15 @@
 //! What every actor and command needs: guards, readiness, drain, logs, secrets, exit codes.
 
-pub mod actor_guard;
-pub mod drain;
-pub mod error_chain;
-pub mod exit;
-pub mod failpoint;
-pub mod fault;
-pub mod logging;
-pub mod panics;
-pub mod readiness;
-pub mod secret;
-pub mod shutdown_signal;
-pub mod stats;
-pub mod terminal;
+pub(crate) mod actor_guard;
+pub(crate) mod drain;
+pub(crate) mod error_chain;
+pub(crate) mod exit;
+pub(crate) mod failpoint;
+pub(crate) mod fault;
+pub(crate) mod logging;
+pub(crate) mod panics;
+pub(crate) mod readiness;
+pub(crate) mod secret;
+pub(crate) mod shutdown_signal;
+pub(crate) mod stats;
+pub(crate) mod terminal;

@@ -10,22 +10,22 @@ type Provider = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// The registered providers.
 #[derive(Default)]
-pub struct Stats(Mutex<BTreeMap<String, Provider>>);
+pub(crate) struct Stats(Mutex<BTreeMap<String, Provider>>);
 
 impl Stats {
     /// No providers yet.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::default()
     }
 
     /// Registers a provider under a room's name; a rebuilt room replaces its predecessor's. It is called from the HTTP
     /// server's thread: it reads shared state and never waits for an actor.
-    pub fn register(&self, name: impl Into<String>, provider: impl Fn() -> Value + Send + Sync + 'static) {
+    pub(crate) fn register(&self, name: impl Into<String>, provider: impl Fn() -> Value + Send + Sync + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(provider));
     }
 
     /// What all providers say now, by name.
-    pub fn collect(&self) -> Map<String, Value> {
+    pub(crate) fn collect(&self) -> Map<String, Value> {
         // The lock is not held while providers run: one that registers another must not lock itself out.
         let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         providers.into_iter().map(|(name, provider)| (name, provider())).collect()

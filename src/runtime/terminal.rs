@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Writes to standard output; whoever closed it early has read enough.
-pub fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Writes one line to standard error; nobody is left to tell if that fails.
-pub fn complain(sentence: impl Display) {
+pub(crate) fn complain(sentence: impl Display) {
     let _ = writeln!(io::stderr(), "ingest-node: {sentence}");
 }

@@ -1,6 +1,6 @@
 //! Where things become durable. Siblings never know each other; the writer hands on to the others by message.
 
-pub mod influx;
-pub mod postgres;
-pub mod routes;
-pub mod state;
+pub(crate) mod influx;
+pub(crate) mod postgres;
+pub(crate) mod routes;
+pub(crate) mod state;

@@ -21,7 +21,7 @@ const CHUNK: usize = 256;
 /// A lane's way back to the broker: takes whole groups without waiting and sends them in order from a task of its own,
 /// which outlives the consumer until everything is out.
 #[derive(Clone, Debug)]
-pub struct Acks {
+pub(super) struct Acks {
     groups: UnboundedSender<Group>,
     shared: Arc<Shared>,
 }
@@ -41,7 +41,7 @@ struct Group {
 
 impl Acks {
     /// Starts the task on the current arbiter. `sent` hears when a group is out.
-    pub fn start(client: Client, sent: Recipient<AcksSent>, log: Logger) -> Self {
+    pub(super) fn start(client: Client, sent: Recipient<AcksSent>, log: Logger) -> Self {
         let (groups, receiver) = unbounded_channel();
         let shared = Arc::new(Shared::default());
         actix_rt::spawn(send(client, receiver, shared.clone(), sent, log));
@@ -49,7 +49,7 @@ impl Acks {
     }
 
     /// Sends dispositions.
-    pub fn settle(&self, settled: impl IntoIterator<Item = (Subject, Disposition)>) {
+    pub(super) fn settle(&self, settled: impl IntoIterator<Item = (Subject, Disposition)>) {
         self.enqueue(settled.into_iter().map(|(reply, disposition)| {
             let kind = match disposition {
                 Disposition::Ack => AckKind::Ack,
@@ -62,17 +62,17 @@ impl Acks {
     }
 
     /// Tells the broker that these are still being worked on.
-    pub fn in_progress(&self, replies: impl IntoIterator<Item = Subject>) {
+    pub(super) fn in_progress(&self, replies: impl IntoIterator<Item = Subject>) {
         self.enqueue(replies.into_iter().map(|reply| (reply, AckKind::Progress.into())));
     }
 
     /// Whether everything has been sent, or dropped.
-    pub fn all_sent(&self) -> bool {
+    pub(super) fn all_sent(&self) -> bool {
         self.shared.unsent.load(Ordering::Acquire) == 0
     }
 
     /// Drops what has not been sent yet.
-    pub fn drop_unsent(&self) {
+    pub(super) fn drop_unsent(&self) {
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
     }
 

@@ -9,7 +9,7 @@ use super::consumer::{Consumer, Deleted};
 use crate::delivery::Lane;
 
 /// Listens until the consumer is gone.
-pub async fn listen(client: Client, lane: Lane, consumer: Addr<Consumer>) {
+pub(super) async fn listen(client: Client, lane: Lane, consumer: Addr<Consumer>) {
     let (stream, durable) = (lane.stream(), lane.consumer());
     let subjects = [
         format!("$JS.EVENT.ADVISORY.STREAM.DELETED.{stream}"),

@@ -41,7 +41,7 @@ use ingest_core::flow::pull_refusals::PullRefusals;
 use ingest_core::reprocess::replay::Key;
 
 /// What a consumer is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The `[nats]` settings.
     pub config: Config,
     /// The connection; shared by all lanes.
@@ -63,7 +63,7 @@ pub struct Parts {
 }
 
 /// One lane's consumer.
-pub struct Consumer {
+pub(crate) struct Consumer {
     lane: Lane,
     parts: Parts,
     stage: Stage,
@@ -134,7 +134,7 @@ enum Stage {
 /// From the inlet: messages and status words, in order.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Arrived {
+pub(crate) struct Arrived {
     pub(super) inlet: u64,
     pub(super) messages: Vec<NatsMessage>,
 }
@@ -142,23 +142,23 @@ pub struct Arrived {
 /// From the inlet: nothing more will arrive.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct InletClosed {
+pub(crate) struct InletClosed {
     pub(super) inlet: u64,
 }
 
 /// From the acknowledger: a group has been sent.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct AcksSent;
+pub(crate) struct AcksSent;
 
 /// From the advisories: the stream or the consumer was deleted.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Deleted;
+pub(crate) struct Deleted;
 
 impl Consumer {
     /// A consumer of this lane.
-    pub fn new(lane: Lane, parts: Parts) -> Self {
+    pub(crate) fn new(lane: Lane, parts: Parts) -> Self {
         let window = Window { messages: parts.config.window, bytes: parts.config.window_bytes };
         Self {
             lane,

@@ -12,7 +12,7 @@ const CHUNK: usize = 1_024;
 
 /// A lane's inlet: an inbox whose last token names the pull request.
 #[derive(Debug)]
-pub struct Inlet {
+pub(super) struct Inlet {
     /// Its number; later inlets have higher ones.
     pub number: u64,
     inbox: String,
@@ -24,7 +24,7 @@ impl Inlet {
     ///
     /// # Errors
     /// What the client says.
-    pub async fn open(client: &Client, number: u64, consumer: Addr<Consumer>) -> Result<Self, String> {
+    pub(super) async fn open(client: &Client, number: u64, consumer: Addr<Consumer>) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
         let (close, closed) = oneshot::channel();
@@ -33,7 +33,7 @@ impl Inlet {
     }
 
     /// The reply subject of a pull request.
-    pub fn reply(&self, id: u64) -> String {
+    pub(super) fn reply(&self, id: u64) -> String {
         format!("{}.{id}", self.inbox)
     }
 }
@@ -49,7 +49,7 @@ impl Drop for Inlet {
 }
 
 /// The pull request that a status message answers.
-pub fn request_of(message: &Message) -> Option<u64> {
+pub(super) fn request_of(message: &Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
 }
 

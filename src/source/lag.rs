@@ -6,7 +6,7 @@ use crate::delivery::Lane;
 use crate::metrics::Metrics;
 
 /// Writes a consumer's state into the gauges. `newest_us` is the broker's time of the newest message handed to us.
-pub fn show(lane: Lane, info: &Info, newest_us: i64, now_us: i64, metrics: &Metrics) {
+pub(super) fn show(lane: Lane, info: &Info, newest_us: i64, now_us: i64, metrics: &Metrics) {
     let gauges = &metrics.consumers;
     gauges.pending.of(lane).set(info.num_pending as i64);
     gauges.ack_pending.of(lane).set(info.num_ack_pending as i64);

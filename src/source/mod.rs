@@ -7,5 +7,5 @@ mod inlet;
 mod lag;
 mod resend;
 
-pub use self::consumer::{Consumer, Parts};
-pub use crate::nats::config::Config;
+pub(crate) use self::consumer::{Consumer, Parts};
+pub(crate) use crate::nats::config::Config;

@@ -12,7 +12,7 @@ use ingest_core::reprocess::replay::{self, Facts, Key};
 
 /// What the consumer keeps of a delivery that the broker delivers only so often.
 #[derive(Debug)]
-pub struct Kept {
+pub(super) struct Kept {
     /// Where it comes from: this delivery, also where the message is a replay.
     pub origin: Origin,
     /// The message as received.
@@ -42,7 +42,7 @@ impl Kept {
 }
 
 /// Publishes a copy of each; the answer is, in the same order, whether the stream has it.
-pub async fn resend(context: &Context, key: &Key, deliveries: &[Kept]) -> Vec<bool> {
+pub(super) async fn resend(context: &Context, key: &Key, deliveries: &[Kept]) -> Vec<bool> {
     let mut published = Vec::with_capacity(deliveries.len());
     for kept in deliveries {
         let (subject, headers) = (kept.subject.clone(), kept.headers(key));

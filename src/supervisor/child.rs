@@ -13,7 +13,7 @@ use crate::runtime::actor_guard::Lifeline;
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]
-pub struct Wiring {
+pub(crate) struct Wiring {
     /// The outbox, where points are recorded with their rows.
     pub outbox: Option<Outbox>,
     /// The Replayer, to be told where replayed points go.
@@ -49,13 +49,13 @@ impl Wiring {
     ///
     /// # Errors
     /// A sentence, where the list of factories is in the wrong order.
-    pub fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
+    pub(crate) fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
         address.clone().ok_or_else(|| format!("{name} must be built earlier in the list"))
     }
 }
 
 /// Where a new child lives and how it is watched.
-pub struct Seat {
+pub(crate) struct Seat {
     /// The thread it shall live on.
     pub thread: ArbiterHandle,
     /// Goes with the child.
@@ -63,10 +63,10 @@ pub struct Seat {
 }
 
 /// Builds one child of a generation; the answer takes its drain.
-pub type Build = Box<dyn Fn(&mut Wiring, Seat) -> Result<Recipient<Drain>, String>>;
+pub(crate) type Build = Box<dyn Fn(&mut Wiring, Seat) -> Result<Recipient<Drain>, String>>;
 
 /// An entry of the list of children.
-pub struct Factory {
+pub(crate) struct Factory {
     /// The role; also the `actor` label of its restarts.
     pub name: &'static str,
     /// Children of the same thread name share a thread.

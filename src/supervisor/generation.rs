@@ -16,7 +16,7 @@ use crate::message::{Drain, Release};
 use crate::runtime::actor_guard::{Death, Lifeline, Pulse};
 
 /// A generation lives and dies as one.
-pub struct Generation {
+pub(super) struct Generation {
     /// Its number, from 1.
     pub number: u64,
     children: Vec<Child>,
@@ -32,7 +32,7 @@ struct Thread {
 
 /// Who stands still.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stuck {
+pub(super) struct Stuck {
     /// The child that it is put down to.
     pub actor: &'static str,
     /// The thread, where it is all of it that does not turn, and everybody who lives there.
@@ -44,7 +44,7 @@ impl Generation {
     ///
     /// # Errors
     /// Which child could not be built, and why.
-    pub fn build(
+    pub(super) fn build(
         number: u64,
         factories: &[Factory],
         deaths: &UnboundedSender<Death>,
@@ -84,7 +84,7 @@ impl Generation {
     }
 
     /// Looks at the signs of life: a thread that has not turned for `bound_ms`, or a child that has work and stands still.
-    pub fn find_stuck(&mut self, now_ms: u64, bound_ms: u64) -> Option<Stuck> {
+    pub(super) fn find_stuck(&mut self, now_ms: u64, bound_ms: u64) -> Option<Stuck> {
         let mut threads = self.threads.iter_mut();
         let name = threads.find_map(|(name, thread)| thread.watch.is_stuck(now_ms, bound_ms).then_some(name));
         if let Some(name) = name {
@@ -100,7 +100,7 @@ impl Generation {
 
     /// Asks every child to finish, top-down: from the door to the sinks. Whoever does not answer holds up the rest; the
     /// first one that died before it had finished is the error.
-    pub fn drain(&self) -> impl Future<Output = Result<(), &'static str>> + use<> {
+    pub(super) fn drain(&self) -> impl Future<Output = Result<(), &'static str>> + use<> {
         let drains: Vec<_> = self.children.iter().rev().map(|child| (child.name, child.drain.clone())).collect();
         async move {
             let mut died = None;
@@ -115,7 +115,7 @@ impl Generation {
     }
 
     /// Gives everything in flight back to the broker, within `bound`; how many deliveries that were.
-    pub fn release(&self, bound: Duration) -> impl Future<Output = usize> + use<> {
+    pub(super) fn release(&self, bound: Duration) -> impl Future<Output = usize> + use<> {
         let releases: Vec<_> = self.consumers.iter().map(|consumer| timeout(bound, consumer.send(Release))).collect();
         async move {
             // A consumer that can't answer leaves its deliveries to the broker's own clock; the others' answers count.
@@ -124,7 +124,7 @@ impl Generation {
     }
 
     /// Ends all children where they stand. A thread that hangs is left behind: it can't be forced.
-    pub fn stop_threads(&self) {
+    pub(super) fn stop_threads(&self) {
         for thread in self.threads.values() {
             thread.arbiter.stop();
         }

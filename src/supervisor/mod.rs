@@ -1,8 +1,8 @@
 //! The tree: built bottom-up from one list of factories, watched, rebuilt after a death, drained top-down.
 
-pub mod child;
+pub(crate) mod child;
 mod generation;
-pub mod root;
+pub(crate) mod root;
 mod watch;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The `[supervisor]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// `DRAIN_TIMEOUT_SECONDS`: under Kubernetes' grace period of 30.
     pub drain_timeout_secs: u64,
     /// `LOG_STATS_EVERY_SECONDS`.
@@ -41,7 +41,7 @@ const RELEASE_RESERVE_SECS: u64 = 2;
 
 impl Config {
     /// The longest that anybody may wait on purpose for something that is away: a drain has to see the end of it.
-    pub fn longest_wait_secs(&self) -> u64 {
+    pub(crate) fn longest_wait_secs(&self) -> u64 {
         self.drain_timeout_secs.saturating_sub(RELEASE_RESERVE_SECS).max(1)
     }
 }

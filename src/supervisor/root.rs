@@ -31,7 +31,7 @@ const RELEASE_RESERVE: Duration = Duration::from_secs(RELEASE_RESERVE_SECS);
 
 /// How the tree's life ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Everything in flight was finished.
     Drained,
     /// The drain's deadline passed; so many deliveries were given back unfinished.
@@ -43,7 +43,7 @@ pub enum Ending {
 }
 
 /// The supervisor.
-pub struct Root {
+pub(crate) struct Root {
     config: Config,
     factories: Vec<Factory>,
     health: Arc<Health>,
@@ -66,11 +66,11 @@ pub struct Root {
 /// Finish and end; the ending comes over the channel given to [`Root::new`].
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
-pub struct Shutdown;
+pub(crate) struct Shutdown;
 
 impl Root {
     /// A supervisor of these children; tells how it ended.
-    pub fn new(
+    pub(crate) fn new(
         config: Config,
         factories: Vec<Factory>,
         health: Arc<Health>,

@@ -16,12 +16,12 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins to watch.
-    pub fn new(pulse: Arc<Pulse>, now_ms: u64) -> Self {
+    pub(super) fn new(pulse: Arc<Pulse>, now_ms: u64) -> Self {
         Self { pulse, progress: 0, since_ms: now_ms, threads: Vec::new() }
     }
 
     /// Whether it has had work for `bound_ms` and has not got on. To be asked at least twice in that time.
-    pub fn is_stuck(&mut self, now_ms: u64, bound_ms: u64) -> bool {
+    pub(super) fn is_stuck(&mut self, now_ms: u64, bound_ms: u64) -> bool {
         let (progress, busy) = self.pulse.read();
         if !busy || progress != self.progress {
             (self.progress, self.since_ms) = (progress, now_ms);
@@ -35,7 +35,7 @@ impl Watch {
     }
 
     /// Whether it has work.
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.pulse.read().1
     }
 }
@@ -50,7 +50,7 @@ pub(super) struct WatchedTime {
 
 impl WatchedTime {
     /// At `now_ms` somebody watches, as at least every `most_ms`; how long that has been done in all.
-    pub fn tick(&mut self, now_ms: u64, most_ms: u64) -> u64 {
+    pub(super) fn tick(&mut self, now_ms: u64, most_ms: u64) -> u64 {
         self.watched_ms += now_ms.saturating_sub(self.last_ms).min(most_ms);
         self.last_ms = now_ms;
         self.watched_ms

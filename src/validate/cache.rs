@@ -19,7 +19,7 @@ const OVERHEAD_BYTES: usize = 96;
 
 /// How long answers are good for, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Ages {
+pub(super) struct Ages {
     /// An answer is trusted so long without asking again.
     pub ttl_ms: u64,
     /// The same for unknown devices: short, for they may be about to be registered.
@@ -32,7 +32,7 @@ pub struct Ages {
 
 /// What decides how long an answer is good for.
 #[derive(Clone, Copy, Debug)]
-pub struct Link {
+pub(super) struct Link {
     /// Whether the registry can be asked.
     pub is_reachable: bool,
     /// Whether changes are heard of.
@@ -40,7 +40,7 @@ pub struct Link {
 }
 
 /// One validator's share of the device cache.
-pub struct DeviceCache {
+pub(super) struct DeviceCache {
     devices: Cache<DeviceKey, Entry, Weigh>,
     strangers: Cache<DeviceKey, Entry, Weigh>,
     ages: Ages,
@@ -64,7 +64,7 @@ impl Weighter<DeviceKey, Entry> for Weigh {
 
 impl DeviceCache {
     /// An empty cache of at most `capacity` devices of usual size: one of `share` that a node has.
-    pub fn new(capacity: usize, share: usize, ages: Ages) -> Self {
+    pub(super) fn new(capacity: usize, share: usize, ages: Ages) -> Self {
         let of = |count: usize, bytes: usize| {
             let count = count.div_ceil(share.max(1)).max(1);
             Cache::with_weighter(count, (count * bytes) as u64, Weigh)
@@ -73,7 +73,7 @@ impl DeviceCache {
     }
 
     /// The answer, where it is still good. `claims_a_site` says whether the message could be provisioned.
-    pub fn get(&self, device: DeviceRef<'_>, claims_a_site: bool, now_ms: u64, link: Link) -> Option<&Answer> {
+    pub(super) fn get(&self, device: DeviceRef<'_>, claims_a_site: bool, now_ms: u64, link: Link) -> Option<&Answer> {
         let entry = self.devices.get(&device).or_else(|| self.strangers.get(&device))?;
         if claims_a_site && !entry.answer.is_final {
             return None;
@@ -83,7 +83,7 @@ impl DeviceCache {
     }
 
     /// Remembers an answer, where there is room for one of its size.
-    pub fn insert(&mut self, key: DeviceKey, answer: Answer, now_ms: u64) {
+    pub(super) fn insert(&mut self, key: DeviceKey, answer: Answer, now_ms: u64) {
         let (cache, other, least, bytes) = match &answer.lookup {
             Lookup::Found(device) => (&mut self.devices, &mut self.strangers, DEVICE_BYTES, device.size_bytes()),
             _ => (&mut self.strangers, &mut self.devices, STRANGER_BYTES, key.size_bytes()),
@@ -94,25 +94,25 @@ impl DeviceCache {
     }
 
     /// Forgets a device.
-    pub fn forget(&mut self, key: &DeviceKey) {
+    pub(super) fn forget(&mut self, key: &DeviceKey) {
         self.devices.remove(key);
         self.strangers.remove(key);
     }
 
     /// Forgets a tenant's devices.
-    pub fn forget_tenant(&mut self, tenant_id: &Arc<str>) {
+    pub(super) fn forget_tenant(&mut self, tenant_id: &Arc<str>) {
         self.devices.retain(|key, _| key.tenant_id != *tenant_id);
         self.strangers.retain(|key, _| key.tenant_id != *tenant_id);
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.devices.clear();
         self.strangers.clear();
     }
 
     /// How many answers it holds.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.devices.len() + self.strangers.len()
     }
 

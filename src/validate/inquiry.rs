@@ -14,7 +14,7 @@ use ingest_core::message::topic::Topic;
 ///
 /// A message that has waited for its answer is judged with it in hand, never by way of the cache: there may be no room for
 /// the answer, and one that is there may have been outlived by a change.
-pub struct Inquiry<'a> {
+pub(super) struct Inquiry<'a> {
     in_hand: Option<&'a Answer>,
     cache: &'a DeviceCache,
     now_ms: u64,
@@ -24,12 +24,17 @@ pub struct Inquiry<'a> {
 
 impl<'a> Inquiry<'a> {
     /// Of a message whose answer has come, where `in_hand` is one.
-    pub fn new(in_hand: Option<&'a Answer>, cache: &'a DeviceCache, now_ms: u64, link: Link) -> Self {
+    pub(super) fn new(in_hand: Option<&'a Answer>, cache: &'a DeviceCache, now_ms: u64, link: Link) -> Self {
         Self { in_hand, cache, now_ms, link, answer: Cell::new(None) }
     }
 
     /// The device, as far as is known. `claims_a_site` says whether it could be provisioned.
-    pub fn lookup(&self, device: DeviceRef<'_>, claims_a_site: bool, lookups: &mut Lookups) -> Option<&'a Lookup> {
+    pub(super) fn lookup(
+        &self,
+        device: DeviceRef<'_>,
+        claims_a_site: bool,
+        lookups: &mut Lookups,
+    ) -> Option<&'a Lookup> {
         let answer = match self.in_hand {
             Some(answer) => Some(answer),
             None => {
@@ -43,7 +48,7 @@ impl<'a> Inquiry<'a> {
     }
 
     /// The answer that the checks were given.
-    pub fn answer(&self) -> Option<&'a Answer> {
+    pub(super) fn answer(&self) -> Option<&'a Answer> {
         self.answer.get()
     }
 
@@ -51,7 +56,7 @@ impl<'a> Inquiry<'a> {
     ///
     /// What is refused before the registry is asked needs its answer all the same: made-up tenants share one count and one
     /// cap, whatever is wrong with their messages.
-    pub fn is_of_stranger(&self, envelope: &Envelope, reason: Reason, lookups: &mut Lookups) -> Option<bool> {
+    pub(super) fn is_of_stranger(&self, envelope: &Envelope, reason: Reason, lookups: &mut Lookups) -> Option<bool> {
         if reason.is_of_nobody() {
             return Some(false);
         }

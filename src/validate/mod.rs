@@ -7,7 +7,7 @@ mod parked;
 mod tally;
 mod validator;
 
-pub use self::validator::{Parts, Validator};
+pub(crate) use self::validator::{Parts, Validator};
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The `[validate]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// `INGEST_WORKER_COUNT`: validators, each with a thread. Two validate more than one PostgreSQL can store.
     pub workers: usize,
     /// `AUTH_CACHE_TTL_SECONDS`: how long a registry answer is trusted without asking again. Changes are notified at once.
@@ -42,7 +42,7 @@ pub struct Config {
 /// Whether the subject that a message was published to must name the tenant, and the device if any, of its topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SubjectCheck {
+pub(crate) enum SubjectCheck {
     /// It must: a publisher speaks for the tenants alone that the broker's permissions let it publish to.
     #[default]
     Enforce,
@@ -69,7 +69,7 @@ impl Default for Config {
 
 impl Config {
     /// How long a cached device, with its key map, is trusted without asking again.
-    pub fn entry_ttl(&self) -> Duration {
+    pub(crate) fn entry_ttl(&self) -> Duration {
         Duration::from_secs(self.cache_ttl_secs.min(self.metric_map_ttl_secs))
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ingest_core::message::device::DeviceKey;
 
 /// The questions under way, each with the messages that wait for its answer. What bounds them is the consumers' window.
-pub struct Parked<M> {
+pub(super) struct Parked<M> {
     questions: HashMap<DeviceKey, Question<M>>,
     /// Messages over all of them.
     messages: usize,
@@ -21,7 +21,7 @@ struct Question<M> {
 
 /// What to do with an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Answered<M> {
+pub(super) enum Answered<M> {
     /// It holds, for these messages too.
     Holds(Vec<M>),
     /// It is older than a change: to be asked again, with this site.
@@ -30,12 +30,12 @@ pub enum Answered<M> {
 
 impl<M> Parked<M> {
     /// No question.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { questions: HashMap::new(), messages: 0 }
     }
 
     /// Keeps a message until its device is known; the site with which to ask, where nobody asks yet.
-    pub fn park(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
+    pub(super) fn park(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
         self.messages += 1;
         match self.questions.get_mut(&key) {
             Some(question) => {
@@ -55,7 +55,7 @@ impl<M> Parked<M> {
     }
 
     /// An answer has come.
-    pub fn answered(&mut self, key: &DeviceKey) -> Answered<M> {
+    pub(super) fn answered(&mut self, key: &DeviceKey) -> Answered<M> {
         match self.questions.get_mut(key) {
             Some(question) if question.is_outdated => {
                 question.is_outdated = false;
@@ -69,20 +69,20 @@ impl<M> Parked<M> {
     }
 
     /// What these questions are about has changed: whatever is answered now may be older.
-    pub fn outdate(&mut self, applies: impl Fn(&DeviceKey) -> bool) {
+    pub(super) fn outdate(&mut self, applies: impl Fn(&DeviceKey) -> bool) {
         for (_, question) in self.questions.iter_mut().filter(|(key, _)| applies(key)) {
             question.is_outdated = true;
         }
     }
 
     /// Takes out all messages. The questions stay under way, and what they are outdated by is not forgotten.
-    pub fn take_messages(&mut self) -> Vec<M> {
+    pub(super) fn take_messages(&mut self) -> Vec<M> {
         self.messages = 0;
         self.questions.values_mut().flat_map(|question| std::mem::take(&mut question.messages)).collect()
     }
 
     /// Whether no message waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.messages == 0
     }
 }

@@ -9,7 +9,7 @@ use ingest_core::validate::Tally;
 
 /// A chunk's counts.
 #[derive(Default)]
-pub struct ChunkTally {
+pub(super) struct ChunkTally {
     accepted: [u64; MsgKind::ALL.len()],
     refused: [u64; Reason::ALL.len()],
     /// Look-ups in the cache.
@@ -20,14 +20,14 @@ pub struct ChunkTally {
 
 /// Look-ups in the cache.
 #[derive(Default)]
-pub struct Lookups {
+pub(super) struct Lookups {
     hits: u64,
     misses: u64,
 }
 
 impl Lookups {
     /// One more.
-    pub fn count(&mut self, found: bool) {
+    pub(super) fn count(&mut self, found: bool) {
         if found {
             self.hits += 1;
         } else {
@@ -38,17 +38,17 @@ impl Lookups {
 
 impl ChunkTally {
     /// A valid event.
-    pub fn accepted(&mut self, msg_type: &MsgType) {
+    pub(super) fn accepted(&mut self, msg_type: &MsgType) {
         self.accepted[MsgKind::from(msg_type).index()] += 1;
     }
 
     /// A refused message. One whose row may be there already is counted by the writer, which finds out.
-    pub fn refused(&mut self, delivery: &Delivery, reason: Reason) {
+    pub(super) fn refused(&mut self, delivery: &Delivery, reason: Reason) {
         self.refused[reason.index()] += u64::from(!delivery.may_have_row());
     }
 
     /// Adds everything to the metrics.
-    pub fn add_to(self, metrics: &Metrics) {
+    pub(super) fn add_to(self, metrics: &Metrics) {
         let validation = &metrics.validation;
         for (kind, count) in MsgKind::ALL.iter().zip(self.accepted) {
             validation.accepted.of(*kind).inc_by(count);

@@ -35,7 +35,7 @@ const UNHEARD_TTL_MS: u64 = 5_000;
 const TICK: Duration = Duration::from_secs(1);
 
 /// What a validator is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The `[validate]` settings.
     pub config: Config,
     /// How points are laid out; `None` where no target wants any.
@@ -55,7 +55,7 @@ pub struct Parts {
 }
 
 /// One validator; a device always meets the same one, so nothing here needs a lock.
-pub struct Validator {
+pub(crate) struct Validator {
     parts: Parts,
     policy: Policy,
     settings: Option<Arc<Settings>>,
@@ -94,7 +94,7 @@ enum Judgement {
 
 impl Validator {
     /// A validator that knows nothing yet. `share` is how many validators share the configured cache size.
-    pub fn new(parts: Parts, share: usize) -> Self {
+    pub(crate) fn new(parts: Parts, share: usize) -> Self {
         let config = &parts.config;
         let ages = Ages {
             ttl_ms: config.entry_ttl().as_millis() as u64,

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::world::LANES;
 
 /// Checks the account of every lane.
-pub fn assert_balanced(metrics: &Metrics) {
+pub(crate) fn assert_balanced(metrics: &Metrics) {
     for (_, consumer) in LANES {
         let of = [("consumer", consumer)];
         let received = metrics.count("ingest_deliveries_received_total", &of);
@@ -24,14 +24,14 @@ pub fn assert_balanced(metrics: &Metrics) {
 }
 
 /// Scrapes a node over and over and checks the account each time.
-pub struct Auditor {
+pub(crate) struct Auditor {
     done: Arc<AtomicBool>,
     task: JoinHandle<Audit>,
 }
 
 /// What an auditor has seen.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Audit {
+pub(crate) struct Audit {
     /// Scrapes that found work in flight.
     pub busy_scrapes: usize,
     /// Most deliveries in flight at once on the telemetry lane.
@@ -40,7 +40,7 @@ pub struct Audit {
 
 impl Auditor {
     /// Starts to scrape.
-    pub fn of(node: &Node) -> Self {
+    pub(crate) fn of(node: &Node) -> Self {
         let (address, done) = (node.address().to_owned(), Arc::new(AtomicBool::new(false)));
         let task = tokio::spawn({
             let done = done.clone();
@@ -64,7 +64,7 @@ impl Auditor {
     }
 
     /// Stops, and fails if any scrape did not balance.
-    pub async fn finish(self) -> Audit {
+    pub(crate) async fn finish(self) -> Audit {
         self.done.store(true, Ordering::Relaxed);
         self.task.await.expect("every scrape balances")
     }

@@ -16,21 +16,21 @@ use crate::world::World;
 const ROUND: Duration = Duration::from_millis(20);
 
 /// Rounds of messages, until they are stopped. The next one waits for the broker's word on the one before.
-pub struct Traffic {
+pub(crate) struct Traffic {
     done: Arc<AtomicBool>,
     task: JoinHandle<u64>,
 }
 
 impl Traffic {
     /// Devices that send one good message each per round; the first message has this number.
-    pub fn of(world: &World, devices: Vec<Device>, first_seq: u64) -> Self {
+    pub(crate) fn of(world: &World, devices: Vec<Device>, first_seq: u64) -> Self {
         Self::rounds(world, devices.len(), move |number| {
             telemetry(&devices[number as usize % devices.len()], first_seq + number)
         })
     }
 
     /// Rounds of so many messages, each made from its number.
-    pub fn rounds(world: &World, per_round: usize, make: impl Fn(u64) -> Outgoing + Send + 'static) -> Self {
+    pub(crate) fn rounds(world: &World, per_round: usize, make: impl Fn(u64) -> Outgoing + Send + 'static) -> Self {
         let (jetstream, done) = (world.jetstream.clone(), Arc::new(AtomicBool::new(false)));
         let task = tokio::spawn({
             let done = done.clone();
@@ -49,7 +49,7 @@ impl Traffic {
     }
 
     /// Stops; how many messages the broker has taken.
-    pub async fn stop(self) -> u64 {
+    pub(crate) async fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
         self.task.await.expect("every message is published")
     }

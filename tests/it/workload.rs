@@ -16,7 +16,7 @@ const TENANTS: usize = 5;
 
 /// Messages, and what must become of them.
 #[derive(Default)]
-pub struct Workload {
+pub(crate) struct Workload {
     devices: Vec<Device>,
     pub messages: Vec<Outgoing>,
     good_by_tenant: BTreeMap<String, usize>,
@@ -25,12 +25,12 @@ pub struct Workload {
 
 impl Workload {
     /// `count` good messages.
-    pub fn good(count: usize) -> Self {
+    pub(crate) fn good(count: usize) -> Self {
         Self::with_bad(count, 0)
     }
 
     /// `count` messages; in every full `one_in` one is bad, each in another way than the one before. 0 = none.
-    pub fn with_bad(count: usize, one_in: usize) -> Self {
+    pub(crate) fn with_bad(count: usize, one_in: usize) -> Self {
         let mut load =
             Self { devices: (0..DEVICES).map(|number| device(number, TENANTS)).collect(), ..Self::default() };
         load.devices.extend(Defect::strangers());
@@ -50,17 +50,17 @@ impl Workload {
     }
 
     /// How many must be stored.
-    pub fn good_count(&self) -> usize {
+    pub(crate) fn good_count(&self) -> usize {
         self.good_by_tenant.values().sum()
     }
 
     /// Registers the devices.
-    pub async fn seed(&self, world: &World) {
+    pub(crate) async fn seed(&self, world: &World) {
         seed::devices(&world.database, &self.devices).await;
     }
 
     /// Waits until every good message has a point. What a node owed when it died comes when its lease has run out.
-    pub async fn wait_for_points(&self, world: &World) {
+    pub(crate) async fn wait_for_points(&self, world: &World) {
         wait_for("every point to be in InfluxDB", 3 * DEADLINE, async || {
             self.good_by_tenant.iter().all(|(tenant, count)| world.influx.point_count(&database(tenant)) >= *count)
         })
@@ -69,7 +69,7 @@ impl Workload {
 
     /// Checks that every good message is stored exactly once, in PostgreSQL and in InfluxDB, and every bad one is in
     /// quarantine with its reason, once.
-    pub async fn assert_all_there(&self, world: &World) {
+    pub(crate) async fn assert_all_there(&self, world: &World) {
         let good = self.good_count() as u64;
         assert_eq!(world.database.count("raw_events").await, good, "rows");
         let distinct = "(SELECT DISTINCT tenant_id, device_id, seq FROM raw_events WHERE accepted) AS messages";
@@ -95,12 +95,12 @@ impl Workload {
 }
 
 /// The database of a tenant with a plain name.
-pub fn database(tenant: &str) -> String {
+pub(crate) fn database(tenant: &str) -> String {
     format!("telemetry_{tenant}")
 }
 
 /// Deliveries of the telemetry lane that a node has acknowledged.
-pub async fn acked(node: &Node) -> u64 {
+pub(crate) async fn acked(node: &Node) -> u64 {
     node.metrics()
         .await
         .count("ingest_deliveries_settled_total", &[("consumer", "ingest-workers"), ("disposition", "ack")])
@@ -163,10 +163,10 @@ fn metrics(keys: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// What makes PostgreSQL refuse the rows of [`poison`], and no others.
-pub const NO_POISON: &str =
+pub(crate) const NO_POISON: &str =
     "ALTER TABLE raw_events ADD CONSTRAINT no_poison CHECK (NOT payload -> 'metrics' ? 'poison')";
 
 /// A good message whose row PostgreSQL refuses, see [`NO_POISON`].
-pub fn poison(device: &Device, seq: u64) -> Outgoing {
+pub(crate) fn poison(device: &Device, seq: u64) -> Outgoing {
     with(device, seq, "metrics", json!({ "poison": 1 }))
 }

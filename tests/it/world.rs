@@ -10,19 +10,19 @@ use ingest_kit::{Database, InfluxStub, Nats, Node, NodeBuilder, Postgres, seed, 
 use tokio::sync::OnceCell;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The three lanes: stream and durable consumer.
-pub const LANES: [(&str, &str); 3] =
+pub(crate) const LANES: [(&str, &str); 3] =
     [("TELEMETRY", "ingest-workers"), ("SHADOW", "ingest-shadow"), ("COMMANDS", "ingest-commands")];
 
 /// The program under test.
-pub fn node() -> NodeBuilder {
+pub(crate) fn node() -> NodeBuilder {
     Node::builder(env!("CARGO_BIN_EXE_ingest-node"))
 }
 
 /// Broker, database and InfluxDB of one test; nodes are started upon them.
-pub struct World {
+pub(crate) struct World {
     pub nats: Nats,
     /// The test's own cluster where it stops or kills it; else the shared one serves.
     pub postgres: Option<Postgres>,
@@ -33,17 +33,17 @@ pub struct World {
 
 impl World {
     /// A world with a database of its own on the shared cluster.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::beside(InfluxStub::start()).await
     }
 
     /// As [`World::new`], with column types in InfluxDB for each series alone.
-    pub async fn with_types_per_series() -> Self {
+    pub(crate) async fn with_types_per_series() -> Self {
         Self::beside(InfluxStub::builder().type_scope(TypeScope::Series).start()).await
     }
 
     /// A world with a cluster of its own, for tests that stop, kill or freeze it.
-    pub async fn with_own_postgres() -> Self {
+    pub(crate) async fn with_own_postgres() -> Self {
         let cluster = Postgres::start();
         let database = cluster.create_database().await;
         migrate(&database).await;
@@ -51,17 +51,17 @@ impl World {
     }
 
     /// A world around a broker of the test's own making.
-    pub async fn with_nats(nats: Nats) -> Self {
+    pub(crate) async fn with_nats(nats: Nats) -> Self {
         Self::around(nats, None, migrated_database().await, InfluxStub::start()).await
     }
 
     /// A world with another InfluxDB than the usual one.
-    pub async fn beside(influx: InfluxStub) -> Self {
+    pub(crate) async fn beside(influx: InfluxStub) -> Self {
         Self::around(Nats::start(), None, migrated_database().await, influx).await
     }
 
     /// A world on the platform's full schema, and these statements after the node's migrations.
-    pub async fn on_the_platform(statements: &str) -> Self {
+    pub(crate) async fn on_the_platform(statements: &str) -> Self {
         let database = Postgres::shared().create_database().await;
         seed::platform_schema(&database).await;
         migrate(&database).await;
@@ -81,7 +81,7 @@ impl World {
     }
 
     /// A node of this world, to be started. Short flush intervals: tests wait for every one of them.
-    pub fn node(&self) -> NodeBuilder {
+    pub(crate) fn node(&self) -> NodeBuilder {
         node()
             .env("NATS_URL", self.nats.url())
             .env("DATABASE_URL", self.database.url())
@@ -95,17 +95,17 @@ impl World {
     }
 
     /// Starts a node and waits until it is ready.
-    pub async fn start_node(&self) -> Node {
+    pub(crate) async fn start_node(&self) -> Node {
         start(self.node()).await
     }
 
     /// Creates the lanes' consumers with other settings than the node would choose; it binds to them.
-    pub async fn create_consumers(&self, ack_wait: Duration, max_ack_pending: i64) {
+    pub(crate) async fn create_consumers(&self, ack_wait: Duration, max_ack_pending: i64) {
         self.create_consumers_like(pull::Config { ack_wait, max_ack_pending, ..Default::default() }).await;
     }
 
     /// As [`World::create_consumers`], with any settings.
-    pub async fn create_consumers_like(&self, config: pull::Config) {
+    pub(crate) async fn create_consumers_like(&self, config: pull::Config) {
         create_streams(&self.jetstream).await;
         for (stream, consumer) in LANES {
             let config = pull::Config { durable_name: Some(consumer.to_owned()), ..config.clone() };
@@ -115,17 +115,17 @@ impl World {
     }
 
     /// Consumers that deliver again after three seconds without a word: what a dead node held comes back soon.
-    pub async fn create_quickly_redelivering_consumers(&self) {
+    pub(crate) async fn create_quickly_redelivering_consumers(&self) {
         self.create_consumers(Duration::from_secs(3), 60_000).await;
     }
 
     /// Publishes messages in order and returns their stream sequences.
-    pub async fn publish(&self, messages: impl IntoIterator<Item = Outgoing>) -> Vec<u64> {
+    pub(crate) async fn publish(&self, messages: impl IntoIterator<Item = Outgoing>) -> Vec<u64> {
         publish_all(&self.jetstream, messages).await
     }
 
     /// Whether every message of a lane has been delivered and settled for good.
-    pub async fn is_settled(&self, (stream, consumer): (&str, &str)) -> bool {
+    pub(crate) async fn is_settled(&self, (stream, consumer): (&str, &str)) -> bool {
         let Some(info) = consumer_info(&self.jetstream, stream, consumer).await else { return false };
         let Ok(stream) = self.jetstream.get_stream(stream).await else { return false };
         info.num_pending == 0
@@ -134,20 +134,20 @@ impl World {
     }
 
     /// Waits until every message of a lane has been settled for good.
-    pub async fn wait_settled(&self, lane: (&str, &str), deadline: Duration) {
+    pub(crate) async fn wait_settled(&self, lane: (&str, &str), deadline: Duration) {
         wait_for(&format!("all of {} to be settled", lane.0), deadline, async || self.is_settled(lane).await).await;
     }
 }
 
 /// Starts a node and waits until it is ready.
-pub async fn start(node: NodeBuilder) -> Node {
+pub(crate) async fn start(node: NodeBuilder) -> Node {
     let mut node = node.start();
     node.wait_ready(DEADLINE).await;
     node
 }
 
 /// Asks a node to drain and checks that it ends well and in time.
-pub async fn drain(mut node: Node) {
+pub(crate) async fn drain(mut node: Node) {
     node.sigterm();
     let code = node.wait_exit(DEADLINE).await;
     assert_eq!(code, Some(0), "the exit code of a drain");
@@ -166,7 +166,7 @@ async fn migrated_database() -> Database {
 }
 
 /// Runs `ingest-node migrate`.
-pub async fn migrate(database: &Database) {
+pub(crate) async fn migrate(database: &Database) {
     let run = node().arguments(&["migrate"]).env("DATABASE_URL", database.url());
     let finished = run.run_to_end(DEADLINE).await;
     assert_eq!(finished.code, Some(0), "ingest-node migrate: {}{}", finished.stdout, finished.stderr);

@@ -8,10 +8,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// One case: what is published and what must come of it.
-pub struct Case(Value);
+pub(crate) struct Case(Value);
 
 /// All cases of a kind (`tests/cases/{kind}.jsonl`).
-pub fn read(kind: &str) -> Vec<Case> {
+pub(crate) fn read(kind: &str) -> Vec<Case> {
     let path = format!("{}/../../tests/cases/{kind}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     text.lines().map(|line| Case(serde_json::from_str(line).unwrap())).collect()
@@ -19,33 +19,33 @@ pub fn read(kind: &str) -> Vec<Case> {
 
 impl Case {
     /// Its name.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.0["id"].as_str().unwrap()
     }
 
     /// A member of the case.
-    pub fn get(&self, key: &str) -> &Value {
+    pub(crate) fn get(&self, key: &str) -> &Value {
         &self.0[key]
     }
 
     /// The envelope of its only message; `None` where it has several or none that is JSON.
-    pub fn envelope(&self) -> Option<Value> {
+    pub(crate) fn envelope(&self) -> Option<Value> {
         serde_json::from_str(self.0["data"].as_str()?).ok()
     }
 
     /// The payload of its only message.
-    pub fn payload(&self) -> Value {
+    pub(crate) fn payload(&self) -> Value {
         self.envelope().unwrap()["payload"].take()
     }
 
     /// The members of its payload, as text.
-    pub fn payload_members(&self) -> Option<BTreeMap<String, Box<RawValue>>> {
+    pub(crate) fn payload_members(&self) -> Option<BTreeMap<String, Box<RawValue>>> {
         let envelope: BTreeMap<String, Box<RawValue>> = serde_json::from_str(self.0["data"].as_str()?).ok()?;
         serde_json::from_str(envelope.get("payload")?.get()).ok()
     }
 
     /// What may come of it: one expectation, or several of which one must hold.
-    pub fn alternatives(&self) -> Vec<Value> {
+    pub(crate) fn alternatives(&self) -> Vec<Value> {
         match self.0["expect"]["any_of"].as_array() {
             Some(alternatives) => alternatives.clone(),
             None => vec![self.0["expect"].clone()],
@@ -54,22 +54,22 @@ impl Case {
 }
 
 /// The members of an object in their order, their values as text.
-pub struct Members(Vec<(String, Box<RawValue>)>);
+pub(crate) struct Members(Vec<(String, Box<RawValue>)>);
 
 impl Members {
     /// The text of a value.
-    pub fn get(&self, key: &str) -> Option<&str> {
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// Key and value's text.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.get()))
     }
 }
 
 /// The members of an object, from its text.
-pub fn members(object: &str) -> Members {
+pub(crate) fn members(object: &str) -> Members {
     serde_json::from_str(object).unwrap()
 }
 

@@ -41,7 +41,7 @@ use ingest_core::message::timestamp;
 
 /// What to write again, and where to.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Of this tenant; may be given several times: one after the other.
     #[arg(long = "tenant", value_name = "TENANT", required = true)]
     pub tenants: Vec<String>,
@@ -77,7 +77,7 @@ type Failure = (Exit, String);
 ///
 /// # Errors
 /// The exit code and a sentence, where it could not go on.
-pub async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
+pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Failure> {
     let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     check_range(options, now_us)?;
     let mut influx = config.influx.clone();

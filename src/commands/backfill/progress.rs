@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const BAR: &str = "{prefix} [{bar:30}] {percent:>3}%  {msg}  ETA {eta}";
 
 /// The progress of one tenant.
-pub struct Progress {
+pub(super) struct Progress {
     tenant_id: String,
     range_us: (i64, i64),
     began: Instant,
@@ -25,7 +25,7 @@ pub struct Progress {
 
 impl Progress {
     /// Progress from one moment to another.
-    pub fn new(tenant_id: &str, range_us: (i64, i64)) -> Self {
+    pub(super) fn new(tenant_id: &str, range_us: (i64, i64)) -> Self {
         let now = Instant::now();
         let bar = stderr().is_terminal().then(|| {
             let bar =
@@ -39,7 +39,7 @@ impl Progress {
     }
 
     /// Shows how far it has come.
-    pub fn show(&mut self, received_us: i64, lines: u64) {
+    pub(super) fn show(&mut self, received_us: i64, lines: u64) {
         let per_second = lines as f64 / self.began.elapsed().as_secs_f64().max(0.001);
         let lines = format!("{} lines, {}/s", HumanCount(lines), HumanCount(per_second as u64));
         if let Some(bar) = &self.bar {
@@ -57,7 +57,7 @@ impl Progress {
     }
 
     /// Says something beside it.
-    pub fn say(&self, sentence: &str) {
+    pub(super) fn say(&self, sentence: &str) {
         let say = || complain(format_args!("{}: {sentence}", self.tenant_id));
         match &self.bar {
             Some(bar) => bar.suspend(say),

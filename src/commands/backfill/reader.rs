@@ -21,10 +21,10 @@ use ingest_core::influx::point::Layout;
 use ingest_core::influx::rebuild;
 
 /// Rows of the table in one page.
-pub const PAGE_ROWS: i64 = 5_000;
+pub(super) const PAGE_ROWS: i64 = 5_000;
 
 /// The page that begins behind `after`: [`PAGE_ROWS`] rows, or all that are left before `end`.
-pub async fn next_page(client: &Client, after: &Position, end: &Position) -> Result<Page, Error> {
+pub(super) async fn next_page(client: &Client, after: &Position, end: &Position) -> Result<Page, Error> {
     // Rows without the broker's facts, of an earlier system, have no place in the key's order.
     const SQL: &str = "
         SELECT received_at, stream, stream_seq FROM raw_events
@@ -44,7 +44,7 @@ fn position(row: &Row) -> Position {
 }
 
 /// The points of a tenant's rows in a page, each without a share yet; and how many rows and points that are.
-pub async fn points(
+pub(super) async fn points(
     client: &Client,
     page: &Page,
     tenant_id: &str,

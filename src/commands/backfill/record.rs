@@ -7,7 +7,7 @@ use crate::postgres::types::UnixMicros;
 
 /// Which backfill: the same again is the same one.
 #[derive(Clone, Debug)]
-pub struct Ask<'a> {
+pub(super) struct Ask<'a> {
     /// Whose points.
     pub tenant_id: &'a str,
     /// Where they go, without credentials.
@@ -22,14 +22,14 @@ pub struct Ask<'a> {
 
 impl Ask<'_> {
     /// The end of the range, for a backfill that begins now.
-    pub fn until_us(&self) -> i64 {
+    pub(super) fn until_us(&self) -> i64 {
         self.to_us.unwrap_or(self.now_us)
     }
 }
 
 /// Where a backfill stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// The end of its range, Unix microseconds.
     pub to_us: i64,
     /// Up to here everything is confirmed.
@@ -43,7 +43,7 @@ pub struct Standing {
 }
 
 /// The number of a backfill; it is put on record where it is new.
-pub async fn find(client: &Client, ask: &Ask<'_>) -> Result<i32, Error> {
+pub(super) async fn find(client: &Client, ask: &Ask<'_>) -> Result<i32, Error> {
     const INSERT: &str = "
         INSERT INTO influx_backfills (tenant_id, target, received_from, asked_to, received_to, position_at)
         VALUES ($1, $2, $3, coalesce($4::timestamptz, 'infinity'), $5, $3)
@@ -58,7 +58,7 @@ pub async fn find(client: &Client, ask: &Ask<'_>) -> Result<i32, Error> {
 }
 
 /// Where it stands. For whoever holds its lock: else it may be elsewhere already.
-pub async fn load(client: &Client, id: i32) -> Result<Standing, Error> {
+pub(super) async fn load(client: &Client, id: i32) -> Result<Standing, Error> {
     const SQL: &str = "
         SELECT received_to, position_at, position_stream, position_seq, written, refused, finished_at IS NOT NULL
         FROM influx_backfills WHERE id = $1";
@@ -70,7 +70,7 @@ pub async fn load(client: &Client, id: i32) -> Result<Standing, Error> {
 }
 
 /// Sets it back to its beginning.
-pub async fn restart(client: &Client, id: i32, ask: &Ask<'_>) -> Result<(), Error> {
+pub(super) async fn restart(client: &Client, id: i32, ask: &Ask<'_>) -> Result<(), Error> {
     const SQL: &str = "
         UPDATE influx_backfills SET received_to = $2, position_at = received_from, position_stream = '', position_seq = 0,
             written = 0, refused = 0, started_at = now(), updated_at = now(), finished_at = NULL
@@ -79,7 +79,7 @@ pub async fn restart(client: &Client, id: i32, ask: &Ask<'_>) -> Result<(), Erro
 }
 
 /// Moves it on: forward only, whoever else may think that it is his. Whether it did.
-pub async fn advance(client: &Client, id: i32, standing: &Standing) -> Result<bool, Error> {
+pub(super) async fn advance(client: &Client, id: i32, standing: &Standing) -> Result<bool, Error> {
     const SQL: &str = "
         UPDATE influx_backfills SET position_at = $2, position_stream = $3, position_seq = $4, written = $5, refused = $6,
             updated_at = now(), finished_at = CASE WHEN $7 THEN now() END

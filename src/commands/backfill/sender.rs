@@ -19,16 +19,16 @@ use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Destination, Parts, Router};
 
 /// Most lines on their way at once: what keeps a target busy that answers once a second, and little enough to hold.
-pub const LINES_ON_THEIR_WAY: u64 = 40_000;
+pub(super) const LINES_ON_THEIR_WAY: u64 = 40_000;
 
 /// Their bytes, beyond which no other page is read: with that page, less than one tenant may hold (`buffer_total_bytes`).
-pub const BYTES_ON_THEIR_WAY: u64 = 32 * 1024 * 1024;
+pub(super) const BYTES_ON_THEIR_WAY: u64 = 32 * 1024 * 1024;
 
 /// Refusals that are told in full.
 const EXAMPLES: usize = 5;
 
 /// A router of the command's own, and what it is working on.
-pub struct Sender {
+pub(super) struct Sender {
     router: Addr<Router>,
     outbox: Outbox,
     ends: UnboundedReceiver<Ended>,
@@ -50,7 +50,7 @@ struct Flight {
 
 /// What became of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Landed {
+pub(super) enum Landed {
     /// Each of its points is in the target, or refused by it for good.
     Confirmed(u64, Tally),
     /// Some were turned away, or went down with a batcher.
@@ -61,7 +61,7 @@ pub enum Landed {
 
 impl Sender {
     /// Starts a router that writes to this destination. Within a running [`System`].
-    pub fn start(config: &influx::Config, destination: Destination) -> Self {
+    pub(super) fn start(config: &influx::Config, destination: Destination) -> Self {
         let mut config = config.clone();
         // Nobody waits for a delivery here, and nothing is to be turned away that was read for it.
         config.write_policy = WritePolicy::BestEffort;
@@ -97,7 +97,7 @@ impl Sender {
     }
 
     /// Sends the points of a page.
-    pub fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, tally: Tally) {
+    pub(super) fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, tally: Tally) {
         self.sendings += 1;
         let bytes = points.iter().map(|point| point.line.len() as u64).sum();
         self.lines += tally.points;
@@ -114,22 +114,22 @@ impl Sender {
     }
 
     /// Lines on their way.
-    pub fn lines(&self) -> u64 {
+    pub(super) fn lines(&self) -> u64 {
         self.lines
     }
 
     /// Their bytes.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Whether pages are on their way.
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         !self.flights.is_empty()
     }
 
     /// The next page whose fate is known.
-    pub async fn landed(&mut self) -> Landed {
+    pub(super) async fn landed(&mut self) -> Landed {
         loop {
             let ended = tokio::select! {
                 biased;
@@ -154,13 +154,13 @@ impl Sender {
     }
 
     /// Why a tenant's database takes nothing, where it does not.
-    pub fn trouble(&self, tenant_id: &str) -> Option<String> {
+    pub(super) fn trouble(&self, tenant_id: &str) -> Option<String> {
         let tenant = self.state(tenant_id)?;
         (tenant["breaker"] == "open").then(|| words(&tenant))
     }
 
     /// What last went wrong with a tenant's database.
-    pub fn last_error(&self, tenant_id: &str) -> String {
+    pub(super) fn last_error(&self, tenant_id: &str) -> String {
         self.state(tenant_id).as_ref().map(words).unwrap_or_default()
     }
 
@@ -170,12 +170,12 @@ impl Sender {
     }
 
     /// The first refusals since this was last asked, in the server's words.
-    pub fn take_examples(&self) -> Vec<String> {
+    pub(super) fn take_examples(&self) -> Vec<String> {
         std::mem::take(&mut self.refused.lock().examples)
     }
 
     /// Lets the batchers finish: files are made durable and get their names.
-    pub async fn close(self) {
+    pub(super) async fn close(self) {
         // A router that is gone has nothing left to finish.
         let _ = self.router.send(Drain).await;
     }

@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_millis(500);
 const LOCKS: i32 = 0x696e_6762;
 
 /// Connects when it is used, and again after any failure.
-pub struct Session {
+pub(super) struct Session {
     config: Config,
     client: Option<Arc<Client>>,
     /// The backfill that this run alone works on.
@@ -29,7 +29,7 @@ pub struct Session {
 
 impl Session {
     /// Not connected yet.
-    pub fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self { config, client: None, held: None }
     }
 
@@ -37,7 +37,7 @@ impl Session {
     ///
     /// # Errors
     /// PostgreSQL's words, when it does not answer in time or refuses.
-    pub async fn run<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, String> {
+    pub(super) async fn run<T>(&mut self, work: impl AsyncFnOnce(&Client) -> Result<T, Error>) -> Result<T, String> {
         let attempt = async {
             let client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
@@ -57,7 +57,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`], and when it was told to stop.
-    pub async fn run_until<T>(
+    pub(super) async fn run_until<T>(
         &mut self,
         stop: &Stop,
         work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
@@ -83,14 +83,14 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run_until`].
-    pub async fn hold(&mut self, id: i32, stop: &Stop) -> Result<bool, String> {
+    pub(super) async fn hold(&mut self, id: i32, stop: &Stop) -> Result<bool, String> {
         let is_free = self.run_until(stop, async |client| try_lock(client, id).await).await?;
         self.held = is_free.then_some(id);
         Ok(is_free)
     }
 
     /// Gives the backfill free. Should this fail, the connection is gone and the lock with it.
-    pub async fn release(&mut self, stop: &Stop) {
+    pub(super) async fn release(&mut self, stop: &Stop) {
         if let Some(id) = self.held.take() {
             const SQL: &str = "SELECT pg_advisory_unlock($1, $2)";
             let _ = self.run_until(stop, async |client| client.query_one(SQL, &[&LOCKS, &id]).await).await;

@@ -7,14 +7,14 @@ use tokio::sync::watch;
 
 /// How often SIGINT or SIGTERM came.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<u32>);
+pub(super) struct Stop(watch::Receiver<u32>);
 
 impl Stop {
     /// Listens from now on.
     ///
     /// # Errors
     /// Where the system gives no handlers.
-    pub fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (times, told) = watch::channel(0);
         tokio::spawn(async move {
@@ -30,12 +30,12 @@ impl Stop {
     }
 
     /// Whether it was told.
-    pub fn is_told(&self) -> bool {
+    pub(super) fn is_told(&self) -> bool {
         *self.0.borrow() > 0
     }
 
     /// Waits until it is told so often.
-    pub async fn told(&self, times: u32) {
+    pub(super) async fn told(&self, times: u32) {
         let mut told = self.0.clone();
         if told.wait_for(|told| *told >= times).await.is_err() {
             // Without its listener nothing will ever be told.

@@ -34,7 +34,7 @@ const PAUSE_MS: (u64, u64) = (200, 10_000);
 const TAKEN: &str = "another run is working on this very backfill; let it end, or stop it first";
 
 /// What a run is made of.
-pub struct Backfill<'a> {
+pub(super) struct Backfill<'a> {
     /// The command line.
     pub options: &'a Options,
     /// Whether points carry their tenant.
@@ -51,7 +51,7 @@ pub struct Backfill<'a> {
 
 /// What became of a tenant in this run.
 #[derive(Clone, Copy, Debug)]
-pub struct Account {
+pub(super) struct Account {
     /// What was read and written.
     pub tally: Tally,
     /// From where to where, Unix microseconds.
@@ -64,7 +64,7 @@ pub struct Account {
 
 /// How a tenant's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(super) enum Ending {
     /// Everything is confirmed.
     Finished,
     /// There was nothing left to do.
@@ -102,7 +102,7 @@ struct Course {
 
 impl Backfill<'_> {
     /// Counts what there is.
-    pub async fn count(&mut self, tenant_id: &str) -> Result<Account, Failure> {
+    pub(super) async fn count(&mut self, tenant_id: &str) -> Result<Account, Failure> {
         let range_us = (self.options.from, self.options.to.unwrap_or(self.now_us));
         let (mut at, end) = (Position::before(range_us.0), Position::before(range_us.1));
         let mut progress = Progress::new(tenant_id, range_us);
@@ -121,7 +121,7 @@ impl Backfill<'_> {
     }
 
     /// Writes what is left to be written.
-    pub async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<Account, Failure> {
+    pub(super) async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<Account, Failure> {
         let Options { from, to, .. } = *self.options;
         let ask = Ask { tenant_id, target, from_us: from, to_us: to, now_us: self.now_us };
         let id = self.session.run_until(&self.stop, async |client| record::find(client, &ask).await).await;

@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 
 /// A place in the order of `raw_events`: behind the row with this key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(super) struct Position {
     /// Column `received_at`, Unix microseconds.
     pub received_us: i64,
     /// Column `stream`.
@@ -16,7 +16,7 @@ pub struct Position {
 
 impl Position {
     /// Before every row that the broker received at this moment, and behind all earlier ones.
-    pub fn before(received_us: i64) -> Self {
+    pub(super) fn before(received_us: i64) -> Self {
         // PostgreSQL compares the keys: no text comes before the empty one, whatever the collation, and no stream's
         // name is empty.
         Self { received_us, stream: String::new(), stream_seq: 0 }
@@ -25,7 +25,7 @@ impl Position {
 
 /// A page: the rows behind one place, up to and with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(super) struct Page {
     /// Behind this one.
     pub after: Position,
     /// Up to and with this one.
@@ -34,7 +34,7 @@ pub struct Page {
 
 /// What rows have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Rows of the tenant.
     pub rows: u64,
     /// Of those, rows that make a point.
@@ -56,7 +56,7 @@ impl AddAssign for Tally {
 
 /// What is to be read next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// The page behind this place, which was not read yet.
     Behind(Position),
     /// A page that was lost on its way.
@@ -65,7 +65,7 @@ pub enum Next {
 
 /// Pages in the order of their reading, and which of them are confirmed.
 #[derive(Debug)]
-pub struct Track {
+pub(super) struct Track {
     position: Position,
     goal: Position,
     /// Most pages that the position is not behind.
@@ -82,14 +82,14 @@ pub struct Track {
 
 impl Track {
     /// A track from one place to another.
-    pub fn new(position: Position, goal: Position, most_open: usize) -> Self {
+    pub(super) fn new(position: Position, goal: Position, most_open: usize) -> Self {
         let (confirmed, pages, lost, missing) = Default::default();
         Self { position, goal, most_open, confirmed, first: 0, pages, lost, missing }
     }
 
     /// What is to be read next: what was lost comes first, as the position waits for it. `None` while too much is open,
     /// and at the end.
-    pub fn next(&self) -> Option<Next> {
+    pub(super) fn next(&self) -> Option<Next> {
         if let Some(number) = self.lost.front() {
             let (page, _) = self.pages.get(self.index(*number)?)?;
             return Some(Next::Again(*number, page.clone()));
@@ -99,24 +99,24 @@ impl Track {
     }
 
     /// A page is on its way for the first time; its number.
-    pub fn begin(&mut self, page: Page) -> u64 {
+    pub(super) fn begin(&mut self, page: Page) -> u64 {
         self.pages.push_back((page, None));
         self.first + self.pages.len() as u64 - 1
     }
 
     /// A page that was lost is on its way again.
-    pub fn begin_again(&mut self, number: u64) {
+    pub(super) fn begin_again(&mut self, number: u64) {
         self.lost.retain(|lost| *lost != number);
     }
 
     /// A page was lost on its way.
-    pub fn lose(&mut self, number: u64) {
+    pub(super) fn lose(&mut self, number: u64) {
         self.lost.push_back(number);
         self.missing.insert(number);
     }
 
     /// All of a page is confirmed: the position moves, unless an earlier one is missing.
-    pub fn confirm(&mut self, number: u64, tally: Tally) {
+    pub(super) fn confirm(&mut self, number: u64, tally: Tally) {
         self.missing.remove(&number);
         if let Some((_, open)) = self.index(number).and_then(|index| self.pages.get_mut(index)) {
             *open = Some(tally);
@@ -130,22 +130,22 @@ impl Track {
     }
 
     /// Up to here everything is confirmed.
-    pub fn position(&self) -> &Position {
+    pub(super) fn position(&self) -> &Position {
         &self.position
     }
 
     /// What that comes to.
-    pub fn confirmed(&self) -> Tally {
+    pub(super) fn confirmed(&self) -> Tally {
         self.confirmed
     }
 
     /// Whether everything is confirmed.
-    pub fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.position == self.goal
     }
 
     /// Whether nothing that was lost is still missing.
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.missing.is_empty()
     }
 

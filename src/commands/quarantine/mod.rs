@@ -27,7 +27,7 @@ const STATS_SINCE: &str = "24h";
 
 /// What to do with the quarantine.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Action {
+pub(crate) enum Action {
     /// List events, newest first.
     List {
         /// Which.
@@ -60,7 +60,7 @@ pub enum Action {
 
 /// Which events.
 #[derive(Clone, Debug, Args)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Of this tenant; `unknown` = of none.
     #[arg(long)]
     pub tenant: Option<String>,
@@ -106,7 +106,7 @@ type Failure = (Exit, String);
 ///
 /// # Errors
 /// The exit code and a sentence.
-pub async fn run(config: &Config, action: &Action, log: &Logger) -> Result<(), Failure> {
+pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Result<(), Failure> {
     let database = connect(config).await?;
     match action {
         Action::List { filter, json } => {

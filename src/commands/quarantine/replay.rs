@@ -35,7 +35,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// What to replay, and how.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Which events.
     #[command(flatten)]
     pub filter: Filter,

@@ -15,7 +15,7 @@ const TIMESTAMP: &[BorrowedFormatItem<'_>] =
 
 /// The registered devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// How many send good messages.
     pub devices: u32,
     /// How many tenants they are spread over; not more than devices.
@@ -24,7 +24,7 @@ pub struct Fleet {
 
 /// One registered device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SimDevice {
+pub(crate) struct SimDevice {
     /// Its tenant.
     pub tenant_id: String,
     /// Its id.
@@ -41,19 +41,19 @@ pub struct SimDevice {
 
 impl SimDevice {
     /// Its provision token.
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         format!("tok-{}", self.device_id)
     }
 
     /// The id of its subscription.
-    pub fn subscription_id(&self) -> String {
+    pub(crate) fn subscription_id(&self) -> String {
         format!("{}-{}", self.tenant_id, self.subscription.to_ascii_lowercase())
     }
 }
 
 impl Fleet {
     /// The device with this number, counted round the tenants.
-    pub fn device(self, number: u32) -> SimDevice {
+    pub(crate) fn device(self, number: u32) -> SimDevice {
         SimDevice {
             tenant_id: format!("sim-{:03}", number % self.tenants),
             device_id: format!("dev-{number:06}"),
@@ -77,7 +77,7 @@ impl Fleet {
     }
 
     /// All that the registry must hold.
-    pub fn registered(self) -> impl Iterator<Item = SimDevice> {
+    pub(crate) fn registered(self) -> impl Iterator<Item = SimDevice> {
         let outcasts = [Bad::Revoked, Bad::Suspended, Bad::Expired, Bad::TokenNotSet];
         (0..self.devices).map(move |number| self.device(number)).chain(outcasts.map(move |bad| self.outcast(bad)))
     }
@@ -85,7 +85,7 @@ impl Fleet {
 
 /// What the devices send.
 #[derive(Clone, Copy, Debug)]
-pub struct Mix {
+pub(crate) struct Mix {
     /// Share of bad messages, 0 to 1.
     pub bad_share: f64,
     /// Share of heartbeats among the good messages, 0 to 1.
@@ -101,7 +101,7 @@ pub struct Mix {
 /// The ways to be refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is what its reason says
-pub enum Bad {
+pub(crate) enum Bad {
     Json,
     Topic,
     TooLarge,
@@ -126,7 +126,7 @@ pub enum Bad {
 
 impl Bad {
     /// Every way, in the order in which they come.
-    pub const ALL: [Bad; 20] = [
+    pub(crate) const ALL: [Bad; 20] = [
         Bad::Json,
         Bad::Topic,
         Bad::TooLarge,
@@ -150,7 +150,7 @@ impl Bad {
     ];
 
     /// The reason that it must be refused with, under default settings.
-    pub const fn reason(self) -> Reason {
+    pub(crate) const fn reason(self) -> Reason {
         match self {
             Bad::Json => Reason::BadEnvelope,
             Bad::Topic => Reason::BadTopicFormat,
@@ -176,7 +176,7 @@ impl Bad {
 
 /// One message, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Simulated {
+pub(crate) struct Simulated {
     /// `telemetry.{tenant}`.
     pub subject: String,
     /// The envelope.
@@ -187,7 +187,7 @@ pub struct Simulated {
 
 /// An endless stream of messages; the devices take turns.
 #[derive(Clone, Debug)]
-pub struct Generator {
+pub(crate) struct Generator {
     fleet: Fleet,
     mix: Mix,
     random: Rng,
@@ -199,7 +199,7 @@ pub struct Generator {
 
 impl Generator {
     /// The messages of this fleet in this mix, from the first one.
-    pub fn new(fleet: Fleet, mix: Mix) -> Self {
+    pub(crate) fn new(fleet: Fleet, mix: Mix) -> Self {
         Self { fleet, mix, random: Rng::with_seed(mix.seed), made: 0, bad: 0 }
     }
 

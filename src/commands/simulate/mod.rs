@@ -14,13 +14,13 @@ use slog::{Logger, info, o};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-pub use self::generate::{Bad, Fleet, Generator, Mix, Simulated};
+pub(crate) use self::generate::{Fleet, Generator, Mix};
 use crate::config::Config;
 use ingest_core::message::rejection::Reason;
 
 /// What to simulate.
 #[derive(Clone, Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Registered devices that send.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub devices: u32,
@@ -56,7 +56,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Why a simulation ended early.
 #[derive(Debug, Error)]
-pub enum SimulateError {
+pub(crate) enum SimulateError {
     /// PostgreSQL or NATS did not play along.
     #[error("{0}")]
     Unavailable(String),
@@ -64,7 +64,7 @@ pub enum SimulateError {
 
 /// What was published, and what the node should make of it under its default settings and without a rate limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Messages that the stream has acknowledged.
     pub published: u64,
     /// Those that should become rows.
@@ -88,7 +88,7 @@ impl Summary {
 }
 
 /// Runs a simulation to its end, or to Ctrl-C. The summary holds what was acknowledged, also where it ended early.
-pub async fn run(config: &Config, options: &Options, log: &Logger) -> (Summary, Result<(), SimulateError>) {
+pub(crate) async fn run(config: &Config, options: &Options, log: &Logger) -> (Summary, Result<(), SimulateError>) {
     let log = log.new(o!("part" => "simulate"));
     let mut summary = Summary { rate_limit_lifted: options.lift_rate_limit, ..Summary::default() };
     let result = simulate(config, options, &log, &mut summary).await;

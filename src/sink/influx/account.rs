@@ -18,7 +18,7 @@ const BESIDE_A_LINE: u64 = size_of::<Entry>() as u64;
 
 /// All accounts of a router.
 #[derive(Debug)]
-pub struct Accounts {
+pub(super) struct Accounts {
     tenants: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
     total: Arc<Total>,
 }
@@ -39,7 +39,7 @@ struct Total {
 
 impl Accounts {
     /// No accounts yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
-    pub fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
+    pub(super) fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
         let counter = || AtomicU64::new(0);
         let total = Total {
             metrics,
@@ -54,40 +54,40 @@ impl Accounts {
     }
 
     /// Opens a tenant's account.
-    pub fn open(&self, tenant_id: &Arc<str>) -> Arc<Account> {
+    pub(super) fn open(&self, tenant_id: &Arc<str>) -> Arc<Account> {
         let account = Arc::new(Account::new(self.total.clone()));
         self.tenants().insert(tenant_id.clone(), account.clone());
         account
     }
 
     /// Forgets a tenant that nothing is owed to.
-    pub fn close(&self, tenant_id: &str) {
+    pub(super) fn close(&self, tenant_id: &str) {
         self.tenants().remove(tenant_id);
     }
 
     /// Lines in all buffers and requests.
-    pub fn held_lines(&self) -> u64 {
+    pub(super) fn held_lines(&self) -> u64 {
         self.total.held_lines.load(Ordering::Relaxed)
     }
 
     /// Memory of all buffers and requests: the lines, and what is kept of each beside it.
-    pub fn held_bytes(&self) -> u64 {
+    pub(super) fn held_bytes(&self) -> u64 {
         self.total.held_bytes.load(Ordering::Relaxed) + self.held_lines() * BESIDE_A_LINE
     }
 
     /// Requests that have ended, however they did: a number that changes as long as the batchers get on.
-    pub fn attempts(&self) -> u64 {
+    pub(super) fn attempts(&self) -> u64 {
         self.total.attempts.load(Ordering::Relaxed)
     }
 
     /// Whether a batcher waits on purpose: standing still is no sign of death then.
-    pub fn is_waiting(&self, now: Instant) -> bool {
+    pub(super) fn is_waiting(&self, now: Instant) -> bool {
         let until = Duration::from_millis(self.total.waits_until_ms.load(Ordering::Relaxed));
         now < self.total.started + until
     }
 
     /// The tenants' states for `/stats`.
-    pub fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let tenants = self.tenants();
         let states: Vec<Value> = tenants.iter().map(|(tenant_id, account)| account.to_json(tenant_id)).collect();
         json!({"held_lines": self.held_lines(), "held_bytes": self.held_bytes(), "tenants": states})
@@ -100,7 +100,7 @@ impl Accounts {
 
 /// One tenant's account. Any thread may use it.
 #[derive(Debug)]
-pub struct Account {
+pub(super) struct Account {
     total: Arc<Total>,
     held_lines: AtomicU64,
     held_bytes: AtomicU64,
@@ -134,7 +134,7 @@ impl Account {
     }
 
     /// Lines are handed to the batcher.
-    pub fn take_in(&self, lines: usize, bytes: usize) {
+    pub(super) fn take_in(&self, lines: usize, bytes: usize) {
         let lines = lines as u64;
         self.held_lines.fetch_add(lines, Ordering::Relaxed);
         self.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl Account {
     }
 
     /// Lines have met their fate.
-    pub fn end(&self, result: LineResult, lines: usize, bytes: usize) {
+    pub(super) fn end(&self, result: LineResult, lines: usize, bytes: usize) {
         let lines = lines as u64;
         self.held_lines.fetch_sub(lines, Ordering::Relaxed);
         self.total.held_lines.fetch_sub(lines, Ordering::Relaxed);
@@ -158,7 +158,7 @@ impl Account {
     }
 
     /// Lines that are held take other room than they did.
-    pub fn resize(&self, before: usize, after: usize) {
+    pub(super) fn resize(&self, before: usize, after: usize) {
         let (less, more) = (before.saturating_sub(after) as u64, after.saturating_sub(before) as u64);
         for held in [&self.held_bytes, &self.total.held_bytes] {
             held.fetch_add(more, Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl Account {
     }
 
     /// Ends whatever is open: the batcher is no more. Returns how many lines that were.
-    pub fn write_off(&self) -> u64 {
+    pub(super) fn write_off(&self) -> u64 {
         let (lines, bytes) = (self.held_lines(), self.held_bytes.load(Ordering::Relaxed));
         self.end(self.total.lost_as, lines as usize, bytes as usize);
         self.in_flight.store(0, Ordering::Relaxed);
@@ -176,41 +176,41 @@ impl Account {
     }
 
     /// Lines that the batcher has and whose fate is open.
-    pub fn held_lines(&self) -> u64 {
+    pub(super) fn held_lines(&self) -> u64 {
         self.held_lines.load(Ordering::Relaxed)
     }
 
     /// The memory that they take, as [`Accounts::held_bytes`] counts it.
-    pub fn held_bytes(&self) -> u64 {
+    pub(super) fn held_bytes(&self) -> u64 {
         self.held_bytes.load(Ordering::Relaxed) + self.held_lines() * BESIDE_A_LINE
     }
 
     /// Whether the database fails or keeps requests waiting: then deliveries are better handed back than held.
-    pub fn is_troubled(&self) -> bool {
+    pub(super) fn is_troubled(&self) -> bool {
         self.troubled.load(Ordering::Relaxed)
     }
 
     /// What the batcher knows of the database.
-    pub fn set_state(&self, troubled: bool, open: bool) {
+    pub(super) fn set_state(&self, troubled: bool, open: bool) {
         self.troubled.store(troubled, Ordering::Relaxed);
         let was_open = self.open.swap(open, Ordering::Relaxed);
         self.total.metrics.breakers_open.inc_by(i64::from(open) - i64::from(was_open));
     }
 
     /// Nothing is sent before that time, as the server has asked for or as follows from its failures.
-    pub fn waits_until(&self, until: Instant) {
+    pub(super) fn waits_until(&self, until: Instant) {
         let until = until.saturating_duration_since(self.total.started).as_millis() as u64;
         self.total.waits_until_ms.fetch_max(until, Ordering::Relaxed);
     }
 
     /// A request is sent.
-    pub fn request_sent(&self) {
+    pub(super) fn request_sent(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A request has ended; with the reason where the database did not take it.
-    pub fn request_ended(&self, error: Option<&str>) {
+    pub(super) fn request_ended(&self, error: Option<&str>) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.total.attempts.fetch_add(1, Ordering::Relaxed);
         if let Some(error) = error {
@@ -220,12 +220,12 @@ impl Account {
     }
 
     /// The last thing that went wrong, for `/stats`. Never holds a line or a token.
-    pub fn remember(&self, error: &str) {
+    pub(super) fn remember(&self, error: &str) {
         error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// A value did not fit its column's type, or has no column. At most `most` columns are named.
-    pub fn misfit(&self, column: &str, most: usize) {
+    pub(super) fn misfit(&self, column: &str, most: usize) {
         let mut misfits = self.misfits.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(values) = misfits.get_mut(column) {
             *values += 1;

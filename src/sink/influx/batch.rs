@@ -14,7 +14,7 @@ use crate::outbox::share::Share;
 
 /// What is kept of a point beside its line.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Where its message came from.
     pub origin: Origin,
     /// The duty to end its delivery (policy `required`).
@@ -27,7 +27,7 @@ pub struct Entry {
 
 /// A batch that still takes lines.
 #[derive(Debug, Default)]
-pub struct Filling {
+pub(super) struct Filling {
     body: BytesMut,
     entries: Vec<Entry>,
     since: Option<Instant>,
@@ -35,7 +35,7 @@ pub struct Filling {
 
 impl Filling {
     /// Adds a point.
-    pub fn push(&mut self, point: Point, now: Instant) {
+    pub(super) fn push(&mut self, point: Point, now: Instant) {
         let Point { line, origin, ticket, owed } = point;
         self.since.get_or_insert(now);
         self.body.put_slice(line.as_bytes());
@@ -45,27 +45,27 @@ impl Filling {
     }
 
     /// Number of lines.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Size of the request so far.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.body.len()
     }
 
     /// When its first line came; `None` while it is empty.
-    pub fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         self.since
     }
 
     /// Whether deliveries wait for it.
-    pub fn is_required(&self) -> bool {
+    pub(super) fn is_required(&self) -> bool {
         is_required(&self.entries)
     }
 
     /// Closes it, where it holds anything; the next one is expected to grow as large.
-    pub fn seal(&mut self) -> Option<Batch> {
+    pub(super) fn seal(&mut self) -> Option<Batch> {
         let since = self.since.take()?;
         let capacity = self.entries.len();
         let entries = std::mem::replace(&mut self.entries, Vec::with_capacity(capacity));
@@ -77,7 +77,7 @@ impl Filling {
 
 /// The lines of one request. Never empty.
 #[derive(Debug)]
-pub struct Batch {
+pub(super) struct Batch {
     body: Bytes,
     entries: Vec<Entry>,
     since: Instant,
@@ -89,38 +89,38 @@ pub struct Batch {
 
 impl Batch {
     /// The request's body; shares the memory.
-    pub fn body(&self) -> Bytes {
+    pub(super) fn body(&self) -> Bytes {
         self.body.clone()
     }
 
     /// Number of lines.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// When its first line came.
-    pub fn since(&self) -> Instant {
+    pub(super) fn since(&self) -> Instant {
         self.since
     }
 
     /// Whether deliveries wait for it. They do for none with policy `best_effort`, else for all but those that are replayed.
-    pub fn is_required(&self) -> bool {
+    pub(super) fn is_required(&self) -> bool {
         is_required(&self.entries)
     }
 
     /// Ends the batch: what is left is whose the lines were.
-    pub fn into_entries(self) -> Vec<Entry> {
+    pub(super) fn into_entries(self) -> Vec<Entry> {
         self.entries
     }
 
     /// Two batches of about half the lines; `None` is the second of a single line.
-    pub fn halve(self) -> (Batch, Option<Batch>) {
+    pub(super) fn halve(self) -> (Batch, Option<Batch>) {
         let half = self.entries.len() / 2;
         self.split(half)
     }
 
     /// The first `lines` lines (one at least), and the others where there are any.
-    pub fn split(mut self, lines: usize) -> (Batch, Option<Batch>) {
+    pub(super) fn split(mut self, lines: usize) -> (Batch, Option<Batch>) {
         let lines = lines.max(1);
         if self.entries.len() <= lines {
             return (self, None);
@@ -133,7 +133,7 @@ impl Batch {
     }
 
     /// Its lines, in order. Lines are made of text: where one is not, it is taken for empty.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
         let mut rest = &self.body[..];
         self.entries.iter().map(move |entry| {
             let (line, others) = rest.split_at(entry.len as usize);
@@ -143,7 +143,7 @@ impl Batch {
     }
 
     /// Puts other lines in the place of some, by ascending index.
-    pub fn replace(mut self, lines: Vec<(usize, String)>) -> Self {
+    pub(super) fn replace(mut self, lines: Vec<(usize, String)>) -> Self {
         let mut body = BytesMut::with_capacity(self.body.len());
         let (mut lines, mut start, mut unbroken) = (lines.into_iter().peekable(), 0, 0);
         for (index, entry) in self.entries.iter_mut().enumerate() {
@@ -162,7 +162,7 @@ impl Batch {
     }
 
     /// Takes the refused lines out. What is left may be empty and is told as a batch only if it is not.
-    pub fn take(self, refused: Vec<RefusedLine>) -> (Vec<(Point, RefusedLine)>, Option<Batch>) {
+    pub(super) fn take(self, refused: Vec<RefusedLine>) -> (Vec<(Point, RefusedLine)>, Option<Batch>) {
         let since = self.since;
         let mut refused = refused.into_iter().peekable();
         let mut out = Vec::with_capacity(refused.len());

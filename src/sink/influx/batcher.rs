@@ -42,7 +42,7 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 const PROBE_LINES: usize = 100;
 
 /// What a batcher is made of.
-pub struct Parts {
+pub(super) struct Parts {
     /// Whose lines.
     pub tenant_id: Arc<str>,
     /// Where they go.
@@ -64,7 +64,7 @@ pub struct Parts {
 }
 
 /// Tells the router that a batcher is gone, for whatever reason: held as long as it lives.
-pub struct Obituary {
+pub(super) struct Obituary {
     /// Whose batcher.
     pub tenant_id: Arc<str>,
     /// Which of the tenant's batchers, one after another.
@@ -76,7 +76,7 @@ pub struct Obituary {
 /// A batcher is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Died {
+pub(crate) struct Died {
     /// Whose batcher.
     pub tenant_id: Arc<str>,
     /// Which of the tenant's batchers.
@@ -97,15 +97,15 @@ impl Drop for Obituary {
 /// Router to Batcher: write what you have, then answer. What a failing database does not take by then is given up.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Finish;
+pub(super) struct Finish;
 
 /// Router to Batcher: nothing is left for you; go.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Retire;
+pub(super) struct Retire;
 
 /// One tenant's batcher.
-pub struct Batcher {
+pub(super) struct Batcher {
     _obituary: Obituary,
     parts: Parts,
     breaker: Breaker,
@@ -131,7 +131,7 @@ pub struct Batcher {
 
 impl Batcher {
     /// A batcher with nothing to do yet.
-    pub fn new(parts: Parts, obituary: Obituary) -> Self {
+    pub(super) fn new(parts: Parts, obituary: Obituary) -> Self {
         let config = &parts.config;
         let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);

@@ -13,7 +13,7 @@ const LONGEST_WISH: Duration = Duration::from_secs(60);
 
 /// The state of one database. Time is a parameter.
 #[derive(Debug)]
-pub struct Breaker {
+pub(super) struct Breaker {
     backoff: Backoff,
     threshold: u64,
     forced_open: bool,
@@ -23,11 +23,11 @@ pub struct Breaker {
 
 /// Requests sent between two failures. Several of them usually fail together: that is one failure, not several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Round(u64);
+pub(super) struct Round(u64);
 
 /// What a failure says about the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub(super) enum Severity {
     /// It may pass by itself.
     Passing,
     /// It waits for an operator: the breaker opens at once.
@@ -36,12 +36,12 @@ pub enum Severity {
 
 impl Breaker {
     /// Closed; opens after `threshold` failures in a row.
-    pub fn new(backoff: Backoff, threshold: u64) -> Self {
+    pub(super) fn new(backoff: Backoff, threshold: u64) -> Self {
         Self { backoff, threshold, forced_open: false, resume_at: None, round: Round::default() }
     }
 
     /// How many requests may be in flight now, out of `most`.
-    pub fn permits(&self, now: Instant, most: usize) -> usize {
+    pub(super) fn permits(&self, now: Instant, most: usize) -> usize {
         match self.resume_at {
             Some(resume_at) if now < resume_at => 0,
             _ if self.is_open() => 1,
@@ -50,27 +50,27 @@ impl Breaker {
     }
 
     /// When requests may be sent again, where that is not now.
-    pub fn resumes_at(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn resumes_at(&self, now: Instant) -> Option<Instant> {
         self.resume_at.filter(|resume_at| now < *resume_at)
     }
 
     /// Whether the database is taken for away.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.forced_open || self.backoff.failures() >= self.threshold
     }
 
     /// Whether the last thing known of the database is a failure.
-    pub fn is_troubled(&self) -> bool {
+    pub(super) fn is_troubled(&self) -> bool {
         self.backoff.failures() > 0
     }
 
     /// The round that a request belongs to which is sent now.
-    pub fn round(&self) -> Round {
+    pub(super) fn round(&self) -> Round {
         self.round
     }
 
     /// The database took a request; `true` where that closes the breaker.
-    pub fn succeeded(&mut self, round: Round) -> bool {
+    pub(super) fn succeeded(&mut self, round: Round) -> bool {
         // An answer that was on its way when another request failed says nothing about the time since.
         if round != self.round || !self.is_troubled() {
             return false;
@@ -83,7 +83,7 @@ impl Breaker {
     }
 
     /// The database did not take a request; `true` where that opens the breaker. `random` is from 0 to 1 by chance.
-    pub fn failed(
+    pub(super) fn failed(
         &mut self,
         round: Round,
         severity: Severity,
@@ -103,7 +103,7 @@ impl Breaker {
     }
 
     /// Ends the present wait: the next attempt may be the last one there is time for.
-    pub fn hurry(&mut self) {
+    pub(super) fn hurry(&mut self) {
         self.resume_at = None;
     }
 }

@@ -16,7 +16,7 @@ const COLUMNS_OF_TELEMETRY: &str = "SELECT column_name FROM information_schema.c
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Columns {
+pub(crate) enum Columns {
     /// These; none where there is no such table.
     Are(Vec<String>),
     /// It has no such database.
@@ -36,7 +36,7 @@ struct Row {
 
 impl Endpoint {
     /// The columns of its table of metrics.
-    pub async fn columns(self) -> Columns {
+    pub(super) async fn columns(self) -> Columns {
         match timeout(BOUND, self.query_sql(COLUMNS_OF_TELEMETRY)).await {
             Ok(Ok((status, answer))) => read(status, &answer),
             Ok(Err(error)) => Columns::Unanswered(error),

@@ -15,7 +15,7 @@ use ingest_core::influx::field_types::Conflict;
 
 /// What became of one request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Every line is durable.
     Written,
     /// These lines were refused, each named by the server, in ascending order and each at most once.
@@ -44,7 +44,7 @@ pub enum Outcome {
 
 /// Why a request failed, as far as it matters who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// It passes by itself; with the server's wish how long to wait.
     Passing(Option<Duration>),
     /// The server does not know the token: it takes no tenant's lines before an operator has seen to it.
@@ -59,7 +59,7 @@ pub enum Trouble {
 
 impl Outcome {
     /// A failure that passes by itself.
-    pub fn passing(message: impl Into<String>) -> Self {
+    pub(crate) fn passing(message: impl Into<String>) -> Self {
         Outcome::Failed { trouble: Trouble::Passing(None), message: message.into() }
     }
 
@@ -71,7 +71,7 @@ impl Outcome {
 
 /// A line that the server refused.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RefusedLine {
+pub(crate) struct RefusedLine {
     /// Index in the request, from 0.
     pub index: usize,
     /// The server's words.
@@ -82,7 +82,7 @@ pub struct RefusedLine {
 
 /// Why a line was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// A column holds another type: the line can be written without this one value, or with it in another form.
     Type(Conflict),
     /// The server has no room for another table: no fault of this line, so it stays owed.
@@ -96,7 +96,7 @@ pub enum Cause {
 
 /// What became of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Provisioned {
+pub(crate) enum Provisioned {
     /// It was made.
     Made,
     /// It was there.
@@ -109,7 +109,7 @@ pub enum Provisioned {
 
 /// Reads the answer to a request of `lines` lines. The API's own success alone confirms: a proxy's sign-in page is a 200,
 /// too.
-pub fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
+pub(super) fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
     match status {
         204 => Outcome::Written,
         200..=299 => Outcome::lasting(
@@ -169,7 +169,7 @@ fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outco
 }
 
 /// A token with a blank in it, or with its scheme before it, makes a header that InfluxDB 3 can't read.
-pub fn is_header_malformed(body: &[u8]) -> bool {
+pub(super) fn is_header_malformed(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).contains("Authorization header was malformed")
 }
 
@@ -192,7 +192,7 @@ const SCHEMA_LIMIT: &str = "Update to schema would exceed";
 
 /// The server's words without what they repeat of a line, for the log: what stands in quotation marks is left out, from the
 /// first one to the last of its kind, for a name may hold some.
-pub fn without_quotes(message: &str) -> String {
+pub(super) fn without_quotes(message: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(message.len()), message);
     while let Some(at) = rest.find(['`', '\'', '"']) {
         let (before, quoted) = rest.split_at(at);
@@ -206,7 +206,7 @@ pub fn without_quotes(message: &str) -> String {
 }
 
 /// Reads the answer to a request for a database: `POST /api/v3/configure/database`.
-pub fn database_made(status: u16, body: &[u8]) -> Provisioned {
+pub(super) fn database_made(status: u16, body: &[u8]) -> Provisioned {
     let is_empty = body.trim_ascii().is_empty();
     match status {
         200..=204 if is_empty => Provisioned::Made,

@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whose word for a server's name is believed.
 #[derive(Clone, Debug, Default)]
-pub enum Trust {
+pub(super) enum Trust {
     /// The public authorities that browsers trust.
     #[default]
     Public,
@@ -28,7 +28,7 @@ impl Trust {
     ///
     /// # Errors
     /// A sentence for operators where it can't be used.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
         let Some(file) = ca_file else { return Ok(Self::Public) };
         let refused = |why: String| format!("INFLUXDB_CA_FILE: {} {why}", file.display());
         let mut roots = RootCertStore::empty();
@@ -62,7 +62,7 @@ thread_local! {
 }
 
 /// This thread's client with this trust.
-pub fn client(trust: &Trust) -> Client {
+pub(super) fn client(trust: &Trust) -> Client {
     CLIENTS.with_borrow_mut(|clients| {
         if let Some((_, client)) = clients.iter().find(|(file, _)| file.as_deref() == trust.file()) {
             return client.clone();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::runtime::readiness::Health;
 
 /// A trouble that lasts so long is said.
-pub const SAID_AFTER: Duration = Duration::from_secs(5);
+pub(super) const SAID_AFTER: Duration = Duration::from_secs(5);
 
 /// A server that is slow and well is given so many times as long as it took lately, up to a bound.
 const PATIENCE: u32 = 3;
@@ -24,7 +24,7 @@ const SUBJECT: &str = "influx";
 
 /// The node's view of the server.
 #[derive(Debug)]
-pub struct Condition {
+pub(super) struct Condition {
     health: Arc<Health>,
     /// Why each tenant's database takes no writes, where that was said.
     concerned: Mutex<BTreeMap<Arc<str>, String>>,
@@ -37,7 +37,7 @@ pub struct Condition {
 
 impl Condition {
     /// Nothing is known yet.
-    pub fn new(health: Arc<Health>) -> Arc<Self> {
+    pub(super) fn new(health: Arc<Health>) -> Arc<Self> {
         Arc::new(Self {
             health,
             concerned: Mutex::default(),
@@ -48,26 +48,26 @@ impl Condition {
     }
 
     /// A write that was sent then has succeeded. The slowest one is forgotten little by little, so races do no harm.
-    pub fn written(&self, sent: Instant, now: Instant) {
+    pub(super) fn written(&self, sent: Instant, now: Instant) {
         let (took, before) = (millis(now - sent), self.slowest_ms.load(Ordering::Relaxed));
         self.slowest_ms.store(took.max(before - before / 16), Ordering::Relaxed);
         self.latest_ms.fetch_max(millis(sent - self.started), Ordering::Relaxed);
     }
 
     /// How long a request may go unanswered before that is said.
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         let usual = Duration::from_millis(self.slowest_ms.load(Ordering::Relaxed));
         (usual * PATIENCE).clamp(SAID_AFTER, LONGEST_PATIENCE)
     }
 
     /// Whether a request that was sent after this one, by whichever tenant, is answered already.
-    pub fn is_overtaken(&self, sent: Instant) -> bool {
+    pub(super) fn is_overtaken(&self, sent: Instant) -> bool {
         let latest = Duration::from_millis(self.latest_ms.load(Ordering::Relaxed));
         sent + OVERTAKEN_BY <= self.started + latest
     }
 
     /// A tenant's concern, not raised yet.
-    pub fn concern(self: &Arc<Self>, tenant_id: Arc<str>) -> Concern {
+    pub(super) fn concern(self: &Arc<Self>, tenant_id: Arc<str>) -> Concern {
         Concern { condition: self.clone(), tenant_id, raised: None }
     }
 
@@ -83,7 +83,7 @@ impl Condition {
 
 /// One tenant's part in the note, taken back when it is dropped.
 #[derive(Debug)]
-pub struct Concern {
+pub(super) struct Concern {
     condition: Arc<Condition>,
     tenant_id: Arc<str>,
     /// Why, where it is said.
@@ -92,7 +92,7 @@ pub struct Concern {
 
 impl Concern {
     /// Says why the tenant's database takes no writes; whether nobody has said the same.
-    pub fn raise(&mut self, why: &str) -> bool {
+    pub(super) fn raise(&mut self, why: &str) -> bool {
         if self.raised.as_deref() == Some(why) {
             return false;
         }
@@ -106,7 +106,7 @@ impl Concern {
     }
 
     /// The database takes writes; whether that is news.
-    pub fn settle(&mut self) -> bool {
+    pub(super) fn settle(&mut self) -> bool {
         if self.raised.take().is_none() {
             return false;
         }
@@ -115,7 +115,7 @@ impl Concern {
     }
 
     /// Whether it is said.
-    pub fn is_raised(&self) -> bool {
+    pub(super) fn is_raised(&self) -> bool {
         self.raised.is_some()
     }
 }

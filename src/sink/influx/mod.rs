@@ -19,10 +19,10 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use self::classify::Provisioned;
-pub use self::router::{Parts, Router};
-pub use self::survey::Survey;
-pub use self::target::Destination;
+pub(crate) use self::classify::Provisioned;
+pub(crate) use self::router::{Parts, Router};
+pub(crate) use self::survey::Survey;
+pub(crate) use self::target::Destination;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,7 +40,7 @@ const USUAL_BATCH: usize = 5_000;
 /// The `[influx]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// `INFLUXDB_WRITE_ENABLED`: no points at all when off.
     pub write_enabled: bool,
     /// `INFLUXDB_API`.
@@ -126,7 +126,7 @@ pub struct Config {
 
 impl Config {
     /// The layout in force: a bucket without a place for the tenant is one for all, whose points their tag tells apart.
-    pub fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> Layout {
         match &self.bucket {
             Some(bucket) if self.api == Api::V2 && !bucket.contains(TENANT_PLACE) => Layout::Shared,
             _ => self.database_layout,
@@ -137,7 +137,7 @@ impl Config {
 /// How points are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Api {
+pub(crate) enum Api {
     /// InfluxDB 3: `/api/v3/write_lp`.
     #[default]
     V3,
@@ -207,7 +207,7 @@ impl Config {
     }
 
     /// What redelivery needs to know. It claims as many lines of a tenant as its batcher sends in one request.
-    pub fn redelivery(&self) -> outbox::settings::Settings {
+    pub(crate) fn redelivery(&self) -> outbox::settings::Settings {
         outbox::settings::Settings {
             layout: self.layout(),
             lines_per_sec: self.replay_lines_per_sec,

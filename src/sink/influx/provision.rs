@@ -20,7 +20,7 @@ fn first_line(now: SystemTime) -> String {
 
 impl Destination {
     /// Makes sure that a tenant's database exists. Idempotent.
-    pub async fn provision(&self, tenant_id: &str) -> Provisioned {
+    pub(crate) async fn provision(&self, tenant_id: &str) -> Provisioned {
         let database = self.database(tenant_id);
         match &self.place {
             Place::Server(server) => at_server(server, &database).await,
@@ -29,7 +29,7 @@ impl Destination {
     }
 
     /// Whether a tenant's database is there already, without making it; `None` where that can't be asked.
-    pub fn has(&self, tenant_id: &str) -> Option<bool> {
+    pub(crate) fn has(&self, tenant_id: &str) -> Option<bool> {
         match &self.place {
             Place::Server(_) => None,
             Place::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),

@@ -27,7 +27,7 @@ const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// A server and how it wants to be asked.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub(super) struct Server {
     api: Api,
     /// Everything of a request's address before `/api`.
     base: String,
@@ -44,7 +44,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence for operators when the URL, the token or the file of certificates can't be used.
-    pub fn new(url: &str, config: &Config) -> Result<Self, String> {
+    pub(super) fn new(url: &str, config: &Config) -> Result<Self, String> {
         let token = config.token.expose();
         let authorization = if token.is_empty() {
             None
@@ -68,17 +68,17 @@ impl Server {
     }
 
     /// How it is asked.
-    pub fn api(&self) -> Api {
+    pub(super) fn api(&self) -> Api {
         self.api
     }
 
     /// Where it is, without credentials.
-    pub fn base(&self) -> &str {
+    pub(super) fn base(&self) -> &str {
         &self.base
     }
 
     /// One of its databases or buckets.
-    pub fn database(&self, name: &str) -> Endpoint {
+    pub(super) fn database(&self, name: &str) -> Endpoint {
         let (base, place) = (&self.base, query_value(name));
         let uri = if self.api == Api::V2 {
             let org = self.org.as_deref().map(|org| format!("org={}&", query_value(org))).unwrap_or_default();
@@ -93,7 +93,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, where there was no answer.
-    pub async fn create_database(&self, name: &str) -> Result<(u16, String), String> {
+    pub(super) async fn create_database(&self, name: &str) -> Result<(u16, String), String> {
         let request = client(&self.trust).post(format!("{}/api/v3/configure/database", self.base));
         let body = serde_json::json!({ "db": name }).to_string();
         self.ask(request.insert_header((CONTENT_TYPE, "application/json")), Bytes::from(body)).await
@@ -103,7 +103,7 @@ impl Server {
     ///
     /// # Errors
     /// A sentence, where there was no answer.
-    pub async fn get(&self, path: &str) -> Result<(u16, String), String> {
+    pub(super) async fn get(&self, path: &str) -> Result<(u16, String), String> {
         self.ask(client(&self.trust).get(format!("{}{path}", self.base)), Bytes::new()).await
     }
 
@@ -153,7 +153,7 @@ fn base(url: &str) -> Option<String> {
 
 /// A database or bucket at a server.
 #[derive(Clone, Debug)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     server: Server,
     name: String,
     uri: String,
@@ -164,7 +164,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// A sentence, where there was no answer.
-    pub async fn query_sql(&self, sql: &str) -> Result<(u16, String), String> {
+    pub(super) async fn query_sql(&self, sql: &str) -> Result<(u16, String), String> {
         let server = &self.server;
         let request = client(&server.trust).post(format!("{}/api/v3/query_sql", server.base));
         let body = serde_json::json!({ "db": self.name, "q": sql, "format": "json" }).to_string();
@@ -172,7 +172,7 @@ impl Endpoint {
     }
 
     /// Sends one request and reads its answer; `lines` lines, each ended by a line feed.
-    pub async fn write(self, body: Bytes, lines: usize) -> Outcome {
+    pub(super) async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match timeout(self.server.timeout, self.send(body, lines)).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::passing(self.server.unanswered()),

@@ -37,7 +37,7 @@ const REST_MS: (u64, u64) = (100, 30_000);
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// What the router is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     /// The `[influx]` settings.
     pub config: Config,
     /// Where points go.
@@ -58,7 +58,7 @@ pub struct Parts {
 ///
 /// Sent to: [`Points`] by the Writer and the replay, [`TenantsRegistered`] by the Registry, [`Refuse`] and [`Died`] by the
 /// batchers, [`AttachWriter`] and [`Drain`] by the supervisor.
-pub struct Router {
+pub(crate) struct Router {
     config: Arc<Config>,
     destination: Destination,
     metrics: Arc<Metrics>,
@@ -90,7 +90,7 @@ struct Tenant {
 
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
-    pub fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         let Parts { config, destination, metrics, stats, health, log, lifeline } = parts;
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,

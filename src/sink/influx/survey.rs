@@ -12,7 +12,7 @@ use ingest_core::flow::capacity::{self, Demand};
 
 /// What became of a look at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// What is there, in a few words.
     pub found: String,
     /// What an operator should do, where it can't hold all tenants' points as they are to be laid out.
@@ -35,7 +35,7 @@ impl Destination {
     ///
     /// # Errors
     /// A sentence, where the server does not answer or does not let us look.
-    pub async fn survey(&self, tenants: &[String]) -> Result<Survey, String> {
+    pub(crate) async fn survey(&self, tenants: &[String]) -> Result<Survey, String> {
         match &self.place {
             Place::Files(directory, _) => {
                 Ok(Survey { found: format!("files below {}", directory.display()), advice: None })

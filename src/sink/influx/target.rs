@@ -15,7 +15,7 @@ use ingest_core::influx::point::Layout;
 
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     pub(super) place: Place,
     naming: Naming,
     complaint: Arc<Complaint>,
@@ -48,7 +48,7 @@ impl Destination {
     ///
     /// # Errors
     /// A sentence for operators when a setting, or two of them together, can't be used.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config) -> Result<Self, String> {
         let url = config.url.as_deref().filter(|url| !url.trim().is_empty());
         let place = match (config.api, url) {
             (Api::V2, None) => return Err("INFLUXDB_API=v2 needs INFLUXDB_URL".to_owned()),
@@ -66,7 +66,7 @@ impl Destination {
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         match &self.place {
             Place::Server(server) => server.base().to_owned(),
             Place::Files(directory, _) => directory.display().to_string(),
@@ -74,7 +74,7 @@ impl Destination {
     }
 
     /// What a tenant's database is called there.
-    pub fn database(&self, tenant_id: &str) -> String {
+    pub(crate) fn database(&self, tenant_id: &str) -> String {
         match &self.naming {
             Naming::Database => names::influx_database(tenant_id),
             Naming::Bucket(template) => names::influx_bucket(template, tenant_id),
@@ -83,12 +83,12 @@ impl Destination {
     }
 
     /// Whether each tenant has a database of its own.
-    pub fn is_per_tenant(&self) -> bool {
+    pub(crate) fn is_per_tenant(&self) -> bool {
         !matches!(self.naming, Naming::Shared(_))
     }
 
     /// A tenant's database there. Nothing is touched before the first write.
-    pub fn open(&self, tenant_id: &str) -> Target {
+    pub(crate) fn open(&self, tenant_id: &str) -> Target {
         let database = self.database(tenant_id);
         let place = match &self.place {
             Place::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
@@ -115,7 +115,7 @@ fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
 
 /// Where the points of one tenant go.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     database: Database,
     complaint: Arc<Complaint>,
 }
@@ -130,7 +130,7 @@ enum Database {
 
 impl Target {
     /// How many writes may be under way at once, where `wanted` were configured.
-    pub fn most_in_flight(&self, wanted: usize) -> usize {
+    pub(crate) fn most_in_flight(&self, wanted: usize) -> usize {
         match &self.database {
             Database::Endpoint(_) => wanted.max(1),
             Database::Files(_) => 1, // they would only wait for each other
@@ -138,7 +138,7 @@ impl Target {
     }
 
     /// Writes `lines` lines, each ended by a line feed. They are durable when it says that they are written.
-    pub async fn write(self, body: Bytes, lines: usize) -> Outcome {
+    pub(crate) async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match self.database {
             Database::Endpoint(endpoint) => endpoint.write(body, lines).await,
             Database::Files(files) => blocking(files, move |files| files.append(&body)).await,
@@ -146,12 +146,12 @@ impl Target {
     }
 
     /// Whether it may know SQL, and tell its columns.
-    pub fn can_be_asked(&self) -> bool {
+    pub(crate) fn can_be_asked(&self) -> bool {
         matches!(self.database, Database::Endpoint(_))
     }
 
     /// The columns of its table of metrics.
-    pub async fn columns(self) -> Columns {
+    pub(crate) async fn columns(self) -> Columns {
         match self.database {
             Database::Endpoint(endpoint) => endpoint.columns().await,
             Database::Files(_) => Columns::Refused("files have no columns".to_owned()),
@@ -159,7 +159,7 @@ impl Target {
     }
 
     /// Lets go of what is open there; nothing is written afterwards.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Database::Files(files) = self.database {
             blocking(files, |files| {
                 files.close();
@@ -170,18 +170,18 @@ impl Target {
     }
 
     /// What is wrong with all databases there, as far as their tenants have found out.
-    pub fn complaint(&self) -> &Complaint {
+    pub(crate) fn complaint(&self) -> &Complaint {
         &self.complaint
     }
 }
 
 /// What is wrong with a whole server is news once, not once per tenant.
 #[derive(Debug, Default)]
-pub struct Complaint(Mutex<Option<String>>);
+pub(crate) struct Complaint(Mutex<Option<String>>);
 
 impl Complaint {
     /// Whether this is news.
-    pub fn raise(&self, message: &str) -> bool {
+    pub(crate) fn raise(&self, message: &str) -> bool {
         let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = raised.as_deref() != Some(message);
         *raised = Some(message.to_owned());
@@ -189,7 +189,7 @@ impl Complaint {
     }
 
     /// Something works there; whether that is news.
-    pub fn settle(&self) -> bool {
+    pub(crate) fn settle(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }
 }

@@ -17,7 +17,7 @@ const MAX_PROBED: usize = 8;
 
 /// What became of a list.
 #[derive(Debug)]
-pub struct Sorted<T> {
+pub(super) struct Sorted<T> {
     /// The pieces that were stored, with what storing them returned.
     pub stored: Vec<(Range<usize>, T)>,
     /// Items that are refused for what they are.
@@ -30,7 +30,7 @@ pub struct Sorted<T> {
 
 impl<T> Sorted<T> {
     /// The items that were not stored.
-    pub fn missing(&self) -> HashSet<usize> {
+    pub(super) fn missing(&self) -> HashSet<usize> {
         self.refused.iter().chain(&self.put_off).map(|(index, _)| *index).collect()
     }
 }
@@ -40,7 +40,7 @@ impl<T> Sorted<T> {
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more: then nothing is stored.
-pub async fn bisect<T>(
+pub(super) async fn bisect<T>(
     transaction: &mut Transaction<'_>,
     count: usize,
     store: impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,

@@ -10,7 +10,7 @@ use crate::postgres::types::POSTGRES_EPOCH_US;
 use ingest_core::validate::event::Event;
 
 /// The columns of a row, in the order in which [`put_row`] writes them; what is not among them has its default.
-pub const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "received_at, event_ts, seq, stream_seq, stream, tenant_id, site_id, device_id, msg_type, topic, payload";
 const COLUMN_COUNT: i16 = 11;
 
@@ -23,7 +23,7 @@ const JSONB_VERSION: u8 = 1;
 
 /// A row as it is about to be written.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub(crate) struct Row<'a> {
     /// The broker facts that key it.
     pub origin: &'a Origin,
     /// When it happened, Unix microseconds.
@@ -47,7 +47,7 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// The row of an event.
     #[inline]
-    pub fn of(origin: &'a Origin, event: &'a Event) -> Self {
+    pub(crate) fn of(origin: &'a Origin, event: &'a Event) -> Self {
         Self {
             origin,
             event_us: event.event_us,
@@ -63,7 +63,7 @@ impl<'a> Row<'a> {
 }
 
 /// The rows as one `COPY` stream.
-pub fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone) -> Bytes {
+pub(crate) fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone) -> Bytes {
     let bytes: usize = rows.clone().map(|row| row_bytes(&row)).sum();
     let mut buffer = Vec::with_capacity(HEADER.len() + bytes + 2);
     buffer.put_slice(HEADER);

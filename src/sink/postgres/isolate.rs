@@ -24,7 +24,7 @@ const BEGIN: &str = "SET CONSTRAINTS ALL IMMEDIATE; DROP TABLE IF EXISTS pg_temp
 
 /// What isolation needs besides the batch.
 #[derive(Debug)]
-pub struct Isolation<'a> {
+pub(super) struct Isolation<'a> {
     /// Decides which refused items the quarantine keeps.
     pub gate: &'a Gate,
     /// Rows that were accepted before.
@@ -41,7 +41,7 @@ impl Isolation<'_> {
     ///
     /// # Errors
     /// When PostgreSQL does not answer any more, or does not commit: then nothing of the batch is stored.
-    pub async fn store(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
+    pub(super) async fn store(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
         let mut transaction = client.transaction().await?;
         transaction.batch_execute(BEGIN).await?;
         let mut stored = Stored::default();

@@ -44,7 +44,7 @@ impl Day {
 
 /// What is known of the partitions. Shared by all transactions of a node.
 #[derive(Debug, Default)]
-pub struct Partitions(Mutex<Known>);
+pub(super) struct Partitions(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -58,7 +58,7 @@ impl Partitions {
     ///
     /// # Errors
     /// When PostgreSQL does not answer or refuses.
-    pub async fn ensure(&self, client: &mut Client, days: &[Day], log: &Logger) -> Result<(), Error> {
+    pub(super) async fn ensure(&self, client: &mut Client, days: &[Day], log: &Logger) -> Result<(), Error> {
         let missing: Vec<Day> = {
             let known = self.known();
             if known.ours == Some(false) {
@@ -84,7 +84,7 @@ impl Partitions {
     ///
     /// # Errors
     /// As [`Partitions::ensure`].
-    pub async fn ensure_ahead(&self, client: &mut Client, now_us: i64, log: &Logger) -> Result<(), Error> {
+    pub(super) async fn ensure_ahead(&self, client: &mut Client, now_us: i64, log: &Logger) -> Result<(), Error> {
         let today = Day::of(now_us);
         let days: Vec<Day> = (0..AHEAD_DAYS).map(|ahead| Day(today.0 + ahead)).collect();
         self.ensure(client, &days, log).await
@@ -92,7 +92,7 @@ impl Partitions {
 
     /// Forgets these days: PostgreSQL says there is no partition after all (somebody has dropped it). The table may be
     /// another one by now, too.
-    pub fn forget(&self, days: &[Day]) {
+    pub(super) fn forget(&self, days: &[Day]) {
         let mut known = self.known();
         known.ours = None;
         for day in days {

@@ -28,7 +28,7 @@ const NOBODY: &str = "ingest-node";
 
 /// Rows that were accepted, one for each of the last tenants.
 #[derive(Debug, Default)]
-pub struct Samples(Mutex<VecDeque<Sample>>);
+pub(super) struct Samples(Mutex<VecDeque<Sample>>);
 
 #[derive(Clone, Debug)]
 struct Sample {
@@ -43,7 +43,7 @@ struct Sample {
 
 impl Samples {
     /// Remembers a row that was stored.
-    pub fn remember(&self, event: &Event) {
+    pub(super) fn remember(&self, event: &Event) {
         let mut samples = self.lock();
         samples.retain(|sample| *sample.tenant_id != *event.device.key.tenant_id);
         samples.push_front(Sample::of(event));
@@ -105,7 +105,7 @@ impl Sample {
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more.
-pub async fn rows(
+pub(super) async fn rows(
     transaction: &mut Transaction<'_>,
     (delivery, event): &(Delivery, Event),
     answer: &Answer,
@@ -161,7 +161,7 @@ async fn stored(transaction: &mut Transaction<'_>) -> Result<Vec<Sample>, Failur
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more.
-pub async fn quarantine(
+pub(super) async fn quarantine(
     transaction: &mut Transaction<'_>,
     refused: &Refused,
     answer: &Answer,
@@ -187,7 +187,7 @@ pub async fn quarantine(
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more.
-pub async fn shadows(
+pub(super) async fn shadows(
     transaction: &mut Transaction<'_>,
     device: &DeviceKey,
     site_id: &str,
@@ -215,7 +215,7 @@ pub async fn shadows(
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more.
-pub async fn acks(
+pub(super) async fn acks(
     transaction: &mut Transaction<'_>,
     device: &DeviceKey,
     command_id: &str,

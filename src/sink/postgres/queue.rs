@@ -11,7 +11,7 @@ use ingest_core::validate::event::{CommandAck, Event, ShadowReport};
 
 /// Deliveries that wait for a transaction. Bounded by the consumers' windows.
 #[derive(Debug, Default)]
-pub struct Queue {
+pub(super) struct Queue {
     events: VecDeque<(Delivery, Event)>,
     refusals: VecDeque<Refused>,
     shadows: VecDeque<(Delivery, ShadowReport)>,
@@ -22,40 +22,40 @@ pub struct Queue {
 
 impl Queue {
     /// Appends a chunk, its refusals apart: those go through [`Queue::refuse`].
-    pub fn append(&mut self, chunk: Write) {
+    pub(super) fn append(&mut self, chunk: Write) {
         self.events.extend(chunk.events);
         self.shadows.extend(chunk.shadows);
         self.acks.extend(chunk.acks);
     }
 
     /// Appends a refusal.
-    pub fn refuse(&mut self, refused: Refused) {
+    pub(super) fn refuse(&mut self, refused: Refused) {
         self.refusals.push_back(refused);
     }
 
     /// Everything that waits.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.events.len() + self.refusals.len() + self.shadows.len() + self.acks.len()
     }
 
     /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// What waits and may be taken: not of the kinds that are held.
-    pub fn open_len(&self) -> usize {
+    pub(super) fn open_len(&self) -> usize {
         Kind::ALL.into_iter().filter(|kind| !self.held[*kind as usize]).map(|kind| self.len_of(kind)).sum()
     }
 
     /// Holds a kind back, or lets it go again.
-    pub fn hold(&mut self, kind: Kind, is_held: bool) {
+    pub(super) fn hold(&mut self, kind: Kind, is_held: bool) {
         self.held[kind as usize] = is_held;
     }
 
     /// Takes the oldest of each kind that is not held, at most `size` in all. The rare kinds go first, so that a flood of
     /// rows can't keep them waiting.
-    pub fn take(&mut self, size: usize) -> Batch {
+    pub(super) fn take(&mut self, size: usize) -> Batch {
         let mut room = size;
         let acks = self.take_open(Kind::Acks, &mut room).acks;
         let shadows = self.take_open(Kind::Shadows, &mut room).shadows;
@@ -79,7 +79,7 @@ impl Queue {
     }
 
     /// Takes the oldest of one kind, held or not.
-    pub fn take_of(&mut self, kind: Kind, mut size: usize) -> Batch {
+    pub(super) fn take_of(&mut self, kind: Kind, mut size: usize) -> Batch {
         let mut batch = Batch::default();
         match kind {
             Kind::Events => batch.events = take(&mut self.events, &mut size),

@@ -20,7 +20,7 @@ const MINUTE_US: i64 = 60_000_000;
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses the question.
-pub async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refused]) -> Result<(), Error> {
+pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refused]) -> Result<(), Error> {
     // Each key is looked up on its own, so that only its day's partition is read.
     const SQL: &str = "
         SELECT k.place, r.is_there IS NOT NULL FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::text[], $5::boolean[])
@@ -59,7 +59,7 @@ pub async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refused]) -
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn store(transaction: &Transaction<'_>, refused: &[Refused], count: bool) -> Result<u64, Error> {
+pub(super) async fn store(transaction: &Transaction<'_>, refused: &[Refused], count: bool) -> Result<u64, Error> {
     mirror(transaction, refused).await?;
     let new = events(transaction, refused).await?;
     if count {
@@ -128,7 +128,7 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses.
-pub async fn lock_counters(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
+pub(super) async fn lock_counters(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
     const SQL: &str = "
         SELECT FROM quarantine_counters_minute c
         JOIN unnest($1::timestamptz[], $2::text[], $3::text[]) AS k (bucket_minute, tenant_id, reason)

@@ -28,7 +28,7 @@ type Slice<'a, T> = &'a [(Delivery, T)];
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses a row: then none is there.
-pub async fn copy_alone(client: &ClientWrapper, rows: Bytes) -> Result<u64, Error> {
+pub(super) async fn copy_alone(client: &ClientWrapper, rows: Bytes) -> Result<u64, Error> {
     let statement = client.prepare_cached(&copy_into("raw_events")).await?;
     let (begun, sink) = tokio::join!(biased; client.batch_execute("BEGIN"), client.copy_in(&statement));
     begun?;
@@ -50,7 +50,7 @@ pub async fn copy_alone(client: &ClientWrapper, rows: Bytes) -> Result<u64, Erro
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses a row.
-pub async fn copy(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64, Error> {
+pub(super) async fn copy(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64, Error> {
     copy_to(transaction, "raw_events", rows).await
 }
 
@@ -58,7 +58,7 @@ pub async fn copy(transaction: &Transaction<'_>, rows: Bytes) -> Result<u64, Err
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses a row: for another reason than that the very delivery is there.
-pub async fn copy_new(transaction: &Transaction<'_>, events: &[&(Delivery, Event)]) -> Result<Vec<bool>, Error> {
+pub(super) async fn copy_new(transaction: &Transaction<'_>, events: &[&(Delivery, Event)]) -> Result<Vec<bool>, Error> {
     let rows = copy::encode(events.iter().map(|(delivery, event)| Row::of(&delivery.origin, event)));
     let inserted = insert_new(transaction, rows).await?;
     let mut is_new = vec![false; events.len()];
@@ -77,7 +77,7 @@ pub async fn copy_new(transaction: &Transaction<'_>, events: &[&(Delivery, Event
 ///
 /// # Errors
 /// As [`copy_new`].
-pub async fn insert_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<Vec<tokio_postgres::Row>, Error> {
+pub(super) async fn insert_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<Vec<tokio_postgres::Row>, Error> {
     let columns = copy::COLUMNS;
     // One per session, without the constraints of the table.
     let staging = format!(
@@ -99,13 +99,13 @@ pub async fn insert_new(transaction: &Transaction<'_>, rows: Bytes) -> Result<Ve
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn unstage(transaction: &Transaction<'_>) -> Result<(), Error> {
+pub(super) async fn unstage(transaction: &Transaction<'_>) -> Result<(), Error> {
     let delete = transaction.prepare_cached("DELETE FROM ingest_staging").await?;
     transaction.execute(&delete, &[]).await.map(drop)
 }
 
 /// The events as `COPY` takes them.
-pub fn encode<'a>(events: impl Iterator<Item = &'a (Delivery, Event)> + Clone) -> Bytes {
+pub(super) fn encode<'a>(events: impl Iterator<Item = &'a (Delivery, Event)> + Clone) -> Bytes {
     copy::encode(events.map(|(delivery, event)| Row::of(&delivery.origin, event)))
 }
 
@@ -118,7 +118,7 @@ fn key(origin: &Origin) -> (i64, &str, i64) {
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn shadows(transaction: &Transaction<'_>, reports: Slice<'_, ShadowReport>) -> Result<u64, Error> {
+pub(super) async fn shadows(transaction: &Transaction<'_>, reports: Slice<'_, ShadowReport>) -> Result<u64, Error> {
     // A report that has no time on record is older than any other of its version.
     const SQL: &str = "
         INSERT INTO device_state AS s (tenant_id, device_id, site_id, reported_state, reported_version, reported_at,
@@ -165,7 +165,7 @@ pub async fn shadows(transaction: &Transaction<'_>, reports: Slice<'_, ShadowRep
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn acks(transaction: &Transaction<'_>, acks: Slice<'_, CommandAck>) -> Result<u64, Error> {
+pub(super) async fn acks(transaction: &Transaction<'_>, acks: Slice<'_, CommandAck>) -> Result<u64, Error> {
     const SQL: &str = "
         WITH locked AS MATERIALIZED (
             SELECT c.tenant_id, c.device_id, c.command_id, a.details, a.acked_at

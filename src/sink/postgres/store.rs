@@ -23,7 +23,7 @@ use ingest_core::validate::event::Event;
 
 /// What attempts share.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     pool: Pool,
     partitions: Partitions,
     bound: Duration,
@@ -36,7 +36,7 @@ pub struct Store {
 
 /// What an attempt has made durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stored {
+pub(super) struct Stored {
     /// New rows of `raw_events`.
     pub rows: u64,
     /// Rows that were there already.
@@ -51,7 +51,7 @@ pub struct Stored {
 
 impl Store {
     /// Attempts over the connections of `pool`. With an outbox, points are recorded there with their rows.
-    pub fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, gate: Arc<Gate>, log: Logger) -> Self {
+    pub(super) fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, gate: Arc<Gate>, log: Logger) -> Self {
         Self {
             pool,
             partitions: Partitions::default(),
@@ -69,7 +69,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Failure`] tells.
-    pub async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
+    pub(super) async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
         batch.was_there.clear();
         let stored = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
             if batch.manner == Manner::Isolated {
@@ -128,7 +128,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::store`].
-    pub async fn make_partitions(&self, now_us: i64) -> Result<(), Failure> {
+    pub(super) async fn make_partitions(&self, now_us: i64) -> Result<(), Failure> {
         lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
             Ok(self.partitions.ensure_ahead(client, now_us, &self.log).await?)
         })

@@ -12,14 +12,14 @@ const NAMES_PER_MINUTE: usize = 100;
 
 /// The names of the last minutes, as keyed hashes: they are as long as strangers make them.
 #[derive(Debug, Default)]
-pub struct StrangerNames {
+pub(super) struct StrangerNames {
     minutes: BTreeMap<i64, HashSet<u64>>,
     hasher: RandomState,
 }
 
 impl StrangerNames {
     /// Whether the minute knows the name or has room for it. Minutes that are forgotten have none.
-    pub fn admit(&mut self, minute: i64, tenant: &str) -> bool {
+    pub(super) fn admit(&mut self, minute: i64, tenant: &str) -> bool {
         let is_full = self.minutes.len() >= MINUTES_REMEMBERED && !self.minutes.contains_key(&minute);
         if is_full {
             if self.minutes.first_key_value().is_some_and(|(oldest, _)| minute < *oldest) {

@@ -9,14 +9,14 @@ use super::parcel::{Parcel, PendingPublish};
 use ingest_core::flow::backoff::delay_for_attempt;
 
 /// Pauses between two probes of a tenant: short against `retry_secs`, so that a stream that is back gets its jobs at once.
-pub const RETRY_FIRST: Duration = Duration::from_millis(100);
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A tenant that was refused and sends nothing any more is forgotten after so long.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// Every parcel that is not out in an attempt.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub(super) struct Backlog {
     tenants: HashMap<Arc<str>, Waiting>,
     /// Tenants that may publish and have something to publish, each once; those that are refused are passed over.
     turns: VecDeque<Arc<str>>,
@@ -46,27 +46,27 @@ impl Refused {
 
 impl Backlog {
     /// How many parcels wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether any tenant's jobs are refused.
-    pub fn is_refused(&self) -> bool {
+    pub(super) fn is_refused(&self) -> bool {
         self.tenants.values().any(|waiting| waiting.refused.is_some())
     }
 
     /// How many parcels wait for tenants whose jobs are refused.
-    pub fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.tenants.values().filter(|waiting| waiting.refused.is_some()).map(|waiting| waiting.parcels.len()).sum()
     }
 
     /// Whether this tenant's jobs are refused.
-    pub fn is_holding(&self, tenant_id: &str) -> bool {
+    pub(super) fn is_holding(&self, tenant_id: &str) -> bool {
         self.tenants.get(tenant_id).is_some_and(|waiting| waiting.refused.is_some())
     }
 
     /// A parcel that came now.
-    pub fn push(&mut self, parcel: Parcel) {
+    pub(super) fn push(&mut self, parcel: Parcel) {
         let tenant_id = parcel.jobs.tenant_id.clone();
         self.tenants.entry(tenant_id.clone()).or_default().parcels.push_back(parcel);
         self.len += 1;
@@ -74,7 +74,7 @@ impl Backlog {
     }
 
     /// A parcel with jobs left, before those that came after it.
-    pub fn put_back(&mut self, parcel: Parcel) {
+    pub(super) fn put_back(&mut self, parcel: Parcel) {
         let tenant_id = parcel.jobs.tenant_id.clone();
         self.tenants.entry(tenant_id.clone()).or_default().parcels.push_front(parcel);
         self.len += 1;
@@ -82,7 +82,7 @@ impl Backlog {
     }
 
     /// The next jobs, a parcel of each tenant in turn.
-    pub fn take(&mut self, mut budget: Budget) -> Vec<PendingPublish> {
+    pub(super) fn take(&mut self, mut budget: Budget) -> Vec<PendingPublish> {
         let mut taken = Vec::new();
         while let Some(tenant_id) = self.turns.pop_front() {
             let Some(waiting) = self.tenants.get_mut(&tenant_id) else { continue };
@@ -113,7 +113,7 @@ impl Backlog {
     }
 
     /// One job of each tenant whose jobs are refused and that is due for a probe.
-    pub fn take_probes(&mut self, now: Instant, mut budget: Budget) -> Vec<PendingPublish> {
+    pub(super) fn take_probes(&mut self, now: Instant, mut budget: Budget) -> Vec<PendingPublish> {
         let mut taken = Vec::new();
         for waiting in self.tenants.values_mut() {
             let Some(refused) = waiting.refused.as_mut().filter(|refused| refused.is_due(now)) else { continue };
@@ -135,14 +135,14 @@ impl Backlog {
     }
 
     /// The stream did not take a job of this tenant.
-    pub fn refused(&mut self, tenant_id: &Arc<str>, now: Instant) {
+    pub(super) fn refused(&mut self, tenant_id: &Arc<str>, now: Instant) {
         let waiting = self.tenants.entry(tenant_id.clone()).or_default();
         let failures = waiting.refused.map_or(0, |refused| refused.failures) + 1;
         waiting.refused = Some(Refused { failures, last: now, is_probing: false });
     }
 
     /// The stream took a job of this tenant.
-    pub fn taken(&mut self, tenant_id: &Arc<str>) {
+    pub(super) fn taken(&mut self, tenant_id: &Arc<str>) {
         let Some(waiting) = self.tenants.get_mut(tenant_id) else { return };
         waiting.refused = None;
         if waiting.parcels.is_empty() {
@@ -153,7 +153,7 @@ impl Backlog {
     }
 
     /// Takes out what has waited for `bound` for tenants whose jobs are refused, and forgets those that have been silent.
-    pub fn take_overdue(&mut self, now: Instant, bound: Duration) -> Vec<Parcel> {
+    pub(super) fn take_overdue(&mut self, now: Instant, bound: Duration) -> Vec<Parcel> {
         let mut overdue = Vec::new();
         self.tenants.retain(|_, waiting| {
             let Some(refused) = waiting.refused else { return true };

@@ -3,7 +3,7 @@
 /// What is left of the jobs, and of the bytes of their bodies, that may be under way at once. The first job always fits,
 /// however large it is.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     jobs: usize,
     bytes: usize,
     is_untouched: bool,
@@ -11,12 +11,12 @@ pub struct Budget {
 
 impl Budget {
     /// Room for so much; for one job at least.
-    pub const fn new(jobs: usize, bytes: usize) -> Self {
+    pub(super) const fn new(jobs: usize, bytes: usize) -> Self {
         Self { jobs: if jobs == 0 { 1 } else { jobs }, bytes, is_untouched: true }
     }
 
     /// Takes room for a job of this length, where there is enough.
-    pub fn take(&mut self, len: usize) -> bool {
+    pub(super) fn take(&mut self, len: usize) -> bool {
         let fits = self.is_untouched || (self.jobs > 0 && len <= self.bytes);
         if fits {
             self.is_untouched = false;

@@ -9,7 +9,7 @@ use crate::runtime::fault::Fault;
 
 /// What a failed publication means. Only what is wrong with the job itself, its size, is a poison; a stream that is
 /// full, frozen or gone may be mended.
-pub fn fault(error: &PublishError) -> Fault {
+pub(super) fn fault(error: &PublishError) -> Fault {
     // Its words name sizes, codes and causes, never contents.
     let words = error.to_string();
     match error.kind() {

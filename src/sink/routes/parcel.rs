@@ -14,7 +14,7 @@ use ingest_core::routes::route::{JobMessage, Route};
 /// The jobs of one delivery that the stream has not acknowledged yet. Dropped with jobs in it, it gives the delivery
 /// back.
 #[derive(Debug)]
-pub struct Parcel {
+pub(super) struct Parcel {
     /// What is left to be published, and the delivery's leg.
     pub jobs: RouteJobs,
     /// Since when it waits.
@@ -23,7 +23,7 @@ pub struct Parcel {
 
 /// Jobs of a parcel that are published in one attempt. Only now are their bodies written.
 #[derive(Debug)]
-pub struct PendingPublish {
+pub(super) struct PendingPublish {
     /// The parcel; may hold more jobs than go out now.
     pub parcel: Parcel,
     /// `routes.{tenant}`.
@@ -35,7 +35,7 @@ pub struct PendingPublish {
 
 /// One job as the stream gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub(super) struct Letter {
     /// `Nats-Msg-Id`.
     pub message_id: String,
     /// The job as JSON.
@@ -44,7 +44,7 @@ pub struct Letter {
 
 /// What became of a parcel in one attempt.
 #[derive(Debug, Default)]
-pub struct Attempt {
+pub(super) struct Attempt {
     /// Jobs that the stream has now, including those it had before.
     pub published: u64,
     /// The message ids of jobs that it can never take, and why not: they are given up.
@@ -59,7 +59,7 @@ impl Parcel {
     /// # Errors
     /// The parcel, where there is no room for any.
     #[expect(clippy::result_large_err, reason = "it goes back where it came from")]
-    pub fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, Parcel> {
+    pub(super) fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, Parcel> {
         let RouteJobs { tenant_id, topic, payload, routes, .. } = &self.jobs;
         let message = JobMessage::new(tenant_id, topic, payload.clone());
         let fits = |(_, route): &(usize, &Route)| budget.take(route.job_len(&message));
@@ -74,7 +74,7 @@ impl Parcel {
 
 impl PendingPublish {
     /// Writes the jobs, one after the other as they are asked for.
-    pub fn letters(&self) -> impl Iterator<Item = Letter> {
+    pub(super) fn letters(&self) -> impl Iterator<Item = Letter> {
         let RouteJobs { origin, routes, .. } = &self.parcel.jobs;
         self.routes.iter().map(|index| {
             let route = routes.route(*index);
@@ -83,18 +83,18 @@ impl PendingPublish {
     }
 
     /// The bytes of the bodies.
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let route = |index: &usize| self.parcel.jobs.routes.route(*index);
         self.routes.iter().map(|index| route(index).job_len(&self.message)).sum()
     }
 
     /// Whether all jobs of the parcel go out.
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.routes.len() == self.parcel.jobs.routes.len()
     }
 
     /// Takes out of the parcel what needs no further attempt. `results` are those of the letters in their order.
-    pub fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (Parcel, Attempt) {
+    pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (Parcel, Attempt) {
         let mut attempt = Attempt::default();
         let RouteJobs { origin, routes, .. } = &mut self.parcel.jobs;
         for (index, result) in self.routes.into_iter().zip(results) {

@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use crate::nats::provision::Provisioner;
 
 /// The stream.
-pub const STREAM: &str = "ROUTES";
+pub(super) const STREAM: &str = "ROUTES";
 /// Its subjects.
 const SUBJECTS: &str = "routes.>";
 /// Where nobody fetches jobs the stream is full at some point, before it fills the disk that the telemetry needs: then it
@@ -21,7 +21,7 @@ const LEAST_WINDOW: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// A sentence, where there is no such stream and none can be made now.
-pub async fn ensure(
+pub(super) async fn ensure(
     streams: &Provisioner,
     context: &Context,
     duplicate_window: Duration,

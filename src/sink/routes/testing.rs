@@ -23,7 +23,7 @@ impl Handler<Settle> for Deaf {
 }
 
 /// A parcel that came now, with a job for each of these routes.
-pub fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> Parcel {
+pub(super) fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> Parcel {
     let row =
         Row { id: "", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
     let routes: TenantRoutes = route_ids.iter().map(|id| Route::from_row(Row { id, ..row }).unwrap()).collect();

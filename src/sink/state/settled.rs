@@ -10,7 +10,7 @@ use ingest_core::state::observation::Observation;
 
 /// Sets of metrics that have been dealt with: each of their sensors exists, or there was no room for it. Bounded; what
 /// falls out is merely looked for again.
-pub struct Settled {
+pub(super) struct Settled {
     sets: Cache<(DeviceKey, u64), Entry>,
     ttl: Duration,
 }
@@ -24,12 +24,12 @@ struct Entry {
 
 impl Settled {
     /// Room for so many sets, each believed for `ttl`.
-    pub fn new(max_size: usize, ttl: Duration) -> Self {
+    pub(super) fn new(max_size: usize, ttl: Duration) -> Self {
         Self { sets: Cache::new(max_size), ttl }
     }
 
     /// Whether every sensor of an observation has been dealt with.
-    pub fn contains(&self, observation: &Observation) -> bool {
+    pub(super) fn contains(&self, observation: &Observation) -> bool {
         let device = &*observation.device;
         observation.signatures().is_some_and(|mut signatures| signatures.all(|set| self.contains_set(device, set)))
     }
@@ -41,7 +41,7 @@ impl Settled {
     }
 
     /// Every sensor of this observation has been dealt with.
-    pub fn insert(&mut self, observation: &Observation) {
+    pub(super) fn insert(&mut self, observation: &Observation) {
         let Device { key, sensor_limit, .. } = &*observation.device;
         for signature in observation.signatures().into_iter().flatten() {
             let entry = Entry { since: Instant::now(), sensor_limit: *sensor_limit };

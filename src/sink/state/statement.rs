@@ -18,7 +18,7 @@ use ingest_core::state::sensor::{self, Inferred, LastValue};
 
 /// The newest value of a sensor that exists, or may.
 #[derive(Clone, Debug)]
-pub struct SensorRow<'a> {
+pub(super) struct SensorRow<'a> {
     device: &'a Device,
     metric: Cow<'a, str>,
     reading: Reading<'a>,
@@ -26,7 +26,7 @@ pub struct SensorRow<'a> {
 
 impl<'a> SensorRow<'a> {
     /// The sensors that an observation speaks of, in the order in which they get room.
-    pub fn of(observation: &'a Observation) -> impl Iterator<Item = SensorRow<'a>> {
+    pub(super) fn of(observation: &'a Observation) -> impl Iterator<Item = SensorRow<'a>> {
         let device = &*observation.device;
         observation.readings().into_iter().map(move |(metric, reading)| SensorRow { device, metric, reading })
     }
@@ -36,7 +36,7 @@ impl<'a> SensorRow<'a> {
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn signs_of_life(client: &ClientWrapper, observations: &[&Observation]) -> Result<(), Error> {
+pub(super) async fn signs_of_life(client: &ClientWrapper, observations: &[&Observation]) -> Result<(), Error> {
     let sql = format!(
         "INSERT INTO device_state AS s (tenant_id, device_id, site_id, last_seen_at, last_heartbeat_at, last_telemetry_at)
         SELECT tenant_id, device_id, v.site_id, seen_at, heartbeat_at, telemetry_at
@@ -70,7 +70,7 @@ fn newest(column: &str) -> String {
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn positions(client: &mut ClientWrapper, located: &[(&Device, Location)]) -> Result<(), Error> {
+pub(super) async fn positions(client: &mut ClientWrapper, located: &[(&Device, Location)]) -> Result<(), Error> {
     const SQL: &str = "
         WITH moved AS MATERIALIZED (
             SELECT r.tenant_id, r.device_id, v.latitude, v.longitude, v.located_at
@@ -103,7 +103,7 @@ pub async fn positions(client: &mut ClientWrapper, located: &[(&Device, Location
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn discover(client: &mut ClientWrapper, candidates: &[SensorRow<'_>]) -> Result<(), Error> {
+pub(super) async fn discover(client: &mut ClientWrapper, candidates: &[SensorRow<'_>]) -> Result<(), Error> {
     let missing = missing(client, candidates).await?;
     if missing.is_empty() {
         return Ok(());
@@ -177,7 +177,7 @@ async fn missing<'a, 'b>(
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub async fn last_values(client: &ClientWrapper, rows: &[SensorRow<'_>]) -> Result<(), Error> {
+pub(super) async fn last_values(client: &ClientWrapper, rows: &[SensorRow<'_>]) -> Result<(), Error> {
     const SQL: &str = "
         WITH newer AS MATERIALIZED (
             SELECT s.id, v.number, v.text, v.seen_at

@@ -16,7 +16,7 @@ use ingest_core::state::observation::{Location, Observation};
 
 /// Writes observations, and remembers which sensors exist.
 #[derive(Debug)]
-pub struct Store {
+pub(super) struct Store {
     pool: Pool,
     bound: Duration,
     settled: Settled,
@@ -24,7 +24,7 @@ pub struct Store {
 
 /// Rows that PostgreSQL can't hold, and its words about the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub(super) struct Refused {
     /// How many.
     pub rows: u64,
     /// Why not, without values.
@@ -33,7 +33,7 @@ pub struct Refused {
 
 impl Store {
     /// A store that knows of no sensor yet.
-    pub fn new(pool: Pool, config: &Config) -> Self {
+    pub(super) fn new(pool: Pool, config: &Config) -> Self {
         Self {
             pool,
             bound: Duration::from_secs(config.write_timeout_secs),
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// A fault that is no row's own: then some of it may be written, and all of it may be written again.
-    pub async fn write(&mut self, observations: &[Observation]) -> Result<Refused, Fault> {
+    pub(super) async fn write(&mut self, observations: &[Observation]) -> Result<Refused, Fault> {
         let settled = &self.settled;
         let (known, new): (Vec<_>, Vec<_>) = observations.iter().partition(|one| settled.contains(one));
         let located: Vec<(&Device, Location)> = observations

@@ -10,7 +10,7 @@ use super::run::Run;
 use crate::world::World;
 
 /// All messages of the `ROUTES` stream; none where there is no such stream.
-pub async fn route_jobs(world: &World) -> Vec<Value> {
+pub(super) async fn route_jobs(world: &World) -> Vec<Value> {
     let Ok(stream) = world.jetstream.get_stream("ROUTES").await else { return Vec::new() };
     let state = stream.cached_info().state.clone();
     let mut jobs = Vec::new();
@@ -23,7 +23,7 @@ pub async fn route_jobs(world: &World) -> Vec<Value> {
 }
 
 /// Compares what is there in the end with what the case expects.
-pub async fn differences(world: &World, client: &Client, run: &Run<'_>, jobs: &[Value]) -> Vec<String> {
+pub(super) async fn differences(world: &World, client: &Client, run: &Run<'_>, jobs: &[Value]) -> Vec<String> {
     let expect = &run.case.expect;
     let mut differences = Vec::new();
     let topic = run.case.topic();
@@ -96,7 +96,7 @@ pub async fn differences(world: &World, client: &Client, run: &Run<'_>, jobs: &[
 }
 
 /// Tokens of the cases' devices that are stored anywhere or went out with a route job.
-pub async fn leaked_tokens(world: &World, cases: &[&Case], jobs: &[Value]) -> Vec<String> {
+pub(super) async fn leaked_tokens(world: &World, cases: &[&Case], jobs: &[Value]) -> Vec<String> {
     let mut tokens: Vec<&str> =
         cases.iter().flat_map(|case| &case.registry).filter_map(|device| device.token.as_deref()).collect();
     tokens.sort_unstable();
@@ -145,7 +145,7 @@ fn keys(tenant: &str, device: &str) -> Map<String, Value> {
 }
 
 /// Compares columns of a device's row.
-pub async fn columns_of(
+pub(super) async fn columns_of(
     client: &Client,
     table: &str,
     tenant: &str,

@@ -11,10 +11,10 @@ use super::run::Settled;
 /// Longest wait for counts that are still missing: what is not stored may be counted a moment after its verdict.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-pub type Counters = BTreeMap<(String, String), i64>;
+pub(super) type Counters = BTreeMap<(String, String), i64>;
 
 /// The counters of all minutes together, by tenant and reason. `POINT_REFUSED` is no verdict on a message.
-pub async fn read(client: &Client) -> Counters {
+pub(super) async fn read(client: &Client) -> Counters {
     let sql = "SELECT tenant_id, reason, sum(cnt)::bigint FROM quarantine_counters_minute
                WHERE reason <> 'POINT_REFUSED' GROUP BY 1, 2";
     let rows = client.query(sql, &[]).await.expect("the counters");
@@ -23,7 +23,7 @@ pub async fn read(client: &Client) -> Counters {
 
 /// Gives each rejected message of a step its count, and tells the messages that were only counted from those that were
 /// applied. Returns complaints about counts that belong to no message.
-pub async fn assign(client: &Client, before: &Counters, settled: &mut [Settled<'_>]) -> Vec<String> {
+pub(super) async fn assign(client: &Client, before: &Counters, settled: &mut [Settled<'_>]) -> Vec<String> {
     let wanted = settled.iter().filter(|one| is_to_be_counted(one)).count();
     let start = Instant::now();
     let mut counts = loop {

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 /// A JSON value; equal keys of an object: the last wins.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Exact {
+pub(super) enum Exact {
     Null,
     Boolean(bool),
     Number(Number),
@@ -17,7 +17,7 @@ pub enum Exact {
 
 /// `digits` times ten to the `exponent`, without zeros at either end of the digits; zero has no digits and no sign.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Number {
+pub(super) struct Number {
     float: bool,
     negative: bool,
     digits: String,
@@ -26,7 +26,7 @@ pub struct Number {
 
 impl Exact {
     /// Reads JSON text.
-    pub fn parse(json: &str) -> serde_json::Result<Self> {
+    pub(super) fn parse(json: &str) -> serde_json::Result<Self> {
         let raw: &RawValue = serde_json::from_str(json)?;
         let json = raw.get().trim();
         Ok(match json.as_bytes().first() {

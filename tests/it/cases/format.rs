@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 /// Where the cases are.
-pub const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
+pub(super) const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Case {
+pub(super) struct Case {
     pub id: String,
     pub title: String,
     #[serde(rename = "kind")]
@@ -39,7 +39,7 @@ pub struct Case {
 /// What differs from the default settings.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub(super) struct Settings {
     #[serde(default)]
     pub app: BTreeMap<String, String>,
     #[serde(default)]
@@ -77,7 +77,7 @@ impl Default for AtOnce {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Expect {
+pub(super) struct Expect {
     pub any_of: Vec<Expect>,
     // Of a message.
     pub outcome: Option<String>,
@@ -115,7 +115,7 @@ pub struct Expect {
 
 impl Expect {
     /// What may come true: the alternatives, or this alone.
-    pub fn alternatives(&self) -> impl Iterator<Item = &Self> {
+    pub(super) fn alternatives(&self) -> impl Iterator<Item = &Self> {
         let alone = self.any_of.is_empty().then_some(self);
         alone.into_iter().chain(&self.any_of)
     }
@@ -127,13 +127,13 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>,
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum OneOrMany {
+pub(super) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    pub fn has(&self, reason: &str) -> bool {
+    pub(super) fn has(&self, reason: &str) -> bool {
         match self {
             Self::One(one) => one == reason,
             Self::Many(many) => many.iter().any(|one| one == reason),
@@ -142,14 +142,14 @@ impl OneOrMany {
 }
 
 /// A message of a case, ready to be published.
-pub struct Message<'a> {
+pub(super) struct Message<'a> {
     pub outgoing: Outgoing,
     pub expect: &'a Expect,
 }
 
 impl Case {
     /// The cases of one kind.
-    pub fn load(kind: &str) -> Vec<Self> {
+    pub(super) fn load(kind: &str) -> Vec<Self> {
         let path = format!("{DIR}/{kind}.jsonl");
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
         let parse =
@@ -158,7 +158,7 @@ impl Case {
     }
 
     /// Its messages, in the groups in which they are published.
-    pub fn steps(&self) -> Vec<Vec<Message<'_>>> {
+    pub(super) fn steps(&self) -> Vec<Vec<Message<'_>>> {
         let Some(listed) = &self.messages else {
             let subject = self.subject.clone().expect("a subject");
             return vec![vec![Message { outgoing: Outgoing::new(subject, self.body()), expect: &self.expect }]];
@@ -195,7 +195,7 @@ impl Case {
     }
 
     /// Tenant and device of the first message's topic, where it names them.
-    pub fn topic(&self) -> Option<Topic> {
+    pub(super) fn topic(&self) -> Option<Topic> {
         let steps = self.steps();
         let envelope: Value = serde_json::from_slice(&steps.first()?.first()?.outgoing.payload).ok()?;
         let topic = envelope["topic"].as_str()?;
@@ -209,7 +209,7 @@ impl Case {
 }
 
 /// What a topic names.
-pub struct Topic {
+pub(super) struct Topic {
     pub tenant_id: String,
     pub device_id: String,
     pub text: String,

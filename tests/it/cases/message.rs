@@ -10,7 +10,7 @@ use crate::world::World;
 
 /// What became of a message.
 #[derive(Debug)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// One row of `raw_events`.
     Stored(Row),
     /// One row of `quarantine_events`, and the tenant for whom it was counted, if it was.
@@ -25,7 +25,7 @@ pub enum Verdict {
 
 /// A row of `raw_events`.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     tenant_id: String,
     device_id: String,
     site_id: Option<String>,
@@ -39,7 +39,7 @@ pub struct Row {
 }
 
 /// Looks up what is stored of a message.
-pub async fn stored_verdict(client: &Client, stream: &str, sequence: u64) -> Verdict {
+pub(super) async fn stored_verdict(client: &Client, stream: &str, sequence: u64) -> Verdict {
     let sql = "SELECT tenant_id, device_id, site_id, msg_type, seq, (extract(epoch FROM event_ts) * 1000000)::bigint,
                       (extract(epoch FROM received_at) * 1000000)::bigint, payload::text, (payload -> 'metrics')::text
                FROM raw_events WHERE stream = $1 AND stream_seq = $2 AND accepted";
@@ -67,7 +67,7 @@ pub async fn stored_verdict(client: &Client, stream: &str, sequence: u64) -> Ver
 }
 
 /// Compares a message with its expectation; with alternatives, one of them must hold.
-pub async fn differences(world: &World, client: &Client, case: &Case, settled: &Settled<'_>) -> Vec<String> {
+pub(super) async fn differences(world: &World, client: &Client, case: &Case, settled: &Settled<'_>) -> Vec<String> {
     let mut of_all = Vec::new();
     for expect in settled.expect.alternatives() {
         let mut found = of_alternative(world, client, expect, settled).await;

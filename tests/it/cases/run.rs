@@ -11,7 +11,7 @@ use super::{after, count, switch};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// A message that was published, and what became of it.
-pub struct Settled<'a> {
+pub(super) struct Settled<'a> {
     pub expect: &'a Expect,
     pub stream: &'static str,
     pub sequence: u64,
@@ -23,7 +23,7 @@ pub struct Settled<'a> {
 }
 
 /// A case that has been run.
-pub struct Run<'a> {
+pub(super) struct Run<'a> {
     pub case: &'a Case,
     pub messages: Vec<Settled<'a>>,
     /// Rejections that were counted although no message was rejected so.
@@ -31,7 +31,7 @@ pub struct Run<'a> {
 }
 
 /// Runs all cases of a kind, those of equal settings against one node, and fails with all differences.
-pub async fn all_of_kind(kind: &str) {
+pub(super) async fn all_of_kind(kind: &str) {
     let cases = Case::load(kind);
     let mut groups: BTreeMap<&Settings, Vec<&Case>> = BTreeMap::new();
     for case in &cases {

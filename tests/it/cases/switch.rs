@@ -17,7 +17,7 @@ const KNOWN_TENANT: &str = "INSERT INTO device_registry (tenant_id, device_id, s
 ///
 /// The node reads all settings at once. So we set them together with another payload limit, wait until messages of a
 /// stranger show that limit, and then set the limit that is really meant.
-pub async fn apply(world: &World, settings: &BTreeMap<String, String>) {
+pub(super) async fn apply(world: &World, settings: &BTreeMap<String, String>) {
     let limit: usize = settings.get("MAX_PAYLOAD_BYTES").map_or(8192, |limit| limit.parse().expect("a number"));
     let half = (limit / 2).to_string();
     world.database.execute(KNOWN_TENANT).await;

@@ -16,14 +16,14 @@ use ingest_kit::{Node, NodeBuilder, wait_for_value};
 use crate::world::{DEADLINE, LANES, World};
 
 /// A node with settings that only the file has.
-pub struct Configured {
+pub(crate) struct Configured {
     _file: tempfile::TempDir,
     path: String,
 }
 
 impl Configured {
     /// With this TOML.
-    pub fn with(toml: &str) -> Self {
+    pub(crate) fn with(toml: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("node.toml");
         std::fs::write(&path, toml).expect("a file");
@@ -31,24 +31,24 @@ impl Configured {
     }
 
     /// A node of this world with these settings.
-    pub fn node(&self, world: &World) -> NodeBuilder {
+    pub(crate) fn node(&self, world: &World) -> NodeBuilder {
         world.node().arguments(&["--config", &self.path, "run"])
     }
 }
 
 /// Deliveries of the telemetry lane that a node holds.
-pub async fn in_flight(node: &Node) -> u64 {
+pub(crate) async fn in_flight(node: &Node) -> u64 {
     node.metrics().await.count("ingest_in_flight", &[("consumer", LANES[0].1)])
 }
 
 /// Deliveries of the telemetry lane by what the broker was told.
-pub async fn settled(node: &Node, disposition: &str) -> u64 {
+pub(crate) async fn settled(node: &Node, disposition: &str) -> u64 {
     let labels = [("consumer", LANES[0].1), ("disposition", disposition)];
     node.metrics().await.count("ingest_deliveries_settled_total", &labels)
 }
 
 /// The body of `/ready` as soon as it has this status and holds this text.
-pub async fn wait_ready_says(node: &Node, status: u16, text: &str) -> String {
+pub(crate) async fn wait_ready_says(node: &Node, status: u16, text: &str) -> String {
     wait_for_value(&format!("/ready to answer {status} with {text:?}"), 3 * DEADLINE, async || {
         let answer = node.get("/ready").await?;
         (answer.status == status && answer.body.contains(text)).then_some(answer.body)

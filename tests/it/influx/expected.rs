@@ -16,20 +16,20 @@ use crate::workload::database;
 const RESERVED: [&str; 5] = ["time", "device_id", "site_id", "seq", "__chunk_order"];
 
 /// What a column makes of a value: `None` = it can't hold it.
-pub type Column = fn(Value) -> Option<Value>;
+pub(super) type Column = fn(Value) -> Option<Value>;
 
 /// Points by database, each as a text that says all that counts: table, tags, fields by name with their types, time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected(BTreeMap<String, BTreeSet<String>>);
+pub(crate) struct Expected(BTreeMap<String, BTreeSet<String>>);
 
 impl Expected {
     /// What good messages ask for where every column has the type of its values.
-    pub fn of<'a>(messages: impl IntoIterator<Item = &'a Outgoing>) -> Self {
+    pub(crate) fn of<'a>(messages: impl IntoIterator<Item = &'a Outgoing>) -> Self {
         Self::with_columns(messages, &BTreeMap::new())
     }
 
     /// The same where some columns have types of their own.
-    pub fn with_columns<'a>(
+    pub(crate) fn with_columns<'a>(
         messages: impl IntoIterator<Item = &'a Outgoing>,
         columns: &BTreeMap<String, Column>,
     ) -> Self {
@@ -46,7 +46,7 @@ impl Expected {
     }
 
     /// The same where all tenants share this database.
-    pub fn shared<'a>(messages: impl IntoIterator<Item = &'a Outgoing>, database: &str) -> Self {
+    pub(crate) fn shared<'a>(messages: impl IntoIterator<Item = &'a Outgoing>, database: &str) -> Self {
         Self::gathered(messages, |tenant, point| {
             point.tags.insert("tenant_id".to_owned(), carried(tenant));
             database.to_owned()
@@ -70,7 +70,7 @@ impl Expected {
     }
 
     /// Waits until as many points are there, and fails where they are not just these.
-    pub async fn wait_in(&self, influx: &InfluxStub, deadline: Duration) {
+    pub(crate) async fn wait_in(&self, influx: &InfluxStub, deadline: Duration) {
         let since = Instant::now();
         let are_there = || self.0.iter().all(|(database, points)| influx.point_count(database) >= points.len());
         wait_for("the points", 2 * deadline, async || are_there() || since.elapsed() > deadline).await;
@@ -78,7 +78,7 @@ impl Expected {
     }
 
     /// Fails where the points of the databases are not just these, and says which ones are missing and which too many.
-    pub fn assert_in(&self, influx: &InfluxStub) {
+    pub(crate) fn assert_in(&self, influx: &InfluxStub) {
         let mut differences = Vec::new();
         for (database, expected) in &self.0 {
             let stored: Vec<String> = influx.points(database).iter().map(text).collect();
@@ -111,7 +111,7 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> T {
 }
 
 /// The tenant and the point of a good message; `None` where it makes none.
-pub fn point(envelope: &str) -> Option<(String, Point)> {
+pub(super) fn point(envelope: &str) -> Option<(String, Point)> {
     #[derive(Deserialize)]
     struct Envelope {
         topic: String,
@@ -171,7 +171,7 @@ fn carried(name: &str) -> String {
 
 /// All that counts of a point, and nothing else: fields in the order of their names, values to the last bit, but for the
 /// sign of a zero: it is lost where a point is rebuilt from its row.
-pub fn text(point: &Point) -> String {
+pub(super) fn text(point: &Point) -> String {
     let value = |value: &Value| match value {
         Value::Float(zero) if *zero == 0.0 => Value::Float(0.0),
         other => other.clone(),

@@ -12,38 +12,38 @@ use crate::world::World;
 const ENDS: [&str; 4] = ["", " ,=é", "\\", "%25"];
 
 /// A fleet, and what it sends.
-pub struct Readings {
+pub(super) struct Readings {
     pub devices: Vec<Device>,
     pub messages: Vec<Outgoing>,
 }
 
 impl Readings {
     /// `count` messages of `tenants` tenants, called `tenant-0` and so on.
-    pub fn of(tenants: usize, count: u64) -> Self {
+    pub(super) fn of(tenants: usize, count: u64) -> Self {
         let devices = devices(tenants);
         let messages = (0..count).map(|number| reading(&devices, number)).collect();
         Self { devices, messages }
     }
 
     /// The messages that are one tenant's.
-    pub fn of_tenant(&self, tenant: &str) -> Vec<Outgoing> {
+    pub(super) fn of_tenant(&self, tenant: &str) -> Vec<Outgoing> {
         let subject = format!("telemetry.{tenant}");
         self.messages.iter().filter(|message| message.subject == subject).cloned().collect()
     }
 
     /// Registers the devices.
-    pub async fn seed(&self, world: &World) {
+    pub(super) async fn seed(&self, world: &World) {
         seed::devices(&world.database, &self.devices).await;
     }
 
     /// The points that must come of all messages.
-    pub fn expected(&self) -> Expected {
+    pub(super) fn expected(&self) -> Expected {
         Expected::of(&self.messages)
     }
 }
 
 /// Twelve devices for each of so many tenants.
-pub fn devices(tenants: usize) -> Vec<Device> {
+pub(super) fn devices(tenants: usize) -> Vec<Device> {
     let device = |number: usize| {
         let id = format!("dev-{number}{}", ENDS[number / tenants % ENDS.len()]);
         let mut device = Device::active(&format!("tenant-{}", number % tenants), &id, &token(number));
@@ -54,14 +54,14 @@ pub fn devices(tenants: usize) -> Vec<Device> {
 }
 
 /// The message of this number, of the device whose turn it is. Some are heartbeats.
-pub fn reading(devices: &[Device], number: u64) -> Outgoing {
+pub(super) fn reading(devices: &[Device], number: u64) -> Outgoing {
     let device = &devices[number as usize % devices.len()];
     let kind = if number % 10 == 9 { "heartbeat" } else { "telemetry" };
     reading_of(device, kind, number, metrics(number))
 }
 
 /// A message with these metrics.
-pub fn reading_of(device: &Device, kind: &str, number: u64, metrics: Value) -> Outgoing {
+pub(super) fn reading_of(device: &Device, kind: &str, number: u64, metrics: Value) -> Outgoing {
     let mut payload = payload(device, number);
     payload["msg_type"] = kind.into();
     payload["metrics"] = metrics;

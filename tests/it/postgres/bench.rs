@@ -27,27 +27,27 @@ use ingest_node::testing::sink::postgres::{Outlets, Parts, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
-pub const RECEIVED_US: i64 = 1_770_628_523_045_000;
+pub(super) const RECEIVED_US: i64 = 1_770_628_523_045_000;
 
 /// How long anything may take that takes no longer than a flush.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// A fresh database with the node's schema.
-pub async fn migrated(cluster: &Postgres) -> Database {
+pub(super) async fn migrated(cluster: &Postgres) -> Database {
     let database = cluster.create_database().await;
     migrate(&database).await;
     database
 }
 
 /// Migrates a database.
-pub async fn migrate(database: &Database) -> schema::Report {
+pub(super) async fn migrate(database: &Database) -> schema::Report {
     let connection = pool::connection_config(&config(database)).unwrap();
     let mut client = pool::connect(&connection).await.unwrap();
     schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", e.sentence()))
 }
 
 /// Settings that make a writer quick to watch.
-pub fn config(database: &Database) -> Config {
+pub(super) fn config(database: &Database) -> Config {
     Config {
         url: Secret::new(database.url()),
         flush_interval_ms: 20,
@@ -57,7 +57,7 @@ pub fn config(database: &Database) -> Config {
 }
 
 /// A running writer.
-pub struct Bench {
+pub(super) struct Bench {
     pub writer: Addr<Writer>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
@@ -70,18 +70,18 @@ pub struct Bench {
 
 /// The verdicts of all deliveries of a bench, by slot.
 #[derive(Clone, Default)]
-pub struct Verdicts(Arc<Mutex<HashMap<u64, Verdict>>>);
+pub(super) struct Verdicts(Arc<Mutex<HashMap<u64, Verdict>>>);
 
 impl Verdicts {
-    pub fn of(&self, slot: u64) -> Option<Verdict> {
+    pub(super) fn of(&self, slot: u64) -> Option<Verdict> {
         self.0.lock().unwrap().get(&slot).copied()
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
-    pub fn count(&self, verdict: Verdict) -> usize {
+    pub(super) fn count(&self, verdict: Verdict) -> usize {
         self.0.lock().unwrap().values().filter(|one| **one == verdict).count()
     }
 }
@@ -105,16 +105,16 @@ impl Handler<Settle> for Book {
 }
 
 impl Bench {
-    pub fn new(database: &Database) -> Self {
+    pub(super) fn new(database: &Database) -> Self {
         Self::with(config(database), Outlets::default())
     }
 
-    pub fn with(config: Config, outlets: Outlets) -> Self {
+    pub(super) fn with(config: Config, outlets: Outlets) -> Self {
         Self::on_thread(&Arbiter::current(), config, outlets)
     }
 
     /// With the writer on a thread of its own.
-    pub fn on_thread(thread: &ArbiterHandle, config: Config, outlets: Outlets) -> Self {
+    pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, outlets: Outlets) -> Self {
         let (metrics, health) = (Metrics::new(), Health::new());
         let (deaths, died) = unbounded_channel();
         let parts = Parts {
@@ -135,46 +135,46 @@ impl Bench {
     }
 
     /// A delivery of the message with this sequence number, and the slot it is settled under.
-    pub fn delivery(&self, lane: Lane, stream_seq: u64, attempt: u32) -> (Delivery, u64) {
+    pub(super) fn delivery(&self, lane: Lane, stream_seq: u64, attempt: u32) -> (Delivery, u64) {
         let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
         let desk = self.desks[lane as usize].clone();
         (Delivery::new(origin(lane, stream_seq), attempt, "{}".into(), slot, desk), slot)
     }
 
     /// Sends one event; the slot.
-    pub fn write_event(&self, stream_seq: u64, attempt: u32, event: Event) -> u64 {
+    pub(super) fn write_event(&self, stream_seq: u64, attempt: u32, event: Event) -> u64 {
         let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
         self.writer.do_send(Write { events: vec![(delivery, event)], ..Write::default() });
         slot
     }
 
     /// Sends one refusal; the slot.
-    pub fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: Refusal) -> u64 {
+    pub(super) fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: Refusal) -> u64 {
         let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
         self.writer.do_send(Write { refusals: vec![(delivery, refusal)], ..Write::default() });
         slot
     }
 
     /// Waits for the verdict of a delivery.
-    pub async fn verdict(&self, slot: u64) -> Verdict {
+    pub(super) async fn verdict(&self, slot: u64) -> Verdict {
         wait_for("a verdict", SOON, async || self.verdicts.of(slot).is_some()).await;
         self.verdicts.of(slot).unwrap()
     }
 
     /// Waits until so many deliveries are settled.
-    pub async fn settled(&self, count: usize) {
+    pub(super) async fn settled(&self, count: usize) {
         let what = format!("{count} verdicts");
         wait_for(&what, Duration::from_secs(60), async || self.verdicts.len() >= count).await;
     }
 }
 
 /// The broker's facts about a message.
-pub fn origin(lane: Lane, stream_seq: u64) -> Origin {
+pub(super) fn origin(lane: Lane, stream_seq: u64) -> Origin {
     Origin { stream: lane.stream().into(), stream_seq, received_us: RECEIVED_US + stream_seq as i64 }
 }
 
 /// A registered device of tenant `acme`.
-pub fn device(device_id: &str) -> Arc<Device> {
+pub(super) fn device(device_id: &str) -> Arc<Device> {
     Arc::new(Device {
         key: DeviceKey::new("acme", device_id),
         site_id: "site-1".into(),
@@ -189,7 +189,7 @@ pub fn device(device_id: &str) -> Arc<Device> {
 }
 
 /// A telemetry event with this payload.
-pub fn event(payload: &str) -> Event {
+pub(super) fn event(payload: &str) -> Event {
     Event {
         device: device("d1"),
         topic: "tenant/acme/device/d1/telemetry".into(),
@@ -205,7 +205,7 @@ pub fn event(payload: &str) -> Event {
 }
 
 /// A refused message of a tenant.
-pub fn refusal(tenant_id: &str, reason: Reason) -> Refusal {
+pub(super) fn refusal(tenant_id: &str, reason: Reason) -> Refusal {
     Refusal {
         rejection: Rejection::new(reason, "why"),
         topic: format!("tenant/{tenant_id}/device/d1/telemetry"),

@@ -15,7 +15,7 @@ const POISON: i64 = 13;
 const FORGIVING: &str = "FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$";
 
 /// A trigger on `raw_events` that raises this SQLSTATE for the poison.
-pub async fn raise(database: &Database, code: &str) {
+pub(super) async fn raise(database: &Database, code: &str) {
     database
         .execute(&format!(
             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -213,7 +213,7 @@ impl Handler<Observe> for Rooms {
     }
 }
 
-pub fn catch_all() -> TenantRoutes {
+pub(super) fn catch_all() -> TenantRoutes {
     let row =
         Row { id: "1", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
     [Route::from_row(row).unwrap()].into()

@@ -13,7 +13,7 @@ mod legacy;
 mod misfit;
 mod platform;
 mod quarantine;
-pub mod roles;
+pub(crate) mod roles;
 mod rows;
 mod schema;
 mod secrets;

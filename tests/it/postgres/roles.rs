@@ -5,19 +5,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use ingest_kit::Database;
 
 /// A role that may log in, and the database's URL with it.
-pub struct Role {
+pub(crate) struct Role {
     pub name: String,
     pub url: String,
 }
 
 impl Role {
     /// A role without any rights.
-    pub async fn stranger(database: &Database, label: &str) -> Self {
+    pub(crate) async fn stranger(database: &Database, label: &str) -> Self {
         Self::create(database, label, "").await
     }
 
     /// A role with the rights of the tables' owner, but neither a superuser nor beyond row security.
-    pub async fn of_the_owner(database: &Database, label: &str) -> Self {
+    pub(crate) async fn of_the_owner(database: &Database, label: &str) -> Self {
         Self::create(database, label, "IN ROLE ingest").await
     }
 

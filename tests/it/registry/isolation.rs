@@ -8,7 +8,7 @@ use ingest_node::testing::registry::Config;
 use super::{Bench, SOON, migrated};
 
 /// Certificates of devices called `poison..` can't be read from now on: any question about one of them is refused.
-pub async fn poison_certificates(database: &Database) {
+pub(super) async fn poison_certificates(database: &Database) {
     database
         .execute(
             "ALTER TABLE device_certificates RENAME TO certificates;

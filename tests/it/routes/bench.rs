@@ -19,10 +19,10 @@ use ingest_node::testing::sink::routes::{Config, Parts, Publisher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Longer than anything takes that works.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// A running publisher and its deliveries' verdicts.
-pub struct Bench {
+pub(super) struct Bench {
     pub publisher: Addr<Publisher>,
     pub metrics: Arc<Metrics>,
     pub health: Arc<Health>,
@@ -54,7 +54,7 @@ impl Handler<Settle> for Book {
 }
 
 impl Bench {
-    pub async fn new(nats: &Nats, config: Config) -> Self {
+    pub(super) async fn new(nats: &Nats, config: Config) -> Self {
         let (metrics, health, verdicts) = (Metrics::new(), Health::new(), Verdicts::default());
         let (deaths, died) = unbounded_channel();
         let pulse = Arc::new(Pulse::default());
@@ -73,7 +73,7 @@ impl Bench {
     }
 
     /// A delivery of message `stream_seq` of tenant `acme` that matches routes of these ids, to be settled under `slot`.
-    pub fn delivery(&self, slot: u64, stream_seq: u64, route_ids: &[u64]) -> RouteJobs {
+    pub(super) fn delivery(&self, slot: u64, stream_seq: u64, route_ids: &[u64]) -> RouteJobs {
         let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_770_628_523_045_000 };
         let ticket = Delivery::new(origin.clone(), 1, "{}".into(), slot, self.desk.clone()).into_ticket();
         let (topic, payload) = ("tenant/acme/device/d1/telemetry".into(), "{}".into());
@@ -81,15 +81,15 @@ impl Bench {
         RouteJobs { tenant_id: "acme".into(), origin, topic, payload, routes, ticket }
     }
 
-    pub fn publish(&self, deliveries: Vec<RouteJobs>) {
+    pub(super) fn publish(&self, deliveries: Vec<RouteJobs>) {
         self.publisher.do_send(Publish { deliveries });
     }
 
-    pub fn settled(&self) -> usize {
+    pub(super) fn settled(&self) -> usize {
         self.verdicts.lock().unwrap().len()
     }
 
-    pub async fn verdict(&self, slot: u64) -> Verdict {
+    pub(super) async fn verdict(&self, slot: u64) -> Verdict {
         let of = || self.verdicts.lock().unwrap().get(&slot).copied();
         wait_for("a verdict", SOON, async || of().is_some()).await;
         of().unwrap()
@@ -97,7 +97,7 @@ impl Bench {
 }
 
 /// A route that matches everything.
-pub fn route(id: u64, destination_config: &str) -> Route {
+pub(super) fn route(id: u64, destination_config: &str) -> Route {
     let id = id.to_string();
     let row = Row {
         id: &id,
@@ -110,12 +110,12 @@ pub fn route(id: u64, destination_config: &str) -> Route {
 }
 
 /// Routes that match everything, as a message matches them.
-pub fn matched(routes: impl Iterator<Item = Route>) -> Matched {
+pub(super) fn matched(routes: impl Iterator<Item = Route>) -> Matched {
     let routes: TenantRoutes = routes.collect();
     Matched::of(&routes, "tenant/acme/device/d1/telemetry", "{}").unwrap()
 }
 
 /// Jobs in the stream.
-pub async fn stored(jetstream: &jetstream::Context) -> u64 {
+pub(super) async fn stored(jetstream: &jetstream::Context) -> u64 {
     jetstream.get_stream("ROUTES").await.map_or(0, |stream| stream.cached_info().state.messages)
 }

@@ -12,14 +12,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A function that a fuzzer feeds.
-pub type Target = fn(&[u8]);
+pub(crate) type Target = fn(&[u8]);
 
 /// All targets by their names; each has a directory in the corpus.
-pub const TARGETS: [(&str, Target); 4] =
+pub(crate) const TARGETS: [(&str, Target); 4] =
     [("payload_filter", payload_filter), ("redact", redact), ("timestamp", timestamp), ("topic_filter", topic_filter)];
 
 /// A text that names an instant names the one that another implementation writes for it.
-pub fn timestamp(data: &[u8]) {
+pub(crate) fn timestamp(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for at_us in [from_text(&text), from_number(&text)].into_iter().flatten() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at_us) * 1_000).expect("years 1 to 9999");
@@ -29,7 +29,7 @@ pub fn timestamp(data: &[u8]) {
 }
 
 /// A filter matches what the rule says level by level. Input: filter, line feed, topic.
-pub fn topic_filter(data: &[u8]) {
+pub(crate) fn topic_filter(data: &[u8]) {
     fn naive<'a>(mut filter: impl Iterator<Item = &'a str>, mut topic: impl Iterator<Item = &'a str>) -> bool {
         loop {
             match (filter.next(), topic.next()) {
@@ -49,7 +49,7 @@ pub fn topic_filter(data: &[u8]) {
 }
 
 /// Any filter meets any value and answers, the same at any time. Input: filter, line feed, JSON text of a value.
-pub fn payload_filter(data: &[u8]) {
+pub(crate) fn payload_filter(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (filter, value) = text.split_once('\n').unwrap_or((&text, "1"));
     let Ok(parsed) = PayloadFilter::parse(filter) else { return };
@@ -61,7 +61,7 @@ pub fn payload_filter(data: &[u8]) {
 }
 
 /// JSON stays JSON and loses its tokens, all else stays; text stays text; bytes are no danger.
-pub fn redact(data: &[u8]) {
+pub(crate) fn redact(data: &[u8]) {
     let masked = opaque(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
     assert!(std::str::from_utf8(&masked).is_ok(), "{text}");

@@ -6,7 +6,7 @@ use ingest_core::flow::disposition::{Disposition, Verdict};
 use proptest::prelude::*;
 
 /// Any verdict.
-pub fn verdict() -> impl Strategy<Value = Verdict> {
+pub(crate) fn verdict() -> impl Strategy<Value = Verdict> {
     use Verdict::{Done, Lost, Poison, Rejected, Retry};
     proptest::sample::select(&[Done, Rejected, Poison, Retry, Lost])
 }

@@ -26,12 +26,12 @@ pub(super) struct Once(HashSet<String>);
 
 impl Once {
     /// Whether this is news, and may still be told.
-    pub fn is_news(&mut self, what: &str) -> bool {
+    pub(super) fn is_news(&mut self, what: &str) -> bool {
         self.0.len() < MOST && !self.0.contains(what) && self.0.insert(what.to_owned())
     }
 
     /// It is over: next time it is news again.
-    pub fn forget(&mut self, what: &str) {
+    pub(super) fn forget(&mut self, what: &str) {
         self.0.remove(what);
     }
 }

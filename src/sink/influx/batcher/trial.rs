@@ -31,19 +31,19 @@ pub(super) struct Trials {
 
 impl Trials {
     /// Fields that were left out for a while: nobody waits for what they tell.
-    pub fn add_due(&mut self, trials: Vec<Trial>) {
+    pub(super) fn add_due(&mut self, trials: Vec<Trial>) {
         if !trials.is_empty() {
             self.waiting.push_back(trials);
         }
     }
 
     /// Whether points wait.
-    pub fn are_awaited(&self) -> bool {
+    pub(super) fn are_awaited(&self) -> bool {
         self.is_awaited && (self.is_under_way || self.are_waiting())
     }
 
     /// Whether there are some to be sent.
-    pub fn are_waiting(&self) -> bool {
+    pub(super) fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 }

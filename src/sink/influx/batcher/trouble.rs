@@ -24,12 +24,12 @@ pub(super) struct Trouble {
 
 impl Trouble {
     /// None yet.
-    pub fn new(concern: Concern) -> Self {
+    pub(super) fn new(concern: Concern) -> Self {
         Self { failing: None, unanswered: None, concern }
     }
 
     /// A question was asked then, and not answered.
-    pub fn unanswered(&mut self, asked: Instant) {
+    pub(super) fn unanswered(&mut self, asked: Instant) {
         self.unanswered.get_or_insert(asked);
     }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// What is asked of a file system beyond opening and renaming.
-pub trait Disk: Debug + Send + Sync {
+pub(crate) trait Disk: Debug + Send + Sync {
     /// Writes all of it at the file's end.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ pub trait Disk: Debug + Send + Sync {
 
 /// The operating system's file systems.
 #[derive(Debug)]
-pub struct System;
+pub(crate) struct System;
 
 impl Disk for System {
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {

@@ -7,26 +7,26 @@ use super::*;
 
 /// A real file system whose calls are written down. The next calls fail as often as it is told, with this error number.
 #[derive(Debug, Default)]
-pub struct Watched {
+pub(crate) struct Watched {
     calls: Mutex<Vec<&'static str>>,
     failing_writes: AtomicUsize,
     failing_syncs: AtomicUsize,
     failing_directories: AtomicUsize,
 }
 
-pub const EIO: i32 = 5;
-pub const ENOSPC: i32 = 28;
+pub(crate) const EIO: i32 = 5;
+pub(crate) const ENOSPC: i32 = 28;
 
 impl Watched {
     /// The calls since this was last asked, those of directories in a row as one.
-    pub fn take_calls(&self) -> Vec<&'static str> {
+    pub(crate) fn take_calls(&self) -> Vec<&'static str> {
         let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
         calls.dedup_by(|a, b| *a == "directory" && *b == "directory");
         calls
     }
 
     /// So many fsyncs fail from now on.
-    pub fn fail_syncs(&self, count: usize) {
+    pub(crate) fn fail_syncs(&self, count: usize) {
         self.failing_syncs.store(count, Ordering::SeqCst);
     }
 

@@ -24,10 +24,10 @@ use crate::runtime::stats::Stats;
 use ingest_core::flow::disposition::Verdict;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A router and everything around it.
-pub struct House {
+pub(super) struct House {
     pub router: Addr<Router>,
     pub metrics: Arc<Metrics>,
     stats: Arc<Stats>,
@@ -74,7 +74,7 @@ impl Handler<Refuse> for Outside {
 /// Lets a batcher crash.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Crash;
+pub(crate) struct Crash;
 
 impl Handler<Crash> for Batcher {
     type Result = ();
@@ -87,7 +87,7 @@ impl Handler<Crash> for Batcher {
 /// Asks a router for a tenant's batcher.
 #[derive(Message)]
 #[rtype(result = "Option<Addr<Batcher>>")]
-pub struct Find(pub &'static str);
+struct Find(pub &'static str);
 
 impl Handler<Find> for Router {
     type Result = Option<Addr<Batcher>>;
@@ -98,7 +98,7 @@ impl Handler<Find> for Router {
 }
 
 /// Settings under which tests need not wait long for anything.
-pub fn quick(url: &str) -> Config {
+pub(super) fn quick(url: &str) -> Config {
     Config {
         url: Some(url.to_owned()),
         token: Secret::new("apiv3_test"),
@@ -111,13 +111,13 @@ pub fn quick(url: &str) -> Config {
 }
 
 impl House {
-    pub fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let destination = Destination::new(&config).unwrap();
         Self::before(destination, config)
     }
 
     /// A router whose files lie on this disk.
-    pub fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
+    pub(super) fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
         let mut destination = Destination::new(&config).unwrap();
         destination.disk = disk;
         Self::before(destination, config)
@@ -145,7 +145,7 @@ impl House {
     }
 
     /// Best-effort lines.
-    pub fn send(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
+    pub(super) fn send(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
         let points = lines
             .into_iter()
             .map(|line| Point { line, origin: origin(0), ticket: None, owed: Share::default() })
@@ -154,7 +154,7 @@ impl House {
     }
 
     /// Lines that are replayed.
-    pub fn replay(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
+    pub(super) fn replay(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
         let (outbox, _) = Outbox::new();
         let owed = outbox.take_over(vec![1], tenant_id.into());
         let point = |line| Point { line, origin: origin(0), ticket: None, owed: owed.another() };
@@ -162,7 +162,7 @@ impl House {
     }
 
     /// Lines that deliveries wait for, numbered from `first`.
-    pub fn send_required(&self, tenant_id: &str, first: u64, lines: impl IntoIterator<Item = String>) {
+    pub(super) fn send_required(&self, tenant_id: &str, first: u64, lines: impl IntoIterator<Item = String>) {
         let points = lines.into_iter().zip(first..).map(|(line, slot)| {
             let delivery = Delivery::new(origin(slot), 1, Bytes::new(), slot, self.desk.clone());
             Point { line, origin: origin(slot), ticket: Some(delivery.into_ticket()), owed: Share::default() }
@@ -170,38 +170,38 @@ impl House {
         self.router.do_send(Points { tenant_id: tenant_id.into(), points: points.collect() });
     }
 
-    pub fn count(&self, result: LineResult) -> u64 {
+    pub(super) fn count(&self, result: LineResult) -> u64 {
         self.metrics.influx.lines.of(result).get()
     }
 
-    pub async fn wait_for(&self, result: LineResult, lines: u64) {
+    pub(super) async fn wait_for(&self, result: LineResult, lines: u64) {
         wait_for(&format!("{lines} lines {result:?}"), DEADLINE, async || self.count(result) == lines).await;
         assert_eq!(self.count(result), lines);
     }
 
-    pub async fn wait_for_verdicts(&self, verdict: Verdict, deliveries: usize) {
+    pub(super) async fn wait_for_verdicts(&self, verdict: Verdict, deliveries: usize) {
         wait_for(&format!("{deliveries} deliveries {verdict:?}"), DEADLINE, async || {
             self.verdicts().iter().filter(|other| **other == verdict).count() == deliveries
         })
         .await;
     }
 
-    pub fn verdicts(&self) -> Vec<Verdict> {
+    pub(super) fn verdicts(&self) -> Vec<Verdict> {
         self.ends.verdicts.lock().unwrap().values().copied().collect()
     }
 
-    pub fn refused(&self) -> Vec<(String, String)> {
+    pub(super) fn refused(&self) -> Vec<(String, String)> {
         self.ends.refused.lock().unwrap().clone()
     }
 
     /// What `/stats` says of a tenant.
-    pub fn tenant(&self, tenant_id: &str) -> serde_json::Value {
+    pub(super) fn tenant(&self, tenant_id: &str) -> serde_json::Value {
         let stats = self.stats.collect();
         let mut tenants = stats["influx"]["tenants"].as_array().unwrap().iter();
         tenants.find(|tenant| tenant["tenant_id"] == tenant_id).cloned().unwrap_or_default()
     }
 
-    pub fn last_error(&self, tenant_id: &str) -> String {
+    pub(super) fn last_error(&self, tenant_id: &str) -> String {
         self.tenant(tenant_id)["last_error"].as_str().unwrap_or_default().to_owned()
     }
 }
@@ -210,20 +210,20 @@ fn origin(stream_seq: u64) -> Origin {
     Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_795_219_200_000_000 }
 }
 
-pub fn line(number: u64, fields: &str) -> String {
+pub(super) fn line(number: u64, fields: &str) -> String {
     format!("telemetry,device_id=d{number},site_id=s seq={number}i,{fields} 1795219200123000000")
 }
 
-pub fn lines(count: u64) -> impl Iterator<Item = String> {
+pub(super) fn lines(count: u64) -> impl Iterator<Item = String> {
     (0..count).map(|number| line(number, "v=1.5"))
 }
 
-pub fn database(tenant_id: &str) -> String {
+pub(super) fn database(tenant_id: &str) -> String {
     format!("telemetry_{tenant_id}")
 }
 
 /// A server that fails at one line and takes all others, and counts the requests it took.
-pub fn picky_server() -> (String, Arc<Mutex<u64>>) {
+pub(super) fn picky_server() -> (String, Arc<Mutex<u64>>) {
     server(|body| {
         if body.contains("bad") {
             return HttpResponse::InternalServerError().body("internal error");
@@ -233,7 +233,7 @@ pub fn picky_server() -> (String, Arc<Mutex<u64>>) {
 }
 
 /// A server that answers writes so, and counts those it took.
-pub fn server(answer: fn(&str) -> HttpResponse) -> (String, Arc<Mutex<u64>>) {
+pub(super) fn server(answer: fn(&str) -> HttpResponse) -> (String, Arc<Mutex<u64>>) {
     let taken = Arc::<Mutex<u64>>::default();
     let count = web::Data::from(taken.clone());
     let server = HttpServer::new(move || {

@@ -10,7 +10,7 @@ use crate::sink::postgres::queue::Queue;
 use ingest_core::flow::backoff::Backoff;
 
 /// Most items of a batch that is written in isolation: keeps its transaction short however much of it is refused.
-pub const ISOLATED_SIZE: usize = 256;
+pub(super) const ISOLATED_SIZE: usize = 256;
 
 /// A kind that PostgreSQL does not take is tried again at least this often: what waits is written within about a second.
 const HOLD_FIRST: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ const SUSPECT_MAX: Duration = Duration::from_secs(5);
 
 /// Why a batch is written.
 #[derive(Debug)]
-pub enum Role {
+pub(super) enum Role {
     /// It comes from the queue.
     Fresh,
     /// Something of the batch that it is a part of was refused.
@@ -35,7 +35,7 @@ pub enum Role {
 
 /// Batches that wait for another attempt.
 #[derive(Debug, Default)]
-pub struct Backlog {
+pub(super) struct Backlog {
     /// To be bisected, as soon as a transaction is free.
     parts: VecDeque<Batch>,
     /// Poison suspects, each with the time of its next attempt.
@@ -61,12 +61,12 @@ struct Hold {
 
 impl Backlog {
     /// Appends a batch of which something was refused, in parts of at most `size`.
-    pub fn bisect(&mut self, batch: Batch, size: usize) {
+    pub(super) fn bisect(&mut self, batch: Batch, size: usize) {
         self.parts.extend(batch.split(size));
     }
 
     /// Takes what could not be stored; whether it is news that its kind is held.
-    pub fn put_off(&mut self, put_off: PutOff, role: &Role, queue: &mut Queue, now: Instant) -> bool {
+    pub(super) fn put_off(&mut self, put_off: PutOff, role: &Role, queue: &mut Queue, now: Instant) -> bool {
         let PutOff { kind, is_general, answer, batch } = put_off;
         if !is_general {
             let mut backoff = match role {
@@ -96,7 +96,7 @@ impl Backlog {
     }
 
     /// An attempt has ended; whether a kind is held no more. What it put off was taken before.
-    pub fn attempted(&mut self, role: &Role, is_held_still: bool, queue: &mut Queue, now: Instant) -> bool {
+    pub(super) fn attempted(&mut self, role: &Role, is_held_still: bool, queue: &mut Queue, now: Instant) -> bool {
         match role {
             Role::Suspect(_) => self.is_suspect_tried = false,
             Role::Trial(kind) => {
@@ -117,13 +117,13 @@ impl Backlog {
     }
 
     /// Makes everything due: whoever drains has no time to wait.
-    pub fn hurry(&mut self, now: Instant) {
+    pub(super) fn hurry(&mut self, now: Instant) {
         self.suspects.iter_mut().for_each(|(due, ..)| *due = now);
         self.holds.iter_mut().for_each(|hold| hold.due = now);
     }
 
     /// The next batch to be written, where one is due.
-    pub fn next(&mut self, queue: &mut Queue, now: Instant) -> Option<(Batch, Role)> {
+    pub(super) fn next(&mut self, queue: &mut Queue, now: Instant) -> Option<(Batch, Role)> {
         self.next_part().or_else(|| self.next_trial(queue, now)).or_else(|| self.next_suspect(now))
     }
 
@@ -168,30 +168,30 @@ impl Backlog {
     }
 
     /// When something becomes due.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         let holds = self.holds.iter().filter(|hold| !hold.is_tried).map(|hold| hold.due);
         let suspects = self.suspects.iter().filter(|_| !self.is_suspect_tried).map(|(due, ..)| *due);
         holds.chain(suspects).min()
     }
 
     /// Everything in it.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let held = self.holds.iter().flat_map(|hold| &hold.waiting);
         self.parts.iter().chain(held).map(Batch::len).sum::<usize>() + self.suspected()
     }
 
     /// Whether it holds nothing.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Deliveries that could not be stored although others could.
-    pub fn suspected(&self) -> usize {
+    pub(super) fn suspected(&self) -> usize {
         self.suspects.iter().map(|(.., batch)| batch.len()).sum()
     }
 
     /// Why kinds are held.
-    pub fn held(&self) -> impl Iterator<Item = (Kind, &str)> {
+    pub(super) fn held(&self) -> impl Iterator<Item = (Kind, &str)> {
         self.holds.iter().map(|hold| (hold.kind, hold.message.as_str()))
     }
 }

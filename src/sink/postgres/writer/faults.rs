@@ -13,7 +13,7 @@ use crate::sink::postgres::batch::Kind;
 const SUBJECT: &str = "postgres";
 
 /// Faults since the last success.
-pub struct Faults {
+pub(super) struct Faults {
     log: Logger,
     health: Arc<Health>,
     /// Words about an outage, each logged once.
@@ -24,12 +24,12 @@ pub struct Faults {
 
 impl Faults {
     /// No fault yet.
-    pub fn new(log: Logger, health: Arc<Health>) -> Self {
+    pub(super) fn new(log: Logger, health: Arc<Health>) -> Self {
         Self { log, health, outage: Vec::new(), is_down: false, has_note: false }
     }
 
     /// PostgreSQL takes no write.
-    pub fn outage(&mut self, words: &str) {
+    pub(super) fn outage(&mut self, words: &str) {
         if !self.outage.iter().any(|known| known == words) {
             warn!(self.log, "postgresql does not take writes, holding"; "error" => words);
             self.outage.push(words.to_owned());
@@ -39,7 +39,7 @@ impl Faults {
     }
 
     /// PostgreSQL takes nothing of a kind.
-    pub fn held(&self, kind: Kind, answer: &Answer) {
+    pub(super) fn held(&self, kind: Kind, answer: &Answer) {
         let (kind, error) = (kind.name(), &answer.message);
         match answer.meaning {
             Meaning::NotNow => {
@@ -52,7 +52,7 @@ impl Faults {
     }
 
     /// A batch could not be stored although others could.
-    pub fn suspected(&self, kind: Kind, answer: &Answer) {
+    pub(super) fn suspected(&self, kind: Kind, answer: &Answer) {
         if !self.has_note {
             warn!(self.log, "postgresql does not take some deliveries now, they wait behind the others";
                 "what" => kind.name(), "error" => &answer.message);
@@ -60,13 +60,13 @@ impl Faults {
     }
 
     /// Something was stored.
-    pub fn stored(&mut self, backlog: &Backlog) {
+    pub(super) fn stored(&mut self, backlog: &Backlog) {
         self.outage.clear();
         self.show(backlog);
     }
 
     /// Brings `/ready` up to date.
-    pub fn show(&mut self, backlog: &Backlog) {
+    pub(super) fn show(&mut self, backlog: &Backlog) {
         let suspected = backlog.suspected();
         if suspected > 0 {
             self.health.note(SUBJECT, format!("does not take {suspected} deliveries now, they wait behind the others"));

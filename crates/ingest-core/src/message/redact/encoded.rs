@@ -74,12 +74,12 @@ pub(super) struct Look {
 
 impl Look {
     /// A look into so many bytes.
-    pub fn at(bytes: usize) -> Self {
+    pub(super) fn at(bytes: usize) -> Self {
         Self { work_left: (bytes * WORK_PER_BYTE).max(WORK_AT_LEAST) }
     }
 
     /// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it can stay.
-    pub fn masked_string(&mut self, text: &str) -> Option<String> {
+    pub(super) fn masked_string(&mut self, text: &str) -> Option<String> {
         if text.len() < MIN_RUN {
             return None;
         }
@@ -90,7 +90,7 @@ impl Look {
 
     /// What the list that begins at `at` (JSON text) becomes where its numbers are the bytes of something that holds a
     /// token; its range without the brackets.
-    pub fn masked_list(&mut self, json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
+    pub(super) fn masked_list(&mut self, json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
         let (bytes, end) = byte_list(json, at).filter(|(_, end)| json.get(*end) == Some(&b']'))?;
         self.hides(&bytes, 0).then(|| (at + 1..end, format!("\"{}\"", mask(&json[at + 1..end]))))
     }

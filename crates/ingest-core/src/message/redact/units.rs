@@ -18,7 +18,7 @@ pub(super) struct Units<'a> {
 
 impl<'a> Units<'a> {
     /// Reads bytes.
-    pub fn of(bytes: &'a [u8]) -> Self {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
         let mut units = Self {
             bytes,
             text: Vec::with_capacity(bytes.len()),
@@ -37,12 +37,12 @@ impl<'a> Units<'a> {
     }
 
     /// The unit behind the next key.
-    pub fn after_key(&self, from: usize) -> Option<usize> {
+    pub(super) fn after_key(&self, from: usize) -> Option<usize> {
         Some(from + find_key(self.text.get(from..)?)? + TOKEN_KEY.len())
     }
 
     /// The first unit from `from` on that is none of those that `skips` names.
-    pub fn skip(&self, from: usize, skips: impl Fn(u8) -> bool) -> usize {
+    pub(super) fn skip(&self, from: usize, skips: impl Fn(u8) -> bool) -> usize {
         from + self.text.iter().skip(from).take_while(|unit| skips(**unit)).count()
     }
 }
