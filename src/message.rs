@@ -18,8 +18,8 @@ use actix::{Message, Recipient};
 use bytestring::ByteString;
 
 pub use crate::delivery::Settle;
-use crate::delivery::{Delivery, Lane, Origin, Ticket};
-use crate::outbox::share::Share;
+use crate::delivery::pending_ack::PendingAck;
+use crate::delivery::{Delivery, DeliveryGuard, Lane, Origin};
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
@@ -144,16 +144,16 @@ pub struct Point {
     /// Where its message came from: names it in the quarantine.
     pub origin: Origin,
     /// With policy `required` the delivery ends only when the point is durable.
-    pub ticket: Option<Ticket>,
+    pub guard: Option<DeliveryGuard>,
     /// With policy `best_effort` the point is on record until it is durable.
-    pub owed: Share,
+    pub owed: PendingAck,
 }
 
 /// Supervisor to the influx Router, once per generation: where refused points become durable. The Router is built
 /// before the Writer, so it can't have it from the start; refusals that come earlier wait for it.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct AttachWriter(pub Recipient<Refuse>);
+pub(crate) struct AttachWriter(pub Recipient<QuarantinePoints>);
 
 /// Supervisor to the Replayer, once per generation: where replayed points go. The Replayer is built before the Router,
 /// so that it drains after it.
@@ -170,14 +170,14 @@ pub struct TenantsRegistered(pub Vec<Arc<str>>);
 /// come during a drain too, after the Writer has answered its own [`Drain`].
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Refuse {
+pub struct QuarantinePoints {
     /// The points.
-    pub points: Vec<RefusedPoint>,
+    pub points: Vec<RejectedPoint>,
 }
 
 /// A point that InfluxDB refused for good. Its row stays.
 #[derive(Debug)]
-pub struct RefusedPoint {
+pub struct RejectedPoint {
     /// Whose point.
     pub tenant_id: Arc<str>,
     /// Where its message came from: keys the quarantine event, so that a second refusal of the same point is stored once.
@@ -187,9 +187,9 @@ pub struct RefusedPoint {
     /// The server's words.
     pub message: String,
     /// With policy `required`: ends as done once the refusal is durable, for the point's fate is then settled.
-    pub ticket: Option<Ticket>,
+    pub guard: Option<DeliveryGuard>,
     /// With policy `best_effort`: confirmed once the refusal is durable.
-    pub owed: Share,
+    pub owed: PendingAck,
 }
 
 /// Writer to the route Publisher: matched routes of committed rows.
@@ -214,7 +214,7 @@ pub struct RouteJobs {
     /// One job for each of these.
     pub routes: Matched,
     /// The delivery ends only when the stream has acknowledged its jobs.
-    pub ticket: Ticket,
+    pub guard: DeliveryGuard,
 }
 
 /// Writer to the derived-state keeper: committed events.

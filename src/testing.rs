@@ -2,13 +2,13 @@
 
 /// `delivery`.
 pub mod delivery {
-    pub use crate::delivery::{Delivery, Desk, Lane, Origin, Settlement};
+    pub use crate::delivery::{Delivery, Lane, Origin, SettleHandle, Settlement};
 }
 /// `message`.
 pub mod message {
     pub use crate::message::{
-        Answer, Drain, Invalidate, Observe, Points, Publish, Refuse, RefusedPoint, Resolve, Resolved, RouteJobs,
-        SettingsChanged, Settle, Subscribe, Write,
+        Answer, Drain, Invalidate, Observe, Points, Publish, QuarantinePoints, RejectedPoint, Resolve, Resolved,
+        RouteJobs, SettingsChanged, Settle, Subscribe, Write,
     };
 }
 /// `metrics`.
@@ -30,7 +30,7 @@ pub mod nats {
 pub mod outbox {
     /// `outbox::compact`.
     pub mod compact {
-        pub use crate::outbox::compact::{Bite, Bitten, Compactor, SLOT_US};
+        pub use crate::outbox::compact::{CompactPage, Compacted, Compactor, SLOT_US};
     }
     /// `outbox::policy`.
     pub mod policy {
@@ -69,11 +69,11 @@ pub mod registry {
 pub mod runtime {
     /// `runtime::actor_guard`.
     pub mod actor_guard {
-        pub use crate::runtime::actor_guard::{Death, Lifeline, Pulse};
+        pub use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
     }
     /// `runtime::readiness`.
     pub mod readiness {
-        pub use crate::runtime::readiness::{Health, Part};
+        pub use crate::runtime::readiness::{Part, Readiness};
     }
     /// `runtime::secret`.
     pub mod secret {
@@ -84,7 +84,7 @@ pub mod runtime {
 pub mod sink {
     /// `sink::postgres`.
     pub mod postgres {
-        pub use crate::sink::postgres::{Outlets, Parts, Writer};
+        pub use crate::sink::postgres::{Downstream, Parts, Writer};
     }
     /// `sink::routes`.
     pub mod routes {
@@ -92,6 +92,6 @@ pub mod sink {
     }
     /// `sink::state`.
     pub mod state {
-        pub use crate::sink::state::{Config, Keeper, Parts};
+        pub use crate::sink::state::{Config, DerivedStateWriter, Parts};
     }
 }

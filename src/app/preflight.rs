@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::config::Config;
 use crate::postgres::{pool, schema};
 use crate::runtime::error_chain::sentence;
-use crate::sink::influx::{Destination, Survey};
+use crate::sink::influx::{Backend, Survey};
 
 /// Every tenant that has a device.
 const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY tenant_id";
@@ -54,5 +54,5 @@ async fn look_at_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<
 }
 
 async fn look_at_influx(config: &Config, tenants: &[String]) -> Result<Survey, String> {
-    Destination::new(&config.influx)?.survey(tenants).await
+    Backend::new(&config.influx)?.survey(tenants).await
 }

@@ -22,21 +22,21 @@ use crate::postgres::{self, pool};
 use crate::runtime::error_chain::sentence;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
-use crate::runtime::readiness::{Health, Part};
+use crate::runtime::readiness::{Part, Readiness};
 use crate::runtime::shutdown_signal::Signals;
 use crate::runtime::stats::Stats;
-use crate::runtime::terminal::complain;
+use crate::runtime::terminal::print_error;
 use crate::sink::influx::Survey;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
 /// Runs the node until it is told to stop or gives up.
 pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
-    let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
+    let (health, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, health.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
         Err(why) => {
             error!(log, "http server not started"; "error" => %why);
-            complain(&why);
+            print_error(&why);
             return Exit::Config;
         }
     };
@@ -80,17 +80,17 @@ pub(crate) struct Dependencies {
 /// Waits for the dependencies, within their bounds.
 async fn meet(
     config: &Config,
-    health: &Arc<Health>,
+    health: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
     log: &Logger,
 ) -> Result<Dependencies, Exit> {
     let unavailable = |why: String| {
         error!(log, "giving up at start"; "why" => &why);
-        complain(&why);
+        print_error(&why);
         Exit::Unavailable
     };
     let (connection, pool) = meet_postgres(&config.postgres, health, log).await?;
-    let log_of = |connection| log.new(o!("room" => "nats", "connection" => connection));
+    let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
     let seen_by = |health| Observers { health, permissions: Some(permissions.clone()) };
@@ -101,12 +101,12 @@ async fn meet(
 
 async fn meet_postgres(
     config: &postgres::Config,
-    health: &Arc<Health>,
+    health: &Arc<Readiness>,
     log: &Logger,
 ) -> Result<(tokio_postgres::Config, Pool), Exit> {
     let refuse = |why: String, exit: Exit| {
         error!(log, "giving up at start"; "why" => &why);
-        complain(&why);
+        print_error(&why);
         exit
     };
     let not_met = |error: StartError| refuse(sentence(&error), error.exit());
@@ -146,7 +146,7 @@ async fn live(common: Common, mut signals: Signals) -> Exit {
     let (health, metrics) = (common.health.clone(), common.metrics.clone());
     let config = common.config.supervisor.clone();
     let factories = tree::factories(Arc::new(common));
-    let (root, mut ended) = Root::new(config, factories, health, metrics, log.new(o!("room" => "supervisor")));
+    let (root, mut ended) = Root::new(config, factories, health, metrics, log.new(o!("component" => "supervisor")));
     let root = root.start();
     let ending = tokio::select! {
         ending = &mut ended => ending,
@@ -156,7 +156,7 @@ async fn live(common: Common, mut signals: Signals) -> Exit {
         }
     };
     match ending {
-        Ok(Ending::Drained) => {
+        Ok(Ending::DrainWaiters) => {
             settle_with_broker(&client, &log).await;
             info!(log, "drained");
             Exit::Ok
@@ -164,13 +164,15 @@ async fn live(common: Common, mut signals: Signals) -> Exit {
         Ok(Ending::Unfinished(deliveries)) => {
             settle_with_broker(&client, &log).await;
             error!(log, "drain deadline passed with work undone"; "given_back" => deliveries);
-            complain(format_args!("the drain deadline passed; {deliveries} deliveries were given back to the broker"));
+            print_error(format_args!(
+                "the drain deadline passed; {deliveries} deliveries were given back to the broker"
+            ));
             Exit::Unfinished
         }
-        Ok(Ending::Died(actor)) => {
+        Ok(Ending::BatcherExited(actor)) => {
             settle_with_broker(&client, &log).await;
             error!(log, "died during the drain; what it held is delivered again"; "actor" => actor);
-            complain(format_args!("the {actor} died during the drain; what it held is delivered again"));
+            print_error(format_args!("the {actor} died during the drain; what it held is delivered again"));
             Exit::Unfinished
         }
         Ok(Ending::GaveUp) | Err(_) => Exit::GaveUp,

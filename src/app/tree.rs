@@ -9,21 +9,21 @@ use slog::{Logger, o};
 use super::run::Dependencies;
 use crate::config::Config;
 use crate::delivery::Lane;
+use crate::delivery::pending_ack::Outbox;
 use crate::message::{AttachRouter, AttachWriter, Drain};
 use crate::metrics::Metrics;
 use crate::nats::provision::Provisioner;
+use crate::outbox::actor::Replayer;
 use crate::outbox::policy::WritePolicy;
-use crate::outbox::replayer::Replayer;
-use crate::outbox::share::Outbox;
 use crate::registry::{self, Registry};
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
-use crate::sink::postgres::{self, Outlets, Writer};
+use crate::sink::postgres::{self, Downstream, Writer};
 use crate::sink::routes::{self, Publisher};
-use crate::sink::state::{self, Keeper};
+use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
-use crate::supervisor::child::{Factory, Seat, Wiring};
+use crate::supervisor::child::{Factory, SpawnContext, Wiring};
 use crate::validate::{self, Validator};
 
 /// What every child may need.
@@ -33,7 +33,7 @@ pub(crate) struct Common {
     /// Connections.
     pub dependencies: Dependencies,
     /// The readiness board.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Who tells `/stats` what.
@@ -44,7 +44,7 @@ pub(crate) struct Common {
 
 impl Common {
     fn room(&self, room: &'static str) -> Logger {
-        self.log.new(o!("room" => room))
+        self.log.new(o!("component" => room))
     }
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn factories(common: Arc<Common>) -> Vec<Factory> {
 
 /// Lowest of all: it drains when all others have said what became of their points.
 fn replayer(common: Arc<Common>) -> Factory {
-    factory("replayer", "side", move |wiring, Seat { thread, lifeline }| {
+    factory("replayer", "side", move |wiring, SpawnContext { thread, actor_guard }| {
         let (outbox, ends) = Outbox::new();
         let influx = &common.config.influx;
         let is_owed = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
@@ -80,7 +80,7 @@ fn replayer(common: Arc<Common>) -> Factory {
             stats: common.stats.clone(),
             health: common.health.clone(),
             log: common.room("replay"),
-            lifeline,
+            actor_guard,
         };
         let replayer = start(&thread, Replayer::new(parts));
         wiring.attach_router = Some(replayer.clone().recipient());
@@ -90,15 +90,15 @@ fn replayer(common: Arc<Common>) -> Factory {
 
 /// The Router has the batchers on threads of its own.
 fn router(common: Arc<Common>) -> Factory {
-    factory("router", "store", move |wiring, Seat { thread, lifeline }| {
+    factory("router", "store", move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = influx::Parts {
-            destination: influx::Destination::new(&common.config.influx)?,
+            destination: influx::Backend::new(&common.config.influx)?,
             config: common.config.influx.clone(),
             metrics: common.metrics.clone(),
             stats: common.stats.clone(),
             health: common.health.clone(),
             log: common.room("influx"),
-            lifeline,
+            actor_guard,
         };
         let router = start(&thread, Router::new(parts));
         wiring.points = Some(router.clone().recipient());
@@ -112,7 +112,7 @@ fn router(common: Arc<Common>) -> Factory {
 }
 
 fn publisher(common: Arc<Common>) -> Factory {
-    factory("publisher", "side", move |wiring, Seat { thread, lifeline }| {
+    factory("publisher", "side", move |wiring, SpawnContext { thread, actor_guard }| {
         let (client, log) = (common.dependencies.nats_jobs.clone(), common.room("routes"));
         let parts = routes::Parts {
             config: common.config.routes.clone(),
@@ -121,7 +121,7 @@ fn publisher(common: Arc<Common>) -> Factory {
             metrics: common.metrics.clone(),
             health: common.health.clone(),
             log,
-            lifeline,
+            actor_guard,
         };
         let publisher = start(&thread, Publisher::new(parts));
         wiring.publish = Some(publisher.clone().recipient());
@@ -130,27 +130,27 @@ fn publisher(common: Arc<Common>) -> Factory {
 }
 
 fn keeper(common: Arc<Common>) -> Factory {
-    factory("keeper", "side", move |wiring, Seat { thread, lifeline }| {
+    factory("keeper", "side", move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = state::Parts {
             config: common.config.state.clone(),
             pool: common.dependencies.pool.clone(),
             metrics: common.metrics.clone(),
             log: common.room("state"),
-            lifeline,
+            actor_guard,
         };
-        let keeper = start(&thread, Keeper::new(parts));
+        let keeper = start(&thread, DerivedStateWriter::new(parts));
         wiring.observe = Some(keeper.clone().recipient());
         Ok(keeper.recipient())
     })
 }
 
 fn writer(common: Arc<Common>) -> Factory {
-    factory("writer", "store", move |wiring, Seat { thread, lifeline }| {
+    factory("writer", "store", move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = postgres::Parts {
             config: common.config.postgres.clone(),
             pool: common.dependencies.pool.clone(),
             outbox: wiring.outbox.clone(),
-            outlets: Outlets {
+            downstream: Downstream {
                 points: wiring.points.clone(),
                 policy: common.config.influx.write_policy,
                 jobs: wiring.publish.clone(),
@@ -159,7 +159,7 @@ fn writer(common: Arc<Common>) -> Factory {
             metrics: common.metrics.clone(),
             health: common.health.clone(),
             log: common.room("postgres"),
-            lifeline,
+            actor_guard,
         };
         let writer = start(&thread, Writer::new(parts));
         wiring.write = Some(writer.clone().recipient());
@@ -172,7 +172,7 @@ fn writer(common: Arc<Common>) -> Factory {
 }
 
 fn registry(common: Arc<Common>) -> Factory {
-    factory("registry", "store", move |wiring, Seat { thread, lifeline }| {
+    factory("registry", "store", move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = registry::Parts {
             config: common.config.registry.clone(),
             connection: common.dependencies.connection.clone(),
@@ -182,7 +182,7 @@ fn registry(common: Arc<Common>) -> Factory {
             metrics: common.metrics.clone(),
             health: common.health.clone(),
             log: common.room("registry"),
-            lifeline,
+            actor_guard,
         };
         let registry = start(&thread, Registry::new(parts));
         wiring.resolve = Some(registry.clone().recipient());
@@ -194,7 +194,7 @@ fn registry(common: Arc<Common>) -> Factory {
 
 /// Each validator has a thread of its own: theirs is the work that needs a processor.
 fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
-    factory("validator", &format!("validator-{shard}"), move |wiring, Seat { thread, lifeline }| {
+    factory("validator", &format!("validator-{shard}"), move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = validate::Parts {
             config: common.config.validate.clone(),
             points: wiring.points.as_ref().map(|_| common.config.influx.layout()),
@@ -202,8 +202,8 @@ fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
             registry: Wiring::need(&wiring.resolve, "registry")?,
             changes: Wiring::need(&wiring.subscribe, "registry")?,
             metrics: common.metrics.clone(),
-            log: common.log.new(o!("room" => "validate", "shard" => shard)),
-            lifeline,
+            log: common.log.new(o!("component" => "validate", "shard" => shard)),
+            actor_guard,
         };
         let validator = start(&thread, Validator::new(parts, shards));
         wiring.validators.push(validator.clone().recipient());
@@ -212,7 +212,7 @@ fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
 }
 
 fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
-    factory("consumer", "source", move |wiring, Seat { thread, lifeline }| {
+    factory("consumer", "source", move |wiring, SpawnContext { thread, actor_guard }| {
         let parts = source::Parts {
             config: common.config.nats.clone(),
             client: common.dependencies.nats.clone(),
@@ -221,8 +221,8 @@ fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
             settings: Wiring::need(&wiring.follow_settings, "registry")?,
             metrics: common.metrics.clone(),
             health: common.health.clone(),
-            log: common.log.new(o!("room" => "source", "consumer" => lane.consumer())),
-            lifeline,
+            log: common.log.new(o!("component" => "source", "consumer" => lane.consumer())),
+            actor_guard,
         };
         let consumer = start(&thread, Consumer::new(lane, parts));
         wiring.consumers.push(consumer.clone().recipient());
@@ -233,7 +233,7 @@ fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
 fn factory(
     name: &'static str,
     thread: &str,
-    build: impl Fn(&mut Wiring, Seat) -> Result<actix::Recipient<Drain>, String> + 'static,
+    build: impl Fn(&mut Wiring, SpawnContext) -> Result<actix::Recipient<Drain>, String> + 'static,
 ) -> Factory {
     Factory { name, thread: thread.to_owned(), build: Box::new(build) }
 }

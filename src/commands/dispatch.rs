@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
 use crate::runtime::shutdown_signal::Signals;
-use crate::runtime::terminal::{complain, say};
+use crate::runtime::terminal::{print_error, say};
 use crate::sink::influx::Survey;
 
 /// The program: reads the command line, runs one command, and answers with its exit code.
@@ -46,7 +46,7 @@ fn configured(load: impl FnOnce() -> Result<Loaded, ConfigError>, command: impl 
     match load() {
         Ok(loaded) => command(&loaded),
         Err(error) => {
-            complain(error);
+            print_error(error);
             Exit::Config
         }
     }
@@ -76,7 +76,7 @@ fn migrate(loaded: &Loaded) -> Exit {
 
 /// `check-config`: prints the effective configuration, without secrets; with `online`, what is there beside it.
 fn check_config(loaded: &Loaded, online: bool) -> Exit {
-    loaded.notices.iter().for_each(complain);
+    loaded.notices.iter().for_each(print_error);
     match loaded.show() {
         Ok(text) => say(&text),
         Err(error) => return fail(Exit::Config, error),
@@ -142,6 +142,6 @@ fn on_runtime(command: impl Future<Output = Exit>) -> Exit {
 }
 
 fn fail(exit: Exit, sentence: impl Display) -> Exit {
-    complain(sentence);
+    print_error(sentence);
     exit
 }

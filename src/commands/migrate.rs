@@ -5,7 +5,7 @@ use crate::postgres::start::{self, StartError};
 use crate::postgres::{self, schema};
 use crate::runtime::error_chain::sentence;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::{complain, say};
+use crate::runtime::terminal::{print_error, say};
 
 /// Waits for PostgreSQL as `run` does, and migrates; says what it did or why it could not in one sentence.
 pub(crate) async fn run(config: &Config) -> Exit {
@@ -17,7 +17,7 @@ pub(crate) async fn run(config: &Config) -> Exit {
             Exit::Ok
         }
         Err(error) => {
-            complain(sentence(&error));
+            print_error(sentence(&error));
             error.exit()
         }
     }

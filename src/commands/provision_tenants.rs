@@ -8,7 +8,7 @@ use crate::postgres::pool;
 use crate::runtime::error_chain::sentence;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::say;
-use crate::sink::influx::{Destination, Provisioned};
+use crate::sink::influx::{Backend, Provisioned};
 
 /// Which tenants.
 #[derive(Clone, Debug, Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// # Errors
 /// The exit code and a sentence, where it could not begin.
 pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
-    let destination = Destination::new(&config.influx).map_err(|why| (Exit::Config, why))?;
+    let destination = Backend::new(&config.influx).map_err(|why| (Exit::Config, why))?;
     let tenants = match options.tenants.as_slice() {
         [] => registered(config).await?,
         named => named.to_vec(),

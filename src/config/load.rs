@@ -90,7 +90,7 @@ impl Config {
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(ConfigError::new(sentence)),
-            None => sink::influx::Destination::new(influx).map(drop).map_err(ConfigError::new),
+            None => sink::influx::Backend::new(influx).map(drop).map_err(ConfigError::new),
         }
     }
 }

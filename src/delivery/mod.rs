@@ -5,16 +5,17 @@
 
 mod guard;
 mod lane;
+pub(crate) mod pending_ack;
 mod received;
 mod settle;
 mod settlement;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::guard::Ticket;
+pub(crate) use self::guard::DeliveryGuard;
 pub use self::lane::Lane;
 pub(crate) use self::received::Replay;
 pub use self::received::{Delivery, Origin};
 pub(crate) use self::settle::Settled;
-pub use self::settle::{Desk, Settle};
+pub use self::settle::{Settle, SettleHandle};
 pub use self::settlement::Settlement;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::guard::Ticket;
+use super::guard::DeliveryGuard;
 use super::lane::Lane;
-use super::settle::Desk;
+use super::settle::SettleHandle;
 
 /// Facts that only the broker knows and that a redelivery repeats: the key of everything we store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct Delivery {
     pub body: Bytes,
     /// The message says that it is a replay from the quarantine. Boxed: hardly any does.
     pub replay: Option<Box<Replay>>,
-    ticket: Ticket,
+    guard: DeliveryGuard,
 }
 
 /// How far a delivery is a replay.
@@ -53,17 +53,9 @@ pub enum Replay {
 
 impl Delivery {
     /// A delivery that reports its verdict to `desk` under the number `slot`.
-    pub fn new(origin: Origin, attempt: u32, body: Bytes, slot: u64, desk: Arc<Desk>) -> Self {
-        let ticket = Ticket::new(slot, desk);
-        Self {
-            origin,
-            attempt,
-            subject: Subject::from_static(""),
-            predates_consumer: false,
-            body,
-            replay: None,
-            ticket,
-        }
+    pub fn new(origin: Origin, attempt: u32, body: Bytes, slot: u64, settle_handle: Arc<SettleHandle>) -> Self {
+        let guard = DeliveryGuard::new(slot, settle_handle);
+        Self { origin, attempt, subject: Subject::from_static(""), predates_consumer: false, body, replay: None, guard }
     }
 
     /// Whether it has been delivered before, to us or to another replica: its effects may be there already.
@@ -92,7 +84,7 @@ impl Delivery {
     }
 
     /// Frees the body and keeps the duty.
-    pub fn into_ticket(self) -> Ticket {
-        self.ticket
+    pub fn into_guard(self) -> DeliveryGuard {
+        self.guard
     }
 }

@@ -18,14 +18,14 @@ pub struct Settled {
 
 /// Where a lane's deliveries report their verdicts.
 #[derive(Debug)]
-pub struct Desk {
+pub struct SettleHandle {
     /// The lane.
     pub lane: Lane,
     consumer: Recipient<Settle>,
 }
 
-impl Desk {
-    /// A desk in front of a lane's consumer.
+impl SettleHandle {
+    /// A settle handle in front of a lane's consumer.
     pub fn new(lane: Lane, consumer: Recipient<Settle>) -> Arc<Self> {
         Arc::new(Self { lane, consumer })
     }

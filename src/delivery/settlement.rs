@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use ingest_core::flow::disposition::Verdict;
 
-use super::guard::Ticket;
-use super::settle::{Desk, Settled};
+use super::guard::DeliveryGuard;
+use super::settle::{SettleHandle, Settled};
 
 /// Verdicts collected over a batch, so that each lane's consumer gets one message. Dropped, it tells what it has collected:
 /// a verdict that was given is never forgotten.
 #[derive(Debug, Default)]
 pub struct Settlement {
-    lanes: Vec<(Arc<Desk>, Vec<Settled>)>,
+    lanes: Vec<(Arc<SettleHandle>, Vec<Settled>)>,
 }
 
 impl Settlement {
     /// Gives a delivery its verdict.
-    pub fn add(&mut self, mut ticket: Ticket, verdict: Verdict) {
-        let Some((desk, settled)) = ticket.end(verdict) else { return };
-        match self.lanes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &desk)) {
+    pub fn add(&mut self, mut guard: DeliveryGuard, verdict: Verdict) {
+        let Some((settle_handle, settled)) = guard.end(verdict) else { return };
+        match self.lanes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &settle_handle)) {
             Some((_, all)) => all.push(settled),
-            None => self.lanes.push((desk, vec![settled])),
+            None => self.lanes.push((settle_handle, vec![settled])),
         }
     }
 
@@ -32,8 +32,8 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        for (desk, settled) in self.lanes.drain(..) {
-            desk.send(settled);
+        for (settle_handle, settled) in self.lanes.drain(..) {
+            settle_handle.send(settled);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The duty to settle a delivery: however it is split and wherever its parts end, its desk hears of it exactly once, and
+//! The duty to settle a delivery: however it is split and wherever its parts end, its settle handle hears of it exactly once, and
 //! the worst.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use ingest_core::flow::disposition::Verdict;
 use proptest::prelude::*;
 
-use super::{Delivery, Desk, Lane, Origin, Settle, Settlement, Ticket};
+use super::{Delivery, DeliveryGuard, Lane, Origin, Settle, SettleHandle, Settlement};
 
 /// Any verdict.
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -18,7 +18,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     proptest::sample::select(&[Done, Rejected, Poison, Retry, Lost])
 }
 
-/// What becomes of a ticket.
+/// What becomes of a guard.
 #[derive(Clone, Debug)]
 enum Plan {
     /// It gets this verdict; `None` = it is dropped.
@@ -40,7 +40,7 @@ fn plan() -> impl Strategy<Value = Plan> {
     end.prop_recursive(4, 24, 4, |leg| proptest::collection::vec(leg, 1..5).prop_map(Plan::Split))
 }
 
-/// What the desk of a lane hears.
+/// What the settle handle of a lane hears.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<(u64, Verdict)>>>);
 
@@ -67,25 +67,25 @@ impl Handler<Everything> for Heard {
     fn handle(&mut self, _: Everything, _: &mut Self::Context) {}
 }
 
-fn ticket(slot: u64, desk: &Arc<Desk>) -> Ticket {
+fn guard(slot: u64, settle_handle: &Arc<SettleHandle>) -> DeliveryGuard {
     let origin = Origin { stream: "TELEMETRY".into(), stream_seq: slot, received_us: 0 };
-    Delivery::new(origin, 1, Bytes::new(), slot, desk.clone()).into_ticket()
+    Delivery::new(origin, 1, Bytes::new(), slot, settle_handle.clone()).into_guard()
 }
 
-/// Ends and splits tickets in the order that `choices` makes, until `steps` are done.
-fn go_on(work: &mut Vec<(Ticket, Plan)>, choices: &[usize], steps: usize) {
+/// Ends and splits guards in the order that `choices` makes, until `steps` are done.
+fn go_on(work: &mut Vec<(DeliveryGuard, Plan)>, choices: &[usize], steps: usize) {
     let mut settlement = Settlement::default();
     for step in 0..steps {
         if work.is_empty() {
             break;
         }
         let choice = choices[step % choices.len()];
-        let (ticket, plan) = work.swap_remove(choice % work.len());
+        let (guard, plan) = work.swap_remove(choice % work.len());
         match plan {
-            Plan::End(Some(verdict)) => settlement.add(ticket, verdict),
-            Plan::End(None) => drop(ticket),
+            Plan::End(Some(verdict)) => settlement.add(guard, verdict),
+            Plan::End(None) => drop(guard),
             Plan::Split(plans) => {
-                let legs = ticket.split(plans.len() as u32);
+                let legs = guard.split(plans.len() as u32);
                 assert_eq!(legs.len(), plans.len());
                 work.extend(legs.into_iter().zip(plans));
             }
@@ -107,20 +107,20 @@ proptest! {
         alone in 0_usize..20,
     ) {
         let (heard, expected) = actix::System::new().block_on(async {
-            let desks = [Lane::Telemetry, Lane::Shadow].map(|lane| {
+            let settle_handles = [Lane::Telemetry, Lane::Shadow].map(|lane| {
                 let heard = Heard::default();
                 let address = heard.clone().start();
-                (heard, address.clone(), Desk::new(lane, address.recipient()))
+                (heard, address.clone(), SettleHandle::new(lane, address.recipient()))
             });
             let mut expected = [BTreeMap::new(), BTreeMap::new()];
             let mut work = Vec::new();
             for (slot, (plan, second)) in plans.into_iter().enumerate() {
                 let lane = usize::from(second);
                 expected[lane].insert(slot as u64, plan.worst());
-                work.push((ticket(slot as u64, &desks[lane].2), plan));
+                work.push((guard(slot as u64, &settle_handles[lane].2), plan));
             }
             go_on(&mut work, &choices, alone);
-            let mut shares: [Vec<(Ticket, Plan)>; 3] = Default::default();
+            let mut shares: [Vec<(DeliveryGuard, Plan)>; 3] = Default::default();
             for (index, part) in work.into_iter().enumerate() {
                 shares[index % 3].push(part);
             }
@@ -130,7 +130,7 @@ proptest! {
             });
             threads.into_iter().for_each(|thread| thread.join().unwrap());
             let mut heard = Vec::new();
-            for (lane, address, _) in &desks {
+            for (lane, address, _) in &settle_handles {
                 address.send(Everything).await.unwrap();
                 heard.push(lane.0.lock().unwrap().clone());
             }

@@ -13,7 +13,7 @@ use actix_web::{App, HttpServer, web};
 use super::connections::Connections;
 use super::{Config, metrics, probes, stats};
 use crate::metrics::Metrics;
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 
 /// How long a request's head may take to come; everything that is asked here fits into one packet.
@@ -31,7 +31,7 @@ const MAX_CONNECTIONS: usize = 1_024;
 /// One sentence that names the setting, where the address can't be bound.
 pub(crate) fn start(
     config: &Config,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     metrics: Arc<Metrics>,
     stats: Arc<Stats>,
 ) -> io::Result<(SocketAddr, ServerHandle)> {
@@ -81,13 +81,13 @@ mod tests {
     struct Node {
         address: SocketAddr,
         server: ServerHandle,
-        health: Arc<Health>,
+        health: Arc<Readiness>,
         metrics: Arc<Metrics>,
         stats: Arc<Stats>,
     }
 
     fn serve() -> Node {
-        let (health, metrics, stats) = (Health::new(), Metrics::new(), Stats::new());
+        let (health, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
         let config = Config { bind: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let (address, server) = start(&config, health.clone(), metrics.clone(), stats.clone()).unwrap();
         Node { address, server, health, metrics, stats }
@@ -175,7 +175,7 @@ mod tests {
     async fn an_address_in_use_is_one_sentence() {
         let node = serve();
         let config = Config { bind: node.address };
-        let error = start(&config, Health::new(), Metrics::new(), Stats::new()).err().unwrap();
+        let error = start(&config, Readiness::new(), Metrics::new(), Stats::new()).err().unwrap();
         let expected = format!("HTTP_BIND {} can't be listened on: ", node.address);
         assert!(error.to_string().starts_with(&expected), "{error}");
         assert_eq!(node.get("/nowhere", "*/*").await.0, StatusCode::NOT_FOUND);

@@ -10,4 +10,4 @@ mod reference;
 pub use self::instruments::*;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
-pub(crate) use self::owed::Standing;
+pub(crate) use self::owed::OutboxBacklog;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 /// How one tenant stands, or all others together.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct OutboxBacklog {
     /// The `tenant` label.
     pub tenant: String,
     /// Lines on record.
@@ -23,15 +23,15 @@ pub struct Standing {
 
 /// The tenants that are owed something, as they were found last.
 #[derive(Debug, Default)]
-pub struct Owed(Mutex<Vec<Standing>>);
+pub struct Owed(Mutex<Vec<OutboxBacklog>>);
 
 impl Owed {
     /// Shows these from now on, and nobody else.
-    pub fn set(&self, standings: Vec<Standing>) {
+    pub fn set(&self, standings: Vec<OutboxBacklog>) {
         *self.lock() = standings;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Standing>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<OutboxBacklog>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -39,7 +39,7 @@ impl Owed {
 impl Collector for Owed {
     /// One snapshot for all series of a scrape: a tenant has all of its figures or none.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
-        type Value = fn(&Standing) -> Option<f64>;
+        type Value = fn(&OutboxBacklog) -> Option<f64>;
         const SERIES: [(&str, &str, Value); 4] = [
             ("influx_owed_lines", "Lines on record for a late tenant, of all replicas.", |of| Some(of.lines as f64)),
             ("influx_owed_oldest_seconds", "Age of the oldest of them.", |of| Some(of.oldest_secs as f64)),

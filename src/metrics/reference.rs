@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 
 use super::instruments::Metrics;
-use super::owed::Standing;
+use super::owed::OutboxBacklog;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics.rs -->\n", "<!-- /metrics -->\n");
@@ -13,7 +13,7 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics.rs -->\n", "<!
 fn table() -> String {
     let metrics = Metrics::new();
     metrics.restarted("writer");
-    metrics.influx.owed.set(vec![Standing { replay: Some((1.0, 1.0)), ..Standing::default() }]);
+    metrics.influx.owed.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
     for metric in scrape.split("# HELP ").skip(1) {

@@ -8,13 +8,13 @@ use slog::{Logger, debug, info, warn};
 
 use super::config::Config;
 use super::permissions::Permissions;
-use crate::runtime::readiness::{Health, Part};
+use crate::runtime::readiness::{Part, Readiness};
 
 /// Who is told what happens to a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observers {
     /// The readiness board. Of one connection only: two would overwrite each other's state.
-    pub health: Option<Arc<Health>>,
+    pub health: Option<Arc<Readiness>>,
     /// What the server refuses.
     pub permissions: Option<Arc<Permissions>>,
 }

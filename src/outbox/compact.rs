@@ -14,7 +14,7 @@ pub const SLOT_US: i64 = 6_000_000;
 
 /// What one bite may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Bite {
+pub struct CompactPage {
     /// Rows looked at.
     pub rows: i64,
     /// Most lines of a merged row.
@@ -23,7 +23,7 @@ pub struct Bite {
 
 /// What one bite did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bitten {
+pub struct Compacted {
     /// Rows that were merged.
     pub merged: i64,
     /// Rows that they became.
@@ -50,7 +50,7 @@ impl Compactor {
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
-    pub async fn bite(&mut self, client: &Client, bite: Bite) -> Result<Bitten, Error> {
+    pub async fn bite(&mut self, client: &Client, bite: CompactPage) -> Result<Compacted, Error> {
         // Only what will be merged is locked. Half a row's most lines make a piece and nothing larger is merged, so that
         // no piece is more than whole.
         const SQL: &str = "
@@ -101,6 +101,6 @@ impl Compactor {
             }
             _ => Self::default().after,
         };
-        Ok(Bitten { merged: row.get(1), made: row.get(2), is_round_done })
+        Ok(Compacted { merged: row.get(1), made: row.get(2), is_round_done })
     }
 }

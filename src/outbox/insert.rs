@@ -5,12 +5,12 @@ use std::sync::Arc;
 use deadpool_postgres::Transaction;
 use tokio_postgres::{Error, Statement};
 
-use super::share::{Outbox, Share};
 use crate::delivery::Delivery;
+use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::postgres::types::UnixMicros;
 use ingest_core::validate::event::Event;
 
-/// A row of the outbox stays within one such stretch of the broker's time. A replay reads all that was received in a
+/// A row of the outbox stays within one such time range of the broker's time. A replay reads all that was received in a
 /// row's range: a late redelivery among new messages must not make that hours.
 const STRETCH_US: i64 = 600_000_000;
 
@@ -30,7 +30,7 @@ pub(crate) async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, 
     transaction.prepare_cached(SQL).await
 }
 
-/// Records the points of a batch, one row per tenant and stretch of time; each event's share in them, in the order of
+/// Records the points of a batch, one row per tenant and time range of time; each event's share in them, in the order of
 /// the events. Events without a point have none.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub(crate) async fn record(
     statement: &Statement,
     outbox: &Outbox,
     events: &[(Delivery, Event)],
-) -> Result<Vec<Share>, Error> {
+) -> Result<Vec<PendingAck>, Error> {
     let (entries, places) = entries(events);
     if entries.is_empty() {
         return Ok(Vec::new());
@@ -54,12 +54,12 @@ pub(crate) async fn record(
     // Numbers are drawn in the order of the insertion, whatever the order of the answer.
     let mut ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     ids.sort_unstable();
-    let whole: Vec<Share> = ids.into_iter().map(|id| outbox.take_on(vec![id])).collect();
+    let whole: Vec<PendingAck> = ids.into_iter().map(|id| outbox.track(vec![id])).collect();
     let shares = places
         .into_iter()
-        .map(|place| place.and_then(|place| whole.get(place)).map_or_else(Share::default, Share::another))
+        .map(|place| place.and_then(|place| whole.get(place)).map_or_else(PendingAck::default, PendingAck::another))
         .collect();
-    whole.into_iter().for_each(Share::resolve);
+    whole.into_iter().for_each(PendingAck::resolve);
     Ok(shares)
 }
 

@@ -3,29 +3,28 @@
 //! ```text
 //! Writer --rows and record, one transaction--> influx_outbox --claim--> Reader --Points--> Router -> Batcher
 //!                                                    ^                                               |
-//!                                                    +----delete or release---- Clerk <-- shares ----+
+//!                                                    +----delete or release---- maintainer <-- shares ----+
 //! ```
 //!
-//! Beside them the Auditor merges rows that fit together, and tells what is owed.
+//! Beside them the monitor merges rows that fit together, and tells what is owed.
 //!
 //! Replayed points take the way of all points, through the tenant's batcher: its breaker, its bounds, its reading of
 //! the server's answers. So a tenant's trouble is its own here too.
 
-mod auditor;
-mod clerk;
+pub(crate) mod actor;
 pub(crate) mod compact;
+mod entries;
 pub(crate) mod insert;
+mod maintainer;
+mod monitor;
 pub(crate) mod policy;
 mod rates;
-mod reader;
-mod record;
-pub(crate) mod replayer;
+mod redelivery;
+mod report;
 mod session;
 pub(crate) mod settings;
-pub(crate) mod share;
 mod shared;
 mod tenants;
-mod told;
-mod windows;
+mod time_ranges;
 
-pub(crate) use self::replayer::Parts;
+pub(crate) use crate::outbox::actor::Parts;

@@ -37,7 +37,7 @@ pub(super) struct Bounds {
 
 /// What may be claimed of a tenant that is known already.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Allowance {
+pub(super) struct Quota {
     /// Whose.
     pub tenant_id: Arc<str>,
     /// Lines on their way.
@@ -92,8 +92,8 @@ impl Tenants {
     }
 
     /// What may be claimed of each that is known; of any other, a portion.
-    pub(super) fn allowances(&self, bounds: Bounds, now: Instant) -> Vec<Allowance> {
-        let allowance = |(tenant_id, tenant): (&Arc<str>, &Tenant)| Allowance {
+    pub(super) fn allowances(&self, bounds: Bounds, now: Instant) -> Vec<Quota> {
+        let allowance = |(tenant_id, tenant): (&Arc<str>, &Tenant)| Quota {
             tenant_id: tenant_id.clone(),
             open: tenant.open_lines(),
             more: tenant.more(bounds, now),

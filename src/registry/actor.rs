@@ -21,10 +21,10 @@ use crate::message::{
     Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
 use crate::metrics::Metrics;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
-use crate::runtime::readiness::{Health, Part};
+use crate::runtime::readiness::{Part, Readiness};
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::routes::route::TenantRoutes;
@@ -53,11 +53,11 @@ pub struct Parts {
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// The registry.
@@ -81,7 +81,7 @@ pub struct Registry {
     /// What was last told of it.
     reach: Option<Reach>,
     is_listening: bool,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// Questions of one kind under way.
@@ -129,7 +129,7 @@ impl Registry {
             condition: Condition::default(),
             reach: None,
             is_listening: false,
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Registry {
     fn ask(&mut self, ctx: &mut Context<Self>) {
         self.look_up(ctx);
         self.register(ctx);
-        self.parts.lifeline.busy(!self.waiting.is_empty());
+        self.parts.actor_guard.busy(!self.waiting.is_empty());
         if self.waiting.is_empty() {
             self.drained.tell();
         }
@@ -161,7 +161,7 @@ impl Registry {
             ctx.spawn(looked_up.into_actor(self).map(|(asked, answers), registry, ctx| {
                 failpoint::pass("registry");
                 registry.lookups.under_way -= 1;
-                registry.parts.lifeline.progress();
+                registry.parts.actor_guard.progress();
                 match answers {
                     Ok(answers) => {
                         registry.lookups.backoff.reset();
@@ -196,7 +196,7 @@ impl Registry {
         };
         ctx.spawn(registered.into_actor(self).map(|(asked, answers), registry, ctx| {
             registry.registrations.under_way -= 1;
-            registry.parts.lifeline.progress();
+            registry.parts.actor_guard.progress();
             let fault = match answers {
                 Ok(answers) => {
                     let is_locked = !answers.to_register.is_empty();
@@ -321,7 +321,7 @@ impl Actor for Registry {
         self.read_settings(ctx);
         let poll = Duration::from_secs(self.parts.config.settings_poll_secs.max(1));
         ctx.run_interval(poll, |registry, ctx| registry.read_settings(ctx));
-        ctx.run_interval(TICK, |registry, _| registry.parts.lifeline.progress());
+        ctx.run_interval(TICK, |registry, _| registry.parts.actor_guard.progress());
     }
 }
 

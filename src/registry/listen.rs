@@ -95,7 +95,7 @@ async fn listen(
         registry.do_send(Listening(true));
         loop {
             sleep(PULSE_EVERY).await;
-            pulse(&client, &channel, &heard).await?;
+            heartbeat(&client, &channel, &heard).await?;
         }
     });
     match select(hear, live).await {
@@ -111,11 +111,11 @@ async fn subscribe(client: &Client, channel: &str, heard: &Notify) -> Result<(),
     let listen = format!("LISTEN {channel}");
     timeout(PULSE_BOUND, client.batch_execute(&listen)).await.map_err(|_| Lost::Silent)??;
     // Behind a pooler that hands sessions around nothing would be heard: this shows it at once.
-    pulse(client, channel, heard).await
+    heartbeat(client, channel, heard).await
 }
 
 /// Notifies itself, and hears it.
-async fn pulse(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
+async fn heartbeat(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
     let notify = format!("NOTIFY {channel}");
     let round = async {
         client.batch_execute(&notify).await?;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use slog::{Logger, warn};
 use tokio_postgres::{Error, Row};
 
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 use ingest_core::routes::route::{self, Route, TenantRoutes};
 
 /// Most bytes of a tenant's routes that are read: the filters and configurations of a thousand ordinary ones are far less.
@@ -46,7 +46,7 @@ pub(super) struct RouteBook {
     sweep_at: usize,
     /// `registry.max_routes_per_tenant`.
     most: usize,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     log: Logger,
 }
 
@@ -54,7 +54,7 @@ type Fingerprint = [u8; 32];
 
 impl RouteBook {
     /// An empty book.
-    pub(super) fn new(most: usize, health: Arc<Health>, log: Logger) -> Self {
+    pub(super) fn new(most: usize, health: Arc<Readiness>, log: Logger) -> Self {
         Self { in_use: HashMap::new(), sweep_at: SWEEP_FROM, most, health, log }
     }
 

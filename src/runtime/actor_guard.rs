@@ -13,16 +13,16 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Held by an actor as long as it lives. Dropping it, for whatever reason (stop, error, panic), reports the death:
 /// a silent one is impossible.
 #[derive(Debug)]
-pub struct Lifeline {
+pub struct ActorGuard {
     name: &'static str,
     generation: u64,
-    deaths: UnboundedSender<Death>,
-    pulse: Arc<Pulse>,
+    exits: UnboundedSender<ActorExit>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 /// A child's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Death {
+pub struct ActorExit {
     /// The role that died.
     pub name: &'static str,
     /// Which generation it belonged to.
@@ -33,18 +33,18 @@ pub struct Death {
 
 /// A child's signs of life, as the supervisor reads them.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub struct Heartbeat {
     progress: AtomicU64,
     busy: AtomicBool,
     /// Threads that the child has beside the one it lives on.
-    threads: Mutex<Vec<Arc<Pulse>>>,
+    threads: Mutex<Vec<Arc<Heartbeat>>>,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A thread's heartbeat: always busy, and getting on as long as the thread turns.
     pub fn of_thread(thread: &ArbiterHandle) -> Arc<Self> {
-        let pulse = Arc::new(Self { busy: AtomicBool::new(true), ..Self::default() });
-        let beating = pulse.clone();
+        let heartbeat = Arc::new(Self { busy: AtomicBool::new(true), ..Self::default() });
+        let beating = heartbeat.clone();
         // A thread that is gone does not beat.
         thread.spawn(async move {
             loop {
@@ -52,7 +52,7 @@ impl Pulse {
                 tokio::time::sleep(HEARTBEAT).await;
             }
         });
-        pulse
+        heartbeat
     }
 
     /// A number that changes whenever the child gets on, and whether it has work at all.
@@ -61,37 +61,42 @@ impl Pulse {
     }
 
     /// The heartbeats of the child's own threads.
-    pub fn threads(&self) -> Vec<Arc<Pulse>> {
+    pub fn threads(&self) -> Vec<Arc<Heartbeat>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Lifeline {
-    /// A lifeline of a child of this generation.
-    pub fn new(name: &'static str, generation: u64, deaths: UnboundedSender<Death>, pulse: Arc<Pulse>) -> Self {
-        Self { name, generation, deaths, pulse }
+impl ActorGuard {
+    /// A actor guard of a child of this generation.
+    pub fn new(
+        name: &'static str,
+        generation: u64,
+        exits: UnboundedSender<ActorExit>,
+        heartbeat: Arc<Heartbeat>,
+    ) -> Self {
+        Self { name, generation, exits, heartbeat }
     }
 
     /// The child got on: a chunk done, an attempt ended, a retry begun.
     pub fn progress(&self) {
-        self.pulse.progress.fetch_add(1, Ordering::Relaxed);
+        self.heartbeat.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether the child has work: only then is standing still a sign of death.
     pub fn busy(&self, busy: bool) {
-        self.pulse.busy.store(busy, Ordering::Relaxed);
+        self.heartbeat.busy.store(busy, Ordering::Relaxed);
     }
 
     /// Has a thread of the child's own watched: when it stands still, the child does.
     pub fn watch_thread(&self, thread: &ArbiterHandle) {
-        self.pulse.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Pulse::of_thread(thread));
+        self.heartbeat.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Heartbeat::of_thread(thread));
     }
 }
 
-impl Drop for Lifeline {
+impl Drop for ActorGuard {
     fn drop(&mut self) {
         let cause = if std::thread::panicking() { "panicked" } else { "stopped" };
         // The supervisor may be gone already: then nobody needs to know.
-        let _ = self.deaths.send(Death { name: self.name, generation: self.generation, cause });
+        let _ = self.exits.send(ActorExit { name: self.name, generation: self.generation, cause });
     }
 }

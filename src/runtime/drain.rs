@@ -4,9 +4,9 @@ use tokio::sync::oneshot;
 
 /// The waiting; each is told once.
 #[derive(Debug, Default)]
-pub(crate) struct Drained(Vec<oneshot::Sender<()>>);
+pub(crate) struct DrainWaiters(Vec<oneshot::Sender<()>>);
 
-impl Drained {
+impl DrainWaiters {
     /// Waits until the room is empty, or gone.
     pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let (waiting, drained) = oneshot::channel();

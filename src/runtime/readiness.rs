@@ -53,7 +53,7 @@ impl Part {
 
 /// The board. Any thread sets its part, any thread reads.
 #[derive(Debug)]
-pub struct Health {
+pub struct Readiness {
     board: Mutex<Board>,
     started: Instant,
     /// Milliseconds from `started` to the last beat; 0 = Root does not run yet.
@@ -67,7 +67,7 @@ struct Board {
     draining: bool,
 }
 
-impl Health {
+impl Readiness {
     /// A node that is starting: every part is down until someone says otherwise.
     pub fn new() -> Arc<Self> {
         let down = Part::ALL.into_iter().map(|part| (part, "starting".to_owned())).collect();
@@ -154,15 +154,15 @@ fn is_fresh(beat_ms: u64, now_ms: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn working() -> Arc<Health> {
-        let health = Health::new();
+    fn working() -> Arc<Readiness> {
+        let health = Readiness::new();
         Part::ALL.into_iter().for_each(|part| health.up(part));
         health
     }
 
     #[test]
     fn a_starting_node_is_alive_and_not_ready() {
-        let health = Health::new();
+        let health = Readiness::new();
         assert!(health.alive());
         assert_eq!(health.ready().unwrap_err().len(), Part::ALL.len());
     }

@@ -9,6 +9,6 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Writes one line to standard error; nobody is left to tell if that fails.
-pub(crate) fn complain(sentence: impl Display) {
+pub(crate) fn print_error(sentence: impl Display) {
     let _ = writeln!(io::stderr(), "ingest-node: {sentence}");
 }

@@ -20,17 +20,17 @@ use slog::Logger;
 use self::condition::Condition;
 use super::ack::Acks;
 use super::advisory;
-use super::inlet::Inlet;
+use super::inbox::Inlet;
 use super::resend::Kept;
-use crate::delivery::{Desk, Lane, Settled};
+use crate::delivery::{Lane, SettleHandle, Settled};
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
 use crate::metrics::Metrics;
 use crate::nats::config::Config;
 use crate::nats::permissions::Permissions;
 use crate::nats::provision::Binding;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
+use crate::runtime::readiness::Readiness;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::DeliveryLimit;
 use ingest_core::flow::identity::Identity;
@@ -55,11 +55,11 @@ pub(crate) struct Parts {
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// One lane's consumer.
@@ -73,7 +73,7 @@ pub(crate) struct Consumer {
     /// Whether the broker is being asked about the consumer, and when it was asked for the last time.
     asking: bool,
     asked_ms: u64,
-    desk: Option<Arc<Desk>>,
+    settle_handle: Option<Arc<SettleHandle>>,
     acks: Option<Acks>,
     inlet: Option<Inlet>,
     inlets: Inlets,
@@ -94,7 +94,7 @@ pub(crate) struct Consumer {
     bind_attempt: u64,
     newest_us: i64,
     stream: Arc<str>,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// What the consumer remembers of a delivery.
@@ -167,7 +167,7 @@ impl Consumer {
             identity: Identity::default(),
             asking: false,
             asked_ms: 0,
-            desk: None,
+            settle_handle: None,
             acks: None,
             inlet: None,
             inlets: Inlets::default(),
@@ -185,7 +185,7 @@ impl Consumer {
             bind_attempt: 0,
             newest_us: 0,
             stream: lane.stream().into(),
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
             parts,
         }
     }
@@ -219,8 +219,8 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // The timer proves that the thread turns: always busy, always getting on, or dead.
-        self.parts.lifeline.busy(true);
-        self.desk = Some(Desk::new(self.lane, ctx.address().recipient()));
+        self.parts.actor_guard.busy(true);
+        self.settle_handle = Some(SettleHandle::new(self.lane, ctx.address().recipient()));
         let log = self.parts.log.clone();
         self.acks = Some(Acks::start(self.parts.client.clone(), ctx.address().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
@@ -274,7 +274,7 @@ impl Handler<Settle> for Consumer {
 
     fn handle(&mut self, Settle { settled }: Settle, ctx: &mut Self::Context) {
         self.settle(settled, ctx);
-        self.parts.lifeline.progress();
+        self.parts.actor_guard.progress();
         self.pull();
     }
 }

@@ -3,7 +3,7 @@
 mod ack;
 mod advisory;
 mod consumer;
-mod inlet;
+mod inbox;
 mod lag;
 mod resend;
 

@@ -4,12 +4,12 @@ use actix::Recipient;
 use actix_rt::ArbiterHandle;
 
 use super::watch::Watch;
+use crate::delivery::pending_ack::Outbox;
 use crate::message::{
     AttachRouter, AttachWriter, Drain, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged,
     Subscribe, TenantsRegistered, Validate, Write,
 };
-use crate::outbox::share::Outbox;
-use crate::runtime::actor_guard::Lifeline;
+use crate::runtime::actor_guard::ActorGuard;
 
 /// The addresses of the children built so far: each factory takes what it needs and leaves what others need.
 #[derive(Default)]
@@ -55,15 +55,15 @@ impl Wiring {
 }
 
 /// Where a new child lives and how it is watched.
-pub(crate) struct Seat {
+pub(crate) struct SpawnContext {
     /// The thread it shall live on.
     pub thread: ArbiterHandle,
     /// Goes with the child.
-    pub lifeline: Lifeline,
+    pub actor_guard: ActorGuard,
 }
 
 /// Builds one child of a generation; the answer takes its drain.
-pub(crate) type Build = Box<dyn Fn(&mut Wiring, Seat) -> Result<Recipient<Drain>, String>>;
+pub(crate) type Build = Box<dyn Fn(&mut Wiring, SpawnContext) -> Result<Recipient<Drain>, String>>;
 
 /// An entry of the list of children.
 pub(crate) struct Factory {

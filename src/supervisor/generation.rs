@@ -10,10 +10,10 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
-use super::child::{Child, Factory, Seat, Wiring};
+use super::child::{Child, Factory, SpawnContext, Wiring};
 use super::watch::Watch;
 use crate::message::{Drain, Release};
-use crate::runtime::actor_guard::{Death, Lifeline, Pulse};
+use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
 
 /// A generation lives and dies as one.
 pub(super) struct Generation {
@@ -47,20 +47,20 @@ impl Generation {
     pub(super) fn build(
         number: u64,
         factories: &[Factory],
-        deaths: &UnboundedSender<Death>,
+        exits: &UnboundedSender<ActorExit>,
         now_ms: u64,
     ) -> Result<Self, String> {
         let mut generation = Self { number, children: Vec::new(), consumers: Vec::new(), threads: BTreeMap::new() };
         let mut wiring = Wiring::default();
         for factory in factories {
-            let pulse = Arc::new(Pulse::default());
-            let lifeline = Lifeline::new(factory.name, number, deaths.clone(), pulse.clone());
+            let heartbeat = Arc::new(Heartbeat::default());
+            let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
             let thread = generation.thread(&factory.thread, now_ms);
-            let drain = (factory.build)(&mut wiring, Seat { thread, lifeline })
+            let drain = (factory.build)(&mut wiring, SpawnContext { thread, actor_guard })
                 .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
                 Ok(drain) => {
-                    let (thread, watch) = (factory.thread.clone(), Watch::new(pulse, now_ms));
+                    let (thread, watch) = (factory.thread.clone(), Watch::new(heartbeat, now_ms));
                     generation.children.push(Child { name: factory.name, thread, watch, drain });
                 }
                 Err(why) => {
@@ -77,7 +77,7 @@ impl Generation {
     fn thread(&mut self, name: &str, now_ms: u64) -> ArbiterHandle {
         let start = || {
             let arbiter = Arbiter::new();
-            let watch = Watch::new(Pulse::of_thread(&arbiter.handle()), now_ms);
+            let watch = Watch::new(Heartbeat::of_thread(&arbiter.handle()), now_ms);
             Thread { arbiter, watch }
         };
         self.threads.entry(name.to_owned()).or_insert_with(start).arbiter.handle()

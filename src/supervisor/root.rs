@@ -15,8 +15,8 @@ use super::watch::WatchedTime;
 use super::{Config, RELEASE_RESERVE_SECS};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
-use crate::runtime::actor_guard::Death;
-use crate::runtime::readiness::{Health, Part};
+use crate::runtime::actor_guard::ActorExit;
+use crate::runtime::readiness::{Part, Readiness};
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::restart::Budget;
 
@@ -33,11 +33,11 @@ const RELEASE_RESERVE: Duration = Duration::from_secs(RELEASE_RESERVE_SECS);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Everything in flight was finished.
-    Drained,
+    DrainWaiters,
     /// The drain's deadline passed; so many deliveries were given back unfinished.
     Unfinished(usize),
     /// A child died before it had finished; what it held is delivered again.
-    Died(&'static str),
+    BatcherExited(&'static str),
     /// The restart budget is spent.
     GaveUp,
 }
@@ -46,14 +46,14 @@ pub(crate) enum Ending {
 pub(crate) struct Root {
     config: Config,
     factories: Vec<Factory>,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     metrics: Arc<Metrics>,
     log: Logger,
     generation: Option<Generation>,
     number: u64,
     budget: Budget,
     backoff: Backoff,
-    deaths: Option<UnboundedSender<Death>>,
+    exits: Option<UnboundedSender<ActorExit>>,
     started: Instant,
     built_ms: u64,
     watched: WatchedTime,
@@ -73,7 +73,7 @@ impl Root {
     pub(crate) fn new(
         config: Config,
         factories: Vec<Factory>,
-        health: Arc<Health>,
+        health: Arc<Readiness>,
         metrics: Arc<Metrics>,
         log: Logger,
     ) -> (Self, oneshot::Receiver<Ending>) {
@@ -89,7 +89,7 @@ impl Root {
             log,
             generation: None,
             number: 0,
-            deaths: None,
+            exits: None,
             started: Instant::now(),
             built_ms: 0,
             watched: WatchedTime::default(),
@@ -105,13 +105,13 @@ impl Root {
     }
 
     fn build(&mut self, ctx: &mut Context<Self>) {
-        let Some(deaths) = self.deaths.clone() else { return };
+        let Some(exits) = self.exits.clone() else { return };
         if self.draining {
             return;
         }
         self.number += 1;
         let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
-        match Generation::build(self.number, &self.factories, &deaths, watched_ms) {
+        match Generation::build(self.number, &self.factories, &exits, watched_ms) {
             Ok(generation) => {
                 info!(self.log, "generation built"; "generation" => self.number);
                 self.built_ms = self.now_ms();
@@ -152,7 +152,9 @@ impl Root {
     /// After a generation's end: the next one after a pause, where there may be one and nobody asked for a drain.
     fn go_on(&mut self, released: usize, next: Option<Duration>, ctx: &mut Context<Self>) {
         match next {
-            _ if self.draining => self.end(if released > 0 { Ending::Unfinished(released) } else { Ending::Drained }),
+            _ if self.draining => {
+                self.end(if released > 0 { Ending::Unfinished(released) } else { Ending::DrainWaiters })
+            }
             Some(pause) => drop(ctx.run_later(pause, |root, ctx| root.build(ctx))),
             None => {
                 error!(self.log, "restart budget spent"; "restarts" => self.config.restart_budget,
@@ -199,8 +201,8 @@ impl Actor for Root {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (deaths, reported) = unbounded_channel();
-        self.deaths = Some(deaths);
+        let (exits, reported) = unbounded_channel();
+        self.exits = Some(exits);
         ctx.add_stream(UnboundedReceiverStream::new(reported));
         ctx.run_interval(TICK, |root, ctx| root.tick(ctx));
         if self.config.log_stats_every_secs > 0 {
@@ -210,8 +212,8 @@ impl Actor for Root {
     }
 }
 
-impl StreamHandler<Death> for Root {
-    fn handle(&mut self, death: Death, ctx: &mut Self::Context) {
+impl StreamHandler<ActorExit> for Root {
+    fn handle(&mut self, death: ActorExit, ctx: &mut Self::Context) {
         // The rest of a dying generation follows its first death.
         if self.draining || self.generation.as_ref().is_none_or(|living| living.number != death.generation) {
             return;
@@ -233,15 +235,15 @@ impl Handler<Shutdown> for Root {
         let Some(generation) = self.generation.take() else {
             // Between two generations nothing is in flight.
             if !self.releasing {
-                self.end(Ending::Drained);
+                self.end(Ending::DrainWaiters);
             }
             return;
         };
         let bound = Duration::from_secs(self.config.drain_timeout_secs).saturating_sub(RELEASE_RESERVE);
         let drain = async move {
             let ending = match tokio::time::timeout(bound, generation.drain()).await {
-                Ok(Ok(())) => Ending::Drained,
-                Ok(Err(died)) => Ending::Died(died),
+                Ok(Ok(())) => Ending::DrainWaiters,
+                Ok(Err(died)) => Ending::BatcherExited(died),
                 Err(_) => Ending::Unfinished(generation.release(RELEASE_RESERVE * 3 / 4).await),
             };
             generation.stop_threads();

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::runtime::actor_guard::Pulse;
+use crate::runtime::actor_guard::Heartbeat;
 
-/// A pulse under observation.
+/// A heartbeat under observation.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pulse: Arc<Pulse>,
+    heartbeat: Arc<Heartbeat>,
     progress: u64,
     since_ms: u64,
     /// The heartbeats of a child's own threads.
@@ -16,19 +16,19 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Begins to watch.
-    pub(super) fn new(pulse: Arc<Pulse>, now_ms: u64) -> Self {
-        Self { pulse, progress: 0, since_ms: now_ms, threads: Vec::new() }
+    pub(super) fn new(heartbeat: Arc<Heartbeat>, now_ms: u64) -> Self {
+        Self { heartbeat, progress: 0, since_ms: now_ms, threads: Vec::new() }
     }
 
     /// Whether it has had work for `bound_ms` and has not got on. To be asked at least twice in that time.
     pub(super) fn is_stuck(&mut self, now_ms: u64, bound_ms: u64) -> bool {
-        let (progress, busy) = self.pulse.read();
+        let (progress, busy) = self.heartbeat.read();
         if !busy || progress != self.progress {
             (self.progress, self.since_ms) = (progress, now_ms);
         }
-        let threads = self.pulse.threads();
-        for pulse in &threads[self.threads.len().min(threads.len())..] {
-            self.threads.push(Watch::new(pulse.clone(), now_ms));
+        let threads = self.heartbeat.threads();
+        for heartbeat in &threads[self.threads.len().min(threads.len())..] {
+            self.threads.push(Watch::new(heartbeat.clone(), now_ms));
         }
         now_ms.saturating_sub(self.since_ms) >= bound_ms
             || self.threads.iter_mut().any(|thread| thread.is_stuck(now_ms, bound_ms))
@@ -36,7 +36,7 @@ impl Watch {
 
     /// Whether it has work.
     pub(super) fn is_busy(&self) -> bool {
-        self.pulse.read().1
+        self.heartbeat.read().1
     }
 }
 
@@ -62,32 +62,32 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::runtime::actor_guard::Lifeline;
+    use crate::runtime::actor_guard::ActorGuard;
 
-    fn child() -> (Lifeline, Watch) {
-        let pulse = Arc::new(Pulse::default());
-        (Lifeline::new("child", 1, unbounded_channel().0, pulse.clone()), Watch::new(pulse, 0))
+    fn child() -> (ActorGuard, Watch) {
+        let heartbeat = Arc::new(Heartbeat::default());
+        (ActorGuard::new("child", 1, unbounded_channel().0, heartbeat.clone()), Watch::new(heartbeat, 0))
     }
 
     #[test]
     fn only_work_that_does_not_get_on_counts() {
-        let (lifeline, mut watch) = child();
+        let (actor_guard, mut watch) = child();
         assert!(!watch.is_stuck(1_000, 100), "idle for however long");
-        lifeline.busy(true);
+        actor_guard.busy(true);
         assert!(!watch.is_stuck(1_099, 100));
-        lifeline.progress();
+        actor_guard.progress();
         assert!(!watch.is_stuck(1_150, 100));
         assert!(!watch.is_stuck(1_249, 100));
         assert!(watch.is_stuck(1_250, 100));
-        lifeline.busy(false);
+        actor_guard.busy(false);
         assert!(!watch.is_stuck(1_300, 100));
     }
 
     #[actix::test]
     async fn a_childs_own_thread_that_stands_still_is_the_childs_fault() {
-        let (lifeline, mut watch) = child();
+        let (actor_guard, mut watch) = child();
         let thread = actix_rt::Arbiter::new();
-        lifeline.watch_thread(&thread.handle());
+        actor_guard.watch_thread(&thread.handle());
         assert!(!watch.is_stuck(0, 100));
         let (block, blocked) = std::sync::mpsc::channel::<()>();
         thread.spawn_fn(move || {

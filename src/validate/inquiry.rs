@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::cache::{DeviceCache, Link};
-use super::tally::Lookups;
+use super::chunk_metrics::Lookups;
 use crate::message::Answer;
 use ingest_core::message::device::{DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;

@@ -2,9 +2,9 @@
 
 mod buckets;
 mod cache;
+mod chunk_metrics;
+mod deferred;
 mod inquiry;
-mod parked;
-mod tally;
 mod validator;
 
 pub(crate) use self::validator::{Parts, Validator};

@@ -8,15 +8,15 @@ use slog::{Logger, error};
 
 use super::buckets::Buckets;
 use super::cache::{Ages, DeviceCache, Link};
+use super::chunk_metrics::ChunkTally;
+use super::deferred::{Answered, DeferredDeliveries};
 use super::inquiry::Inquiry;
-use super::parked::{Answered, Parked};
-use super::tally::ChunkTally;
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::{Metrics, ReplayClaim};
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
 use crate::runtime::{failpoint, panics};
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{DeviceKey, DeviceRef};
@@ -50,8 +50,8 @@ pub(crate) struct Parts {
     pub metrics: Arc<Metrics>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// One validator; a device always meets the same one, so nothing here needs a lock.
@@ -61,14 +61,14 @@ pub(crate) struct Validator {
     settings: Option<Arc<Settings>>,
     cache: DeviceCache,
     buckets: Buckets,
-    parked: Parked<(Lane, Delivery, Envelope)>,
+    parked: DeferredDeliveries<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
     link: Link,
     newest_us: i64,
     started: Instant,
     reported_entries: i64,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// A valid message of any lane.
@@ -112,13 +112,13 @@ impl Validator {
             settings: None,
             cache: DeviceCache::new(config.cache_max_size, share, ages),
             buckets: Buckets::default(),
-            parked: Parked::new(),
+            parked: DeferredDeliveries::new(),
             early: Vec::new(),
             link: Link { is_reachable: true, is_listening: false },
             newest_us: 0,
             started: Instant::now(),
             reported_entries: 0,
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
             parts,
         }
     }
@@ -276,7 +276,7 @@ impl Validator {
         let entries = self.cache.len() as i64;
         self.parts.metrics.registry.cache_entries.inc_by(entries - self.reported_entries);
         self.reported_entries = entries;
-        self.parts.lifeline.progress();
+        self.parts.actor_guard.progress();
     }
 }
 
@@ -309,7 +309,7 @@ impl Actor for Validator {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // The clock proves that the actor turns: always busy, always getting on, or dead.
-        self.parts.lifeline.busy(true);
+        self.parts.actor_guard.busy(true);
         ctx.run_interval(TICK, |validator, _| validator.tick());
         self.parts
             .changes
@@ -333,7 +333,7 @@ impl Handler<Validate> for Validator {
         failpoint::pass("validator");
         let Validate { lane, deliveries } = chunk;
         self.judge_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope, None)), ctx);
-        self.parts.lifeline.progress();
+        self.parts.actor_guard.progress();
     }
 }
 

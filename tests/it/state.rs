@@ -13,9 +13,9 @@ use ingest_kit::{Database, Postgres, seed, wait_for};
 use ingest_node::testing::message::{Drain, Observe};
 use ingest_node::testing::metrics::{Metrics, Outcome};
 use ingest_node::testing::postgres::{self, pool, schema};
-use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
 use ingest_node::testing::runtime::secret::Secret;
-use ingest_node::testing::sink::state::{Config, Keeper, Parts};
+use ingest_node::testing::sink::state::{Config, DerivedStateWriter, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::workload::Workload;
@@ -29,11 +29,11 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A running keeper. It flushes only when it is told to, unless a test says otherwise.
 struct Bench {
-    keeper: Addr<Keeper>,
+    keeper: Addr<DerivedStateWriter>,
     metrics: Arc<Metrics>,
-    pulse: Arc<Pulse>,
-    /// Keeps the lifeline's end.
-    _deaths: UnboundedReceiver<Death>,
+    heartbeat: Arc<Heartbeat>,
+    /// Keeps the actor guard's end.
+    _deaths: UnboundedReceiver<ActorExit>,
 }
 
 impl Bench {
@@ -43,16 +43,16 @@ impl Bench {
 
     fn with(database: &Database, config: Config) -> Self {
         let metrics = Metrics::new();
-        let (deaths, died) = unbounded_channel();
-        let pulse = Arc::new(Pulse::default());
+        let (exits, died) = unbounded_channel();
+        let heartbeat = Arc::new(Heartbeat::default());
         let parts = Parts {
             config,
             pool: pool::pool(&postgres_config(database)).unwrap(),
             metrics: metrics.clone(),
             log: slog::Logger::root(slog::Discard, slog::o!()),
-            lifeline: Lifeline::new("keeper", 1, deaths, pulse.clone()),
+            actor_guard: ActorGuard::new("keeper", 1, exits, heartbeat.clone()),
         };
-        Self { keeper: Keeper::new(parts).start(), metrics, pulse, _deaths: died }
+        Self { keeper: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _deaths: died }
     }
 
     fn observe(&self, events: impl IntoIterator<Item = Event>) {
@@ -408,7 +408,7 @@ async fn an_outage_is_held_coalesced_and_made_up_for() {
     for second in 0..500 {
         bench.observe([event("d1", second, &format!(r#"{{"a":{second}}}"#)), event("d2", 0, r#"{"b":1}"#)]);
     }
-    wait_for("attempts in vain", SOON, async || bench.pulse.read().0 >= 2).await;
+    wait_for("attempts in vain", SOON, async || bench.heartbeat.read().0 >= 2).await;
     bench.observe([event("d1", 250, r#"{"a":250,"c":250}"#)]);
     cluster.start_again();
     wait_for("the flush", SOON, async || bench.updates() == (1_001, 0)).await;

@@ -35,7 +35,7 @@ use crate::postgres::{pool, schema};
 use crate::runtime::error_chain::sentence;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::say;
-use crate::sink::influx::Destination;
+use crate::sink::influx::Backend;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::timestamp;
 
@@ -82,7 +82,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     check_range(options, now_us)?;
     let mut influx = config.influx.clone();
     influx.url = options.target.clone().or(influx.url);
-    let destination = Destination::new(&influx).map_err(|why| match options.target {
+    let destination = Backend::new(&influx).map_err(|why| match options.target {
         Some(_) => (Exit::Config, format!("--target: {why}")),
         None => (Exit::Config, why),
     })?;
@@ -125,7 +125,7 @@ async fn connect(config: &Config) -> Result<Session, Failure> {
     Ok(Session::new(connection))
 }
 
-async fn every_tenant(mut backfill: Backfill<'_>, destination: &Destination) -> Result<Exit, Failure> {
+async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let mut done: Vec<&str> = Vec::new();
     for tenant_id in &backfill.options.tenants {
@@ -151,7 +151,7 @@ async fn every_tenant(mut backfill: Backfill<'_>, destination: &Destination) -> 
 }
 
 /// What a backfill writes to, without credentials: another place, database or layout makes it another backfill.
-fn target(destination: &Destination, layout: Layout, tenant_id: &str) -> String {
+fn target(destination: &Backend, layout: Layout, tenant_id: &str) -> String {
     let layout = match layout {
         Layout::PerTenant => "per_tenant",
         Layout::Shared => "shared",
@@ -196,7 +196,7 @@ mod tests {
         let target = |url: Option<&str>, database_layout| {
             let url = url.map(str::to_owned);
             let config = influx::Config { url, database_layout, ..influx::Config::default() };
-            super::target(&Destination::new(&config).unwrap(), database_layout, "acme")
+            super::target(&Backend::new(&config).unwrap(), database_layout, "acme")
         };
         let url = Some("https://user:secret@influx/path/");
         assert_eq!(target(url, Layout::PerTenant), "https://***@influx/path telemetry_acme per_tenant");

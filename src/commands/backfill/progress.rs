@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::moment;
-use crate::runtime::terminal::complain;
+use crate::runtime::terminal::print_error;
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ impl Progress {
             bar.set_message(lines);
         } else if self.next_line <= Instant::now() {
             self.next_line = Instant::now() + LINE_EVERY;
-            complain(format_args!(
+            print_error(format_args!(
                 "{}: at {} of {}, {lines}",
                 self.tenant_id,
                 moment(received_us),
@@ -58,7 +58,7 @@ impl Progress {
 
     /// Says something beside it.
     pub(super) fn say(&self, sentence: &str) {
-        let say = || complain(format_args!("{}: {sentence}", self.tenant_id));
+        let say = || print_error(format_args!("{}: {sentence}", self.tenant_id));
         match &self.bar {
             Some(bar) => bar.suspend(say),
             None => say(),

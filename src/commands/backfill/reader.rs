@@ -1,7 +1,7 @@
 //! Reads `raw_events` page by page, in the order of its key.
 //!
 //! The table knows no order by tenant. So a page is so many rows of the table, whoever's they are, and what is fetched of
-//! it are the tenant's: every page costs PostgreSQL the same two scans of a stretch of the key's index, and a tenant with
+//! it are the tenant's: every page costs PostgreSQL the same two scans of a time range of the key's index, and a tenant with
 //! few rows moves on as fast as one with many.
 
 use std::pin::pin;
@@ -13,8 +13,8 @@ use tokio_postgres::{Client, Error, Row};
 
 use super::track::{Page, Position, Tally};
 use crate::delivery::Origin;
+use crate::delivery::pending_ack::PendingAck;
 use crate::message::Point;
-use crate::outbox::share::Share;
 use crate::postgres::raw_events::JOIN;
 use crate::postgres::types::UnixMicros;
 use ingest_core::influx::point::Layout;
@@ -95,5 +95,5 @@ fn point(row: &Row, tenant_id: &str, layout: Layout, stream: &mut Arc<str>) -> O
         *stream = name.into();
     }
     let origin = Origin { stream: stream.clone(), stream_seq: stream_seq as u64, received_us };
-    Some(Point { line, origin, ticket: None, owed: Share::default() })
+    Some(Point { line, origin, guard: None, owed: PendingAck::default() })
 }

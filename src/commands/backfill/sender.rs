@@ -9,14 +9,14 @@ use slog::{Discard, Logger, o};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::track::Tally;
-use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint};
+use crate::delivery::pending_ack::{Ended, Outbox};
+use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint};
 use crate::metrics::Metrics;
 use crate::outbox::policy::WritePolicy;
-use crate::outbox::share::{Ended, Outbox};
-use crate::runtime::actor_guard::{Death, Lifeline};
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::{ActorExit, ActorGuard};
+use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
-use crate::sink::influx::{self, Destination, Parts, Router};
+use crate::sink::influx::{self, Backend, Parts, Router};
 
 /// Most lines on their way at once: what keeps a target busy that answers once a second, and little enough to hold.
 pub(super) const LINES_ON_THEIR_WAY: u64 = 40_000;
@@ -32,7 +32,7 @@ pub(super) struct Sender {
     router: Addr<Router>,
     outbox: Outbox,
     ends: UnboundedReceiver<Ended>,
-    deaths: UnboundedReceiver<Death>,
+    exits: UnboundedReceiver<ActorExit>,
     refused: Arc<Refused>,
     stats: Arc<Stats>,
     /// Pages on their way, by the number of their sending.
@@ -56,18 +56,18 @@ pub(super) enum Landed {
     /// Some were turned away, or went down with a batcher.
     Lost(u64),
     /// The router is no more: a bug.
-    Died,
+    BatcherExited,
 }
 
 impl Sender {
     /// Starts a router that writes to this destination. Within a running [`System`].
-    pub(super) fn start(config: &influx::Config, destination: Destination) -> Self {
+    pub(super) fn start(config: &influx::Config, destination: Backend) -> Self {
         let mut config = config.clone();
         // Nobody waits for a delivery here, and nothing is to be turned away that was read for it.
         config.write_policy = WritePolicy::BestEffort;
         config.buffer_lines = config.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
         config.threads = 1;
-        let (deaths, died) = unbounded_channel();
+        let (exits, died) = unbounded_channel();
         let (outbox, ends) = Outbox::new();
         let (refused, stats) = (Arc::new(Refused::default()), Stats::new());
         let router = Router::new(Parts {
@@ -75,18 +75,18 @@ impl Sender {
             destination,
             metrics: Metrics::new(),
             stats: stats.clone(),
-            health: Health::new(),
+            health: Readiness::new(),
             // The command itself says what is to be said; the room's own log would run across its progress.
             log: Logger::root(Discard, o!()),
-            lifeline: Lifeline::new("influx", 0, deaths, Arc::default()),
+            actor_guard: ActorGuard::new("influx", 0, exits, Arc::default()),
         });
         let router = router.start();
-        router.do_send(AttachWriter(Clerk(refused.clone()).start().recipient()));
+        router.do_send(AttachWriter(Maintainer(refused.clone()).start().recipient()));
         Self {
             router,
             outbox,
             ends,
-            deaths: died,
+            exits: died,
             refused,
             stats,
             flights: HashMap::new(),
@@ -103,7 +103,7 @@ impl Sender {
         self.lines += tally.points;
         self.bytes += bytes;
         self.flights.insert(self.sendings, Flight { page, tally, bytes });
-        let share = self.outbox.take_over(vec![self.sendings], tenant_id.clone());
+        let share = self.outbox.claim(vec![self.sendings], tenant_id.clone());
         for point in &mut points {
             point.owed = share.another();
         }
@@ -134,9 +134,9 @@ impl Sender {
             let ended = tokio::select! {
                 biased;
                 ended = self.ends.recv() => ended,
-                _ = self.deaths.recv() => None,
+                _ = self.exits.recv() => None,
             };
-            let Some(ended) = ended else { return Landed::Died };
+            let Some(ended) = ended else { return Landed::BatcherExited };
             let Some((sending, flight)) =
                 ended.ids.first().and_then(|sending| Some((*sending, self.flights.remove(sending)?)))
             else {
@@ -186,16 +186,16 @@ fn words(tenant: &Value) -> String {
 }
 
 /// Takes the place of the quarantine: refused points are counted and told, their rows stay as they are.
-struct Clerk(Arc<Refused>);
+struct Maintainer(Arc<Refused>);
 
-impl Actor for Clerk {
+impl Actor for Maintainer {
     type Context = Context<Self>;
 }
 
-impl Handler<Refuse> for Clerk {
+impl Handler<QuarantinePoints> for Maintainer {
     type Result = ();
 
-    fn handle(&mut self, message: Refuse, _: &mut Context<Self>) {
+    fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
         message.points.into_iter().for_each(|point| self.0.take(point));
     }
 }
@@ -211,8 +211,8 @@ struct Refusals {
 }
 
 impl Refused {
-    fn take(&self, point: RefusedPoint) {
-        let RefusedPoint { origin, message, owed, .. } = point;
+    fn take(&self, point: RejectedPoint) {
+        let RejectedPoint { origin, message, owed, .. } = point;
         let mut refusals = self.lock();
         if let Some(sending) = owed.ids().first() {
             *refusals.by_sending.entry(*sending).or_default() += 1;

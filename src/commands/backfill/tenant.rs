@@ -7,7 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_postgres::Client;
 
 use super::progress::Progress;
-use super::record::{self, Ask, Standing};
+use super::record::{self, Ask, OutboxBacklog};
 use super::sender::{BYTES_ON_THEIR_WAY, LINES_ON_THEIR_WAY, Landed, Sender};
 use super::session::Session;
 use super::stop::Stop;
@@ -83,7 +83,7 @@ struct Course {
     id: i32,
     tenant_id: Arc<str>,
     /// Where it stood when this run began.
-    begun: Standing,
+    begun: OutboxBacklog,
     track: Track,
     /// The position that is on record.
     stored: Position,
@@ -148,7 +148,7 @@ impl Backfill<'_> {
         Ok(account)
     }
 
-    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: Standing) -> Result<Account, Failure> {
+    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: OutboxBacklog) -> Result<Account, Failure> {
         let range_us = (begun.position.received_us, begun.to_us);
         let mut course = Course {
             id,
@@ -270,7 +270,7 @@ impl Backfill<'_> {
                 let why = self.sender.last_error(&course.tenant_id);
                 course.say("the target did not take all of a page; it is sent again", &why);
             }
-            Landed::Died => return Err((Exit::GaveUp, "the part that writes to the target died".to_owned())),
+            Landed::BatcherExited => return Err((Exit::GaveUp, "the part that writes to the target died".to_owned())),
         }
         Ok(())
     }
@@ -293,7 +293,7 @@ impl Backfill<'_> {
     /// Puts on record where it stands; whether PostgreSQL took it.
     async fn store(&mut self, course: &mut Course, is_finished: bool) -> Result<bool, Failure> {
         let (position, tally) = (course.track.position().clone(), course.track.confirmed());
-        let standing = Standing {
+        let standing = OutboxBacklog {
             to_us: course.begun.to_us,
             position,
             written: course.begun.written + tally.written,
@@ -337,7 +337,7 @@ impl Backfill<'_> {
                 landed = self.sender.landed() => match landed {
                     Landed::Confirmed(page, tally) => course.track.confirm(page, tally),
                     Landed::Lost(_) => {}
-                    Landed::Died => return,
+                    Landed::BatcherExited => return,
                 },
                 _ = ticks.tick() => course.show(),
                 () = sleep_until(deadline) => return,

@@ -111,7 +111,7 @@ async fn replay_all(
     for chunk in ids.chunks(CHUNK) {
         let mut parcels = Vec::with_capacity(chunk.len());
         for event in query::by_ids(database, chunk).await.map_err(away)? {
-            match Parcel::of(&event, options.trust, asks_token, &key) {
+            match RouteMessage::of(&event, options.trust, asks_token, &key) {
                 Ok(parcel) => parcels.push(parcel),
                 Err(why) => *summary.not_replayable.entry(why).or_default() += 1,
             }
@@ -141,10 +141,10 @@ async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
 }
 
 /// Publishes and waits until the stream has all of them.
-async fn publish(jetstream: &Context, parcels: Vec<Parcel>, pace: &mut Pace) -> Result<(), String> {
+async fn publish(jetstream: &Context, parcels: Vec<RouteMessage>, pace: &mut Pace) -> Result<(), String> {
     let lost = |error: &dyn std::fmt::Display| format!("the stream did not take a message: {error}");
     let mut open = Vec::with_capacity(parcels.len());
-    for Parcel { subject, header, body, .. } in parcels {
+    for RouteMessage { subject, header, body, .. } in parcels {
         pace.wait().await;
         let mut headers = HeaderMap::new();
         headers.insert(replay::HEADER, header.as_str());
@@ -159,14 +159,14 @@ async fn publish(jetstream: &Context, parcels: Vec<Parcel>, pace: &mut Pace) -> 
 
 /// An event as a message.
 #[derive(Debug)]
-struct Parcel {
+struct RouteMessage {
     id: i64,
     subject: String,
     header: String,
     body: String,
 }
 
-impl Parcel {
+impl RouteMessage {
     /// The message of an event, or why there is none.
     fn of(event: &Event, trust: bool, asks_token: bool, key: &Key) -> Result<Self, &'static str> {
         if event.reason == Reason::PointRefused.as_str() {
@@ -272,13 +272,13 @@ mod tests {
         Key::new(&[7; 32]).unwrap()
     }
 
-    fn parcel(event: &Event, trust: bool) -> Result<Parcel, &'static str> {
-        Parcel::of(event, trust, !trust, &key())
+    fn parcel(event: &Event, trust: bool) -> Result<RouteMessage, &'static str> {
+        RouteMessage::of(event, trust, !trust, &key())
     }
 
     #[test]
     fn an_event_goes_back_to_the_lane_it_came_from() {
-        let Parcel { subject, body, header, .. } = parcel(&event(), false).unwrap();
+        let RouteMessage { subject, body, header, .. } = parcel(&event(), false).unwrap();
         assert_eq!(subject, "shadow.acme%20north");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
         let facts = Facts { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
@@ -289,7 +289,7 @@ mod tests {
     fn a_sender_that_proved_nothing_needs_the_operators_word() {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
         assert!(parcel(&stranger, false).unwrap_err().contains("--trust"));
-        let Parcel { header, body, .. } = parcel(&stranger, true).unwrap();
+        let RouteMessage { header, body, .. } = parcel(&stranger, true).unwrap();
         assert!(Facts::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
     }
 
@@ -298,7 +298,7 @@ mod tests {
         for stream in ["TELEMETRY", "SHADOW", "COMMANDS"] {
             let reason = Reason::SubjectMismatch.as_str().to_owned();
             let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
-            assert!(Parcel::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
+            assert!(RouteMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
             assert!(parcel(&foreign, true).is_ok(), "{stream}");
         }
     }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::classify::RefusedLine;
-use crate::delivery::{Origin, Ticket};
+use crate::delivery::pending_ack::PendingAck;
+use crate::delivery::{DeliveryGuard, Origin};
 use crate::message::Point;
-use crate::outbox::share::Share;
 
 /// What is kept of a point beside its line.
 #[derive(Debug)]
@@ -18,9 +18,9 @@ pub(super) struct Entry {
     /// Where its message came from.
     pub origin: Origin,
     /// The duty to end its delivery (policy `required`).
-    pub ticket: Option<Ticket>,
+    pub guard: Option<DeliveryGuard>,
     /// Its part in what is on record (policy `best_effort`).
-    pub owed: Share,
+    pub owed: PendingAck,
     /// Bytes of its line, line feed included.
     len: u32,
 }
@@ -36,12 +36,12 @@ pub(super) struct Filling {
 impl Filling {
     /// Adds a point.
     pub(super) fn push(&mut self, point: Point, now: Instant) {
-        let Point { line, origin, ticket, owed } = point;
+        let Point { line, origin, guard, owed } = point;
         self.since.get_or_insert(now);
         self.body.put_slice(line.as_bytes());
         self.body.put_u8(b'\n');
         // A line is built from one message, whose size is bounded far below 4 GiB.
-        self.entries.push(Entry { origin, ticket, owed, len: line.len() as u32 + 1 });
+        self.entries.push(Entry { origin, guard, owed, len: line.len() as u32 + 1 });
     }
 
     /// Number of lines.
@@ -176,7 +176,7 @@ impl Batch {
                 body.put_slice(&self.body[unbroken..start]);
                 unbroken = end;
                 let line = String::from_utf8_lossy(&self.body[start..end - 1]).into_owned();
-                out.push((Point { line, origin: entry.origin, ticket: entry.ticket, owed: entry.owed }, refusal));
+                out.push((Point { line, origin: entry.origin, guard: entry.guard, owed: entry.owed }, refusal));
             } else {
                 kept.push(entry);
             }
@@ -195,7 +195,7 @@ impl Batch {
 }
 
 fn is_required(entries: &[Entry]) -> bool {
-    entries.iter().any(|entry| entry.ticket.is_some())
+    entries.iter().any(|entry| entry.guard.is_some())
 }
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
 
     fn point(line: &str, stream_seq: u64) -> Point {
         let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 0 };
-        Point { line: line.to_owned(), origin, ticket: None, owed: Share::default() }
+        Point { line: line.to_owned(), origin, guard: None, owed: PendingAck::default() }
     }
 
     fn batch(lines: &[String]) -> Option<Batch> {

@@ -20,15 +20,15 @@ use self::told::Told;
 use self::trial::Trials;
 use self::trouble::Trouble;
 use super::Config;
-use super::account::Account;
+use super::backend::Target;
 use super::batch::{Batch, Filling};
 use super::breaker::Breaker;
+use super::buffer_stats::BufferStats;
 use super::classify::Outcome;
-use super::condition::Condition;
-use super::target::Target;
-use crate::message::{Point, Points, Refuse};
+use super::server_health::Condition;
+use crate::message::{Point, Points, QuarantinePoints};
 use crate::metrics::InfluxMetrics;
-use crate::runtime::drain::Drained;
+use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::influx::field_budget::FieldBudget;
@@ -52,44 +52,44 @@ pub(super) struct Parts {
     /// Whether no other tenant's points go there.
     pub is_sole: bool,
     /// The tenant's account.
-    pub account: Arc<Account>,
+    pub account: Arc<BufferStats>,
     /// The node's view of the server.
     pub condition: Arc<Condition>,
     /// The room's metrics.
     pub metrics: InfluxMetrics,
     /// Takes refused points on to the quarantine. Weak: the router must be able to go.
-    pub refuse: WeakRecipient<Refuse>,
+    pub refuse: WeakRecipient<QuarantinePoints>,
     /// The tenant's log.
     pub log: Logger,
 }
 
 /// Tells the router that a batcher is gone, for whatever reason: held as long as it lives.
-pub(super) struct Obituary {
+pub(super) struct ExitGuard {
     /// Whose batcher.
     pub tenant_id: Arc<str>,
     /// Which of the tenant's batchers, one after another.
-    pub incarnation: u64,
+    pub instance: u64,
     /// The router.
-    pub router: WeakRecipient<Died>,
+    pub router: WeakRecipient<BatcherExited>,
 }
 
 /// A batcher is gone.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Died {
+pub(crate) struct BatcherExited {
     /// Whose batcher.
     pub tenant_id: Arc<str>,
     /// Which of the tenant's batchers.
-    pub incarnation: u64,
+    pub instance: u64,
     /// Whether it was a panic.
     pub panicked: bool,
 }
 
-impl Drop for Obituary {
+impl Drop for ExitGuard {
     fn drop(&mut self) {
         if let Some(router) = self.router.upgrade() {
             let panicked = std::thread::panicking();
-            router.do_send(Died { tenant_id: self.tenant_id.clone(), incarnation: self.incarnation, panicked });
+            router.do_send(BatcherExited { tenant_id: self.tenant_id.clone(), instance: self.instance, panicked });
         }
     }
 }
@@ -106,7 +106,7 @@ pub(super) struct Retire;
 
 /// One tenant's batcher.
 pub(super) struct Batcher {
-    _obituary: Obituary,
+    _exit_guard: ExitGuard,
     parts: Parts,
     breaker: Breaker,
     fitting: Fitting,
@@ -124,20 +124,20 @@ pub(super) struct Batcher {
     asked: Option<Instant>,
     alarm: Option<(Instant, SpawnHandle)>,
     told: Told,
-    drained: Drained,
+    drained: DrainWaiters,
     drain_until: Option<Instant>,
     closing: bool,
 }
 
 impl Batcher {
     /// A batcher with nothing to do yet.
-    pub(super) fn new(parts: Parts, obituary: Obituary) -> Self {
+    pub(super) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
         let config = &parts.config;
         let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);
         let budget = FieldBudget::new(config.max_fields_per_tenant, parts.is_sole, can_ask);
         Self {
-            _obituary: obituary,
+            _exit_guard: exit_guard,
             breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
             fitting: Fitting::new(budget, Duration::from_secs(config.column_retry_secs)),
             trials: Trials::default(),
@@ -151,7 +151,7 @@ impl Batcher {
             asked: None,
             alarm: None,
             told: Told::default(),
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
             drain_until: None,
             closing: false,
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ingest_core::flow::backoff::Backoff;
 
 /// Longest wait that a server may ask for (`Retry-After`): a wrong header must not silence a tenant for a day. To the
-/// supervisor the wait is no standstill (`Account::waits_until`).
+/// supervisor the wait is no standstill (`BufferStats::waits_until`).
 const LONGEST_WISH: Duration = Duration::from_secs(60);
 
 /// The state of one database. Time is a parameter.

@@ -5,7 +5,7 @@
 //! changes: `influx write` or a bulk loader can take it. A file continues after a restart. What a crash tore off is the
 //! beginning of a line: it is cut when the file is opened.
 //!
-//! Everything here blocks; [`super::target`] calls it off the actors' threads.
+//! Everything here blocks; [`crate::sink::influx::backend`] calls it off the actors' threads.
 
 mod disk;
 #[cfg(test)]

@@ -1,28 +1,28 @@
 //! InfluxDB: one batcher per tenant behind one router; without a server, one line-protocol file per tenant.
 
-mod account;
+mod backend;
 mod batch;
 mod batcher;
 mod breaker;
+mod buffer_stats;
 mod catalog;
+mod check;
 mod classify;
 mod client;
-mod condition;
 mod files;
-mod newcomers;
 mod provision;
 mod request;
 mod router;
-mod survey;
-mod target;
+mod server_health;
+mod tenants;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use self::classify::Provisioned;
 pub(crate) use self::router::{Parts, Router};
-pub(crate) use self::survey::Survey;
-pub(crate) use self::target::Destination;
+pub(crate) use super::influx::backend::Backend;
+pub(crate) use super::influx::check::Survey;
 
 use std::path::PathBuf;
 use std::time::Duration;

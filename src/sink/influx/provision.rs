@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::Api;
+use super::backend::{Backend, Place};
 use super::classify::{Outcome, Provisioned, database_made, is_header_malformed};
 use super::request::Server;
-use super::target::{Destination, Place};
 
 /// What a server without the configure API is told: a first write makes the database. It has today's time: written again
 /// and again it is one point a day, and no retention refuses it.
@@ -18,7 +18,7 @@ fn first_line(now: SystemTime) -> String {
     format!("_init,source=provisioning value=1i {}000000000\n", secs - secs % DAY_SECS)
 }
 
-impl Destination {
+impl Backend {
     /// Makes sure that a tenant's database exists. Idempotent.
     pub(crate) async fn provision(&self, tenant_id: &str) -> Provisioned {
         let database = self.database(tenant_id);

@@ -12,17 +12,17 @@ use serde_json::Value;
 use slog::{Logger, error, info, o, warn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::account::{Account, Accounts};
-use super::batcher::{self, Batcher, Died, Finish, Obituary, Retire};
-use super::condition::Condition;
-use super::target::Destination;
-use super::{Config, newcomers};
+use super::backend::Backend;
+use super::batcher::{self, Batcher, BatcherExited, ExitGuard, Finish, Retire};
+use super::buffer_stats::{Accounts, BufferStats};
+use super::server_health::Condition;
+use super::{Config, tenants};
 use crate::delivery::Settlement;
-use crate::message::{AttachWriter, Drain, Point, Points, Refuse, RefusedPoint, TenantsRegistered};
+use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
 use crate::outbox::policy::WritePolicy;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::disposition::Verdict;
@@ -41,47 +41,47 @@ pub(crate) struct Parts {
     /// The `[influx]` settings.
     pub config: Config,
     /// Where points go.
-    pub destination: Destination,
+    pub destination: Backend,
     /// Every metric.
     pub metrics: Arc<Metrics>,
     /// Gets the tenants' states, as `influx`.
     pub stats: Arc<Stats>,
     /// Gets a note while databases take no writes.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// The room's log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// Takes points and hands them to their tenant's batcher.
 ///
-/// Sent to: [`Points`] by the Writer and the replay, [`TenantsRegistered`] by the Registry, [`Refuse`] and [`Died`] by the
+/// Sent to: [`Points`] by the Writer and the replay, [`TenantsRegistered`] by the Registry, [`QuarantinePoints`] and [`BatcherExited`] by the
 /// batchers, [`AttachWriter`] and [`Drain`] by the supervisor.
 pub(crate) struct Router {
     config: Arc<Config>,
-    destination: Destination,
+    destination: Backend,
     metrics: Arc<Metrics>,
     log: Logger,
-    lifeline: Lifeline,
+    actor_guard: ActorGuard,
     accounts: Arc<Accounts>,
     condition: Arc<Condition>,
     tenants: HashMap<Arc<str>, Tenant>,
     threads: Vec<Arbiter>,
-    incarnations: u64,
+    instances: u64,
     attempts_seen: u64,
-    writer: Option<Recipient<Refuse>>,
+    writer: Option<Recipient<QuarantinePoints>>,
     /// Refused before the writer was attached.
-    early: Vec<RefusedPoint>,
+    early: Vec<RejectedPoint>,
     /// Tenants that are to have their databases.
     newcomers: UnboundedSender<Arc<str>>,
     provisioning: Option<UnboundedReceiver<Arc<str>>>,
 }
 
 struct Tenant {
-    account: Arc<Account>,
+    account: Arc<BufferStats>,
     batcher: Option<Addr<Batcher>>,
-    incarnation: u64,
+    instance: u64,
     born: Instant,
     used: Instant,
     rest: Backoff,
@@ -91,7 +91,7 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, destination, metrics, stats, health, log, lifeline } = parts;
+        let Parts { config, destination, metrics, stats, health, log, actor_guard } = parts;
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
@@ -107,12 +107,12 @@ impl Router {
             destination,
             metrics,
             log,
-            lifeline,
+            actor_guard,
             accounts,
             condition: Condition::new(health),
             tenants: HashMap::new(),
             threads: Vec::new(),
-            incarnations: 0,
+            instances: 0,
             attempts_seen: 0,
             writer: None,
             early: Vec::new(),
@@ -134,24 +134,24 @@ impl Router {
             Some(tenant) => tenant.account.clone(),
             None => self.accounts.open(tenant_id),
         };
-        self.incarnations += 1;
+        self.instances += 1;
         let batcher = self.build(tenant_id, account.clone(), ctx);
         let tenant = self.tenants.entry(tenant_id.clone()).or_insert_with(|| Tenant {
             account,
             batcher: None,
-            incarnation: 0,
+            instance: 0,
             born: now,
             used: now,
             rest: Backoff::new(REST_MS.0, REST_MS.1),
             rests_until: None,
         });
         tenant.batcher = Some(batcher.clone());
-        (tenant.incarnation, tenant.born, tenant.rests_until) = (self.incarnations, now, None);
+        (tenant.instance, tenant.born, tenant.rests_until) = (self.instances, now, None);
         self.metrics.influx.batchers.inc();
         Some(batcher)
     }
 
-    fn build(&self, tenant_id: &Arc<str>, account: Arc<Account>, ctx: &Context<Self>) -> Addr<Batcher> {
+    fn build(&self, tenant_id: &Arc<str>, account: Arc<BufferStats>, ctx: &Context<Self>) -> Addr<Batcher> {
         let router = ctx.address().downgrade();
         let parts = batcher::Parts {
             tenant_id: tenant_id.clone(),
@@ -164,14 +164,14 @@ impl Router {
             refuse: router.clone().recipient(),
             log: self.log.new(o!("tenant_id" => tenant_id.to_string())),
         };
-        let obituary =
-            Obituary { tenant_id: tenant_id.clone(), incarnation: self.incarnations, router: router.recipient() };
-        let thread = self.threads[self.incarnations as usize % self.threads.len()].handle();
-        Batcher::start_in_arbiter(&thread, move |_| Batcher::new(parts, obituary))
+        let exit_guard =
+            ExitGuard { tenant_id: tenant_id.clone(), instance: self.instances, router: router.recipient() };
+        let thread = self.threads[self.instances as usize % self.threads.len()].handle();
+        Batcher::start_in_arbiter(&thread, move |_| Batcher::new(parts, exit_guard))
     }
 
     /// How many more lines a tenant's batcher may be given: where there is little room, live lines get the rest of it.
-    fn room(&self, account: &Account, is_replay: bool) -> usize {
+    fn room(&self, account: &BufferStats, is_replay: bool) -> usize {
         let of = |most: usize| if is_replay { Config::replay_room(most) } else { most };
         let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
         let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
@@ -181,14 +181,14 @@ impl Router {
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
-    fn turn_away(&self, account: &Account, points: Vec<Point>) {
+    fn turn_away(&self, account: &BufferStats, points: Vec<Point>) {
         let mut settlement = Settlement::default();
         for point in points {
             let bytes = point.line.len() + 1;
             account.take_in(1, bytes);
-            let result = match point.ticket {
-                Some(ticket) => {
-                    settlement.add(ticket, Verdict::Retry);
+            let result = match point.guard {
+                Some(guard) => {
+                    settlement.add(guard, Verdict::Retry);
                     LineResult::Returned
                 }
                 None => LineResult::Deferred,
@@ -202,9 +202,9 @@ impl Router {
         let attempts = self.accounts.attempts();
         if attempts != self.attempts_seen || self.accounts.is_waiting(Instant::now()) {
             self.attempts_seen = attempts;
-            self.lifeline.progress();
+            self.actor_guard.progress();
         }
-        self.lifeline.busy(self.accounts.held_lines() > 0);
+        self.actor_guard.busy(self.accounts.held_lines() > 0);
         self.end_the_idle();
     }
 
@@ -241,10 +241,10 @@ impl Actor for Router {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
-        self.threads.iter().for_each(|thread| self.lifeline.watch_thread(&thread.handle()));
+        self.threads.iter().for_each(|thread| self.actor_guard.watch_thread(&thread.handle()));
         ctx.run_interval(TICK, |this, _| this.tick());
         if let Some(tenants) = self.provisioning.take() {
-            let provision = newcomers::provision(self.destination.clone(), tenants, self.log.clone());
+            let provision = tenants::provision(self.destination.clone(), tenants, self.log.clone());
             ctx.spawn(provision.into_actor(self));
         }
     }
@@ -266,12 +266,12 @@ impl Handler<Points> for Router {
 
     fn handle(&mut self, message: Points, ctx: &mut Context<Self>) {
         let Points { tenant_id, mut points } = message;
-        self.lifeline.progress();
-        self.lifeline.busy(true);
+        self.actor_guard.progress();
+        self.actor_guard.busy(true);
         let batcher = self.batcher(&tenant_id, Instant::now(), ctx);
         let Some(account) = self.tenants.get(&tenant_id).map(|tenant| tenant.account.clone()) else { return };
         // The Writer and the replay send messages of their own: a message is of one kind.
-        let is_replay = points.first().is_some_and(|point| point.owed.is_replayed());
+        let is_replay = points.first().is_some_and(|point| point.owed.is_redelivered());
         let room = if batcher.is_some() { self.room(&account, is_replay) } else { 0 };
         if points.len() > room {
             self.turn_away(&account, points.split_off(room));
@@ -294,10 +294,10 @@ impl Handler<TenantsRegistered> for Router {
     }
 }
 
-impl Handler<Refuse> for Router {
+impl Handler<QuarantinePoints> for Router {
     type Result = ();
 
-    fn handle(&mut self, message: Refuse, _: &mut Context<Self>) {
+    fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
         match &self.writer {
             Some(writer) => writer.do_send(message),
             None => self.early.extend(message.points),
@@ -310,18 +310,18 @@ impl Handler<AttachWriter> for Router {
 
     fn handle(&mut self, AttachWriter(writer): AttachWriter, _: &mut Context<Self>) {
         if !self.early.is_empty() {
-            writer.do_send(Refuse { points: std::mem::take(&mut self.early) });
+            writer.do_send(QuarantinePoints { points: std::mem::take(&mut self.early) });
         }
         self.writer = Some(writer);
     }
 }
 
-impl Handler<Died> for Router {
+impl Handler<BatcherExited> for Router {
     type Result = ();
 
-    fn handle(&mut self, died: Died, _: &mut Context<Self>) {
+    fn handle(&mut self, died: BatcherExited, _: &mut Context<Self>) {
         let Some(tenant) = self.tenants.get_mut(&died.tenant_id) else { return };
-        if tenant.incarnation != died.incarnation || tenant.batcher.take().is_none() {
+        if tenant.instance != died.instance || tenant.batcher.take().is_none() {
             return;
         }
         let now = Instant::now();
@@ -332,7 +332,7 @@ impl Handler<Died> for Router {
         let lines = tenant.account.write_off();
         self.metrics.influx.batchers.dec();
         self.metrics.restarted("batcher");
-        self.lifeline.progress();
+        self.actor_guard.progress();
         error!(self.log, "a batcher died";
             "tenant_id" => %died.tenant_id, "panicked" => died.panicked, "lines" => lines);
     }

@@ -382,11 +382,11 @@ async fn the_supervisor_sees_whether_there_is_work_and_that_it_gets_on() {
     let house = House::new(Config { request_timeout_secs: 1, ..quick(&stub.url()) });
     stub.hang(None);
     house.send("acme", lines(3));
-    wait_for("work", DEADLINE, async || house.pulse.read().1).await;
-    let (progress, _) = house.pulse.read();
-    wait_for("an attempt to end", DEADLINE, async || house.pulse.read().0 > progress + 1).await;
+    wait_for("work", DEADLINE, async || house.heartbeat.read().1).await;
+    let (progress, _) = house.heartbeat.read();
+    wait_for("an attempt to end", DEADLINE, async || house.heartbeat.read().0 > progress + 1).await;
     stub.release();
-    wait_for("an end of the work", DEADLINE, async || !house.pulse.read().1).await;
+    wait_for("an end of the work", DEADLINE, async || !house.heartbeat.read().1).await;
 }
 
 #[actix_rt::test]

@@ -5,7 +5,7 @@ use super::partitions::Day;
 use super::quarantine::Refused;
 use super::queue::Queue;
 use crate::delivery::Delivery;
-use crate::outbox::share::Share;
+use crate::delivery::pending_ack::PendingAck;
 use crate::postgres::classify::Answer;
 use ingest_core::message::kept::{self, Content};
 use ingest_core::message::rejection::{Reason, Rejection};
@@ -51,7 +51,7 @@ pub struct Batch {
     /// Acknowledgements of the command lane.
     pub acks: Vec<(Delivery, CommandAck)>,
     /// What the outbox has on record of the events' points, one share per event; empty where nothing is recorded.
-    pub owed: Vec<Share>,
+    pub owed: Vec<PendingAck>,
     /// Whether an event's row was there before, one word per event; empty where all rows are new.
     pub was_there: Vec<bool>,
     /// What the last attempt could not store although it stored the rest.

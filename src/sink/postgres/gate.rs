@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::quarantine::Keep;
 use super::stranger_names::StrangerNames;
 use crate::delivery::Origin;
-use crate::message::RefusedPoint;
+use crate::message::RejectedPoint;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::event::Refusal;
 
@@ -91,7 +91,7 @@ impl Gate {
     }
 
     /// Where a refused point goes.
-    pub fn decide_point(&self, point: &RefusedPoint) -> (Keep, bool) {
+    pub fn decide_point(&self, point: &RejectedPoint) -> (Keep, bool) {
         self.policy().admit(&point.origin, Reason::PointRefused, &point.tenant_id, series(&point.line), Keep::STORED)
     }
 
@@ -238,12 +238,12 @@ mod tests {
     fn refused_points_are_stored_up_to_a_cap_per_device() {
         let gate = Gate::new(2);
         let kept = |line: &str| {
-            let point = RefusedPoint {
+            let point = RejectedPoint {
                 tenant_id: "a".into(),
                 origin: at(0),
                 line: line.to_owned(),
                 message: String::new(),
-                ticket: None,
+                guard: None,
                 owed: Default::default(),
             };
             gate.decide_point(&point).0.event

@@ -12,8 +12,8 @@ use super::gate::Gate;
 use super::probe::{self, Samples};
 use super::store::Stored;
 use super::{refusals, statement};
+use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::outbox::insert;
-use crate::outbox::share::{Outbox, Share};
 use crate::postgres::classify::{Answer, Failure};
 use crate::runtime::failpoint;
 use ingest_core::flow::batch::extract;
@@ -65,7 +65,7 @@ impl Isolation<'_> {
         transaction: &mut Transaction<'_>,
         batch: &mut Batch,
         stored: &mut Stored,
-    ) -> Result<Vec<Share>, Failure> {
+    ) -> Result<Vec<PendingAck>, Failure> {
         if batch.events.is_empty() {
             return Ok(Vec::new());
         }
@@ -226,7 +226,7 @@ fn sum(sorted: &Sorted<u64>) -> u64 {
 }
 
 /// Records the points of the rows that are stored.
-async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Result<Vec<Share>, Error> {
+async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Result<Vec<PendingAck>, Error> {
     let statement = insert::prepare(part).await?;
     insert::record(part, &statement, outbox, &batch.events).await
 }

@@ -3,9 +3,9 @@
 mod batch;
 mod bisect;
 pub(crate) mod copy;
+mod downstream;
 mod gate;
 mod isolate;
-mod outlets;
 mod partitions;
 mod probe;
 mod quarantine;
@@ -16,5 +16,5 @@ mod store;
 mod stranger_names;
 mod writer;
 
-pub use self::outlets::Outlets;
 pub use self::writer::{Parts, Writer};
+pub use super::postgres::downstream::Downstream;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::delivery::{Delivery, Origin, Ticket};
-use crate::message::RefusedPoint;
-use crate::outbox::share::Share;
+use crate::delivery::pending_ack::PendingAck;
+use crate::delivery::{Delivery, DeliveryGuard, Origin};
+use crate::message::RejectedPoint;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::kept::{self, Content};
 use ingest_core::message::rejection::{Reason, Rejection};
@@ -28,11 +28,11 @@ pub struct Refused {
     /// PostgreSQL refuses its event, so that it is only counted.
     pub is_unkept: bool,
     /// The delivery's duty; a best-effort point has none left.
-    pub ticket: Option<Ticket>,
+    pub guard: Option<DeliveryGuard>,
     /// What the delivery ends with once the refusal is durable.
     verdict: Verdict,
     /// A refused point's part in what is owed to InfluxDB: nothing is any more once the refusal is durable.
-    pub owed: Share,
+    pub owed: PendingAck,
 }
 
 /// Where a refusal goes, beside the counters.
@@ -94,12 +94,12 @@ impl Refused {
             (false, false) => Traces::None,
         };
         let origin = delivery.origin.clone();
-        let ticket = Some(delivery.into_ticket());
-        Self { traces, ticket, verdict, owed: Share::default(), ..Self::of(origin, refusal, keep) }
+        let guard = Some(delivery.into_guard());
+        Self { traces, guard, verdict, owed: PendingAck::default(), ..Self::of(origin, refusal, keep) }
     }
 
     /// A refused point: its row stays, so the delivery, where it still waits, is done.
-    pub fn point(point: RefusedPoint, keep: Keep) -> Self {
+    pub fn point(point: RejectedPoint, keep: Keep) -> Self {
         let refusal = Refusal {
             rejection: Rejection::new(Reason::PointRefused, point.message),
             topic: String::new(),
@@ -111,9 +111,9 @@ impl Refused {
             event_us: None,
             content: kept::raw(point.line.as_bytes()),
         };
-        let (ticket, owed) = (point.ticket, point.owed);
+        let (guard, owed) = (point.guard, point.owed);
         // A point may be written, and refused, more than once.
-        Self { traces: Traces::Refusal, ticket, owed, ..Self::of(point.origin, refusal, keep) }
+        Self { traces: Traces::Refusal, guard, owed, ..Self::of(point.origin, refusal, keep) }
     }
 
     /// A refusal that no delivery waits for.
@@ -126,9 +126,9 @@ impl Refused {
             traces: Traces::None,
             known: Known::Nothing,
             is_unkept: false,
-            ticket: None,
+            guard: None,
             verdict: Verdict::Done,
-            owed: Share::default(),
+            owed: PendingAck::default(),
         }
     }
 

@@ -15,19 +15,19 @@ use slog::{Logger, warn};
 use self::backlog::{Backlog, Role};
 use self::faults::Faults;
 use super::batch::Batch;
+use super::downstream::Downstream;
 use super::gate::Gate;
-use super::outlets::Outlets;
 use super::quarantine::{Keep, Refused};
 use super::queue::Queue;
 use super::store::Store;
 use crate::delivery::Lane;
-use crate::message::{Drain, Refuse, SettingsChanged, Write};
+use crate::delivery::pending_ack::Outbox;
+use crate::message::{Drain, QuarantinePoints, SettingsChanged, Write};
 use crate::metrics::Metrics;
-use crate::outbox::share::Outbox;
 use crate::postgres::config::Config;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
+use crate::runtime::readiness::Readiness;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::rejection::Reason;
 
@@ -47,15 +47,15 @@ pub struct Parts {
     /// Where points are recorded with their rows; `None` where nothing is owed (no points, or deliveries wait for them).
     pub outbox: Option<Outbox>,
     /// Where committed rows go next.
-    pub outlets: Outlets,
+    pub downstream: Downstream,
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// Makes rows, refusals and side updates durable, then hands on and settles. One per node.
@@ -86,7 +86,7 @@ pub struct Writer {
     /// Batches stored so far.
     successes: u64,
     faults: Faults,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// A batch on its way.
@@ -122,7 +122,7 @@ impl Writer {
             backlog_in_flight: 0,
             was_backlog: false,
             successes: 0,
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
         }
     }
 
@@ -190,7 +190,7 @@ impl Writer {
             (flush, result)
         };
         ctx.spawn(wrap_future(attempt).map(|(flush, result), writer: &mut Self, ctx: &mut Context<Self>| {
-            writer.parts.lifeline.progress();
+            writer.parts.actor_guard.progress();
             match result {
                 Ok(stored) => writer.stored(flush, stored),
                 Err(failure) => writer.failed(flush, failure, ctx),
@@ -202,7 +202,7 @@ impl Writer {
     fn report_load(&self) {
         let load = self.queue.len() + self.backlog.len() + self.items_in_flight;
         self.parts.metrics.postgres.buffered.set(load as i64);
-        self.parts.lifeline.busy(load > 0);
+        self.parts.actor_guard.busy(load > 0);
     }
 
     fn capped(&self, (keep, is_capped): (Keep, bool)) -> Keep {
@@ -293,10 +293,10 @@ impl Handler<Write> for Writer {
     }
 }
 
-impl Handler<Refuse> for Writer {
+impl Handler<QuarantinePoints> for Writer {
     type Result = ();
 
-    fn handle(&mut self, refuse: Refuse, ctx: &mut Self::Context) {
+    fn handle(&mut self, refuse: QuarantinePoints, ctx: &mut Self::Context) {
         self.parts.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
             let keep = self.capped(self.gate.decide_point(&point));

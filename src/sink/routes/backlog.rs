@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
-use super::parcel::{Parcel, PendingPublish};
+use super::message::{PendingPublish, RouteMessage};
 use ingest_core::flow::backoff::delay_for_attempt;
 
 /// Pauses between two probes of a tenant: short against `retry_secs`, so that a stream that is back gets its jobs at once.
@@ -25,7 +25,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    parcels: VecDeque<Parcel>,
+    parcels: VecDeque<RouteMessage>,
     has_turn: bool,
     refused: Option<Refused>,
 }
@@ -66,7 +66,7 @@ impl Backlog {
     }
 
     /// A parcel that came now.
-    pub(super) fn push(&mut self, parcel: Parcel) {
+    pub(super) fn push(&mut self, parcel: RouteMessage) {
         let tenant_id = parcel.jobs.tenant_id.clone();
         self.tenants.entry(tenant_id.clone()).or_default().parcels.push_back(parcel);
         self.len += 1;
@@ -74,7 +74,7 @@ impl Backlog {
     }
 
     /// A parcel with jobs left, before those that came after it.
-    pub(super) fn put_back(&mut self, parcel: Parcel) {
+    pub(super) fn put_back(&mut self, parcel: RouteMessage) {
         let tenant_id = parcel.jobs.tenant_id.clone();
         self.tenants.entry(tenant_id.clone()).or_default().parcels.push_front(parcel);
         self.len += 1;
@@ -153,7 +153,7 @@ impl Backlog {
     }
 
     /// Takes out what has waited for `bound` for tenants whose jobs are refused, and forgets those that have been silent.
-    pub(super) fn take_overdue(&mut self, now: Instant, bound: Duration) -> Vec<Parcel> {
+    pub(super) fn take_overdue(&mut self, now: Instant, bound: Duration) -> Vec<RouteMessage> {
         let mut overdue = Vec::new();
         self.tenants.retain(|_, waiting| {
             let Some(refused) = waiting.refused else { return true };

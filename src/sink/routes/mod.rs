@@ -3,7 +3,7 @@
 mod backlog;
 mod budget;
 mod classify;
-mod parcel;
+mod message;
 mod publisher;
 mod stream;
 #[cfg(test)]

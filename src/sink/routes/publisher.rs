@@ -14,17 +14,17 @@ use slog::{Logger, error, info, warn};
 
 use super::backlog::{Backlog, RETRY_FIRST};
 use super::budget::Budget;
-use super::parcel::{Letter, Parcel, PendingPublish};
+use super::message::{PendingPublish, PublishAttempt, RouteMessage};
 use super::{Config, classify, stream};
 use crate::delivery::Settlement;
 use crate::message::{Drain, Publish, RouteJobs};
 use crate::metrics::{Metrics, Outcome};
 use crate::nats::provision::Provisioner;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::runtime::fault::Fault;
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::Verdict;
 
@@ -52,11 +52,11 @@ pub struct Parts {
     /// Its metrics.
     pub metrics: Arc<Metrics>,
     /// The readiness board, for remarks on the stream. It is no part of readiness: who has no routes needs none.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// Publishes jobs, as many as may be under way in one attempt. Their bodies are written for the attempt and not before:
@@ -78,7 +78,7 @@ pub struct Publisher {
     /// Whether somebody looks for the stream, and what was last found wrong with it.
     ensuring: bool,
     stream_remark: String,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// What went out in one attempt, each with the results of its letters.
@@ -97,7 +97,7 @@ impl Publisher {
             faults: Vec::new(),
             ensuring: false,
             stream_remark: String::new(),
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
         }
     }
 
@@ -114,7 +114,7 @@ impl Publisher {
         }
         self.arm_timer(ctx);
         let is_idle = self.backlog.len() == 0 && !self.attempting && !self.probing;
-        self.parts.lifeline.busy(!is_idle);
+        self.parts.actor_guard.busy(!is_idle);
         self.parts.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
         if is_idle {
             self.drained.tell();
@@ -135,7 +135,7 @@ impl Publisher {
         ctx.spawn(attempt.into_actor(self).map(move |results, publisher, ctx| {
             *flag(publisher) = false;
             publisher.attempted(results, ctx);
-            publisher.parts.lifeline.progress();
+            publisher.parts.actor_guard.progress();
             publisher.pump(ctx);
         }));
         true
@@ -155,7 +155,7 @@ impl Publisher {
             *tenants.entry(parcel.jobs.tenant_id.clone()).or_default() |= attempt.fault.is_some();
             faults.extend(attempt.fault);
             if parcel.jobs.routes.is_empty() {
-                settlement.add(parcel.jobs.ticket, Verdict::Done);
+                settlement.add(parcel.jobs.guard, Verdict::Done);
             } else {
                 self.backlog.put_back(parcel);
             }
@@ -215,7 +215,7 @@ impl Publisher {
         let mut jobs = 0;
         for delivery in deliveries {
             jobs += delivery.routes.len();
-            settlement.add(delivery.ticket, Verdict::Retry);
+            settlement.add(delivery.guard, Verdict::Retry);
         }
         settlement.send();
         self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(jobs as u64);
@@ -277,7 +277,7 @@ impl Publisher {
 }
 
 /// Sends one job and waits for the stream to have it.
-async fn publish(jetstream: JetStream, subject: Subject, letter: Letter) -> Result<(), Fault> {
+async fn publish(jetstream: JetStream, subject: Subject, letter: PublishAttempt) -> Result<(), Fault> {
     let message = PublishMessage::build().payload(letter.body.into()).message_id(letter.message_id);
     let published = async { jetstream.send_publish(subject, message).await?.await };
     published.await.map(drop).map_err(|error| classify::fault(&error))
@@ -313,7 +313,7 @@ impl Handler<Publish> for Publisher {
                 turned_away.push(jobs);
             } else {
                 held += usize::from(is_refused);
-                self.backlog.push(Parcel { jobs, since: Instant::now() });
+                self.backlog.push(RouteMessage { jobs, since: Instant::now() });
             }
         }
         self.hand_back(turned_away.into_iter());

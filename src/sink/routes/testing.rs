@@ -5,8 +5,8 @@ use std::time::Instant;
 use actix::prelude::*;
 use bytes::Bytes;
 
-use super::parcel::Parcel;
-use crate::delivery::{Delivery, Desk, Lane, Origin};
+use super::message::RouteMessage;
+use crate::delivery::{Delivery, Lane, Origin, SettleHandle};
 use crate::message::{RouteJobs, Settle};
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 
@@ -23,16 +23,16 @@ impl Handler<Settle> for Deaf {
 }
 
 /// A parcel that came now, with a job for each of these routes.
-pub(super) fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> Parcel {
+pub(super) fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> RouteMessage {
     let row =
         Row { id: "", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
     let routes: TenantRoutes = route_ids.iter().map(|id| Route::from_row(Row { id, ..row }).unwrap()).collect();
     let (topic, payload) = ("tenant/acme/device/d1/telemetry", "{}");
     let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_795_219_200_123_456 };
-    let desk = Desk::new(Lane::Telemetry, Deaf.start().recipient());
-    let ticket = Delivery::new(origin.clone(), 1, Bytes::new(), 0, desk).into_ticket();
+    let settle_handle = SettleHandle::new(Lane::Telemetry, Deaf.start().recipient());
+    let guard = Delivery::new(origin.clone(), 1, Bytes::new(), 0, settle_handle).into_guard();
     let routes = Matched::of(&routes, topic, payload).unwrap();
     let jobs =
-        RouteJobs { tenant_id: tenant_id.into(), origin, topic: topic.into(), payload: payload.into(), routes, ticket };
-    Parcel { jobs, since: Instant::now() }
+        RouteJobs { tenant_id: tenant_id.into(), origin, topic: topic.into(), payload: payload.into(), routes, guard };
+    RouteMessage { jobs, since: Instant::now() }
 }

@@ -1,12 +1,12 @@
 //! Derived state, written behind: sensors with their last values, signs of life, positions. A crash loses at most what
 //! was heard since the last flush, never a row; the next message of the device brings it up to date again.
 
-mod keeper;
 mod settled;
 mod statement;
 mod store;
+mod writer;
 
-pub use self::keeper::{Keeper, Parts};
+pub use super::state::writer::{DerivedStateWriter, Parts};
 
 use std::time::Duration;
 

@@ -57,7 +57,7 @@ impl Consumer {
             ledger.in_flight += (admitted - returned) as u64;
         }
         self.hand_on(dealt);
-        self.parts.lifeline.progress();
+        self.parts.actor_guard.progress();
         if admitted > 0 || self.may_pull_at_once() {
             self.pull();
         }
@@ -87,7 +87,7 @@ impl Consumer {
         let entry = Entry { reply, attempt, retries: 0, stream_seq, kept };
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
         let envelope = panics::open(&message.payload);
-        let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.desk.clone()?);
+        let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.settle_handle.clone()?);
         delivery.subject = message.subject;
         delivery.predates_consumer = predates_consumer;
         delivery.replay = claim.map(|header| Box::new(Replay::Claimed(header)));
@@ -104,7 +104,7 @@ impl Consumer {
 
     /// Deals out again what failed before and is due, where the broker delivers only so often.
     pub(super) fn retry_due(&mut self, now_ms: u64) {
-        let Some(desk) = self.desk.clone() else { return };
+        let Some(settle_handle) = self.settle_handle.clone() else { return };
         let mut dealt = self.deal(0);
         for (slot, entry) in self.in_flight.take_due(now_ms) {
             let Some(kept) = &entry.kept else { continue };
@@ -112,7 +112,8 @@ impl Consumer {
             // Its earlier attempts may have had effects: a redelivery as any other.
             let attempt = entry.attempt.saturating_add(entry.retries);
             let envelope = panics::open(&kept.body);
-            let mut delivery = Delivery::new(kept.origin.clone(), attempt, kept.body.clone(), slot, desk.clone());
+            let mut delivery =
+                Delivery::new(kept.origin.clone(), attempt, kept.body.clone(), slot, settle_handle.clone());
             delivery.subject = kept.subject.clone();
             delivery.replay = kept.replay.clone().map(|header| Box::new(Replay::Claimed(header)));
             dealt.add((delivery, envelope));

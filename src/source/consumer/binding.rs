@@ -9,7 +9,7 @@ use super::pulling::limits;
 use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::provision::{BindError, Binding, Provisioner};
-use crate::source::inlet::Inlet;
+use crate::source::inbox::Inlet;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::permission::Operation;

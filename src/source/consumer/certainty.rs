@@ -12,7 +12,7 @@ use crate::nats::fitness;
 use crate::nats::provision::{self, Binding, consumer_config, consumer_info};
 use crate::source::lag;
 use ingest_core::flow::identity::{Question, Seen};
-use ingest_core::flow::lane_watch::Standing;
+use ingest_core::flow::lane_watch::OutboxBacklog;
 use ingest_core::flow::permission::Operation;
 
 impl Consumer {
@@ -94,7 +94,7 @@ impl Consumer {
         self.condition.ack_floor = ack_floor;
         let credit = self.in_flight.credit();
         let has_room = self.stage == Stage::Bound && credit.messages > 0 && credit.bytes > 0;
-        let standing = Standing { pending: info.num_pending, ack_floor };
+        let standing = OutboxBacklog { pending: info.num_pending, ack_floor };
         let ailment = self.watch.look(standing, has_room, self.now_ms());
         self.condition.ailment = ailment.map(|ailment| super::condition::sentence(ailment, info));
     }

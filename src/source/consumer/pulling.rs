@@ -9,7 +9,7 @@ use slog::{info, warn};
 use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::fitness::Terms;
-use crate::source::inlet::request_of;
+use crate::source::inbox::request_of;
 use ingest_core::flow::permission::Operation;
 use ingest_core::flow::pull::Limits;
 use ingest_core::flow::pull_status::{self, PullStatus, RequestLimit};
@@ -124,8 +124,8 @@ impl Consumer {
     }
 
     fn too_small(&mut self, id: u64, words: &str) {
-        let is_in_vain = self.pulls.too_small(id);
-        if is_in_vain {
+        let is_abandoned = self.pulls.too_small(id);
+        if is_abandoned {
             self.refused(words);
         } else {
             self.accepted();

@@ -32,7 +32,7 @@ impl Consumer {
         self.pull();
         self.show_condition();
         self.parts.metrics.consumers.window_bytes.of(self.lane).set(self.in_flight.bytes() as i64);
-        self.parts.lifeline.progress();
+        self.parts.actor_guard.progress();
     }
 
     /// Tells the broker what is still being worked on. None of it waits behind another: a client that can't send would

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use ingest_kit::envelope::telemetry;
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{Database, Metrics, Node, wait_for};
-use ingest_node::testing::outbox::compact::{Bite, Bitten, Compactor, SLOT_US};
+use ingest_node::testing::outbox::compact::{CompactPage, Compacted, Compactor, SLOT_US};
 use serde_json::Value;
 
 use super::scene::with_settings;
@@ -287,12 +287,12 @@ async fn fill(database: &Database, rng: &mut Rng, rows: usize) {
 }
 
 /// Goes round until nothing changes any more.
-async fn compact(database: &Database, bite: Bite) {
+async fn compact(database: &Database, bite: CompactPage) {
     let (client, mut compactor) = (database.connect().await, Compactor::default());
     let mut changed = true;
     while std::mem::take(&mut changed) {
         loop {
-            let Bitten { merged, made, is_round_done } = compactor.bite(&client, bite).await.expect("a bite");
+            let Compacted { merged, made, is_round_done } = compactor.bite(&client, bite).await.expect("a bite");
             assert!(made <= merged, "{merged} rows became {made}");
             changed |= made < merged;
             if is_round_done {
@@ -329,8 +329,8 @@ async fn merging_keeps_every_line_and_every_moment_with_its_tenant_and_its_strea
         // Two replicas at once, with bites that differ.
         let [small, large] = [rng.i64(20..200), rng.i64(200..3_000)];
         tokio::join!(
-            compact(database, Bite { rows: small, lines: LINES }),
-            compact(database, Bite { rows: large, lines: LINES })
+            compact(database, CompactPage { rows: small, lines: LINES }),
+            compact(database, CompactPage { rows: large, lines: LINES })
         );
         let after = on_record(database).await;
         assert_eq!(sums(&after), sums(&before), "seed {seed}");
@@ -363,7 +363,7 @@ async fn a_node_taken_for_dead_deletes_by_number_and_never_what_was_merged_since
     let database = &world.database;
     fill(database, &mut Rng::with_seed(7), 300).await;
     let before = on_record(database).await;
-    compact(database, Bite { rows: 2_000, lines: 5_000 }).await;
+    compact(database, CompactPage { rows: 2_000, lines: 5_000 }).await;
     let merged = on_record(database).await.into_iter().filter(|row| !before.contains(row)).collect::<Vec<_>>();
     assert!(!merged.is_empty());
     let last = before.iter().map(|row| row.id).max().expect("rows");

@@ -15,15 +15,15 @@ use ingest_core::message::msg_type::MsgType;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::{Event, Refusal};
 use ingest_kit::{Database, Postgres, wait_for};
-use ingest_node::testing::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
 use ingest_node::testing::message::{Settle, Write};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config;
 use ingest_node::testing::postgres::{pool, schema};
-use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::testing::runtime::readiness::Health;
+use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::readiness::Readiness;
 use ingest_node::testing::runtime::secret::Secret;
-use ingest_node::testing::sink::postgres::{Outlets, Parts, Writer};
+use ingest_node::testing::sink::postgres::{Downstream, Parts, Writer};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
@@ -60,11 +60,11 @@ pub(super) fn config(database: &Database) -> Config {
 pub(super) struct Bench {
     pub writer: Addr<Writer>,
     pub metrics: Arc<Metrics>,
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     pub verdicts: Verdicts,
-    /// Keeps the lifeline's end.
-    _deaths: UnboundedReceiver<Death>,
-    desks: [Arc<Desk>; 3],
+    /// Keeps the actor guard's end.
+    _deaths: UnboundedReceiver<ActorExit>,
+    settle_handles: [Arc<SettleHandle>; 3],
     next_slot: AtomicU64,
 }
 
@@ -106,39 +106,39 @@ impl Handler<Settle> for Book {
 
 impl Bench {
     pub(super) fn new(database: &Database) -> Self {
-        Self::with(config(database), Outlets::default())
+        Self::with(config(database), Downstream::default())
     }
 
-    pub(super) fn with(config: Config, outlets: Outlets) -> Self {
-        Self::on_thread(&Arbiter::current(), config, outlets)
+    pub(super) fn with(config: Config, downstream: Downstream) -> Self {
+        Self::on_thread(&Arbiter::current(), config, downstream)
     }
 
     /// With the writer on a thread of its own.
-    pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, outlets: Outlets) -> Self {
-        let (metrics, health) = (Metrics::new(), Health::new());
-        let (deaths, died) = unbounded_channel();
+    pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, downstream: Downstream) -> Self {
+        let (metrics, health) = (Metrics::new(), Readiness::new());
+        let (exits, died) = unbounded_channel();
         let parts = Parts {
             pool: pool::pool(&config).unwrap(),
             config,
             outbox: None,
-            outlets,
+            downstream,
             metrics: metrics.clone(),
             health: health.clone(),
             log: slog::Logger::root(slog::Discard, slog::o!()),
-            lifeline: Lifeline::new("writer", 1, deaths, Arc::new(Pulse::default())),
+            actor_guard: ActorGuard::new("writer", 1, exits, Arc::new(Heartbeat::default())),
         };
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();
-        let desks = Lane::ALL.map(|lane| Desk::new(lane, book.clone().recipient()));
-        Self { writer, metrics, health, verdicts, _deaths: died, desks, next_slot: AtomicU64::new(0) }
+        let settle_handles = Lane::ALL.map(|lane| SettleHandle::new(lane, book.clone().recipient()));
+        Self { writer, metrics, health, verdicts, _deaths: died, settle_handles, next_slot: AtomicU64::new(0) }
     }
 
     /// A delivery of the message with this sequence number, and the slot it is settled under.
     pub(super) fn delivery(&self, lane: Lane, stream_seq: u64, attempt: u32) -> (Delivery, u64) {
         let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
-        let desk = self.desks[lane as usize].clone();
-        (Delivery::new(origin(lane, stream_seq), attempt, "{}".into(), slot, desk), slot)
+        let settle_handle = self.settle_handles[lane as usize].clone();
+        (Delivery::new(origin(lane, stream_seq), attempt, "{}".into(), slot, settle_handle), slot)
     }
 
     /// Sends one event; the slot.

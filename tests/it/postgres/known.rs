@@ -11,7 +11,7 @@ use ingest_kit::Postgres;
 use ingest_node::testing::delivery::{Lane, Settlement};
 use ingest_node::testing::message::{Publish, SettingsChanged, Write};
 use ingest_node::testing::postgres::config::Config;
-use ingest_node::testing::sink::postgres::Outlets;
+use ingest_node::testing::sink::postgres::Downstream;
 
 use super::bench::{Bench, config, event, migrated, refusal};
 use super::lanes::catch_all;
@@ -91,7 +91,7 @@ impl Handler<Publish> for Publisher {
         let mut settlement = Settlement::default();
         for jobs in publish.deliveries {
             self.0.lock().unwrap().push(jobs.origin.stream_seq);
-            settlement.add(jobs.ticket, Verdict::Done);
+            settlement.add(jobs.guard, Verdict::Done);
         }
         settlement.send();
     }
@@ -101,8 +101,8 @@ impl Handler<Publish> for Publisher {
 async fn a_row_that_was_there_has_had_its_jobs_unless_its_delivery_did_not_end() {
     let database = migrated(Postgres::shared()).await;
     let publisher = Publisher::default();
-    let outlets = Outlets { jobs: Some(publisher.clone().start().recipient()), ..Outlets::default() };
-    let bench = Bench::with(config(&database), outlets);
+    let downstream = Downstream { jobs: Some(publisher.clone().start().recipient()), ..Downstream::default() };
+    let bench = Bench::with(config(&database), downstream);
     let send = |seqs: &[u64], attempt: u32, predates_consumer: bool| {
         let events = seqs.iter().map(|seq| {
             let (mut delivery, _) = bench.delivery(Lane::Telemetry, *seq, attempt);

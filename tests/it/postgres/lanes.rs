@@ -11,7 +11,7 @@ use ingest_node::testing::delivery::{Lane, Settlement};
 use ingest_node::testing::message::{Observe, Points, Publish, Write};
 use ingest_node::testing::metrics::{Effect, FlushResult};
 use ingest_node::testing::outbox::policy::WritePolicy;
-use ingest_node::testing::sink::postgres::Outlets;
+use ingest_node::testing::sink::postgres::Downstream;
 
 use super::bench::{Bench, SOON, config, device, event, migrated};
 
@@ -219,9 +219,9 @@ pub(super) fn catch_all() -> TenantRoutes {
     [Route::from_row(row).unwrap()].into()
 }
 
-fn outlets(rooms: &Rooms, policy: WritePolicy) -> Outlets {
+fn downstream(rooms: &Rooms, policy: WritePolicy) -> Downstream {
     let rooms = rooms.clone().start();
-    Outlets {
+    Downstream {
         points: Some(rooms.clone().recipient()),
         policy,
         jobs: Some(rooms.clone().recipient()),
@@ -234,7 +234,7 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
     for policy in [WritePolicy::BestEffort, WritePolicy::Required] {
         let database = migrated(Postgres::shared()).await;
         let rooms = Rooms::default();
-        let bench = Bench::with(config(&database), outlets(&rooms, policy));
+        let bench = Bench::with(config(&database), downstream(&rooms, policy));
         let mut slots = Vec::new();
         let mut chunk = Write::default();
         for seq in 0..4_u64 {
@@ -266,9 +266,9 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
         let mut settlement = Settlement::default();
         for points in heard.points {
             for point in points.points {
-                assert_eq!(point.ticket.is_some(), required);
-                if let Some(ticket) = point.ticket {
-                    settlement.add(ticket, Verdict::Done);
+                assert_eq!(point.guard.is_some(), required);
+                if let Some(guard) = point.guard {
+                    settlement.add(guard, Verdict::Done);
                 }
             }
         }
@@ -277,7 +277,7 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
         assert_eq!(bench.verdicts.of(slots[3]), None, "its job is not acknowledged yet");
         let mut settlement = Settlement::default();
         for jobs in heard.jobs.into_iter().flat_map(|publish| publish.deliveries) {
-            settlement.add(jobs.ticket, Verdict::Done);
+            settlement.add(jobs.guard, Verdict::Done);
         }
         settlement.send();
         bench.settled(4).await;

@@ -8,7 +8,7 @@ use ingest_core::message::rejection::Reason;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
 use ingest_node::testing::delivery::Lane;
-use ingest_node::testing::message::{Refuse, RefusedPoint, SettingsChanged, Write};
+use ingest_node::testing::message::{QuarantinePoints, RejectedPoint, SettingsChanged, Write};
 
 use super::bench::{Bench, RECEIVED_US, config, event, migrated, origin, refusal};
 
@@ -171,17 +171,17 @@ async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_e
         event.device = super::bench::device(if seq == 29 { "d2" } else { "d1" });
         chunk.events.push((bench.delivery(Lane::Telemetry, seq, 1).0, event));
         let (delivery, _) = bench.delivery(Lane::Telemetry, 100 + seq, 1);
-        points.push(RefusedPoint {
+        points.push(RejectedPoint {
             tenant_id: "acme".into(),
             origin: delivery.origin.clone(),
             line: format!("telemetry,device_id=d{},site_id=s seq={seq}i 1", if seq == 29 { 2 } else { 1 }),
             message: "no room".to_owned(),
-            ticket: Some(delivery.into_ticket()),
+            guard: Some(delivery.into_guard()),
             owed: Default::default(),
         });
     }
     bench.writer.do_send(chunk);
-    bench.writer.do_send(Refuse { points });
+    bench.writer.do_send(QuarantinePoints { points });
     bench.settled(60).await;
     assert_eq!((bench.verdicts.count(Verdict::Poison), bench.verdicts.count(Verdict::Done)), (30, 30));
     let expected = [count("acme", Reason::RowRefused, 30), count("acme", Reason::PointRefused, 30)];
@@ -226,17 +226,17 @@ async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
     let database = migrated(Postgres::shared()).await;
     let bench = Bench::new(&database);
     let (delivery, slot) = bench.delivery(Lane::Telemetry, 1, 1);
-    let mut ticket = Some(delivery.into_ticket());
+    let mut guard = Some(delivery.into_guard());
     for _ in 0..2 {
-        let point = RefusedPoint {
+        let point = RejectedPoint {
             tenant_id: "acme".into(),
             origin: origin(Lane::Telemetry, 1),
             line: "telemetry,device_id=d1 seq=1i 1".to_owned(),
             message: "column type conflict".to_owned(),
-            ticket: ticket.take(),
+            guard: guard.take(),
             owed: Default::default(),
         };
-        bench.writer.do_send(Refuse { points: vec![point] });
+        bench.writer.do_send(QuarantinePoints { points: vec![point] });
     }
     assert_eq!(bench.verdict(slot).await, Verdict::Done);
     bench.writer.send(ingest_node::testing::message::Drain).await.unwrap();

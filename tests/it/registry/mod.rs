@@ -24,8 +24,8 @@ use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config as Postgresql;
 use ingest_node::testing::postgres::{pool, schema};
 use ingest_node::testing::registry::{Config, Parts, Registry};
-use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::testing::runtime::readiness::{Health, Part};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::readiness::{Part, Readiness};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -35,9 +35,9 @@ struct Bench {
     registry: Addr<Registry>,
     asker: Addr<Asker>,
     heard: Heard,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    _deaths: UnboundedReceiver<Death>,
+    _deaths: UnboundedReceiver<ActorExit>,
 }
 
 /// What the asker was told.
@@ -108,10 +108,10 @@ impl Bench {
     }
 
     fn at(postgres: Postgresql, config: Config) -> Self {
-        let (metrics, health) = (Metrics::new(), Health::new());
+        let (metrics, health) = (Metrics::new(), Readiness::new());
         // The writer's own condition.
         health.up(Part::Postgres);
-        let (deaths, died) = unbounded_channel();
+        let (exits, died) = unbounded_channel();
         let heard = Heard::default();
         let asker = Asker(heard.clone()).start();
         let registry = Registry::new(Parts {
@@ -123,7 +123,7 @@ impl Bench {
             metrics: metrics.clone(),
             health: health.clone(),
             log: slog::Logger::root(slog::Discard, slog::o!()),
-            lifeline: Lifeline::new("registry", 1, deaths, Arc::new(Pulse::default())),
+            actor_guard: ActorGuard::new("registry", 1, exits, Arc::new(Heartbeat::default())),
         })
         .start();
         let (invalidations, settings) = (asker.clone().recipient(), asker.clone().recipient());

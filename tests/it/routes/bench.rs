@@ -9,12 +9,12 @@ use async_nats::jetstream;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 use ingest_kit::{Nats, wait_for};
-use ingest_node::testing::delivery::{Delivery, Desk, Lane, Origin};
+use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
 use ingest_node::testing::message::{Publish, RouteJobs, Settle};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::nats::provision::Provisioner;
-use ingest_node::testing::runtime::actor_guard::{Death, Lifeline, Pulse};
-use ingest_node::testing::runtime::readiness::Health;
+use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::readiness::Readiness;
 use ingest_node::testing::sink::routes::{Config, Parts, Publisher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -25,12 +25,12 @@ pub(super) const SOON: Duration = Duration::from_secs(20);
 pub(super) struct Bench {
     pub publisher: Addr<Publisher>,
     pub metrics: Arc<Metrics>,
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     pub verdicts: Verdicts,
-    pub pulse: Arc<Pulse>,
-    desk: Arc<Desk>,
-    /// Keeps the lifeline's end.
-    _deaths: UnboundedReceiver<Death>,
+    pub heartbeat: Arc<Heartbeat>,
+    settle_handle: Arc<SettleHandle>,
+    /// Keeps the actor guard's end.
+    _deaths: UnboundedReceiver<ActorExit>,
 }
 
 type Verdicts = Arc<Mutex<HashMap<u64, Verdict>>>;
@@ -55,9 +55,9 @@ impl Handler<Settle> for Book {
 
 impl Bench {
     pub(super) async fn new(nats: &Nats, config: Config) -> Self {
-        let (metrics, health, verdicts) = (Metrics::new(), Health::new(), Verdicts::default());
-        let (deaths, died) = unbounded_channel();
-        let pulse = Arc::new(Pulse::default());
+        let (metrics, health, verdicts) = (Metrics::new(), Readiness::new(), Verdicts::default());
+        let (exits, died) = unbounded_channel();
+        let heartbeat = Arc::new(Heartbeat::default());
         let (client, log) = (nats.connect().await, slog::Logger::root(slog::Discard, slog::o!()));
         let parts = Parts {
             config,
@@ -66,19 +66,27 @@ impl Bench {
             metrics: metrics.clone(),
             health: health.clone(),
             log,
-            lifeline: Lifeline::new("publisher", 1, deaths, pulse.clone()),
+            actor_guard: ActorGuard::new("publisher", 1, exits, heartbeat.clone()),
         };
-        let desk = Desk::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
-        Self { publisher: Publisher::new(parts).start(), metrics, health, verdicts, desk, pulse, _deaths: died }
+        let settle_handle = SettleHandle::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
+        Self {
+            publisher: Publisher::new(parts).start(),
+            metrics,
+            health,
+            verdicts,
+            settle_handle,
+            heartbeat,
+            _deaths: died,
+        }
     }
 
     /// A delivery of message `stream_seq` of tenant `acme` that matches routes of these ids, to be settled under `slot`.
     pub(super) fn delivery(&self, slot: u64, stream_seq: u64, route_ids: &[u64]) -> RouteJobs {
         let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_770_628_523_045_000 };
-        let ticket = Delivery::new(origin.clone(), 1, "{}".into(), slot, self.desk.clone()).into_ticket();
+        let guard = Delivery::new(origin.clone(), 1, "{}".into(), slot, self.settle_handle.clone()).into_guard();
         let (topic, payload) = ("tenant/acme/device/d1/telemetry".into(), "{}".into());
         let routes = matched(route_ids.iter().map(|id| route(*id, "{}")));
-        RouteJobs { tenant_id: "acme".into(), origin, topic, payload, routes, ticket }
+        RouteJobs { tenant_id: "acme".into(), origin, topic, payload, routes, guard }
     }
 
     pub(super) fn publish(&self, deliveries: Vec<RouteJobs>) {

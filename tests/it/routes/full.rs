@@ -82,7 +82,7 @@ async fn deliveries_that_no_attempt_has_reached_are_handed_back_in_time_too() {
     wait_for("all verdicts", SOON, async || bench.settled() == 100).await;
     assert!(bench.verdicts.lock().unwrap().values().all(|verdict| *verdict == Verdict::Retry));
     assert_eq!(bench.metrics.route_jobs.of(Outcome::Failed).get(), 299);
-    assert!(!bench.pulse.read().1, "nothing is left to do");
+    assert!(!bench.heartbeat.read().1, "nothing is left to do");
 }
 
 #[actix::test]

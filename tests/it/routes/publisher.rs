@@ -26,7 +26,7 @@ async fn a_delivery_is_done_when_the_stream_has_its_jobs() {
     ]);
     assert_eq!((bench.verdict(0).await, bench.verdict(1).await), (Verdict::Done, Verdict::Done));
     assert_eq!(bench.metrics.route_jobs.of(Outcome::Ok).get(), 3);
-    assert!(!bench.pulse.read().1, "nothing is left to do");
+    assert!(!bench.heartbeat.read().1, "nothing is left to do");
 
     let stream = jetstream.get_stream("ROUTES").await.unwrap();
     let consumer = stream.create_consumer(jetstream::consumer::pull::Config::default()).await.unwrap();

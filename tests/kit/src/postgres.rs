@@ -70,7 +70,7 @@ impl PostgresBuilder {
         // The server looks up its directory by its absolute name.
         let dir = dir.canonicalize().unwrap_or_else(|e| panic!("cannot resolve {}: {e}", dir.display()));
         if let Some(user) = &user {
-            user.take_over(&dir);
+            user.claim(&dir);
         }
         let mut postgres = Postgres { port: free_port(), bin, dir, user, process: None, temporary };
         if !postgres.data().join("PG_VERSION").exists() {
@@ -333,7 +333,7 @@ impl User {
     ///
     /// # Panics
     /// When it could not get there: a directory above is closed to others.
-    fn take_over(&self, dir: &Path) {
+    fn claim(&self, dir: &Path) {
         assert!(
             self.can_reach(dir),
             "PostgreSQL does not run as root, and the user it runs as cannot enter a directory above {}",

@@ -1,4 +1,4 @@
-//! What is left of a stretch of time between others.
+//! What is left of a time range of time between others.
 
 use std::ops::Range;
 

@@ -5,7 +5,7 @@ const BOUND_MS: u64 = 30_000;
 
 /// What the broker says of the consumer, as far as it matters here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct OutboxBacklog {
     /// Messages not delivered to anyone yet.
     pub pending: u64,
     /// Every message up to this sequence number of the stream is acknowledged.
@@ -54,7 +54,7 @@ impl LaneWatch {
     }
 
     /// Looks at what the broker says; `has_room` = the lane has credit.
-    pub fn look(&mut self, standing: Standing, has_room: bool, now_ms: u64) -> Option<Ailment> {
+    pub fn look(&mut self, standing: OutboxBacklog, has_room: bool, now_ms: u64) -> Option<Ailment> {
         if standing.pending == 0 || !has_room {
             self.waiting_since_ms = None;
         }
@@ -83,8 +83,8 @@ impl LaneWatch {
 mod tests {
     use super::*;
 
-    fn standing(pending: u64, ack_floor: u64) -> Standing {
-        Standing { pending, ack_floor }
+    fn standing(pending: u64, ack_floor: u64) -> OutboxBacklog {
+        OutboxBacklog { pending, ack_floor }
     }
 
     #[test]

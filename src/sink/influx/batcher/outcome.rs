@@ -5,7 +5,7 @@ use std::time::Instant;
 use slog::warn;
 
 use super::Batcher;
-use crate::delivery::{Settlement, Ticket};
+use crate::delivery::{DeliveryGuard, Settlement};
 use crate::metrics::{FlushResult, LineResult};
 use crate::runtime::failpoint;
 use crate::sink::influx::batch::{Batch, Entry};
@@ -97,14 +97,14 @@ impl Batcher {
     pub(super) fn end(&self, batch: Batch, result: LineResult) {
         let (lines, bytes) = (batch.len(), batch.body().len());
         let mut settlement = Settlement::default();
-        for Entry { ticket, owed, .. } in batch.into_entries() {
+        for Entry { guard, owed, .. } in batch.into_entries() {
             if result == LineResult::Ok {
                 owed.confirm();
-                if let Some(ticket) = ticket {
-                    settlement.add(ticket, Verdict::Done);
+                if let Some(guard) = guard {
+                    settlement.add(guard, Verdict::Done);
                 }
             } else {
-                give_up(ticket, &mut settlement);
+                give_up(guard, &mut settlement);
             }
         }
         settlement.send();
@@ -119,10 +119,10 @@ impl Batcher {
 }
 
 /// Hands a delivery back to the broker; without one, the line stays owed.
-pub(super) fn give_up(ticket: Option<Ticket>, settlement: &mut Settlement) -> LineResult {
-    match ticket {
-        Some(ticket) => {
-            settlement.add(ticket, Verdict::Retry);
+pub(super) fn give_up(guard: Option<DeliveryGuard>, settlement: &mut Settlement) -> LineResult {
+    match guard {
+        Some(guard) => {
+            settlement.add(guard, Verdict::Retry);
             LineResult::Returned
         }
         None => LineResult::Deferred,

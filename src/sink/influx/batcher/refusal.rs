@@ -7,7 +7,7 @@ use slog::{error, warn};
 use super::Batcher;
 use super::outcome::give_up;
 use crate::delivery::Settlement;
-use crate::message::{Point, Refuse, RefusedPoint};
+use crate::message::{Point, QuarantinePoints, RejectedPoint};
 use crate::metrics::{LineResult, ServerLimit};
 use crate::sink::influx::batch::{Batch, Filling};
 use crate::sink::influx::classify::{Cause, RefusedLine, without_quotes};
@@ -103,20 +103,20 @@ impl Batcher {
     fn leave_owed(&mut self, points: Vec<Point>) {
         let mut settlement = Settlement::default();
         for point in points {
-            let result = give_up(point.ticket, &mut settlement);
+            let result = give_up(point.guard, &mut settlement);
             self.parts.account.end(result, 1, point.line.len() + 1);
         }
         settlement.send();
     }
 
-    pub(super) fn refused(&self, point: Point, message: String) -> RefusedPoint {
-        let Point { line, origin, ticket, owed } = point;
+    pub(super) fn refused(&self, point: Point, message: String) -> RejectedPoint {
+        let Point { line, origin, guard, owed } = point;
         self.parts.account.end(LineResult::Refused, 1, line.len() + 1);
-        RefusedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, ticket, owed }
+        RejectedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, guard, owed }
     }
 
     /// Hands points to the quarantine. Why they are refused is said once for each sentence of the server's.
-    pub(super) fn refuse(&mut self, points: Vec<RefusedPoint>) {
+    pub(super) fn refuse(&mut self, points: Vec<RejectedPoint>) {
         if points.is_empty() {
             return;
         }
@@ -127,7 +127,7 @@ impl Batcher {
             }
         }
         if let Some(router) = self.parts.refuse.upgrade() {
-            router.do_send(Refuse { points });
+            router.do_send(QuarantinePoints { points });
         }
     }
 }

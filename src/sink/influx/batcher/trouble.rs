@@ -10,7 +10,7 @@ use crate::metrics::ServerLimit;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::breaker::{Round, Severity};
 use crate::sink::influx::classify::Trouble as Kind;
-use crate::sink::influx::condition::{Concern, SAID_AFTER};
+use crate::sink::influx::server_health::{Concern, SAID_AFTER};
 
 /// What is known of the trouble.
 #[derive(Debug)]

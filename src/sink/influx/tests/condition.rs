@@ -107,9 +107,9 @@ async fn waiting_as_the_server_has_asked_for_is_getting_on() {
     stub.fail_next_for(1, 503, 6);
     house.send("acme", lines(3));
     wait_for("the wait", DEADLINE, async || house.last_error("acme").contains("503")).await;
-    let (mut last, mut steps) = (house.pulse.read().0, 0);
+    let (mut last, mut steps) = (house.heartbeat.read().0, 0);
     wait_for("progress while nothing is sent", DEADLINE, async || {
-        let (progress, is_busy) = house.pulse.read();
+        let (progress, is_busy) = house.heartbeat.read();
         steps += u32::from(progress != last && is_busy);
         last = progress;
         steps >= 3

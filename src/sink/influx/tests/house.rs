@@ -12,13 +12,13 @@ use slog::{Discard, Logger, o};
 
 use super::super::batcher::Batcher;
 use super::super::files::Disk;
-use super::super::{Config, Destination, Parts, Router};
-use crate::delivery::{Delivery, Desk, Lane, Origin};
-use crate::message::{AttachWriter, Point, Points, Refuse, Settle};
+use super::super::{Backend, Config, Parts, Router};
+use crate::delivery::pending_ack::{Outbox, PendingAck};
+use crate::delivery::{Delivery, Lane, Origin, SettleHandle};
+use crate::message::{AttachWriter, Point, Points, QuarantinePoints, Settle};
 use crate::metrics::{LineResult, Metrics};
-use crate::outbox::share::{Outbox, Share};
-use crate::runtime::actor_guard::{Lifeline, Pulse};
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::{ActorGuard, Heartbeat};
+use crate::runtime::readiness::Readiness;
 use crate::runtime::secret::Secret;
 use crate::runtime::stats::Stats;
 use ingest_core::flow::disposition::Verdict;
@@ -31,9 +31,9 @@ pub(super) struct House {
     pub router: Addr<Router>,
     pub metrics: Arc<Metrics>,
     stats: Arc<Stats>,
-    pub health: Arc<Health>,
-    pub pulse: Arc<Pulse>,
-    desk: Arc<Desk>,
+    pub health: Arc<Readiness>,
+    pub heartbeat: Arc<Heartbeat>,
+    settle_handle: Arc<SettleHandle>,
     ends: Ends,
 }
 
@@ -62,10 +62,10 @@ impl Handler<Settle> for Outside {
     }
 }
 
-impl Handler<Refuse> for Outside {
+impl Handler<QuarantinePoints> for Outside {
     type Result = ();
 
-    fn handle(&mut self, message: Refuse, _: &mut Context<Self>) {
+    fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
         let points = message.points.into_iter().map(|point| (point.line, point.message));
         self.0.refused.lock().unwrap().extend(points);
     }
@@ -87,7 +87,7 @@ impl Handler<Crash> for Batcher {
 /// Asks a router for a tenant's batcher.
 #[derive(Message)]
 #[rtype(result = "Option<Addr<Batcher>>")]
-struct Find(pub &'static str);
+pub(in crate::sink::influx) struct Find(pub &'static str);
 
 impl Handler<Find> for Router {
     type Result = Option<Addr<Batcher>>;
@@ -112,21 +112,21 @@ pub(super) fn quick(url: &str) -> Config {
 
 impl House {
     pub(super) fn new(config: Config) -> Self {
-        let destination = Destination::new(&config).unwrap();
+        let destination = Backend::new(&config).unwrap();
         Self::before(destination, config)
     }
 
     /// A router whose files lie on this disk.
     pub(super) fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
-        let mut destination = Destination::new(&config).unwrap();
+        let mut destination = Backend::new(&config).unwrap();
         destination.disk = disk;
         Self::before(destination, config)
     }
 
-    fn before(destination: Destination, config: Config) -> Self {
-        let (metrics, stats, pulse) = (Metrics::new(), Stats::new(), Arc::<Pulse>::default());
-        let health = Health::new();
-        let (deaths, _) = tokio::sync::mpsc::unbounded_channel();
+    fn before(destination: Backend, config: Config) -> Self {
+        let (metrics, stats, heartbeat) = (Metrics::new(), Stats::new(), Arc::<Heartbeat>::default());
+        let health = Readiness::new();
+        let (exits, _) = tokio::sync::mpsc::unbounded_channel();
         let router = Router::new(Parts {
             destination,
             config,
@@ -134,21 +134,21 @@ impl House {
             stats: stats.clone(),
             health: health.clone(),
             log: Logger::root(Discard, o!()),
-            lifeline: Lifeline::new("router", 1, deaths, pulse.clone()),
+            actor_guard: ActorGuard::new("router", 1, exits, heartbeat.clone()),
         })
         .start();
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
         router.do_send(AttachWriter(outside.clone().recipient()));
-        let desk = Desk::new(Lane::Telemetry, outside.recipient());
-        Self { router, metrics, stats, health, pulse, desk, ends }
+        let settle_handle = SettleHandle::new(Lane::Telemetry, outside.recipient());
+        Self { router, metrics, stats, health, heartbeat, settle_handle, ends }
     }
 
     /// Best-effort lines.
     pub(super) fn send(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
         let points = lines
             .into_iter()
-            .map(|line| Point { line, origin: origin(0), ticket: None, owed: Share::default() })
+            .map(|line| Point { line, origin: origin(0), guard: None, owed: PendingAck::default() })
             .collect();
         self.router.do_send(Points { tenant_id: tenant_id.into(), points });
     }
@@ -156,16 +156,16 @@ impl House {
     /// Lines that are replayed.
     pub(super) fn replay(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
         let (outbox, _) = Outbox::new();
-        let owed = outbox.take_over(vec![1], tenant_id.into());
-        let point = |line| Point { line, origin: origin(0), ticket: None, owed: owed.another() };
+        let owed = outbox.claim(vec![1], tenant_id.into());
+        let point = |line| Point { line, origin: origin(0), guard: None, owed: owed.another() };
         self.router.do_send(Points { tenant_id: tenant_id.into(), points: lines.into_iter().map(point).collect() });
     }
 
     /// Lines that deliveries wait for, numbered from `first`.
     pub(super) fn send_required(&self, tenant_id: &str, first: u64, lines: impl IntoIterator<Item = String>) {
         let points = lines.into_iter().zip(first..).map(|(line, slot)| {
-            let delivery = Delivery::new(origin(slot), 1, Bytes::new(), slot, self.desk.clone());
-            Point { line, origin: origin(slot), ticket: Some(delivery.into_ticket()), owed: Share::default() }
+            let delivery = Delivery::new(origin(slot), 1, Bytes::new(), slot, self.settle_handle.clone());
+            Point { line, origin: origin(slot), guard: Some(delivery.into_guard()), owed: PendingAck::default() }
         });
         self.router.do_send(Points { tenant_id: tenant_id.into(), points: points.collect() });
     }

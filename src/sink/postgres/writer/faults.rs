@@ -6,7 +6,7 @@ use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
 use crate::postgres::classify::{Answer, Meaning};
-use crate::runtime::readiness::{Health, Part};
+use crate::runtime::readiness::{Part, Readiness};
 use crate::sink::postgres::batch::Kind;
 
 /// The subject of the message in `/ready` about poison suspects.
@@ -15,7 +15,7 @@ const SUBJECT: &str = "postgres";
 /// Faults since the last success.
 pub(super) struct Faults {
     log: Logger,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     /// Words about an outage, each logged once.
     outage: Vec<String>,
     is_down: bool,
@@ -24,7 +24,7 @@ pub(super) struct Faults {
 
 impl Faults {
     /// No fault yet.
-    pub(super) fn new(log: Logger, health: Arc<Health>) -> Self {
+    pub(super) fn new(log: Logger, health: Arc<Readiness>) -> Self {
         Self { log, health, outage: Vec::new(), is_down: false, has_note: false }
     }
 

@@ -34,7 +34,7 @@ impl Writer {
             self.successes += 1;
             self.faults.stored(&self.backlog);
         }
-        self.parts.outlets.hand_on(flush.batch);
+        self.parts.downstream.hand_on(flush.batch);
     }
 
     pub(super) fn failed(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {

@@ -69,7 +69,7 @@ async fn main() -> ExitCode {
     let code = node.wait_exit(DEADLINE).await;
     println!("\nthe node has drained and left with exit code {}\n", code.unwrap_or(-1));
 
-    let found = Account::read(&database, &dir.join("node/data/line-protocol")).await;
+    let found = BufferStats::read(&database, &dir.join("node/data/line-protocol")).await;
     let balanced = found.compare(&published) && code == Some(0);
     println!(
         "redelivered                                {:>9}  (rows suppressed as duplicates: {redelivered})",
@@ -159,13 +159,13 @@ async fn show_progress(node: &Node, simulation: tokio::task::JoinHandle<Publishe
 }
 
 /// What is there in the end.
-struct Account {
+struct BufferStats {
     rows: u64,
     rejected: BTreeMap<String, u64>,
     points: BTreeMap<String, usize>,
 }
 
-impl Account {
+impl BufferStats {
     async fn read(database: &Database, points: &Path) -> Self {
         let sql = "SELECT reason, sum(cnt)::bigint FROM quarantine_counters_minute GROUP BY 1";
         let counters = database.query(sql, &[]).await;

@@ -90,7 +90,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(builder: &InfluxStubBuilder) -> Self {
+    pub(super) fn new(builder: &InfluxStubBuilder) -> Self {
         Self {
             count_only: builder.count_only,
             started: Instant::now(),
@@ -107,39 +107,39 @@ impl Shared {
         }
     }
 
-    pub fn store(&self) -> MutexGuard<'_, Store> {
+    pub(super) fn store(&self) -> MutexGuard<'_, Store> {
         lock(&self.store)
     }
 
-    pub fn journal(&self) -> Option<MutexGuard<'_, Journal>> {
+    pub(super) fn journal(&self) -> Option<MutexGuard<'_, Journal>> {
         self.journal.as_ref().map(lock)
     }
 
-    pub fn knobs(&self) -> MutexGuard<'_, Knobs> {
+    pub(super) fn knobs(&self) -> MutexGuard<'_, Knobs> {
         lock(&self.knobs)
     }
 
     /// Which database was written to, and when; in the order of the requests.
-    pub fn writes(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
+    pub(super) fn writes(&self) -> MutexGuard<'_, Vec<(String, Instant)>> {
         lock(&self.writes)
     }
 
-    pub fn count_request(&self) {
+    pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn count_compressed(&self) {
+    pub(super) fn count_compressed(&self) {
         self.compressed_requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn count_lines(&self, written: usize, refused: usize, poison: usize, untimed: usize) {
+    pub(super) fn count_lines(&self, written: usize, refused: usize, poison: usize, untimed: usize) {
         self.lines_written.fetch_add(written as u64, Ordering::Relaxed);
         self.lines_refused.fetch_add(refused as u64, Ordering::Relaxed);
         self.poison_lines.fetch_add(poison as u64, Ordering::Relaxed);
         self.untimed_lines.fetch_add(untimed as u64, Ordering::Relaxed);
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         Counts {
             requests: self.requests.load(Ordering::Relaxed),
             compressed_requests: self.compressed_requests.load(Ordering::Relaxed),
@@ -151,14 +151,14 @@ impl Shared {
     }
 
     /// Takes one of the failures that a test has ordered.
-    pub fn take_failure(&self) -> Option<Failure> {
+    pub(super) fn take_failure(&self) -> Option<Failure> {
         let (left, failure) = &mut self.knobs().failures;
         *left = left.checked_sub(1)?;
         Some(failure.clone())
     }
 
     /// Waits for the next flush of the log, which comes at the same moment for all.
-    pub async fn next_flush(&self) {
+    pub(super) async fn next_flush(&self) {
         let interval = self.knobs().flush_interval;
         if !interval.is_zero() {
             let since = self.started.elapsed().as_nanos() % interval.as_nanos();
@@ -166,7 +166,7 @@ impl Shared {
         }
     }
 
-    pub fn hangs(&self, database: &str) -> bool {
+    pub(super) fn hangs(&self, database: &str) -> bool {
         let knobs = self.knobs();
         knobs.all_hanging || knobs.hanging.contains(database)
     }

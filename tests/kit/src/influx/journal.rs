@@ -23,24 +23,24 @@ pub(super) struct Journal {
 
 impl Journal {
     /// A request has come; its answer may take a while.
-    pub fn arrived(&mut self, database: &str, body: &[u8], now_ns: i64) {
+    pub(super) fn arrived(&mut self, database: &str, body: &[u8], now_ns: i64) {
         if let Some(oldest_ns) = times(body).min() {
             self.requests.push(Request { database: database.to_owned(), arrived_ns: now_ns, oldest_ns });
         }
     }
 
     /// Its lines are written.
-    pub fn written(&mut self, body: &[u8]) {
+    pub(super) fn written(&mut self, body: &[u8]) {
         self.written.extend(times(body));
     }
 
     /// All requests so far.
-    pub fn requests(&self) -> &[Request] {
+    pub(super) fn requests(&self) -> &[Request] {
         &self.requests
     }
 
     /// How many different times were written: so many lines, where every line has a time of its own.
-    pub fn distinct(&self) -> usize {
+    pub(super) fn distinct(&self) -> usize {
         self.written.len()
     }
 }

@@ -129,7 +129,7 @@ pub(super) enum Precision {
 
 impl Precision {
     /// Reads the parameter.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "auto" => Self::Auto,
             "s" | "second" => Self::Second,
@@ -141,7 +141,7 @@ impl Precision {
     }
 
     /// Nanoseconds of a timestamp in this unit; `None` = out of range.
-    pub fn nanoseconds(self, timestamp: i64) -> Option<i64> {
+    pub(super) fn nanoseconds(self, timestamp: i64) -> Option<i64> {
         let factor = match self {
             Self::Second => 1_000_000_000,
             Self::Millisecond => 1_000_000,

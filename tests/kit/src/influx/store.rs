@@ -79,7 +79,7 @@ struct Table {
 }
 
 impl Store {
-    pub fn new(limit: Option<usize>, scope: TypeScope) -> Self {
+    pub(super) fn new(limit: Option<usize>, scope: TypeScope) -> Self {
         Self {
             databases: BTreeMap::new(),
             limit,
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Makes sure that a database exists.
-    pub fn open(&mut self, database: &str) -> Result<(), Refused> {
+    pub(super) fn open(&mut self, database: &str) -> Result<(), Refused> {
         name::check(database).map_err(Refused::Name)?;
         if self.databases.contains_key(database) {
             return Ok(());
@@ -105,16 +105,16 @@ impl Store {
         Ok(())
     }
 
-    pub fn exists(&self, database: &str) -> bool {
+    pub(super) fn exists(&self, database: &str) -> bool {
         self.databases.contains_key(database)
     }
 
-    pub fn remove(&mut self, database: &str) -> bool {
+    pub(super) fn remove(&mut self, database: &str) -> bool {
         self.databases.remove(database).is_some()
     }
 
     /// Writes the good lines of a body, or none of them when one is bad and `partial` is off.
-    pub fn write(
+    pub(super) fn write(
         &mut self,
         database: &str,
         body: &str,
@@ -228,32 +228,32 @@ impl Store {
         Ok(())
     }
 
-    pub fn define(&mut self, database: &str, table: &str, column: &str, kind: Kind) {
+    pub(super) fn define(&mut self, database: &str, table: &str, column: &str, kind: Kind) {
         let database = self.databases.entry(database.to_owned()).or_default();
         let table = database.entry(table.to_owned()).or_default();
         table.columns.insert(column.to_owned(), kind);
     }
 
     /// The columns of a table, the time included.
-    pub fn columns(&self, database: &str, table: &str) -> Vec<String> {
+    pub(super) fn columns(&self, database: &str, table: &str) -> Vec<String> {
         let table = self.databases.get(database).and_then(|tables| tables.get(table));
         let names = table.into_iter().flat_map(|table| table.columns.keys().cloned());
         names.chain(table.map(|_| "time".to_owned())).collect()
     }
 
-    pub fn databases(&self) -> Vec<String> {
+    pub(super) fn databases(&self) -> Vec<String> {
         self.databases.keys().cloned().collect()
     }
 
-    pub fn point_count(&self, database: &str) -> usize {
+    pub(super) fn point_count(&self, database: &str) -> usize {
         self.databases.get(database).map_or(0, |tables| tables.values().map(|table| table.points.len()).sum())
     }
 
-    pub fn taken(&self, database: &str) -> Vec<Point> {
+    pub(super) fn taken(&self, database: &str) -> Vec<Point> {
         self.taken.iter().filter(|(owner, _)| owner == database).map(|(_, point)| point.clone()).collect()
     }
 
-    pub fn points(&self, database: &str) -> Vec<Point> {
+    pub(super) fn points(&self, database: &str) -> Vec<Point> {
         let tables = self.databases.get(database).into_iter().flatten();
         tables
             .flat_map(|(name, table)| {

@@ -9,7 +9,7 @@ use crate::setting;
 
 /// The messages of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
+pub(crate) struct Load {
     /// Devices that send them, in turn.
     pub devices: usize,
     /// Tenants that own them, in turn.
@@ -22,7 +22,7 @@ pub struct Load {
 
 /// Which messages the tenants' routes match. Every tenant has the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Routes {
+pub(crate) enum Routes {
     /// There are none.
     None,
     /// One matches everything.
@@ -33,7 +33,7 @@ pub enum Routes {
 
 /// A case.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its name in `BENCH_CASES`.
     pub name: &'static str,
     /// What it is, for people.
@@ -53,7 +53,7 @@ pub struct Case {
 }
 
 /// Every case, in the order in which they run.
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let good = Load {
         devices: setting("BENCH_DEVICES", 1_000),
         tenants: setting("BENCH_TENANTS", 20),
@@ -91,12 +91,12 @@ pub fn all() -> Vec<Case> {
 
 impl Load {
     /// The device with this number.
-    pub fn device(&self, number: usize) -> Device {
+    pub(crate) fn device(&self, number: usize) -> Device {
         envelope::device(number, self.tenants)
     }
 
     /// A message. Bad and hot ones are spread over all devices.
-    pub fn message(&self, seq: u64) -> Outgoing {
+    pub(crate) fn message(&self, seq: u64) -> Outgoing {
         let device = self.device(seq as usize % self.devices);
         let mut payload = payload(&device, seq);
         if self.is_bad(seq) {
@@ -109,12 +109,12 @@ impl Load {
     }
 
     /// Whether a message is bad.
-    pub fn is_bad(&self, seq: u64) -> bool {
+    pub(crate) fn is_bad(&self, seq: u64) -> bool {
         is_one_in(self.bad_one_in, seq, 0)
     }
 
     /// How many of the first `messages` a route matches: those that are accepted.
-    pub fn matched(&self, routes: Routes, messages: u64) -> u64 {
+    pub(crate) fn matched(&self, routes: Routes, messages: u64) -> u64 {
         let matches = |seq: &u64| match routes {
             Routes::None => false,
             Routes::Everything => !self.is_bad(*seq),
@@ -126,7 +126,7 @@ impl Load {
 
 impl Routes {
     /// A tenant's route.
-    pub fn of(self, tenant_id: &str) -> Option<Route> {
+    pub(crate) fn of(self, tenant_id: &str) -> Option<Route> {
         let everything = seed::catch_all_route(tenant_id);
         match self {
             Self::None => None,

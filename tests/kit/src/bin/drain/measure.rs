@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// A moment in a run, and the CPU time used until then.
 #[derive(Clone, Copy)]
-pub struct Mark {
+pub(crate) struct Mark {
     pub at: Instant,
     pub cpu: Duration,
 }
 
 /// The moments of a run that count.
 #[derive(Default)]
-pub struct Marks {
+pub(crate) struct Marks {
     pub first_delivery: Option<Mark>,
     pub first_ack: Option<Mark>,
     pub last_ack: Option<Mark>,
@@ -19,7 +19,7 @@ pub struct Marks {
 
 impl Marks {
     /// What they show.
-    pub fn run(&self, started: Instant, messages: u64, peak_rss: u64) -> Run {
+    pub(crate) fn run(&self, started: Instant, messages: u64, peak_rss: u64) -> Run {
         let first_delivery = self.first_delivery.expect("a first delivery");
         let first_ack = self.first_ack.expect("a first acknowledgement");
         let last_ack = self.last_ack.expect("a last acknowledgement");
@@ -37,7 +37,7 @@ impl Marks {
 }
 
 /// A run.
-pub struct Run {
+pub(crate) struct Run {
     pub per_second: f64,
     pub cpu_us_per_message: f64,
     pub peak_rss: u64,
@@ -64,7 +64,7 @@ impl std::fmt::Display for Run {
 }
 
 /// The medians of pairs of runs, the node beside the yardstick.
-pub fn summary(name: &str, runs: &[(Run, Run)]) -> String {
+pub(crate) fn summary(name: &str, runs: &[(Run, Run)]) -> String {
     let of_node = |value: fn(&Run) -> f64| median(runs.iter().map(|(node, _)| value(node)));
     let of_yardstick = |value: fn(&Run) -> f64| median(runs.iter().map(|(_, yardstick)| value(yardstick)));
     let rate: fn(&Run) -> f64 = |run| run.per_second;
@@ -85,7 +85,7 @@ pub fn summary(name: &str, runs: &[(Run, Run)]) -> String {
     )
 }
 
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {
@@ -96,7 +96,7 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// The medians of runs of the node alone.
-pub fn summary_alone(title: &str, runs: &[Run]) -> String {
+pub(crate) fn summary_alone(title: &str, runs: &[Run]) -> String {
     let of = |value: fn(&Run) -> f64| median(runs.iter().map(value));
     let cached = median(runs.iter().filter_map(|run| run.to_all_cached).map(|time| time.as_secs_f64()));
     let cached = if cached.is_nan() { String::new() } else { format!("; all devices cached after {cached:.2} s") };
@@ -110,7 +110,7 @@ pub fn summary_alone(title: &str, runs: &[Run]) -> String {
 }
 
 /// The medians of pairs of runs, with the record of unconfirmed points and without.
-pub fn summary_outbox(pairs: &[(Run, Run)]) -> String {
+pub(crate) fn summary_outbox(pairs: &[(Run, Run)]) -> String {
     let of = |value: fn(&(Run, Run)) -> f64| median(pairs.iter().map(value));
     format!(
         "outbox: {:.0} messages/s with the record, {:.0} without, ratio {:.3} (medians of {} pairs); CPU per message \

@@ -31,7 +31,7 @@ struct Template {
 }
 
 /// Publishes the messages of a load, its devices in turn.
-pub struct Publisher {
+pub(crate) struct Publisher {
     client: Client,
     jetstream: Context,
     templates: Vec<Template>,
@@ -40,19 +40,19 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub fn new(client: Client, load: Load) -> Self {
+    pub(crate) fn new(client: Client, load: Load) -> Self {
         let jetstream = async_nats::jetstream::new(client.clone());
         let templates = (0..load.devices).map(|number| template(load, number)).collect();
         Self { client, jetstream, templates, last_us: 0, published: Arc::default() }
     }
 
     /// How many messages are published.
-    pub fn published(&self) -> Arc<AtomicU64> {
+    pub(crate) fn published(&self) -> Arc<AtomicU64> {
         self.published.clone()
     }
 
     /// Publishes so many messages, so many per second. Where it can't keep to the rate it catches up later.
-    pub async fn publish(&mut self, messages: u64, per_second: u64) {
+    pub(crate) async fn publish(&mut self, messages: u64, per_second: u64) {
         let (start, mut sent, mut under_way) = (Instant::now(), 0, VecDeque::with_capacity(UNDER_WAY));
         let mut ticks = tokio::time::interval(TICK);
         while sent < messages {
@@ -98,7 +98,7 @@ fn template(load: Load, number: usize) -> Template {
     Template { subject: message.subject, before: before.to_owned(), after: after.to_owned() }
 }
 
-pub fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

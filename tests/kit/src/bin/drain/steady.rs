@@ -29,7 +29,7 @@ const FULL_SPEED: u64 = 1_000_000;
 const HANGING: &str = "telemetry_tenant-0";
 
 /// A case.
-pub struct Steady {
+pub(crate) struct Steady {
     /// Its name in `BENCH_CASES`.
     pub name: &'static str,
     /// Who sends.
@@ -45,7 +45,7 @@ pub struct Steady {
 }
 
 /// Every case, in the order in which they run.
-pub fn all() -> Vec<Steady> {
+pub(crate) fn all() -> Vec<Steady> {
     let load = |tenants| Load { devices: setting("BENCH_DEVICES", 1_000), tenants, bad_one_in: 0, hot_one_in: 0 };
     let one = Steady { name: "durable-one", load: load(1), per_second: 20_000, waiting: 0, owed: false, hang: false };
     let many = Steady { name: "durable-many", load: load(200), per_second: 40_000, ..one };
@@ -92,7 +92,7 @@ struct Run {
 
 impl Bench {
     /// Runs a case once; its line.
-    pub async fn measure_steady(&mut self, case: &Steady) -> String {
+    pub(crate) async fn measure_steady(&mut self, case: &Steady) -> String {
         self.renew(case.load).await;
         self.reset(Routes::None).await;
         let mut publisher = Publisher::new(self.nats.connect().await, case.load);

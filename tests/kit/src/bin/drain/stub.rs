@@ -8,20 +8,20 @@ use ingest_kit::{InfluxStub, free_port};
 use serde_json::{Value, json};
 
 /// The hidden subcommand that is the stand-in's own process.
-pub const INFLUX_STUB: &str = "--influx-stub";
+pub(crate) const INFLUX_STUB: &str = "--influx-stub";
 
 /// The same for one that takes its time and keeps a journal.
-pub const INFLUX_WATCH: &str = "--influx-watch";
+pub(crate) const INFLUX_WATCH: &str = "--influx-watch";
 
 /// Counts lines until the other end of standard input goes away, then says how many.
-pub fn count_lines(port: u16) {
+pub(crate) fn count_lines(port: u16) {
     let stub = InfluxStub::builder().port(port).count_only().start();
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     println!("{}", stub.counts().lines_written);
 }
 
 /// Answers every write after `latency_ms`, and every line of standard input with a line of JSON: see [`Watcher`].
-pub fn watch_lines(port: u16, latency_ms: u64) {
+pub(crate) fn watch_lines(port: u16, latency_ms: u64) {
     let stub = InfluxStub::builder().port(port).journal().start();
     stub.set_latency(Duration::from_millis(latency_ms));
     for line in std::io::stdin().lines() {
@@ -58,19 +58,19 @@ fn delays(stub: &InfluxStub, within: std::ops::Range<i64>, except: &str) -> Valu
 }
 
 /// The stand-in in a process of its own, so that its work is not the node's and not ours.
-pub struct LineCounter {
+pub(crate) struct LineCounter {
     pub url: String,
     stdin: ChildStdin,
     process: Guard,
 }
 
 impl LineCounter {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (url, stdin, process) = start(INFLUX_STUB, &[]);
         Self { url, stdin, process }
     }
 
-    pub fn finish(mut self) -> u64 {
+    pub(crate) fn finish(mut self) -> u64 {
         drop(self.stdin);
         let mut said = String::new();
         self.process.0.stdout.take().expect("its output").read_to_string(&mut said).expect("its output");
@@ -79,7 +79,7 @@ impl LineCounter {
 }
 
 /// A stand-in that answers only after a while, and can be asked what has come so far.
-pub struct Watcher {
+pub(crate) struct Watcher {
     pub url: String,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -87,38 +87,38 @@ pub struct Watcher {
 }
 
 /// How old the oldest lines of requests were when those came.
-pub struct Delays {
+pub(crate) struct Delays {
     pub requests: u64,
     pub p50_ms: f64,
     pub p99_ms: f64,
 }
 
 impl Watcher {
-    pub fn start(latency: Duration) -> Self {
+    pub(crate) fn start(latency: Duration) -> Self {
         let (url, stdin, mut process) = start(INFLUX_WATCH, &[latency.as_millis().to_string()]);
         let stdout = BufReader::new(process.0.stdout.take().expect("its output"));
         Self { url, stdin, stdout, _process: process }
     }
 
     /// Lines written so far: those that differ in their time, and all.
-    pub fn count(&mut self) -> (u64, u64) {
+    pub(crate) fn count(&mut self) -> (u64, u64) {
         let said = self.ask("count");
         let number = |key: &str| said[key].as_u64().unwrap_or_else(|| panic!("no {key} in {said}"));
         (number("distinct"), number("lines"))
     }
 
     /// Lets writes to a database wait.
-    pub fn hang(&mut self, database: &str) {
+    pub(crate) fn hang(&mut self, database: &str) {
         self.ask(&format!("hang {database}"));
     }
 
     /// Ends that.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.ask("release");
     }
 
     /// The delays of all requests within a time (Unix nanoseconds), of all databases but one.
-    pub fn delays(&mut self, (from_ns, to_ns): (i64, i64), except: &str) -> Delays {
+    pub(crate) fn delays(&mut self, (from_ns, to_ns): (i64, i64), except: &str) -> Delays {
         let said = self.ask(&format!("delays {from_ns} {to_ns} {except}"));
         let ms = |key: &str| said[key].as_f64().unwrap_or(f64::NAN);
         Delays { requests: said["requests"].as_u64().unwrap_or(0), p50_ms: ms("p50_ms"), p99_ms: ms("p99_ms") }
@@ -146,7 +146,7 @@ fn start(subcommand: &str, arguments: &[String]) -> (String, ChildStdin, Guard) 
 }
 
 /// A child that does not outlive us.
-pub struct Guard(pub Child);
+pub(crate) struct Guard(pub Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {

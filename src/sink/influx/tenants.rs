@@ -7,11 +7,11 @@ use std::sync::Arc;
 use slog::{Logger, debug, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::backend::Backend;
 use super::classify::Provisioned;
-use super::target::Destination;
 
 /// Provisions one tenant after another, each once.
-pub(super) async fn provision(destination: Destination, mut tenants: UnboundedReceiver<Arc<str>>, log: Logger) {
+pub(super) async fn provision(destination: Backend, mut tenants: UnboundedReceiver<Arc<str>>, log: Logger) {
     let mut seen = HashSet::new();
     while let Some(tenant_id) = tenants.recv().await {
         let database = destination.database(&tenant_id);

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use slog::{Logger, debug, warn};
 use tokio_postgres::{Client, Config as Connection, Error};
 
-use super::compact::{Bite, Compactor};
+use super::compact::{CompactPage, Compactor};
+use super::report;
+use super::report::Entries;
 use super::session::Session;
 use super::shared::Shared;
-use super::told::{self, Debt};
 use crate::metrics::InfluxMetrics;
 
 /// How often it looks, and how many times longer it does not count than it counts: all of a long record is read for it.
@@ -21,13 +22,13 @@ const BITE_ROWS: i64 = 2_000;
 const MOST_BITES: usize = 50;
 
 /// Looks as long as the node lives, over a connection of its own: what takes long here delays no sign of life.
-pub(super) struct Auditor {
+pub(super) struct Monitor {
     shared: Arc<Shared>,
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
     compactor: Compactor,
-    bite: Bite,
+    bite: CompactPage,
     /// Lines on record that nobody works on, as the gauge holds them now.
     free_lines: i64,
     /// When it counted last, and when it will again.
@@ -36,7 +37,7 @@ pub(super) struct Auditor {
     told: bool,
 }
 
-impl Auditor {
+impl Monitor {
     /// An auditor that lets rows grow to so many lines.
     pub(super) fn new(
         portion_lines: usize,
@@ -51,7 +52,7 @@ impl Auditor {
             log,
             session: Session::new(connection),
             compactor: Compactor::default(),
-            bite: Bite { rows: BITE_ROWS, lines: portion_lines as i64 },
+            bite: CompactPage { rows: BITE_ROWS, lines: portion_lines as i64 },
             free_lines: 0,
             counted_at: Instant::now(),
             count_at: Instant::now(),
@@ -102,7 +103,7 @@ impl Auditor {
     }
 
     /// Brings the metrics and `/stats` up to date.
-    fn tell(&mut self, debts: &[Debt]) {
+    fn tell(&mut self, debts: &[Entries]) {
         let free_lines: i64 = debts.iter().map(|debt| debt.free_lines).sum();
         self.metrics.unconfirmed_lines.inc_by(free_lines - self.free_lines);
         self.free_lines = free_lines;
@@ -111,14 +112,14 @@ impl Auditor {
         let told = {
             let mut rates = self.shared.rates();
             rates.look(since);
-            told::tell(debts, |tenant_id| rates.of(tenant_id))
+            report::tell(debts, |tenant_id| rates.of(tenant_id))
         };
         self.metrics.owed.set(told.standings);
         self.shared.set_state(told.state);
     }
 }
 
-impl Drop for Auditor {
+impl Drop for Monitor {
     fn drop(&mut self) {
         // The metrics outlive this generation.
         self.metrics.unconfirmed_lines.dec_by(self.free_lines);
@@ -127,13 +128,13 @@ impl Drop for Auditor {
 }
 
 /// What is on record, by tenant; all of it is counted.
-async fn debts(client: &Client) -> Result<Vec<Debt>, Error> {
+async fn debts(client: &Client) -> Result<Vec<Entries>, Error> {
     const SQL: &str = "
         SELECT tenant_id, count(*), sum(lines)::bigint, (coalesce(sum(lines) FILTER (WHERE owner IS NULL), 0))::bigint,
             greatest(0, extract(epoch FROM now() - min(created_at)))::bigint
         FROM influx_outbox GROUP BY tenant_id";
     let rows = client.query(SQL, &[]).await?;
-    let debt = |row: &tokio_postgres::Row| Debt {
+    let debt = |row: &tokio_postgres::Row| Entries {
         tenant_id: row.get(0),
         flushes: row.get(1),
         lines: row.get(2),

@@ -8,17 +8,18 @@ use actix::Recipient;
 use slog::{Logger, debug, warn};
 use tokio_postgres::Config as Connection;
 
-use super::record::{self, Claim, Page, Portion};
+use super::entries;
+use super::entries::{Claim, ClaimBatch, Page};
 use super::session::Session;
 use super::settings::Settings;
-use super::share::{Outbox, Share};
 use super::shared::Shared;
 use super::tenants::Bounds;
-use super::windows::{Stretch, Window, stretches};
+use super::time_ranges::{TimeRange, Window, time_ranges};
+use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::failpoint;
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 
 /// Most rows read at once; their bytes are bounded too.
 const PAGE_ROWS: i64 = 2_000;
@@ -43,7 +44,7 @@ pub(super) struct Reader {
     settings: Settings,
     outbox: Outbox,
     shared: Arc<Shared>,
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
@@ -62,7 +63,7 @@ impl Reader {
         connection: Connection,
         outbox: Outbox,
         shared: Arc<Shared>,
-        health: Arc<Health>,
+        health: Arc<Readiness>,
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
@@ -102,9 +103,9 @@ impl Reader {
             failpoint::pass("replayer-claimed");
         }
         // From here on an error, or a drain, drops the shares of what was not sent: the claims are released.
-        let stretches: Vec<_> =
-            stretches(claims).into_iter().map(|stretch| (self.take_over(&stretch), stretch)).collect();
-        for (shares, stretch) in stretches {
+        let time_ranges: Vec<_> =
+            time_ranges(claims).into_iter().map(|stretch| (self.pending_acks(&stretch), stretch)).collect();
+        for (shares, stretch) in time_ranges {
             let vanished = self.send_stretch(&stretch, shares, &router).await?;
             if vanished > 0 {
                 self.metrics.vanished_lines.inc_by(vanished);
@@ -122,17 +123,17 @@ impl Reader {
         let allowances = self.shared.tenants().allowances(bounds, Instant::now());
         // As much as may be read in a second: then the next look shows who else has become free.
         let lines = self.settings.lines_per_sec as i64;
-        let portion = Portion { lines_per_tenant, lines, rows: CLAIM_ROWS };
+        let portion = ClaimBatch { lines_per_tenant, lines, rows: CLAIM_ROWS };
         // Whatever fails from here on may leave claims behind that we do not hear of.
         let known = std::mem::replace(&mut self.lost_claim, true).then(|| self.shared.tenants().claims());
         let mut claims = self
             .session
             .run(async |client| {
                 if let Some(known) = known {
-                    record::release_strays(client, owner, &known).await?;
+                    entries::release_strays(client, owner, &known).await?;
                 }
-                record::beat(client, owner).await?;
-                record::claim(client, owner, &allowances, portion).await
+                entries::beat(client, owner).await?;
+                entries::claim(client, owner, &allowances, portion).await
             })
             .await?;
         self.lost_claim = false;
@@ -142,20 +143,20 @@ impl Reader {
     }
 
     /// Answers for the claims of a stretch: one share per window.
-    fn take_over(&self, stretch: &Stretch) -> Vec<Share> {
+    fn pending_acks(&self, stretch: &TimeRange) -> Vec<PendingAck> {
         let mut tenants = self.shared.tenants();
         let take = |window: &Window| {
             tenants.begin(&window.tenant_id, &window.ids, window.lines);
-            self.outbox.take_over(window.ids.clone(), window.tenant_id.clone())
+            self.outbox.claim(window.ids.clone(), window.tenant_id.clone())
         };
         stretch.windows.iter().map(take).collect()
     }
 
-    /// Sends a stretch's points; how many lines are owed that it has no row of.
+    /// Sends a time range's points; how many lines are owed that it has no row of.
     async fn send_stretch(
         &mut self,
-        stretch: &Stretch,
-        shares: Vec<Share>,
+        stretch: &TimeRange,
+        shares: Vec<PendingAck>,
         router: &Recipient<Points>,
     ) -> Result<u64, String> {
         let mut found = vec![0; stretch.windows.len()];
@@ -167,14 +168,14 @@ impl Reader {
                 return Ok(0);
             }
             // What was turned away stays on record as a whole: the rest of it is not read.
-            let tenants = stretch.tenants_where(|at| !shares[at].is_in_vain());
+            let tenants = stretch.tenants_where(|at| !shares[at].is_abandoned());
             if tenants.is_empty() {
                 return Ok(0);
             }
             let to_us = stretch.received_us.1;
             let page = Page { stream: &stretch.stream, tenants: &tenants, after, to_us, rows: page_rows };
-            let page = self.session.run(async |client| record::read(client, page).await).await?;
-            let record::Rows { rows, is_last } = page;
+            let page = self.session.run(async |client| entries::read(client, page).await).await?;
+            let entries::Rows { rows, is_last } = page;
             page_rows = PAGE_ROWS.min(self.settings.page_lines as i64);
             let sent = self.send(stretch, &shares, &rows, &mut found, router);
             self.next_page = self.next_page.max(earliest()) + self.time_for(sent);
@@ -186,7 +187,7 @@ impl Reader {
                 return Ok(0);
             }
         }
-        shares.into_iter().for_each(Share::resolve);
+        shares.into_iter().for_each(PendingAck::resolve);
         // A redelivered message counts in two rows of the outbox, so only where nothing is left something is missing.
         let windows = stretch.windows.iter().zip(found);
         Ok(windows.filter(|(_, found)| *found == 0).map(|(window, _)| window.lines.unsigned_abs()).sum())
@@ -194,13 +195,13 @@ impl Reader {
 
     /// A range may hold far more of a tenant's lines than its row of the outbox stands for: a late redelivery among new
     /// messages. Waits until so few of them are under way that the next page is not turned away; whether they get on.
-    async fn wait_for_room(&self, shares: &[Share]) -> bool {
+    async fn wait_for_room(&self, shares: &[PendingAck]) -> bool {
         let most = self.settings.open_lines;
         let (mut least, mut since) = (usize::MAX, Instant::now());
         loop {
-            let is_in_vain = shares.iter().all(Share::is_in_vain);
-            let under_way = shares.iter().map(Share::others).max().unwrap_or_default();
-            if is_in_vain || under_way < most {
+            let is_abandoned = shares.iter().all(PendingAck::is_abandoned);
+            let under_way = shares.iter().map(PendingAck::others).max().unwrap_or_default();
+            if is_abandoned || under_way < most {
                 return true;
             }
             if under_way < least {
@@ -216,9 +217,9 @@ impl Reader {
     /// Sends a page's points, one message per tenant; how many points. Adds them to what each window has `found`.
     fn send(
         &self,
-        stretch: &Stretch,
-        shares: &[Share],
-        rows: &[record::Stored],
+        stretch: &TimeRange,
+        shares: &[PendingAck],
+        rows: &[entries::Stored],
         found: &mut [usize],
         router: &Recipient<Points>,
     ) -> usize {

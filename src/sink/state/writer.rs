@@ -11,8 +11,8 @@ use super::Config;
 use super::store::{Refused, Store};
 use crate::message::{Drain, Observe};
 use crate::metrics::{Metrics, Outcome};
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::drain::Drained;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::runtime::fault::Fault;
 use ingest_core::flow::backoff::Backoff;
@@ -36,13 +36,13 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// Keeps the derived state. What it costs depends on the devices heard in an interval, not on their messages; and it
 /// never takes more than its share of the time, at the price of longer intervals.
-pub struct Keeper {
+pub struct DerivedStateWriter {
     parts: Parts,
     /// What was heard since the last round began.
     heard: Observations,
@@ -52,7 +52,7 @@ pub struct Keeper {
     /// Begins the next round.
     timer: Option<SpawnHandle>,
     backoff: Backoff,
-    drained: Drained,
+    drained: DrainWaiters,
 }
 
 /// One flush of everything that was heard.
@@ -62,7 +62,7 @@ struct Round {
     began: Instant,
 }
 
-impl Keeper {
+impl DerivedStateWriter {
     /// A keeper that has heard nothing yet.
     pub fn new(parts: Parts) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Keeper {
             round: None,
             timer: None,
             backoff: Backoff::new(RETRY_FIRST_MS, RETRY_MAX_MS),
-            drained: Drained::default(),
+            drained: DrainWaiters::default(),
             parts,
         }
     }
@@ -98,14 +98,14 @@ impl Keeper {
         }
         let chunk: Vec<Observation> = round.left.drain(..round.left.len().min(CHUNK)).collect();
         let Some(mut store) = self.store.take() else { return };
-        self.parts.lifeline.busy(true);
+        self.parts.actor_guard.busy(true);
         let written = async move {
             let result = store.write(&chunk).await;
             (store, chunk, result)
         };
         ctx.spawn(written.into_actor(self).map(|(store, chunk, result), keeper, ctx| {
             keeper.store = Some(store);
-            keeper.parts.lifeline.progress();
+            keeper.parts.actor_guard.progress();
             match result {
                 Ok(refused) => keeper.written(&chunk, &refused, ctx),
                 Err(fault) => keeper.failed(chunk, &fault, ctx),
@@ -136,14 +136,14 @@ impl Keeper {
         let left = self.round.take().map(|round| round.left).unwrap_or_default();
         chunk.into_iter().chain(left).for_each(|observation| self.heard.put_back(observation));
         self.shed();
-        self.parts.lifeline.busy(false);
+        self.parts.actor_guard.busy(false);
         let delay = self.backoff.next(fastrand::f64());
         self.begin_round_in(delay, ctx);
     }
 
     fn end_round(&mut self, ctx: &mut Context<Self>) {
         let Some(round) = self.round.take() else { return };
-        self.parts.lifeline.busy(false);
+        self.parts.actor_guard.busy(false);
         if self.drained.is_awaited() {
             if !self.heard.is_empty() {
                 return self.begin_round(ctx);
@@ -173,7 +173,7 @@ impl Keeper {
     }
 }
 
-impl Actor for Keeper {
+impl Actor for DerivedStateWriter {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -181,7 +181,7 @@ impl Actor for Keeper {
     }
 }
 
-impl Handler<Observe> for Keeper {
+impl Handler<Observe> for DerivedStateWriter {
     type Result = ();
 
     fn handle(&mut self, Observe { events }: Observe, _: &mut Self::Context) {
@@ -192,7 +192,7 @@ impl Handler<Observe> for Keeper {
     }
 }
 
-impl Handler<Drain> for Keeper {
+impl Handler<Drain> for DerivedStateWriter {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {

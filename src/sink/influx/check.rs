@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::Api;
+use super::backend::{Backend, Place};
 use super::classify::is_header_malformed;
 use super::request::Server;
-use super::target::{Destination, Place};
 use ingest_core::flow::capacity::{self, Demand};
 
 /// What became of a look at the destination.
@@ -30,7 +30,7 @@ struct Database {
     name: String,
 }
 
-impl Destination {
+impl Backend {
     /// Looks whether these tenants' points can be held.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ingest_core::message::device::DeviceKey;
 
 /// The questions under way, each with the messages that wait for its answer. What bounds them is the consumers' window.
-pub(super) struct Parked<M> {
+pub(super) struct DeferredDeliveries<M> {
     questions: HashMap<DeviceKey, Question<M>>,
     /// Messages over all of them.
     messages: usize,
@@ -28,7 +28,7 @@ pub(super) enum Answered<M> {
     Outdated(String),
 }
 
-impl<M> Parked<M> {
+impl<M> DeferredDeliveries<M> {
     /// No question.
     pub(super) fn new() -> Self {
         Self { questions: HashMap::new(), messages: 0 }
@@ -95,8 +95,8 @@ mod tests {
         DeviceKey::new("t", "d")
     }
 
-    fn asked() -> Parked<u32> {
-        let mut parked = Parked::new();
+    fn asked() -> DeferredDeliveries<u32> {
+        let mut parked = DeferredDeliveries::new();
         assert_eq!(parked.park(device(), "lab".to_owned(), 1), Some("lab".to_owned()));
         parked
     }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_site_that_is_named_later_is_asked_about() {
-        let mut parked = Parked::new();
+        let mut parked = DeferredDeliveries::new();
         assert_eq!(parked.park(device(), String::new(), 1), Some(String::new()));
         assert_eq!(parked.park(device(), "lab".to_owned(), 2), None);
         assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));

@@ -15,10 +15,10 @@ use ingest_core::influx::point::Layout;
 
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
-pub(crate) struct Destination {
+pub(crate) struct Backend {
     pub(super) place: Place,
     naming: Naming,
-    complaint: Arc<Complaint>,
+    complaint: Arc<SharedAlert>,
     /// What files are written to.
     pub(super) disk: Arc<dyn Disk>,
 }
@@ -43,7 +43,7 @@ enum Naming {
     Shared(String),
 }
 
-impl Destination {
+impl Backend {
     /// What the configuration asks for.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     database: Database,
-    complaint: Arc<Complaint>,
+    complaint: Arc<SharedAlert>,
 }
 
 #[derive(Clone, Debug)]
@@ -170,16 +170,16 @@ impl Target {
     }
 
     /// What is wrong with all databases there, as far as their tenants have found out.
-    pub(crate) fn complaint(&self) -> &Complaint {
+    pub(crate) fn complaint(&self) -> &SharedAlert {
         &self.complaint
     }
 }
 
 /// What is wrong with a whole server is news once, not once per tenant.
 #[derive(Debug, Default)]
-pub(crate) struct Complaint(Mutex<Option<String>>);
+pub(crate) struct SharedAlert(Mutex<Option<String>>);
 
-impl Complaint {
+impl SharedAlert {
     /// Whether this is news.
     pub(crate) fn raise(&self, message: &str) -> bool {
         let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,7 +237,7 @@ mod tests {
             (config(Api::V2, PerTenant, Some("iot")), "iot"),
             (config(Api::Files, Shared, None), "telemetry_acme"),
         ] {
-            let destination = Destination::new(&config).unwrap();
+            let destination = Backend::new(&config).unwrap();
             assert_eq!(destination.database("acme"), database);
             let is_alone = destination.database("acme") != destination.database("other");
             assert!(is_alone || config.layout() == Shared, "tenants never share a database without a tag");
@@ -246,15 +246,15 @@ mod tests {
 
     #[test]
     fn settings_that_do_not_go_together_are_told() {
-        let why = Destination::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
+        let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
         assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
         let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
-        assert_eq!(Destination::new(&no_url).unwrap_err(), "INFLUXDB_API=v2 needs INFLUXDB_URL");
+        assert_eq!(Backend::new(&no_url).unwrap_err(), "INFLUXDB_API=v2 needs INFLUXDB_URL");
     }
 
     #[test]
     fn a_complaint_is_news_until_something_works_again() {
-        let complaint = Complaint::default();
+        let complaint = SharedAlert::default();
         assert!(complaint.raise("a") && !complaint.raise("a") && complaint.raise("b"));
         assert!(complaint.settle() && !complaint.settle());
         assert!(complaint.raise("b"));

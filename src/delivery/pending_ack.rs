@@ -1,6 +1,6 @@
 //! What InfluxDB has not confirmed: rows of `influx_outbox` that this node answers for, and each line's share in them.
 //!
-//! As with a delivery, forgetting is impossible: a [`Share`] that is dropped without a word (a full buffer, a dead
+//! As with a delivery, forgetting is impossible: a [`PendingAck`] that is dropped without a word (a full buffer, a dead
 //! batcher, a drain) leaves its rows on record, and they are released for the replay. Only when every share has been
 //! confirmed are they deleted.
 
@@ -24,7 +24,7 @@ pub struct Ended {
     /// The rows.
     pub ids: Vec<i64>,
     /// Whose replay it was; `None` where the lines came with their deliveries.
-    pub replayed_for: Option<Arc<str>>,
+    pub redelivered_for: Option<Arc<str>>,
     /// Lines that were confirmed: durable in InfluxDB, or refused by it and durable in the quarantine.
     pub confirmed: u64,
     /// Whether all were: then the rows can go.
@@ -44,19 +44,19 @@ impl Outbox {
     }
 
     /// Takes on these rows, for lines that came with their deliveries. The share given out stands for whoever holds it.
-    pub fn take_on(&self, ids: Vec<i64>) -> Share {
+    pub fn track(&self, ids: Vec<i64>) -> PendingAck {
         self.share(ids, None)
     }
 
     /// The same for lines that are replayed.
-    pub fn take_over(&self, ids: Vec<i64>, tenant_id: Arc<str>) -> Share {
+    pub fn claim(&self, ids: Vec<i64>, tenant_id: Arc<str>) -> PendingAck {
         self.share(ids, Some(tenant_id))
     }
 
-    fn share(&self, ids: Vec<i64>, replayed_for: Option<Arc<str>>) -> Share {
-        Share(Some(Arc::new(Debt {
+    fn share(&self, ids: Vec<i64>, redelivered_for: Option<Arc<str>>) -> PendingAck {
+        PendingAck(Some(Arc::new(Entries {
             ids,
-            replayed_for,
+            redelivered_for,
             confirmed: AtomicU64::new(0),
             is_kept: AtomicBool::new(false),
             ended: self.ended.clone(),
@@ -66,13 +66,13 @@ impl Outbox {
 
 /// One line's part in a debt. The default is a part in none: confirming or dropping it has no effect.
 #[derive(Debug, Default)]
-pub struct Share(Option<Arc<Debt>>);
+pub struct PendingAck(Option<Arc<Entries>>);
 
-impl Share {
+impl PendingAck {
     /// Another line's part in the same debt.
     #[must_use]
-    pub fn another(&self) -> Share {
-        Share(self.0.clone())
+    pub fn another(&self) -> PendingAck {
+        PendingAck(self.0.clone())
     }
 
     /// The rows of the debt that it is a part of; none where it is a part in none.
@@ -81,12 +81,12 @@ impl Share {
     }
 
     /// Whether its line is replayed: rebuilt from its row, long after its delivery.
-    pub fn is_replayed(&self) -> bool {
-        self.0.as_ref().is_some_and(|debt| debt.replayed_for.is_some())
+    pub fn is_redelivered(&self) -> bool {
+        self.0.as_ref().is_some_and(|debt| debt.redelivered_for.is_some())
     }
 
     /// Whether another part of its debt was dropped: the rows stay on record, whatever becomes of this line.
-    pub fn is_in_vain(&self) -> bool {
+    pub fn is_abandoned(&self) -> bool {
         self.0.as_ref().is_some_and(|debt| debt.is_kept.load(Ordering::Relaxed))
     }
 
@@ -108,7 +108,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for PendingAck {
     fn drop(&mut self) {
         if let Some(debt) = self.0.take() {
             debt.is_kept.store(true, Ordering::Relaxed);
@@ -118,20 +118,20 @@ impl Drop for Share {
 
 /// Ends when its last share does; the reference count's own ordering makes their words visible to it.
 #[derive(Debug)]
-struct Debt {
+struct Entries {
     ids: Vec<i64>,
-    replayed_for: Option<Arc<str>>,
+    redelivered_for: Option<Arc<str>>,
     confirmed: AtomicU64,
     is_kept: AtomicBool,
     ended: UnboundedSender<Ended>,
 }
 
-impl Drop for Debt {
+impl Drop for Entries {
     fn drop(&mut self) {
         // Without a receiver the generation is at its end, and its rows are taken over as those of a dead node.
         let _ = self.ended.send(Ended {
             ids: std::mem::take(&mut self.ids),
-            replayed_for: self.replayed_for.take(),
+            redelivered_for: self.redelivered_for.take(),
             confirmed: *self.confirmed.get_mut(),
             is_clear: !*self.is_kept.get_mut(),
         });
@@ -161,32 +161,32 @@ mod tests {
     #[test]
     fn a_debt_is_clear_when_every_share_is_confirmed() {
         let (outbox, mut ends) = Outbox::new();
-        let first = outbox.take_on(vec![1, 2]);
+        let first = outbox.track(vec![1, 2]);
         let second = first.another();
-        assert_eq!((first.others(), Share::default().others()), (1, 0));
+        assert_eq!((first.others(), PendingAck::default().others()), (1, 0));
         first.confirm();
         assert_eq!(second.others(), 0);
         assert!(ends.try_recv().is_err(), "one share is still out");
         second.confirm();
-        let ended = Ended { ids: vec![1, 2], replayed_for: None, confirmed: 2, is_clear: true };
+        let ended = Ended { ids: vec![1, 2], redelivered_for: None, confirmed: 2, is_clear: true };
         assert_eq!(ends.try_recv(), Ok(ended));
     }
 
     #[test]
     fn a_dropped_share_keeps_the_rows_on_record() {
         let (outbox, mut ends) = Outbox::new();
-        let first = outbox.take_over(vec![7], "acme".into());
-        assert_eq!((first.ids(), Share::default().ids()), (&[7_i64][..], &[][..]));
-        assert!(first.is_replayed() && !outbox.take_on(vec![8]).is_replayed());
+        let first = outbox.claim(vec![7], "acme".into());
+        assert_eq!((first.ids(), PendingAck::default().ids()), (&[7_i64][..], &[][..]));
+        assert!(first.is_redelivered() && !outbox.track(vec![8]).is_redelivered());
         assert!(ends.try_recv().is_ok());
-        assert!(!first.is_in_vain());
+        assert!(!first.is_abandoned());
         drop(first.another());
-        assert!(first.is_in_vain());
+        assert!(first.is_abandoned());
         first.another().confirm();
         first.resolve();
-        let ended = Ended { ids: vec![7], replayed_for: Some("acme".into()), confirmed: 1, is_clear: false };
+        let ended = Ended { ids: vec![7], redelivered_for: Some("acme".into()), confirmed: 1, is_clear: false };
         assert_eq!(ends.try_recv(), Ok(ended));
-        drop(Share::default());
+        drop(PendingAck::default());
         assert!(ends.try_recv().is_err());
     }
 
@@ -199,7 +199,7 @@ mod tests {
         Resolved,
     }
 
-    fn meet(share: Share, fate: Fate) {
+    fn meet(share: PendingAck, fate: Fate) {
         match fate {
             Fate::Confirmed => share.confirm(),
             Fate::Dropped => drop(share),
@@ -229,8 +229,8 @@ mod tests {
             debts in 1..4_usize,
         ) {
             let (outbox, mut ends) = Outbox::new();
-            let mut held: Vec<(usize, Share)> =
-                (0..debts).map(|debt| (debt, outbox.take_on(vec![debt as i64, -1]))).collect();
+            let mut held: Vec<(usize, PendingAck)> =
+                (0..debts).map(|debt| (debt, outbox.track(vec![debt as i64, -1]))).collect();
             let (mut confirmed, mut dropped) = (vec![0; debts], vec![false; debts]);
             let mut ended = vec![false; debts];
             let finally = std::iter::repeat_n((0, last), 100);
@@ -240,9 +240,9 @@ mod tests {
                 }
                 let at = chosen % held.len();
                 let debt = held[at].0;
-                let of_debt = |held: &[(usize, Share)]| held.iter().filter(|(of, _)| *of == debt).count();
+                let of_debt = |held: &[(usize, PendingAck)]| held.iter().filter(|(of, _)| *of == debt).count();
                 prop_assert_eq!(held[at].1.others(), of_debt(&held) - 1);
-                prop_assert_eq!(held[at].1.is_in_vain(), dropped[debt]);
+                prop_assert_eq!(held[at].1.is_abandoned(), dropped[debt]);
                 match step {
                     Step::Another => held.push((debt, held[at].1.another())),
                     Step::Confirm => {
@@ -257,7 +257,7 @@ mod tests {
                 }
                 let expected = (of_debt(&held) == 0).then(|| Ended {
                     ids: vec![debt as i64, -1],
-                    replayed_for: None,
+                    redelivered_for: None,
                     confirmed: confirmed[debt],
                     is_clear: !dropped[debt],
                 });
@@ -276,12 +276,12 @@ mod tests {
             threads in 1_usize..4,
         ) {
             let (outbox, mut ends) = Outbox::new();
-            let first = outbox.take_on(vec![1, 2]);
-            let mut shares: Vec<Share> = (1..fates.len()).map(|_| first.another()).collect();
+            let first = outbox.track(vec![1, 2]);
+            let mut shares: Vec<PendingAck> = (1..fates.len()).map(|_| first.another()).collect();
             shares.push(first);
             prop_assert!(ends.try_recv().is_err(), "nothing has ended yet");
 
-            let mut parts: Vec<Vec<(Share, Fate)>> = (0..threads).map(|_| Vec::new()).collect();
+            let mut parts: Vec<Vec<(PendingAck, Fate)>> = (0..threads).map(|_| Vec::new()).collect();
             for (index, part) in shares.into_iter().zip(fates.iter().copied()).enumerate() {
                 parts[index % threads].push(part);
             }
@@ -302,8 +302,8 @@ mod tests {
         #[test]
         fn on_as_many_threads_as_there_are_shares_it_is_the_same(confirms in prop::collection::vec(any::<bool>(), 1..5)) {
             let (outbox, mut ends) = Outbox::new();
-            let first = outbox.take_over(vec![7], "acme".into());
-            let shares: Vec<(Share, bool)> = confirms.iter().map(|confirms| (first.another(), *confirms)).collect();
+            let first = outbox.claim(vec![7], "acme".into());
+            let shares: Vec<(PendingAck, bool)> = confirms.iter().map(|confirms| (first.another(), *confirms)).collect();
             first.resolve();
             std::thread::scope(|scope| {
                 for (share, confirms) in shares {
@@ -312,7 +312,7 @@ mod tests {
             });
             let confirmed = confirms.iter().filter(|confirms| **confirms).count() as u64;
             let is_clear = confirms.iter().all(|confirms| *confirms);
-            let ended = Ended { ids: vec![7], replayed_for: Some("acme".into()), confirmed, is_clear };
+            let ended = Ended { ids: vec![7], redelivered_for: Some("acme".into()), confirmed, is_clear };
             prop_assert_eq!(ends.try_recv(), Ok(ended));
             prop_assert!(ends.try_recv().is_err());
         }

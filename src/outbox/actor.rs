@@ -7,16 +7,16 @@ use serde_json::Value;
 use slog::Logger;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::auditor::Auditor;
-use super::clerk::Clerk;
-use super::reader::Reader;
+use super::maintainer::Maintainer;
+use super::monitor::Monitor;
+use super::redelivery::Reader;
 use super::settings::Settings;
-use super::share::{Ended, Outbox};
 use super::shared::Shared;
+use crate::delivery::pending_ack::{Ended, Outbox};
 use crate::message::{AttachRouter, Drain};
 use crate::metrics::Metrics;
-use crate::runtime::actor_guard::Lifeline;
-use crate::runtime::readiness::Health;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 
 /// What the replayer is made of.
@@ -32,11 +32,11 @@ pub(crate) struct Parts {
     /// Gets what waits for a replay, as `influx_replay`.
     pub stats: Arc<Stats>,
     /// Tells when a drain begins: then nothing more is claimed.
-    pub health: Arc<Health>,
+    pub health: Arc<Readiness>,
     /// Its log.
     pub log: Logger,
-    /// Its lifeline.
-    pub lifeline: Lifeline,
+    /// Its actor guard.
+    pub actor_guard: ActorGuard,
 }
 
 /// Keeps the record of what InfluxDB has not confirmed, and has it written. One per node.
@@ -44,25 +44,25 @@ pub(crate) struct Parts {
 /// It has no mailbox to speak of: debts report their ends over a channel, and it works by the clock. Its work is never
 /// a sign of death, for all of it is bounded in time.
 pub(crate) struct Replayer {
-    _lifeline: Lifeline,
-    clerk: Arc<tokio::sync::Mutex<Clerk>>,
+    _lifeline: ActorGuard,
+    clerk: Arc<tokio::sync::Mutex<Maintainer>>,
     reader: Option<Reader>,
-    auditor: Option<Auditor>,
+    auditor: Option<Monitor>,
     shared: Arc<Shared>,
 }
 
 impl Replayer {
     /// A replayer that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { settings, connection, outbox, metrics, stats, health, log, lifeline } = parts;
+        let Parts { settings, connection, outbox, metrics, stats, health, log, actor_guard } = parts;
         let shared = Arc::new(Shared::default());
         let shown = Arc::downgrade(&shared);
         stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |shared| shared.state()));
         let takeover = settings.takeover;
         let metrics = metrics.influx.clone();
         let auditor =
-            Auditor::new(settings.claim_lines, connection.clone(), shared.clone(), metrics.clone(), log.clone());
-        let clerk = Clerk::new(
+            Monitor::new(settings.claim_lines, connection.clone(), shared.clone(), metrics.clone(), log.clone());
+        let clerk = Maintainer::new(
             takeover,
             connection.clone(),
             (outbox.0.clone(), outbox.1),
@@ -72,7 +72,7 @@ impl Replayer {
         );
         let reader = Reader::new(settings, connection, outbox.0, shared.clone(), health, metrics, log);
         let clerk = Arc::new(tokio::sync::Mutex::new(clerk));
-        Self { _lifeline: lifeline, clerk, reader: Some(reader), auditor: Some(auditor), shared }
+        Self { _lifeline: actor_guard, clerk, reader: Some(reader), auditor: Some(auditor), shared }
     }
 }
 

@@ -7,10 +7,11 @@ use slog::{Logger, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_postgres::Config as Connection;
 
-use super::record::{self, Release};
+use super::entries;
+use super::entries::Release;
 use super::session::Session;
-use super::share::{Ended, Outbox};
 use super::shared::Shared;
+use crate::delivery::pending_ack::{Ended, Outbox};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::failpoint;
 
@@ -21,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Keeps the record of one generation.
-pub(super) struct Clerk {
+pub(super) struct Maintainer {
     outbox: Outbox,
     ends: UnboundedReceiver<Ended>,
     shared: Arc<Shared>,
@@ -50,7 +51,7 @@ fn look_every(takeover: Duration) -> Duration {
     takeover / 10
 }
 
-impl Clerk {
+impl Maintainer {
     /// A clerk with a connection of its own.
     pub(super) fn new(
         takeover: Duration,
@@ -96,7 +97,7 @@ impl Clerk {
         }
         self.keep().await;
         let owner = self.outbox.owner();
-        match self.session.run(async |client| record::farewell(client, owner).await).await {
+        match self.session.run(async |client| entries::farewell(client, owner).await).await {
             Ok(released) => info!(self.log, "the record is in order"; "left_to_others" => released),
             Err(error) => warn!(self.log, "others will take over only when they miss this node"; "error" => error),
         }
@@ -105,13 +106,13 @@ impl Clerk {
 
     /// The reader hears of an end at once, PostgreSQL with the others.
     fn take_in(&mut self, ended: Ended) {
-        let ids = match (ended.is_clear, &ended.replayed_for) {
+        let ids = match (ended.is_clear, &ended.redelivered_for) {
             (true, _) => &mut self.clear,
             (false, None) => &mut self.release,
             (false, Some(_)) => &mut self.failed,
         };
         ids.extend(&ended.ids);
-        if let Some(tenant_id) = ended.replayed_for {
+        if let Some(tenant_id) = ended.redelivered_for {
             self.metrics.replayed_lines.inc_by(ended.confirmed);
             self.shared.rates().add(&tenant_id, ended.confirmed);
             self.shared.tenants().end(&tenant_id, &ended.ids, ended.is_clear, Instant::now(), fastrand::f64());
@@ -134,35 +135,35 @@ impl Clerk {
         let owner = self.outbox.owner();
         // First of all: what follows may take its time.
         if !self.said_farewell && self.beat_at.is_none_or(|at| at.elapsed() >= beat_every(self.takeover)) {
-            self.session.run(async |client| record::beat(client, owner).await).await?;
+            self.session.run(async |client| entries::beat(client, owner).await).await?;
             self.beat_at = Some(Instant::now());
         }
         if !self.clear.is_empty() {
             failpoint::pass("replayer-confirmed");
-            self.session.run(async |client| record::clear(client, &self.clear).await).await?;
+            self.session.run(async |client| entries::clear(client, &self.clear).await).await?;
             self.clear.clear();
         }
         for (ids, why) in [(&mut self.release, Release::Live), (&mut self.failed, Release::Replay)] {
             if !ids.is_empty() {
-                self.session.run(async |client| record::release(client, owner, ids, why).await).await?;
+                self.session.run(async |client| entries::release(client, owner, ids, why).await).await?;
                 ids.clear();
             }
         }
         if self.looked_at.is_none_or(|at| at.elapsed() >= look_every(self.takeover)) {
-            self.take_over().await?;
+            self.claim().await?;
         }
         if self.tidied_at.elapsed() >= TIDY_EVERY {
-            self.session.run(async |client| record::forget_nodes(client).await).await?;
+            self.session.run(async |client| entries::forget_nodes(client).await).await?;
             self.tidied_at = Instant::now();
         }
         Ok(())
     }
 
     /// Releases what nodes own that are gone. Where that is a lot, the rest follows the next time.
-    async fn take_over(&mut self) -> Result<(), String> {
+    async fn claim(&mut self) -> Result<(), String> {
         let unseen_secs = self.takeover.as_secs_f64();
-        let rows = self.session.run(async |client| record::disown(client, unseen_secs).await).await?;
-        self.looked_at = (rows < record::DISOWN_ROWS).then(Instant::now);
+        let rows = self.session.run(async |client| entries::disown(client, unseen_secs).await).await?;
+        self.looked_at = (rows < entries::DISOWN_ROWS).then(Instant::now);
         if rows > 0 {
             info!(self.log, "took over what a node that is gone still owed"; "flushes" => rows);
             self.shared.tell_news();

@@ -7,9 +7,9 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
-use super::share::Share;
-use super::tenants::Allowance;
+use super::tenants::Quota;
 use crate::delivery::Origin;
+use crate::delivery::pending_ack::PendingAck;
 use crate::message::Point;
 use crate::postgres::raw_events::JOIN;
 use crate::postgres::types::UnixMicros;
@@ -33,7 +33,7 @@ pub(super) struct Claim {
 
 /// What may be claimed at once, of all tenants together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Portion {
+pub(super) struct ClaimBatch {
     /// Lines of one tenant that nothing is known of; of the others, what their allowance says.
     pub lines_per_tenant: i64,
     /// Lines in all.
@@ -80,8 +80,8 @@ pub(super) async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Err
 pub(super) async fn claim(
     client: &Client,
     owner: &str,
-    allowances: &[Allowance],
-    portion: Portion,
+    allowances: &[Quota],
+    portion: ClaimBatch,
 ) -> Result<Vec<Claim>, Error> {
     // Rows that another replica is claiming at this moment are passed over.
     const SQL: &str = "
@@ -117,7 +117,7 @@ pub(super) async fn claim(
     let tenants: Vec<&str> = allowances.iter().map(|of| &*of.tenant_id).collect();
     let open: Vec<i64> = allowances.iter().map(|of| of.open).collect();
     let more: Vec<i64> = allowances.iter().map(|of| of.more).collect();
-    let Portion { lines_per_tenant, lines, rows } = portion;
+    let ClaimBatch { lines_per_tenant, lines, rows } = portion;
     let rows = client.query(SQL, &[&owner, &tenants, &open, &more, &lines_per_tenant, &lines, &rows]).await?;
     Ok(rows.iter().map(claimed).collect())
 }
@@ -198,7 +198,7 @@ pub(super) struct Stored {
 
 impl Stored {
     /// The row's point, with a part in what it is owed for; `None` where its message made none.
-    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, owed: &Share) -> Option<Point> {
+    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, owed: &PendingAck) -> Option<Point> {
         let row = rebuild::Row {
             msg_type: &self.msg_type,
             tenant_id: &self.tenant_id,
@@ -210,7 +210,7 @@ impl Stored {
         };
         let line = rebuild::line(row, layout)?;
         let origin = Origin { stream, stream_seq: self.stream_seq as u64, received_us: self.received_us };
-        Some(Point { line, origin, ticket: None, owed: owed.another() })
+        Some(Point { line, origin, guard: None, owed: owed.another() })
     }
 }
 

@@ -19,7 +19,7 @@ const BESIDE_A_LINE: u64 = size_of::<Entry>() as u64;
 /// All accounts of a router.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    tenants: Mutex<BTreeMap<Arc<str>, Arc<Account>>>,
+    tenants: Mutex<BTreeMap<Arc<str>, Arc<BufferStats>>>,
     total: Arc<Total>,
 }
 
@@ -54,8 +54,8 @@ impl Accounts {
     }
 
     /// Opens a tenant's account.
-    pub(super) fn open(&self, tenant_id: &Arc<str>) -> Arc<Account> {
-        let account = Arc::new(Account::new(self.total.clone()));
+    pub(super) fn open(&self, tenant_id: &Arc<str>) -> Arc<BufferStats> {
+        let account = Arc::new(BufferStats::new(self.total.clone()));
         self.tenants().insert(tenant_id.clone(), account.clone());
         account
     }
@@ -93,14 +93,14 @@ impl Accounts {
         json!({"held_lines": self.held_lines(), "held_bytes": self.held_bytes(), "tenants": states})
     }
 
-    fn tenants(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Account>>> {
+    fn tenants(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<BufferStats>>> {
         self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One tenant's account. Any thread may use it.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct BufferStats {
     total: Arc<Total>,
     held_lines: AtomicU64,
     held_bytes: AtomicU64,
@@ -115,7 +115,7 @@ pub(super) struct Account {
     misfits: Mutex<BTreeMap<String, u64>>,
 }
 
-impl Account {
+impl BufferStats {
     fn new(total: Arc<Total>) -> Self {
         let counter = || AtomicU64::new(0);
         Self {
@@ -260,7 +260,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for BufferStats {
     fn drop(&mut self) {
         self.write_off();
     }

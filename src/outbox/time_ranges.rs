@@ -1,9 +1,9 @@
-//! Which stretches of the broker's time a set of claims asks for: read once for all tenants, told apart for each.
+//! Which time ranges of the broker's time a set of claims asks for: read once for all tenants, told apart for each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::record::Claim;
+use super::entries::Claim;
 
 /// Overlapping claims of one tenant: a row in their range may belong to any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub(super) struct Window {
     pub lines: i64,
 }
 
-/// A stretch of one stream, and the windows that lie in it.
+/// A time range of one stream, and the windows that lie in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct TimeRange {
     /// Which stream.
     pub stream: Arc<str>,
     /// First and last moment, Unix microseconds.
@@ -29,7 +29,7 @@ pub(super) struct Stretch {
     pub windows: Vec<Window>,
 }
 
-impl Stretch {
+impl TimeRange {
     /// The index of the window that a row falls into.
     pub(super) fn window_of(&self, tenant_id: &str, received_us: i64) -> Option<usize> {
         let after = self.windows.partition_point(|w| (&*w.tenant_id, w.received_us.0) <= (tenant_id, received_us));
@@ -47,8 +47,8 @@ impl Stretch {
     }
 }
 
-/// The stretches that hold these claims. None overlaps another of its stream, so that no row is read twice.
-pub(super) fn stretches(claims: Vec<Claim>) -> Vec<Stretch> {
+/// The time ranges that hold these claims. None overlaps another of its stream, so that no row is read twice.
+pub(super) fn time_ranges(claims: Vec<Claim>) -> Vec<TimeRange> {
     let mut streams: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
     for claim in claims {
         streams.entry(claim.stream.clone()).or_default().push(claim);
@@ -76,7 +76,7 @@ pub(super) fn stretches(claims: Vec<Claim>) -> Vec<Stretch> {
 }
 
 /// `claims` are in the order of their beginnings.
-fn stretch(stream: Arc<str>, mut claims: Vec<Claim>) -> Stretch {
+fn stretch(stream: Arc<str>, mut claims: Vec<Claim>) -> TimeRange {
     let from = claims.iter().map(|claim| claim.received_us.0).min().unwrap_or_default();
     let to = claims.iter().map(|claim| claim.received_us.1).max().unwrap_or_default();
     claims.sort_by(|a, b| a.tenant_id.cmp(&b.tenant_id)); // stable: still by their beginnings within a tenant
@@ -96,7 +96,7 @@ fn stretch(stream: Arc<str>, mut claims: Vec<Claim>) -> Stretch {
             }),
         }
     }
-    Stretch { stream, received_us: (from, to), windows }
+    TimeRange { stream, received_us: (from, to), windows }
 }
 
 #[cfg(test)]
@@ -111,8 +111,12 @@ mod tests {
 
     #[test]
     fn claims_of_a_flush_are_one_stretch_and_a_window_per_tenant() {
-        let all =
-            stretches(vec![claim(1, "b", 10, 30), claim(2, "a", 5, 12), claim(3, "b", 20, 40), claim(4, "a", 90, 95)]);
+        let all = time_ranges(vec![
+            claim(1, "b", 10, 30),
+            claim(2, "a", 5, 12),
+            claim(3, "b", 20, 40),
+            claim(4, "a", 90, 95),
+        ]);
         assert_eq!(all.len(), 2);
         assert_eq!((all[0].received_us, all[0].tenants_where(|_| true)), ((5, 40), vec!["a", "b"]));
         assert_eq!(all[0].tenants_where(|at| at == 1), ["b"]);
@@ -133,7 +137,7 @@ mod tests {
                 .enumerate()
                 .map(|(id, &(from, length, tenant))| claim(id as i64, ["a", "b", "c"][tenant], from, from + length))
                 .collect();
-            let all = stretches(claims.clone());
+            let all = time_ranges(claims.clone());
             for claim in &claims {
                 let holding: Vec<_> = all
                     .iter()

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::metrics::Standing;
+use crate::metrics::OutboxBacklog;
 use ingest_core::message::names::{OTHER_TENANTS_LABEL, metric_label};
 
 /// Tenants that are told by name; the last entry stands for all others.
@@ -14,7 +14,7 @@ const LATE_SECS: i64 = 10;
 
 /// What a tenant has on record, whoever works on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Debt {
+pub(super) struct Entries {
     /// Whose.
     pub tenant_id: String,
     /// Rows of the outbox.
@@ -31,17 +31,17 @@ pub(super) struct Debt {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// For the metrics.
-    pub standings: Vec<Standing>,
+    pub standings: Vec<OutboxBacklog>,
     /// For `/stats`.
     pub state: Value,
 }
 
 /// Tells these debts: the tenants that are late, the largest first. `rate`: a tenant's replayed lines per second.
-pub(super) fn tell(debts: &[Debt], rate: impl Fn(&str) -> Option<f64>) -> Told {
-    let mut late: Vec<&Debt> = debts.iter().filter(|debt| debt.oldest_secs >= LATE_SECS).collect();
+pub(super) fn tell(debts: &[Entries], rate: impl Fn(&str) -> Option<f64>) -> Told {
+    let mut late: Vec<&Entries> = debts.iter().filter(|debt| debt.oldest_secs >= LATE_SECS).collect();
     late.sort_by(|a, b| b.lines.cmp(&a.lines).then_with(|| a.tenant_id.cmp(&b.tenant_id)));
     let (named, others) = late.split_at(late.len().min(NAMED));
-    let rate_of = |debts: &[&Debt]| debts.iter().filter_map(|debt| rate(&debt.tenant_id)).reduce(|a, b| a + b);
+    let rate_of = |debts: &[&Entries]| debts.iter().filter_map(|debt| rate(&debt.tenant_id)).reduce(|a, b| a + b);
 
     let mut told = Told::default();
     let mut tenants = Vec::new();
@@ -66,9 +66,9 @@ pub(super) fn tell(debts: &[Debt], rate: impl Fn(&str) -> Option<f64>) -> Told {
     told
 }
 
-fn standing(label: &str, debts: &[&Debt], rate: Option<f64>) -> Standing {
+fn standing(label: &str, debts: &[&Entries], rate: Option<f64>) -> OutboxBacklog {
     let lines = debts.iter().map(|debt| debt.lines).sum();
-    Standing {
+    OutboxBacklog {
         tenant: label.to_owned(),
         lines,
         oldest_secs: debts.iter().map(|debt| debt.oldest_secs).max().unwrap_or(0),
@@ -76,7 +76,7 @@ fn standing(label: &str, debts: &[&Debt], rate: Option<f64>) -> Standing {
     }
 }
 
-fn entry(tenant_id: Value, flushes: i64, standing: &Standing) -> Value {
+fn entry(tenant_id: Value, flushes: i64, standing: &OutboxBacklog) -> Value {
     let whole = |number: Option<f64>| number.map_or(Value::Null, |number| json!(number.ceil()));
     json!({
         "tenant_id": tenant_id,
@@ -92,8 +92,8 @@ fn entry(tenant_id: Value, flushes: i64, standing: &Standing) -> Value {
 mod tests {
     use super::*;
 
-    fn debt(tenant_id: &str, lines: i64, oldest_secs: i64) -> Debt {
-        Debt { tenant_id: tenant_id.to_owned(), flushes: 1, lines, free_lines: lines, oldest_secs }
+    fn debt(tenant_id: &str, lines: i64, oldest_secs: i64) -> Entries {
+        Entries { tenant_id: tenant_id.to_owned(), flushes: 1, lines, free_lines: lines, oldest_secs }
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn only_those_that_are_owed_most_are_named_and_no_line_is_left_out() {
-        let debts: Vec<Debt> = (1..=50).map(|n| debt(&format!("t{n}"), n, 10 + n)).collect();
+        let debts: Vec<Entries> = (1..=50).map(|n| debt(&format!("t{n}"), n, 10 + n)).collect();
         let told = tell(&debts, |_| Some(1.0));
         assert_eq!(told.standings.len(), NAMED + 1);
         assert_eq!((&*told.standings[0].tenant, &*told.standings[NAMED].tenant), ("t50", "%other"));

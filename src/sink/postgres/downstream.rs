@@ -6,16 +6,16 @@ use std::sync::Arc;
 use actix::Recipient;
 
 use super::batch::Batch;
-use crate::delivery::{Delivery, Settlement, Ticket};
+use crate::delivery::pending_ack::PendingAck;
+use crate::delivery::{Delivery, DeliveryGuard, Settlement};
 use crate::message::{Observe, Point, Points, Publish, RouteJobs};
 use crate::outbox::policy::WritePolicy;
-use crate::outbox::share::Share;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::validate::event::Event;
 
 /// The rooms that go on with committed rows; `None` where nobody wants them.
 #[derive(Clone, Debug, Default)]
-pub struct Outlets {
+pub struct Downstream {
     /// Points, to the influx Router.
     pub points: Option<Recipient<Points>>,
     /// Whether deliveries wait for their points.
@@ -26,7 +26,7 @@ pub struct Outlets {
     pub observe: Option<Recipient<Observe>>,
 }
 
-impl Outlets {
+impl Downstream {
     /// Hands on what a committed batch holds and settles what has no leg left: one message per room, tenant and lane.
     pub fn hand_on(&self, batch: Batch) {
         let mut settlement = Settlement::default();
@@ -49,16 +49,16 @@ impl Outlets {
         }
         for refused in batch.refusals {
             let verdict = refused.verdict();
-            if let Some(ticket) = refused.ticket {
-                settlement.add(ticket, verdict);
+            if let Some(guard) = refused.guard {
+                settlement.add(guard, verdict);
             }
             refused.owed.confirm();
         }
         for (delivery, _) in batch.shadows {
-            settlement.add(delivery.into_ticket(), Verdict::Done);
+            settlement.add(delivery.into_guard(), Verdict::Done);
         }
         for (delivery, _) in batch.acks {
-            settlement.add(delivery.into_ticket(), Verdict::Done);
+            settlement.add(delivery.into_guard(), Verdict::Done);
         }
         self.send(chunks);
         settlement.send();
@@ -68,7 +68,7 @@ impl Outlets {
         &self,
         delivery: Delivery,
         event: &mut Event,
-        owed: Share,
+        owed: PendingAck,
         chunks: &mut Chunks,
         settlement: &mut Settlement,
     ) {
@@ -77,24 +77,24 @@ impl Outlets {
         let waits_for_point = line.is_some() && self.policy == WritePolicy::Required;
 
         let origin = delivery.origin.clone();
-        let ticket = delivery.into_ticket();
+        let guard = delivery.into_guard();
         let (for_point, for_jobs) = match (waits_for_point, routes.is_some()) {
             (false, false) => {
-                settlement.add(ticket, Verdict::Done);
+                settlement.add(guard, Verdict::Done);
                 (None, None)
             }
-            (true, false) => (Some(ticket), None),
-            (false, true) => (None, Some(ticket)),
-            (true, true) => two(ticket),
+            (true, false) => (Some(guard), None),
+            (false, true) => (None, Some(guard)),
+            (true, true) => two(guard),
         };
 
         let tenant_id = &event.device.key.tenant_id;
-        if let (Some(routes), Some(ticket)) = (routes, for_jobs) {
+        if let (Some(routes), Some(guard)) = (routes, for_jobs) {
             let (tenant_id, origin, payload) = (tenant_id.clone(), origin.clone(), event.payload.clone());
-            chunks.jobs.push(RouteJobs { tenant_id, origin, topic: event.topic[..].into(), payload, routes, ticket });
+            chunks.jobs.push(RouteJobs { tenant_id, origin, topic: event.topic[..].into(), payload, routes, guard });
         }
         if let Some(line) = line {
-            let point = Point { line, origin, ticket: for_point, owed };
+            let point = Point { line, origin, guard: for_point, owed };
             match chunks.points.get_mut(tenant_id) {
                 Some(points) => points.push(point),
                 None => drop(chunks.points.insert(tenant_id.clone(), vec![point])),
@@ -130,7 +130,7 @@ struct Chunks {
 }
 
 /// Two legs of a duty.
-fn two(ticket: Ticket) -> (Option<Ticket>, Option<Ticket>) {
-    let mut legs = ticket.split(2).into_iter();
+fn two(guard: DeliveryGuard) -> (Option<DeliveryGuard>, Option<DeliveryGuard>) {
+    let mut legs = guard.split(2).into_iter();
     (legs.next(), legs.next())
 }

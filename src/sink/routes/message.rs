@@ -14,7 +14,7 @@ use ingest_core::routes::route::{JobMessage, Route};
 /// The jobs of one delivery that the stream has not acknowledged yet. Dropped with jobs in it, it gives the delivery
 /// back.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct RouteMessage {
     /// What is left to be published, and the delivery's leg.
     pub jobs: RouteJobs,
     /// Since when it waits.
@@ -25,7 +25,7 @@ pub(super) struct Parcel {
 #[derive(Debug)]
 pub(super) struct PendingPublish {
     /// The parcel; may hold more jobs than go out now.
-    pub parcel: Parcel,
+    pub parcel: RouteMessage,
     /// `routes.{tenant}`.
     pub subject: Subject,
     message: JobMessage,
@@ -35,7 +35,7 @@ pub(super) struct PendingPublish {
 
 /// One job as the stream gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Letter {
+pub(super) struct PublishAttempt {
     /// `Nats-Msg-Id`.
     pub message_id: String,
     /// The job as JSON.
@@ -53,13 +53,13 @@ pub(super) struct Attempt {
     pub fault: Option<Fault>,
 }
 
-impl Parcel {
+impl RouteMessage {
     /// Takes as many of its jobs as the budget has room for.
     ///
     /// # Errors
     /// The parcel, where there is no room for any.
     #[expect(clippy::result_large_err, reason = "it goes back where it came from")]
-    pub(super) fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, Parcel> {
+    pub(super) fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, RouteMessage> {
         let RouteJobs { tenant_id, topic, payload, routes, .. } = &self.jobs;
         let message = JobMessage::new(tenant_id, topic, payload.clone());
         let fits = |(_, route): &(usize, &Route)| budget.take(route.job_len(&message));
@@ -74,11 +74,11 @@ impl Parcel {
 
 impl PendingPublish {
     /// Writes the jobs, one after the other as they are asked for.
-    pub(super) fn letters(&self) -> impl Iterator<Item = Letter> {
+    pub(super) fn letters(&self) -> impl Iterator<Item = PublishAttempt> {
         let RouteJobs { origin, routes, .. } = &self.parcel.jobs;
         self.routes.iter().map(|index| {
             let route = routes.route(*index);
-            Letter { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
+            PublishAttempt { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
         })
     }
 
@@ -94,7 +94,7 @@ impl PendingPublish {
     }
 
     /// Takes out of the parcel what needs no further attempt. `results` are those of the letters in their order.
-    pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (Parcel, Attempt) {
+    pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (RouteMessage, Attempt) {
         let mut attempt = Attempt::default();
         let RouteJobs { origin, routes, .. } = &mut self.parcel.jobs;
         for (index, result) in self.routes.into_iter().zip(results) {

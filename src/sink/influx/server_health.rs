@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::runtime::readiness::Health;
+use crate::runtime::readiness::Readiness;
 
 /// A trouble that lasts so long is said.
 pub(super) const SAID_AFTER: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const SUBJECT: &str = "influx";
 /// The node's view of the server.
 #[derive(Debug)]
 pub(super) struct Condition {
-    health: Arc<Health>,
+    health: Arc<Readiness>,
     /// Why each tenant's database takes no writes, where that was said.
     concerned: Mutex<BTreeMap<Arc<str>, String>>,
     started: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Condition {
 
 impl Condition {
     /// Nothing is known yet.
-    pub(super) fn new(health: Arc<Health>) -> Arc<Self> {
+    pub(super) fn new(health: Arc<Readiness>) -> Arc<Self> {
         Arc::new(Self {
             health,
             concerned: Mutex::default(),
@@ -134,8 +134,8 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn condition() -> (Arc<Health>, Arc<Condition>) {
-        let health = Health::new();
+    fn condition() -> (Arc<Readiness>, Arc<Condition>) {
+        let health = Readiness::new();
         (health.clone(), Condition::new(health))
     }
 
