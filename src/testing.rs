@@ -69,11 +69,15 @@ pub mod registry {
 pub mod runtime {
     /// `runtime::actor_guard`.
     pub mod actor_guard {
-        pub use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+        pub use crate::runtime::actor_guard::{ActorExit, Heartbeat};
     }
     /// `runtime::readiness`.
     pub mod readiness {
         pub use crate::runtime::readiness::{Part, Readiness};
+    }
+    /// `runtime::spawn`.
+    pub mod spawn {
+        pub use crate::runtime::spawn::SpawnContext;
     }
     /// `runtime::secret`.
     pub mod secret {

@@ -2,246 +2,213 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Context};
-use actix_rt::ArbiterHandle;
-use slog::{Logger, o};
+use slog::o;
 
-use super::run::Dependencies;
+use super::dependencies::Dependencies;
+use super::wiring::Addresses;
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{AttachRouter, AttachWriter, Drain};
-use crate::metrics::Metrics;
 use crate::nats::provision::Provisioner;
 use crate::outbox::actor::Replayer;
 use crate::outbox::policy::WritePolicy;
 use crate::registry::{self, Registry};
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::{SpawnContext, start};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Downstream, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
-use crate::supervisor::child::{Factory, SpawnContext, Wiring};
+use crate::supervisor::child::Factory;
 use crate::validate::{self, Validator};
 
-/// What every child may need.
-pub(crate) struct Common {
+/// What children are made of, the same for every generation.
+pub(crate) struct Ingredients {
     /// The whole configuration.
     pub config: Config,
     /// Connections.
     pub dependencies: Dependencies,
-    /// The readiness board.
-    pub health: Arc<Readiness>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-    /// Who tells `/stats` what.
+    /// What the children show at `/stats`.
     pub stats: Arc<Stats>,
-    /// The root log.
-    pub log: Logger,
-}
-
-impl Common {
-    fn room(&self, room: &'static str) -> Logger {
-        self.log.new(o!("component" => room))
-    }
 }
 
 /// The list.
-pub(crate) fn factories(common: Arc<Common>) -> Vec<Factory> {
+pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>> {
     let mut list = Vec::new();
-    if common.config.influx.write_enabled {
-        list.push(replayer(common.clone()));
-        list.push(router(common.clone()));
+    if ingredients.config.influx.write_enabled {
+        list.push(replayer(ingredients.clone()));
+        list.push(router(ingredients.clone()));
     }
-    list.push(publisher(common.clone()));
-    list.push(keeper(common.clone()));
-    list.push(writer(common.clone()));
-    list.push(registry(common.clone()));
-    let shards = common.config.validate.workers;
-    list.extend((0..shards).map(|shard| validator(common.clone(), shard, shards)));
-    list.extend(Lane::ALL.map(|lane| consumer(common.clone(), lane)));
+    list.push(publisher(ingredients.clone()));
+    list.push(keeper(ingredients.clone()));
+    list.push(writer(ingredients.clone()));
+    list.push(registry(ingredients.clone()));
+    let shards = ingredients.config.validate.workers;
+    list.extend((0..shards).map(|shard| validator(ingredients.clone(), shard, shards)));
+    list.extend(Lane::ALL.map(|lane| consumer(ingredients.clone(), lane)));
     list
 }
 
 /// Lowest of all: it drains when all others have said what became of their points.
-fn replayer(common: Arc<Common>) -> Factory {
-    factory("replayer", "side", move |wiring, SpawnContext { thread, actor_guard }| {
+fn replayer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("replayer", "replay", "side", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
         let (outbox, ends) = Outbox::new();
-        let influx = &common.config.influx;
+        let influx = &ingredients.config.influx;
         let is_owed = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
-        wiring.outbox = is_owed.then(|| outbox.clone());
+        addresses.outbox = is_owed.then(|| outbox.clone());
         let parts = crate::outbox::Parts {
-            settings: common.config.influx.redelivery(),
-            connection: common.dependencies.connection.clone(),
+            settings: ingredients.config.influx.redelivery(),
+            connection: ingredients.dependencies.connection.clone(),
             outbox: (outbox, ends),
-            metrics: common.metrics.clone(),
-            stats: common.stats.clone(),
-            health: common.health.clone(),
-            log: common.room("replay"),
-            actor_guard,
+            stats: ingredients.stats.clone(),
+            spawn,
         };
         let replayer = start(&thread, Replayer::new(parts));
-        wiring.attach_router = Some(replayer.clone().recipient());
+        addresses.attach_router = Some(replayer.clone().recipient());
         Ok(replayer.recipient())
     })
 }
 
 /// The Router has the batchers on threads of its own.
-fn router(common: Arc<Common>) -> Factory {
-    factory("router", "store", move |wiring, SpawnContext { thread, actor_guard }| {
+fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("router", "influx", "store", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
         let parts = influx::Parts {
-            destination: influx::Backend::new(&common.config.influx)?,
-            config: common.config.influx.clone(),
-            metrics: common.metrics.clone(),
-            stats: common.stats.clone(),
-            health: common.health.clone(),
-            log: common.room("influx"),
-            actor_guard,
+            destination: influx::Backend::new(&ingredients.config.influx)?,
+            config: ingredients.config.influx.clone(),
+            stats: ingredients.stats.clone(),
+            spawn,
         };
         let router = start(&thread, Router::new(parts));
-        wiring.points = Some(router.clone().recipient());
-        wiring.newcomers = Some(router.clone().recipient());
-        if let Some(replayer) = &wiring.attach_router {
+        addresses.points = Some(router.clone().recipient());
+        addresses.newcomers = Some(router.clone().recipient());
+        if let Some(replayer) = &addresses.attach_router {
             replayer.do_send(AttachRouter(router.clone().recipient()));
         }
-        wiring.attach_writer = Some(router.clone().recipient());
+        addresses.attach_writer = Some(router.clone().recipient());
         Ok(router.recipient())
     })
 }
 
-fn publisher(common: Arc<Common>) -> Factory {
-    factory("publisher", "side", move |wiring, SpawnContext { thread, actor_guard }| {
-        let (client, log) = (common.dependencies.nats_jobs.clone(), common.room("routes"));
+fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("publisher", "routes", "side", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
+        let client = ingredients.dependencies.nats_jobs.clone();
         let parts = routes::Parts {
-            config: common.config.routes.clone(),
-            streams: Provisioner::new(&client, &common.config.nats, &common.metrics, &log),
+            config: ingredients.config.routes.clone(),
+            streams: Provisioner::new(&client, &ingredients.config.nats, &spawn.metrics, &spawn.log),
             client,
-            metrics: common.metrics.clone(),
-            health: common.health.clone(),
-            log,
-            actor_guard,
+            spawn,
         };
         let publisher = start(&thread, Publisher::new(parts));
-        wiring.publish = Some(publisher.clone().recipient());
+        addresses.publish = Some(publisher.clone().recipient());
         Ok(publisher.recipient())
     })
 }
 
-fn keeper(common: Arc<Common>) -> Factory {
-    factory("keeper", "side", move |wiring, SpawnContext { thread, actor_guard }| {
+fn keeper(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("keeper", "state", "side", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
         let parts = state::Parts {
-            config: common.config.state.clone(),
-            pool: common.dependencies.pool.clone(),
-            metrics: common.metrics.clone(),
-            log: common.room("state"),
-            actor_guard,
+            config: ingredients.config.state.clone(),
+            pool: ingredients.dependencies.pool.clone(),
+            spawn,
         };
         let keeper = start(&thread, DerivedStateWriter::new(parts));
-        wiring.observe = Some(keeper.clone().recipient());
+        addresses.observe = Some(keeper.clone().recipient());
         Ok(keeper.recipient())
     })
 }
 
-fn writer(common: Arc<Common>) -> Factory {
-    factory("writer", "store", move |wiring, SpawnContext { thread, actor_guard }| {
+fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("writer", "postgres", "store", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
         let parts = postgres::Parts {
-            config: common.config.postgres.clone(),
-            pool: common.dependencies.pool.clone(),
-            outbox: wiring.outbox.clone(),
+            config: ingredients.config.postgres.clone(),
+            pool: ingredients.dependencies.pool.clone(),
+            outbox: addresses.outbox.clone(),
             downstream: Downstream {
-                points: wiring.points.clone(),
-                policy: common.config.influx.write_policy,
-                jobs: wiring.publish.clone(),
-                observe: wiring.observe.clone(),
+                points: addresses.points.clone(),
+                policy: ingredients.config.influx.write_policy,
+                jobs: addresses.publish.clone(),
+                observe: addresses.observe.clone(),
             },
-            metrics: common.metrics.clone(),
-            health: common.health.clone(),
-            log: common.room("postgres"),
-            actor_guard,
+            spawn,
         };
         let writer = start(&thread, Writer::new(parts));
-        wiring.write = Some(writer.clone().recipient());
-        wiring.settings_readers.push(writer.clone().recipient());
-        if let Some(router) = &wiring.attach_writer {
+        addresses.write = Some(writer.clone().recipient());
+        addresses.settings_readers.push(writer.clone().recipient());
+        if let Some(router) = &addresses.attach_writer {
             router.do_send(AttachWriter(writer.clone().recipient()));
         }
         Ok(writer.recipient())
     })
 }
 
-fn registry(common: Arc<Common>) -> Factory {
-    factory("registry", "store", move |wiring, SpawnContext { thread, actor_guard }| {
+fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("registry", "registry", "store", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
         let parts = registry::Parts {
-            config: common.config.registry.clone(),
-            connection: common.dependencies.connection.clone(),
-            pool: common.dependencies.pool.clone(),
-            settings_readers: wiring.settings_readers.clone(),
-            newcomers: wiring.newcomers.clone(),
-            metrics: common.metrics.clone(),
-            health: common.health.clone(),
-            log: common.room("registry"),
-            actor_guard,
+            config: ingredients.config.registry.clone(),
+            connection: ingredients.dependencies.connection.clone(),
+            pool: ingredients.dependencies.pool.clone(),
+            settings_readers: addresses.settings_readers.clone(),
+            newcomers: addresses.newcomers.clone(),
+            spawn,
         };
         let registry = start(&thread, Registry::new(parts));
-        wiring.resolve = Some(registry.clone().recipient());
-        wiring.subscribe = Some(registry.clone().recipient());
-        wiring.follow_settings = Some(registry.clone().recipient());
+        addresses.resolve = Some(registry.clone().recipient());
+        addresses.subscribe = Some(registry.clone().recipient());
+        addresses.follow_settings = Some(registry.clone().recipient());
         Ok(registry.recipient())
     })
 }
 
 /// Each validator has a thread of its own: theirs is the work that needs a processor.
-fn validator(common: Arc<Common>, shard: usize, shards: usize) -> Factory {
-    factory("validator", &format!("validator-{shard}"), move |wiring, SpawnContext { thread, actor_guard }| {
+fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Factory<Addresses> {
+    factory("validator", "validate", &format!("validator-{shard}"), move |addresses, mut spawn| {
+        spawn.log = spawn.log.new(o!("shard" => shard));
+        let thread = spawn.thread.clone();
         let parts = validate::Parts {
-            config: common.config.validate.clone(),
-            points: wiring.points.as_ref().map(|_| common.config.influx.layout()),
-            writer: Wiring::need(&wiring.write, "writer")?,
-            registry: Wiring::need(&wiring.resolve, "registry")?,
-            changes: Wiring::need(&wiring.subscribe, "registry")?,
-            metrics: common.metrics.clone(),
-            log: common.log.new(o!("component" => "validate", "shard" => shard)),
-            actor_guard,
+            config: ingredients.config.validate.clone(),
+            points: addresses.points.as_ref().map(|_| ingredients.config.influx.layout()),
+            writer: Addresses::need(&addresses.write, "writer")?,
+            registry: Addresses::need(&addresses.resolve, "registry")?,
+            changes: Addresses::need(&addresses.subscribe, "registry")?,
+            spawn,
         };
         let validator = start(&thread, Validator::new(parts, shards));
-        wiring.validators.push(validator.clone().recipient());
+        addresses.validators.push(validator.clone().recipient());
         Ok(validator.recipient())
     })
 }
 
-fn consumer(common: Arc<Common>, lane: Lane) -> Factory {
-    factory("consumer", "source", move |wiring, SpawnContext { thread, actor_guard }| {
+fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
+    factory("consumer", "source", "source", move |addresses, mut spawn| {
+        spawn.log = spawn.log.new(o!("consumer" => lane.consumer()));
+        let thread = spawn.thread.clone();
         let parts = source::Parts {
-            config: common.config.nats.clone(),
-            client: common.dependencies.nats.clone(),
-            permissions: common.dependencies.permissions.clone(),
-            validators: wiring.validators.clone(),
-            settings: Wiring::need(&wiring.follow_settings, "registry")?,
-            metrics: common.metrics.clone(),
-            health: common.health.clone(),
-            log: common.log.new(o!("component" => "source", "consumer" => lane.consumer())),
-            actor_guard,
+            config: ingredients.config.nats.clone(),
+            client: ingredients.dependencies.nats.clone(),
+            permissions: ingredients.dependencies.permissions.clone(),
+            validators: addresses.validators.clone(),
+            settings: Addresses::need(&addresses.follow_settings, "registry")?,
+            spawn,
         };
         let consumer = start(&thread, Consumer::new(lane, parts));
-        wiring.consumers.push(consumer.clone().recipient());
+        addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })
 }
 
 fn factory(
     name: &'static str,
+    component: &'static str,
     thread: &str,
-    build: impl Fn(&mut Wiring, SpawnContext) -> Result<actix::Recipient<Drain>, String> + 'static,
-) -> Factory {
-    Factory { name, thread: thread.to_owned(), build: Box::new(build) }
-}
-
-/// Starts an actor on a thread.
-fn start<A>(thread: &ArbiterHandle, actor: A) -> Addr<A>
-where
-    A: Actor<Context = Context<A>> + Send,
-{
-    A::start_in_arbiter(thread, |_| actor)
+    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, String> + 'static,
+) -> Factory<Addresses> {
+    Factory { name, component, thread: thread.to_owned(), build: Box::new(build) }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use serde_json::Value;
-use slog::Logger;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::maintainer::Maintainer;
@@ -14,29 +13,22 @@ use super::settings::Settings;
 use super::shared::Shared;
 use crate::delivery::pending_ack::{Ended, Outbox};
 use crate::message::{AttachRouter, Drain};
-use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorGuard;
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 
 /// What the replayer is made of.
 pub(crate) struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[influx]` settings.
     pub settings: Settings,
     /// How to reach PostgreSQL.
     pub connection: tokio_postgres::Config,
     /// This generation's part in the outbox, and the ends of its debts.
     pub outbox: (Outbox, UnboundedReceiver<Ended>),
-    /// Every metric.
-    pub metrics: Arc<Metrics>,
     /// Gets what waits for a replay, as `influx_replay`.
     pub stats: Arc<Stats>,
-    /// Tells when a drain begins: then nothing more is claimed.
-    pub health: Arc<Readiness>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// Keeps the record of what InfluxDB has not confirmed, and has it written. One per node.
@@ -54,7 +46,8 @@ pub(crate) struct Replayer {
 impl Replayer {
     /// A replayer that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { settings, connection, outbox, metrics, stats, health, log, actor_guard } = parts;
+        let Parts { spawn, settings, connection, outbox, stats } = parts;
+        let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
         let shared = Arc::new(Shared::default());
         let shown = Arc::downgrade(&shared);
         stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |shared| shared.state()));
@@ -70,7 +63,7 @@ impl Replayer {
             metrics.clone(),
             log.clone(),
         );
-        let reader = Reader::new(settings, connection, outbox.0, shared.clone(), health, metrics, log);
+        let reader = Reader::new(settings, connection, outbox.0, shared.clone(), readiness, metrics, log);
         let clerk = Arc::new(tokio::sync::Mutex::new(clerk));
         Self { _lifeline: actor_guard, clerk, reader: Some(reader), auditor: Some(auditor), shared }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use deadpool_postgres::Pool;
-use slog::{Logger, info, warn};
+use slog::{info, warn};
 
 use super::Config;
 use super::condition::{Condition, Reach};
@@ -20,11 +20,10 @@ use super::tenants::KnownTenants;
 use crate::message::{
     Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
-use crate::metrics::Metrics;
-use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
-use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::readiness::Part;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::device::{DeviceKey, Lookup};
 use ingest_core::routes::route::TenantRoutes;
@@ -40,6 +39,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What a registry is made of.
 pub struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[registry]` settings.
     pub config: Config,
     /// For the connection that listens.
@@ -50,14 +51,6 @@ pub struct Parts {
     pub settings_readers: Vec<Recipient<SettingsChanged>>,
     /// Who prepares for new tenants; `None` where nobody does.
     pub newcomers: Option<Recipient<TenantsRegistered>>,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// The readiness board.
-    pub health: Arc<Readiness>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// The registry.
@@ -113,9 +106,13 @@ pub struct Changed(pub Option<Change>);
 impl Registry {
     /// A registry that has read nothing yet.
     pub fn new(parts: Parts) -> Self {
-        parts.metrics.registry.listening.set(0);
+        parts.spawn.metrics.registry.listening.set(0);
         Self {
-            routes: RouteBook::new(parts.config.max_routes_per_tenant, parts.health.clone(), parts.log.clone()),
+            routes: RouteBook::new(
+                parts.config.max_routes_per_tenant,
+                parts.spawn.readiness.clone(),
+                parts.spawn.log.clone(),
+            ),
             parts,
             subscribers: Vec::new(),
             settings: SettingsBook::default(),
@@ -137,7 +134,7 @@ impl Registry {
     fn ask(&mut self, ctx: &mut Context<Self>) {
         self.look_up(ctx);
         self.register(ctx);
-        self.parts.actor_guard.busy(!self.waiting.is_empty());
+        self.parts.spawn.actor_guard.busy(!self.waiting.is_empty());
         if self.waiting.is_empty() {
             self.drained.tell();
         }
@@ -153,7 +150,7 @@ impl Registry {
             let batch = self.queue.len().min(self.parts.config.lookup_batch.max(1));
             let asked: Vec<Asked> = self.queue.drain(..batch).collect();
             self.lookups.under_way += 1;
-            let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.metrics.clone());
+            let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.spawn.metrics.clone());
             let looked_up = async move {
                 let answers = resolve::look_up(&pool, &asked, policy, &metrics).await;
                 (asked, answers)
@@ -161,7 +158,7 @@ impl Registry {
             ctx.spawn(looked_up.into_actor(self).map(|(asked, answers), registry, ctx| {
                 failpoint::pass("registry");
                 registry.lookups.under_way -= 1;
-                registry.parts.actor_guard.progress();
+                registry.parts.spawn.actor_guard.progress();
                 match answers {
                     Ok(answers) => {
                         registry.lookups.backoff.reset();
@@ -189,14 +186,14 @@ impl Registry {
         let batch = self.to_register.len().min(MOST_REGISTRATIONS);
         let asked: Vec<Asked> = self.to_register.drain(..batch).collect();
         self.registrations.under_way += 1;
-        let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.metrics.clone());
+        let (pool, policy, metrics) = (self.parts.pool.clone(), self.policy(), self.parts.spawn.metrics.clone());
         let registered = async move {
             let answers = resolve::register(&pool, asked.clone(), policy, &metrics).await;
             (asked, answers)
         };
         ctx.spawn(registered.into_actor(self).map(|(asked, answers), registry, ctx| {
             registry.registrations.under_way -= 1;
-            registry.parts.actor_guard.progress();
+            registry.parts.spawn.actor_guard.progress();
             let fault = match answers {
                 Ok(answers) => {
                     let is_locked = !answers.to_register.is_empty();
@@ -218,12 +215,12 @@ impl Registry {
         match &fault {
             None => {
                 self.registrations.backoff.reset();
-                self.parts.health.clear_note(SUBJECT);
+                self.parts.spawn.readiness.clear_note(SUBJECT);
             }
             Some(fault) => {
                 if self.registrations.fault.as_ref() != Some(fault) {
-                    warn!(self.parts.log, "unknown devices can't be registered now"; "error" => %fault);
-                    self.parts.health.note(SUBJECT, format!("unknown devices wait: {fault}"));
+                    warn!(self.parts.spawn.log, "unknown devices can't be registered now"; "error" => %fault);
+                    self.parts.spawn.readiness.note(SUBJECT, format!("unknown devices wait: {fault}"));
                 }
                 Self::pause(|registry| &mut registry.registrations, self, ctx);
             }
@@ -270,7 +267,7 @@ impl Registry {
         }
         let news: Vec<_> = invalid.iter().filter(|(key, _)| self.said.insert(key.clone())).collect();
         if let Some((key, why)) = news.first() {
-            warn!(self.parts.log, "devices can't be looked up; their messages are refused as unregistered";
+            warn!(self.parts.spawn.log, "devices can't be looked up; their messages are refused as unregistered";
                 "devices" => news.len(), "tenant" => &*key.tenant_id, "device" => &*key.device_id, "why" => why);
         }
     }
@@ -287,17 +284,17 @@ impl Registry {
             None => {}
             Some(Reach::Answers) => {
                 if !before {
-                    info!(self.parts.log, "postgresql answers look-ups again");
+                    info!(self.parts.spawn.log, "postgresql answers look-ups again");
                 }
-                self.parts.health.up(Part::Registry);
+                self.parts.spawn.readiness.up(Part::Registry);
             }
             Some(Reach::Busy) => {
-                info!(self.parts.log, "look-ups wait for a connection of the pool; what is cached serves");
-                self.parts.health.up(Part::Registry);
+                info!(self.parts.spawn.log, "look-ups wait for a connection of the pool; what is cached serves");
+                self.parts.spawn.readiness.up(Part::Registry);
             }
             Some(Reach::Silent(why)) => {
-                warn!(self.parts.log, "postgresql does not answer look-ups; what is cached serves"; "error" => why);
-                self.parts.health.down(Part::Registry, why);
+                warn!(self.parts.spawn.log, "postgresql does not answer look-ups; what is cached serves"; "error" => why);
+                self.parts.spawn.readiness.down(Part::Registry, why);
             }
         }
         self.reach = reach;
@@ -316,12 +313,12 @@ impl Actor for Registry {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let (pool, log) = (self.parts.pool.clone(), self.parts.log.clone());
+        let (pool, log) = (self.parts.pool.clone(), self.parts.spawn.log.clone());
         actix_rt::spawn(listen::run(self.parts.connection.clone(), pool, ctx.address(), log));
         self.read_settings(ctx);
         let poll = Duration::from_secs(self.parts.config.settings_poll_secs.max(1));
         ctx.run_interval(poll, |registry, ctx| registry.read_settings(ctx));
-        ctx.run_interval(TICK, |registry, _| registry.parts.actor_guard.progress());
+        ctx.run_interval(TICK, |registry, _| registry.parts.spawn.actor_guard.progress());
     }
 }
 
@@ -382,7 +379,7 @@ impl Handler<Listening> for Registry {
         }
         if self.is_listening != listening {
             self.is_listening = listening;
-            self.parts.metrics.registry.listening.set(i64::from(listening));
+            self.parts.spawn.metrics.registry.listening.set(i64::from(listening));
             self.broadcast(&Invalidate::Listening(listening));
         }
         // Tells at once whether PostgreSQL is away, or back.
@@ -394,7 +391,7 @@ impl Handler<Changed> for Registry {
     type Result = ();
 
     fn handle(&mut self, Changed(change): Changed, ctx: &mut Self::Context) {
-        self.parts.metrics.registry.invalidations.inc();
+        self.parts.spawn.metrics.registry.invalidations.inc();
         if let Some(change) = change.as_ref().filter(|change| change.table == "device_registry") {
             self.look_for_newcomers(change.tenant.as_deref(), ctx);
         }

@@ -64,8 +64,8 @@ impl Registry {
 
     fn settings_are_readable(&mut self) {
         if self.settings.fault.take().is_some() {
-            info!(self.parts.log, "settings can be read again");
-            self.parts.health.clear_note(SUBJECT);
+            info!(self.parts.spawn.log, "settings can be read again");
+            self.parts.spawn.readiness.clear_note(SUBJECT);
         }
     }
 
@@ -76,8 +76,8 @@ impl Registry {
             self.conclude();
         }
         if self.settings.fault.as_ref() != Some(&fault) {
-            warn!(self.parts.log, "settings can't be read; the previous ones stay"; "error" => %fault);
-            self.parts.health.note(SUBJECT, format!("can't be read: {fault}"));
+            warn!(self.parts.spawn.log, "settings can't be read; the previous ones stay"; "error" => %fault);
+            self.parts.spawn.readiness.note(SUBJECT, format!("can't be read: {fault}"));
         }
         self.settings.fault = Some(fault);
     }
@@ -89,14 +89,14 @@ impl Registry {
             settings.replay_key = replay_key;
         }
         for bad in refused.iter().filter(|bad| !self.settings.refused.contains(bad)) {
-            warn!(self.parts.log, "setting refused; the previous value stays";
+            warn!(self.parts.spawn.log, "setting refused; the previous value stays";
                 "key" => &bad.key, "value" => &bad.value, "accepted" => bad.accepted);
         }
         self.settings.refused = refused;
         if self.settings.in_force.as_deref() == Some(&settings) {
             return;
         }
-        info!(self.parts.log, "settings in force"; "settings" => ?settings);
+        info!(self.parts.spawn.log, "settings in force"; "settings" => ?settings);
         let settings = Arc::new(settings);
         self.settings.in_force = Some(settings.clone());
         let subscribed = self.subscribers.iter().map(|subscriber| &subscriber.settings);

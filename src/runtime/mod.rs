@@ -11,5 +11,6 @@ pub(crate) mod panics;
 pub(crate) mod readiness;
 pub(crate) mod secret;
 pub(crate) mod shutdown_signal;
+pub(crate) mod spawn;
 pub(crate) mod stats;
 pub(crate) mod terminal;

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use async_nats::connection::State;
 use async_nats::{Client, Message as NatsMessage, Subject};
-use slog::Logger;
 
 use self::condition::Condition;
 use super::ack::Acks;
@@ -24,13 +23,11 @@ use super::inbox::Inlet;
 use super::resend::Kept;
 use crate::delivery::{Lane, SettleHandle, Settled};
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
-use crate::metrics::Metrics;
 use crate::nats::config::Config;
 use crate::nats::permissions::Permissions;
 use crate::nats::provision::Binding;
-use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::drain::DrainWaiters;
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::DeliveryLimit;
 use ingest_core::flow::identity::Identity;
@@ -42,6 +39,8 @@ use ingest_core::reprocess::replay::Key;
 
 /// What a consumer is made of.
 pub(crate) struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[nats]` settings.
     pub config: Config,
     /// The connection; shared by all lanes.
@@ -52,14 +51,6 @@ pub(crate) struct Parts {
     pub validators: Vec<Recipient<Validate>>,
     /// Who knows the run-time settings.
     pub settings: Recipient<FollowSettings>,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// The readiness board.
-    pub health: Arc<Readiness>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// One lane's consumer.
@@ -219,9 +210,9 @@ impl Actor for Consumer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // The timer proves that the thread turns: always busy, always getting on, or dead.
-        self.parts.actor_guard.busy(true);
+        self.parts.spawn.actor_guard.busy(true);
         self.settle_handle = Some(SettleHandle::new(self.lane, ctx.address().recipient()));
-        let log = self.parts.log.clone();
+        let log = self.parts.spawn.log.clone();
         self.acks = Some(Acks::start(self.parts.client.clone(), ctx.address().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
         actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address()));
@@ -234,7 +225,7 @@ impl Drop for Consumer {
     /// Whatever it dies of: the broker delivers again what it held.
     fn drop(&mut self) {
         let count = self.in_flight.len() as u64;
-        let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
+        let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
         ledger.in_flight -= count;
         ledger.nacked += count;
     }
@@ -274,7 +265,7 @@ impl Handler<Settle> for Consumer {
 
     fn handle(&mut self, Settle { settled }: Settle, ctx: &mut Self::Context) {
         self.settle(settled, ctx);
-        self.parts.actor_guard.progress();
+        self.parts.spawn.actor_guard.progress();
         self.pull();
     }
 }

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
-use super::child::{Child, Factory, SpawnContext, Wiring};
+use super::child::{Child, Factory, Wiring};
+use super::environment::Environment;
 use super::watch::Watch;
 use crate::message::{Drain, Release};
 use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
@@ -20,7 +21,7 @@ pub(super) struct Generation {
     /// Its number, from 1.
     pub number: u64,
     children: Vec<Child>,
-    consumers: Vec<Recipient<Release>>,
+    holders: Vec<Recipient<Release>>,
     threads: BTreeMap<String, Thread>,
 }
 
@@ -44,19 +45,20 @@ impl Generation {
     ///
     /// # Errors
     /// Which child could not be built, and why.
-    pub(super) fn build(
+    pub(super) fn build<W: Wiring>(
         number: u64,
-        factories: &[Factory],
+        factories: &[Factory<W>],
+        environment: &Environment,
         exits: &UnboundedSender<ActorExit>,
         now_ms: u64,
     ) -> Result<Self, String> {
-        let mut generation = Self { number, children: Vec::new(), consumers: Vec::new(), threads: BTreeMap::new() };
-        let mut wiring = Wiring::default();
+        let mut generation = Self { number, children: Vec::new(), holders: Vec::new(), threads: BTreeMap::new() };
+        let mut wiring = W::default();
         for factory in factories {
             let heartbeat = Arc::new(Heartbeat::default());
             let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
             let thread = generation.thread(&factory.thread, now_ms);
-            let drain = (factory.build)(&mut wiring, SpawnContext { thread, actor_guard })
+            let drain = (factory.build)(&mut wiring, environment.spawn_context(factory.component, thread, actor_guard))
                 .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
                 Ok(drain) => {
@@ -69,7 +71,7 @@ impl Generation {
                 }
             }
         }
-        generation.consumers = wiring.consumers;
+        generation.holders = wiring.holders();
         Ok(generation)
     }
 
@@ -116,7 +118,7 @@ impl Generation {
 
     /// Gives everything in flight back to the broker, within `bound`; how many deliveries that were.
     pub(super) fn release(&self, bound: Duration) -> impl Future<Output = usize> + use<> {
-        let releases: Vec<_> = self.consumers.iter().map(|consumer| timeout(bound, consumer.send(Release))).collect();
+        let releases: Vec<_> = self.holders.iter().map(|holder| timeout(bound, holder.send(Release))).collect();
         async move {
             // A consumer that can't answer leaves its deliveries to the broker's own clock; the others' answers count.
             join_all(releases).await.into_iter().flatten().flatten().sum()

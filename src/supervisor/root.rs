@@ -1,22 +1,22 @@
 //! Root: keeps one generation of children alive, rebuilds it after a death, and drains it at the end.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use slog::{Logger, error, info, warn};
+use slog::{Logger, error, info, o, warn};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::child::Factory;
+use super::child::{Factory, Wiring};
+use super::environment::Environment;
 use super::generation::Generation;
 use super::watch::WatchedTime;
 use super::{Config, RELEASE_RESERVE_SECS};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorExit;
-use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::readiness::Part;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::restart::Budget;
 
@@ -33,21 +33,20 @@ const RELEASE_RESERVE: Duration = Duration::from_secs(RELEASE_RESERVE_SECS);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// Everything in flight was finished.
-    DrainWaiters,
+    Drained,
     /// The drain's deadline passed; so many deliveries were given back unfinished.
     Unfinished(usize),
     /// A child died before it had finished; what it held is delivered again.
-    BatcherExited(&'static str),
+    ChildExited(&'static str),
     /// The restart budget is spent.
     GaveUp,
 }
 
 /// The supervisor.
-pub(crate) struct Root {
+pub(crate) struct Root<W> {
     config: Config,
-    factories: Vec<Factory>,
-    health: Arc<Readiness>,
-    metrics: Arc<Metrics>,
+    factories: Vec<Factory<W>>,
+    environment: Environment,
     log: Logger,
     generation: Option<Generation>,
     number: u64,
@@ -68,25 +67,22 @@ pub(crate) struct Root {
 #[rtype(result = "()")]
 pub(crate) struct Shutdown;
 
-impl Root {
+impl<W: Wiring> Root<W> {
     /// A supervisor of these children; tells how it ended.
     pub(crate) fn new(
         config: Config,
-        factories: Vec<Factory>,
-        health: Arc<Readiness>,
-        metrics: Arc<Metrics>,
-        log: Logger,
+        factories: Vec<Factory<W>>,
+        environment: Environment,
     ) -> (Self, oneshot::Receiver<Ending>) {
-        factories.iter().for_each(|factory| metrics.watched(factory.name));
+        factories.iter().for_each(|factory| environment.metrics.watched(factory.name));
         let (ending, ended) = oneshot::channel();
         let root = Self {
             budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),
             backoff: Backoff::new(100, 10_000),
             config,
             factories,
-            health,
-            metrics,
-            log,
+            log: environment.log.new(o!("component" => "supervisor")),
+            environment,
             generation: None,
             number: 0,
             exits: None,
@@ -111,12 +107,12 @@ impl Root {
         }
         self.number += 1;
         let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
-        match Generation::build(self.number, &self.factories, &exits, watched_ms) {
+        match Generation::build(self.number, &self.factories, &self.environment, &exits, watched_ms) {
             Ok(generation) => {
                 info!(self.log, "generation built"; "generation" => self.number);
                 self.built_ms = self.now_ms();
                 self.generation = Some(generation);
-                self.health.up(Part::Tree);
+                self.environment.readiness.up(Part::Tree);
             }
             Err(why) => {
                 error!(self.log, "generation not built"; "generation" => self.number, "why" => why);
@@ -127,8 +123,8 @@ impl Root {
 
     /// Ends the living generation and builds the next after a pause, or gives up.
     fn restart(&mut self, culprit: &'static str, ctx: &mut Context<Self>) {
-        self.metrics.restarted(culprit);
-        self.health.down(Part::Tree, format!("restarting after {culprit}"));
+        self.environment.metrics.restarted(culprit);
+        self.environment.readiness.down(Part::Tree, format!("restarting after {culprit}"));
         let now_ms = self.now_ms();
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
             self.backoff.reset();
@@ -152,9 +148,7 @@ impl Root {
     /// After a generation's end: the next one after a pause, where there may be one and nobody asked for a drain.
     fn go_on(&mut self, released: usize, next: Option<Duration>, ctx: &mut Context<Self>) {
         match next {
-            _ if self.draining => {
-                self.end(if released > 0 { Ending::Unfinished(released) } else { Ending::DrainWaiters })
-            }
+            _ if self.draining => self.end(if released > 0 { Ending::Unfinished(released) } else { Ending::Drained }),
             Some(pause) => drop(ctx.run_later(pause, |root, ctx| root.build(ctx))),
             None => {
                 error!(self.log, "restart budget spent"; "restarts" => self.config.restart_budget,
@@ -172,7 +166,7 @@ impl Root {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.health.beat();
+        self.environment.readiness.beat();
         let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
         let bound_ms = self.config.stuck_after_secs * 1_000;
         let Some(stuck) = self.generation.as_mut().and_then(|generation| generation.find_stuck(watched_ms, bound_ms))
@@ -189,7 +183,7 @@ impl Root {
     }
 
     fn log_stats(&self) {
-        let totals = self.metrics.totals();
+        let totals = self.environment.metrics.totals();
         info!(self.log, "stats"; "received" => totals.received, "accepted" => totals.accepted,
             "rejected" => totals.rejected, "influx_ok" => totals.influx_ok, "influx_err" => totals.influx_err,
             "influx_flushes" => totals.influx_flushes, "influx_buffer" => totals.influx_buffer,
@@ -197,7 +191,7 @@ impl Root {
     }
 }
 
-impl Actor for Root {
+impl<W: Wiring> Actor for Root<W> {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -212,7 +206,7 @@ impl Actor for Root {
     }
 }
 
-impl StreamHandler<ActorExit> for Root {
+impl<W: Wiring> StreamHandler<ActorExit> for Root<W> {
     fn handle(&mut self, death: ActorExit, ctx: &mut Self::Context) {
         // The rest of a dying generation follows its first death.
         if self.draining || self.generation.as_ref().is_none_or(|living| living.number != death.generation) {
@@ -223,27 +217,27 @@ impl StreamHandler<ActorExit> for Root {
     }
 }
 
-impl Handler<Shutdown> for Root {
+impl<W: Wiring> Handler<Shutdown> for Root<W> {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
         if std::mem::replace(&mut self.draining, true) {
             return;
         }
-        self.health.begin_drain();
-        info!(self.log, "draining"; "in_flight" => in_flight(&self.metrics));
+        self.environment.readiness.begin_drain();
+        info!(self.log, "draining"; "in_flight" => in_flight(&self.environment.metrics));
         let Some(generation) = self.generation.take() else {
             // Between two generations nothing is in flight.
             if !self.releasing {
-                self.end(Ending::DrainWaiters);
+                self.end(Ending::Drained);
             }
             return;
         };
         let bound = Duration::from_secs(self.config.drain_timeout_secs).saturating_sub(RELEASE_RESERVE);
         let drain = async move {
             let ending = match tokio::time::timeout(bound, generation.drain()).await {
-                Ok(Ok(())) => Ending::DrainWaiters,
-                Ok(Err(died)) => Ending::BatcherExited(died),
+                Ok(Ok(())) => Ending::Drained,
+                Ok(Err(died)) => Ending::ChildExited(died),
                 Err(_) => Ending::Unfinished(generation.release(RELEASE_RESERVE * 3 / 4).await),
             };
             generation.stop_threads();

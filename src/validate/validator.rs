@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use slog::{Logger, error};
+use slog::error;
 
 use super::buckets::Buckets;
 use super::cache::{Ages, DeviceCache, Link};
@@ -14,9 +14,9 @@ use super::inquiry::Inquiry;
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
-use crate::metrics::{Metrics, ReplayClaim};
-use crate::runtime::actor_guard::ActorGuard;
+use crate::metrics::ReplayClaim;
 use crate::runtime::drain::DrainWaiters;
+use crate::runtime::spawn::SpawnContext;
 use crate::runtime::{failpoint, panics};
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{DeviceKey, DeviceRef};
@@ -36,6 +36,8 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What a validator is made of.
 pub(crate) struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[validate]` settings.
     pub config: Config,
     /// How points are laid out; `None` where no target wants any.
@@ -46,12 +48,6 @@ pub(crate) struct Parts {
     pub registry: Recipient<Resolve>,
     /// Who tells of changes.
     pub changes: Recipient<Subscribe>,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// One validator; a device always meets the same one, so nothing here needs a lock.
@@ -167,7 +163,7 @@ impl Validator {
                 }
             }
         }
-        tally.add_to(&self.parts.metrics);
+        tally.add_to(&self.parts.spawn.metrics);
         if !write.is_empty() {
             self.parts.writer.do_send(write);
         }
@@ -185,7 +181,7 @@ impl Validator {
         let Some(Replay::Claimed(header)) = delivery.replay.as_deref() else { return };
         let key = self.settings.as_ref().and_then(|settings| settings.replay_key.as_ref());
         let facts = key.and_then(|key| Facts::proven(header, key, &delivery.body));
-        let replays = &self.parts.metrics.validation.replays;
+        let replays = &self.parts.spawn.metrics.validation.replays;
         delivery.replay = match facts {
             Some(Facts { stream, stream_seq, received_us, trusted }) => {
                 replays.of(ReplayClaim::Proven).inc();
@@ -202,7 +198,7 @@ impl Validator {
     /// What the quarantine keeps of a message.
     fn refused(&self, delivery: Delivery, envelope: Option<&Envelope>, rejection: Rejection) -> (Delivery, Refusal) {
         if rejection.reason == Reason::ProcessingFailed {
-            error!(self.parts.log, "a message crashes validation; quarantined";
+            error!(self.parts.spawn.log, "a message crashes validation; quarantined";
                 "stream_seq" => delivery.origin.stream_seq, "attempt" => delivery.attempt);
         }
         let limit = self.settings.as_ref().map_or(0, |settings| settings.max_payload_bytes);
@@ -274,9 +270,9 @@ impl Validator {
     fn tick(&mut self) {
         self.buckets.forget_idle(self.newest_us - self.parts.config.bucket_ttl_secs as i64 * 1_000_000);
         let entries = self.cache.len() as i64;
-        self.parts.metrics.registry.cache_entries.inc_by(entries - self.reported_entries);
+        self.parts.spawn.metrics.registry.cache_entries.inc_by(entries - self.reported_entries);
         self.reported_entries = entries;
-        self.parts.actor_guard.progress();
+        self.parts.spawn.actor_guard.progress();
     }
 }
 
@@ -309,7 +305,7 @@ impl Actor for Validator {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         // The clock proves that the actor turns: always busy, always getting on, or dead.
-        self.parts.actor_guard.busy(true);
+        self.parts.spawn.actor_guard.busy(true);
         ctx.run_interval(TICK, |validator, _| validator.tick());
         self.parts
             .changes
@@ -319,7 +315,7 @@ impl Actor for Validator {
 
 impl Drop for Validator {
     fn drop(&mut self) {
-        self.parts.metrics.registry.cache_entries.dec_by(self.reported_entries);
+        self.parts.spawn.metrics.registry.cache_entries.dec_by(self.reported_entries);
     }
 }
 
@@ -333,7 +329,7 @@ impl Handler<Validate> for Validator {
         failpoint::pass("validator");
         let Validate { lane, deliveries } = chunk;
         self.judge_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope, None)), ctx);
-        self.parts.actor_guard.progress();
+        self.parts.spawn.actor_guard.progress();
     }
 }
 

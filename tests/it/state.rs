@@ -13,8 +13,9 @@ use ingest_kit::{Database, Postgres, seed, wait_for};
 use ingest_node::testing::message::{Drain, Observe};
 use ingest_node::testing::metrics::{Metrics, Outcome};
 use ingest_node::testing::postgres::{self, pool, schema};
-use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::secret::Secret;
+use ingest_node::testing::runtime::spawn::SpawnContext;
 use ingest_node::testing::sink::state::{Config, DerivedStateWriter, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -42,16 +43,10 @@ impl Bench {
     }
 
     fn with(database: &Database, config: Config) -> Self {
-        let metrics = Metrics::new();
-        let (exits, died) = unbounded_channel();
         let heartbeat = Arc::new(Heartbeat::default());
-        let parts = Parts {
-            config,
-            pool: pool::pool(&postgres_config(database)).unwrap(),
-            metrics: metrics.clone(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
-            actor_guard: ActorGuard::new("keeper", 1, exits, heartbeat.clone()),
-        };
+        let (spawn, died) = SpawnContext::detached("keeper", heartbeat.clone());
+        let metrics = spawn.metrics.clone();
+        let parts = Parts { spawn, config, pool: pool::pool(&postgres_config(database)).unwrap() };
         Self { keeper: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _deaths: died }
     }
 

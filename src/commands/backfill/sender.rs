@@ -5,16 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::prelude::*;
 use serde_json::Value;
-use slog::{Discard, Logger, o};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::track::Tally;
 use crate::delivery::pending_ack::{Ended, Outbox};
 use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint};
-use crate::metrics::Metrics;
 use crate::outbox::policy::WritePolicy;
-use crate::runtime::actor_guard::{ActorExit, ActorGuard};
-use crate::runtime::readiness::Readiness;
+use crate::runtime::actor_guard::ActorExit;
+use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Backend, Parts, Router};
 
@@ -67,19 +65,11 @@ impl Sender {
         config.write_policy = WritePolicy::BestEffort;
         config.buffer_lines = config.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
         config.threads = 1;
-        let (exits, died) = unbounded_channel();
+        // The command itself reports; the sink's own log would run across its progress.
+        let (spawn, died) = SpawnContext::detached("influx", Arc::default());
         let (outbox, ends) = Outbox::new();
         let (refused, stats) = (Arc::new(Refused::default()), Stats::new());
-        let router = Router::new(Parts {
-            config,
-            destination,
-            metrics: Metrics::new(),
-            stats: stats.clone(),
-            health: Readiness::new(),
-            // The command itself says what is to be said; the room's own log would run across its progress.
-            log: Logger::root(Discard, o!()),
-            actor_guard: ActorGuard::new("influx", 0, exits, Arc::default()),
-        });
+        let router = Router::new(Parts { config, destination, spawn, stats: stats.clone() });
         let router = router.start();
         router.do_send(AttachWriter(Maintainer(refused.clone()).start().recipient()));
         Self {

@@ -22,7 +22,7 @@ use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, Rejec
 use crate::metrics::{LineResult, Metrics};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorGuard;
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::disposition::Verdict;
@@ -38,20 +38,14 @@ const SETTLED: Duration = Duration::from_secs(60);
 
 /// What the router is made of.
 pub(crate) struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[influx]` settings.
     pub config: Config,
     /// Where points go.
     pub destination: Backend,
-    /// Every metric.
-    pub metrics: Arc<Metrics>,
     /// Gets the tenants' states, as `influx`.
     pub stats: Arc<Stats>,
-    /// Gets a note while databases take no writes.
-    pub health: Arc<Readiness>,
-    /// The room's log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// Takes points and hands them to their tenant's batcher.
@@ -91,7 +85,8 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, destination, metrics, stats, health, log, actor_guard } = parts;
+        let Parts { spawn, config, destination, stats } = parts;
+        let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
@@ -109,7 +104,7 @@ impl Router {
             log,
             actor_guard,
             accounts,
-            condition: Condition::new(health),
+            condition: Condition::new(readiness),
             tenants: HashMap::new(),
             threads: Vec::new(),
             instances: 0,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use actix::fut::{ActorFutureExt, wrap_future};
 use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use deadpool_postgres::Pool;
-use slog::{Logger, warn};
+use slog::warn;
 
 use self::backlog::{Backlog, Role};
 use self::faults::Faults;
@@ -23,11 +23,9 @@ use super::store::Store;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, QuarantinePoints, SettingsChanged, Write};
-use crate::metrics::Metrics;
 use crate::postgres::config::Config;
-use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::drain::DrainWaiters;
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::rejection::Reason;
 
@@ -40,6 +38,8 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What the writer is made of.
 pub struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[postgres]` settings.
     pub config: Config,
     /// Connections; survives the writer's generations.
@@ -48,14 +48,6 @@ pub struct Parts {
     pub outbox: Option<Outbox>,
     /// Where committed rows go next.
     pub downstream: Downstream,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// The readiness board.
-    pub health: Arc<Readiness>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// Makes rows, refusals and side updates durable, then hands on and settles. One per node.
@@ -106,11 +98,11 @@ impl Writer {
     pub fn new(parts: Parts) -> Self {
         let gate = Arc::new(Gate::new(parts.config.quarantine_cap_per_minute));
         let store =
-            Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), gate.clone(), parts.log.clone());
+            Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), gate.clone(), parts.spawn.log.clone());
         Self {
             store: Arc::new(store),
             gate,
-            faults: Faults::new(parts.log.clone(), parts.health.clone()),
+            faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone()),
             parts,
             queue: Queue::default(),
             waiting_since: None,
@@ -190,7 +182,7 @@ impl Writer {
             (flush, result)
         };
         ctx.spawn(wrap_future(attempt).map(|(flush, result), writer: &mut Self, ctx: &mut Context<Self>| {
-            writer.parts.actor_guard.progress();
+            writer.parts.spawn.actor_guard.progress();
             match result {
                 Ok(stored) => writer.stored(flush, stored),
                 Err(failure) => writer.failed(flush, failure, ctx),
@@ -201,13 +193,13 @@ impl Writer {
 
     fn report_load(&self) {
         let load = self.queue.len() + self.backlog.len() + self.items_in_flight;
-        self.parts.metrics.postgres.buffered.set(load as i64);
-        self.parts.actor_guard.busy(load > 0);
+        self.parts.spawn.metrics.postgres.buffered.set(load as i64);
+        self.parts.spawn.actor_guard.busy(load > 0);
     }
 
     fn capped(&self, (keep, is_capped): (Keep, bool)) -> Keep {
         if is_capped {
-            self.parts.metrics.postgres.quarantine_capped.inc();
+            self.parts.spawn.metrics.postgres.quarantine_capped.inc();
         }
         keep
     }
@@ -253,7 +245,7 @@ impl Writer {
     fn make_partitions(&mut self, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
-        let log = self.parts.log.clone();
+        let log = self.parts.spawn.log.clone();
         ctx.spawn(wrap_future(async move {
             if let Err(failure) = store.make_partitions(now_us).await {
                 // A batch that needs one makes it itself.
@@ -297,7 +289,7 @@ impl Handler<QuarantinePoints> for Writer {
     type Result = ();
 
     fn handle(&mut self, refuse: QuarantinePoints, ctx: &mut Self::Context) {
-        self.parts.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
+        self.parts.spawn.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
             let keep = self.capped(self.gate.decide_point(&point));
             self.queue.refuse(Refused::point(point, keep));

@@ -10,7 +10,7 @@ use async_nats::jetstream::context::ContextBuilder;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, Subject};
 use futures_util::future::join_all;
-use slog::{Logger, error, info, warn};
+use slog::{error, info, warn};
 
 use super::backlog::{Backlog, RETRY_FIRST};
 use super::budget::Budget;
@@ -18,13 +18,12 @@ use super::message::{PendingPublish, PublishAttempt, RouteMessage};
 use super::{Config, classify, stream};
 use crate::delivery::Settlement;
 use crate::message::{Drain, Publish, RouteJobs};
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::Outcome;
 use crate::nats::provision::Provisioner;
-use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::runtime::fault::Fault;
-use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::Verdict;
 
@@ -43,20 +42,14 @@ const REMARK: &str = "route jobs";
 
 /// What the publisher is made of.
 pub struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[routes]` settings.
     pub config: Config,
     /// A connection of its own: what fans out must not stand before the acknowledgements of what comes in.
     pub client: Client,
     /// Finds or makes the stream.
     pub streams: Provisioner,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// The readiness board, for remarks on the stream. It is no part of readiness: who has no routes needs none.
-    pub health: Arc<Readiness>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// Publishes jobs, as many as may be under way in one attempt. Their bodies are written for the attempt and not before:
@@ -114,8 +107,8 @@ impl Publisher {
         }
         self.arm_timer(ctx);
         let is_idle = self.backlog.len() == 0 && !self.attempting && !self.probing;
-        self.parts.actor_guard.busy(!is_idle);
-        self.parts.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
+        self.parts.spawn.actor_guard.busy(!is_idle);
+        self.parts.spawn.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
         if is_idle {
             self.drained.tell();
         }
@@ -135,7 +128,7 @@ impl Publisher {
         ctx.spawn(attempt.into_actor(self).map(move |results, publisher, ctx| {
             *flag(publisher) = false;
             publisher.attempted(results, ctx);
-            publisher.parts.actor_guard.progress();
+            publisher.parts.spawn.actor_guard.progress();
             publisher.pump(ctx);
         }));
         true
@@ -167,7 +160,7 @@ impl Publisher {
             }
         }
         settlement.send();
-        self.parts.metrics.route_jobs.of(Outcome::Ok).inc_by(published);
+        self.parts.spawn.metrics.route_jobs.of(Outcome::Ok).inc_by(published);
         self.report_given_up(&given_up);
         self.report_faults(&faults);
         if faults.iter().any(|fault| matches!(fault, Fault::Fatal(_))) {
@@ -179,27 +172,27 @@ impl Publisher {
     /// Jobs that the stream can never take are lost, as their rows are not: somebody has to know which.
     fn report_given_up(&self, given_up: &[(String, String)]) {
         let Some((message_id, why)) = given_up.first() else { return };
-        self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(given_up.len() as u64);
-        self.parts.metrics.route_jobs_given_up.inc_by(given_up.len() as u64);
-        error!(self.parts.log, "route jobs given up: the stream can't take them"; "jobs" => given_up.len(),
+        self.parts.spawn.metrics.route_jobs.of(Outcome::Failed).inc_by(given_up.len() as u64);
+        self.parts.spawn.metrics.route_jobs_given_up.inc_by(given_up.len() as u64);
+        error!(self.parts.spawn.log, "route jobs given up: the stream can't take them"; "jobs" => given_up.len(),
             "first_message_id" => message_id, "why" => why);
     }
 
     /// Logs each fault once until everything is taken again, and keeps the remark in `/ready`.
     fn report_faults(&mut self, faults: &[Fault]) {
-        let Parts { health, log, .. } = &self.parts;
+        let SpawnContext { readiness, log, .. } = &self.parts.spawn;
         for fault in faults {
             let words = fault.to_string();
             if !self.faults.contains(&words) && self.faults.len() < MAX_FAULTS {
                 warn!(log, "route jobs are not taken, holding"; "error" => &words);
-                health.note(REMARK, format!("not taken, their deliveries are held: {words}"));
+                readiness.note(REMARK, format!("not taken, their deliveries are held: {words}"));
                 self.faults.push(words);
             }
         }
         if !self.faults.is_empty() && !self.backlog.is_refused() {
             self.faults.clear();
             info!(log, "route jobs are taken again");
-            health.clear_note(REMARK);
+            readiness.clear_note(REMARK);
         }
     }
 
@@ -218,7 +211,7 @@ impl Publisher {
             settlement.add(delivery.guard, Verdict::Retry);
         }
         settlement.send();
-        self.parts.metrics.route_jobs.of(Outcome::Failed).inc_by(jobs as u64);
+        self.parts.spawn.metrics.route_jobs.of(Outcome::Failed).inc_by(jobs as u64);
     }
 
     /// Looks after refused tenants: their next probes, and what has waited too long.
@@ -261,16 +254,16 @@ impl Publisher {
 
     /// Logs what is wrong with the stream where it is news, and keeps the remark in `/ready`.
     fn report_stream(&mut self, remark: String) {
-        let Parts { health, log, .. } = &self.parts;
+        let SpawnContext { readiness, log, .. } = &self.parts.spawn;
         if remark == self.stream_remark {
             return;
         }
         if remark.is_empty() {
             info!(log, "stream of the route jobs is as it should be");
-            health.clear_note(stream::STREAM);
+            readiness.clear_note(stream::STREAM);
         } else {
             warn!(log, "stream of the route jobs is not what is needed"; "differences" => &remark);
-            health.note(stream::STREAM, &*remark);
+            readiness.note(stream::STREAM, &*remark);
         }
         self.stream_remark = remark;
     }

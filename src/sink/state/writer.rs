@@ -1,20 +1,19 @@
 //! The Keeper: gathers what committed rows say of their devices and writes it behind them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use deadpool_postgres::Pool;
-use slog::{Logger, info, warn};
+use slog::{info, warn};
 
 use super::Config;
 use super::store::{Refused, Store};
 use crate::message::{Drain, Observe};
-use crate::metrics::{Metrics, Outcome};
-use crate::runtime::actor_guard::ActorGuard;
+use crate::metrics::Outcome;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::runtime::fault::Fault;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::state::observation::{Observation, Observations};
 
@@ -28,16 +27,12 @@ const DRAIN_BOUND: Duration = Duration::from_secs(5);
 
 /// What the keeper is made of.
 pub struct Parts {
+    /// Its thread, its tie to the supervisor, where it reports.
+    pub spawn: SpawnContext,
     /// The `[state]` settings.
     pub config: Config,
     /// Connections; shared with those who write rows.
     pub pool: Pool,
-    /// Its metrics.
-    pub metrics: Arc<Metrics>,
-    /// Its log.
-    pub log: Logger,
-    /// Its actor guard.
-    pub actor_guard: ActorGuard,
 }
 
 /// Keeps the derived state. What it costs depends on the devices heard in an interval, not on their messages; and it
@@ -98,14 +93,14 @@ impl DerivedStateWriter {
         }
         let chunk: Vec<Observation> = round.left.drain(..round.left.len().min(CHUNK)).collect();
         let Some(mut store) = self.store.take() else { return };
-        self.parts.actor_guard.busy(true);
+        self.parts.spawn.actor_guard.busy(true);
         let written = async move {
             let result = store.write(&chunk).await;
             (store, chunk, result)
         };
         ctx.spawn(written.into_actor(self).map(|(store, chunk, result), keeper, ctx| {
             keeper.store = Some(store);
-            keeper.parts.actor_guard.progress();
+            keeper.parts.spawn.actor_guard.progress();
             match result {
                 Ok(refused) => keeper.written(&chunk, &refused, ctx),
                 Err(fault) => keeper.failed(chunk, &fault, ctx),
@@ -117,13 +112,13 @@ impl DerivedStateWriter {
         failpoint::pass("keeper");
         if self.backoff.failures() > 0 {
             self.backoff.reset();
-            info!(self.parts.log, "derived state is written again");
+            info!(self.parts.spawn.log, "derived state is written again");
         }
-        let updates = &self.parts.metrics.state_updates;
+        let updates = &self.parts.spawn.metrics.state_updates;
         updates.of(Outcome::Ok).inc_by(chunk.iter().map(|observation| observation.events).sum());
         if let Some(message) = &refused.message {
             updates.of(Outcome::Failed).inc_by(refused.rows);
-            warn!(self.parts.log, "postgresql refused derived state"; "rows" => refused.rows, "first_error" => message);
+            warn!(self.parts.spawn.log, "postgresql refused derived state"; "rows" => refused.rows, "first_error" => message);
         }
         self.next_chunk(ctx);
     }
@@ -131,19 +126,19 @@ impl DerivedStateWriter {
     /// Everything that is not written waits for the next try, together with what is heard until then.
     fn failed(&mut self, chunk: Vec<Observation>, fault: &Fault, ctx: &mut Context<Self>) {
         if self.backoff.failures() == 0 {
-            warn!(self.parts.log, "derived state is not written, holding"; "error" => %fault);
+            warn!(self.parts.spawn.log, "derived state is not written, holding"; "error" => %fault);
         }
         let left = self.round.take().map(|round| round.left).unwrap_or_default();
         chunk.into_iter().chain(left).for_each(|observation| self.heard.put_back(observation));
         self.shed();
-        self.parts.actor_guard.busy(false);
+        self.parts.spawn.actor_guard.busy(false);
         let delay = self.backoff.next(fastrand::f64());
         self.begin_round_in(delay, ctx);
     }
 
     fn end_round(&mut self, ctx: &mut Context<Self>) {
         let Some(round) = self.round.take() else { return };
-        self.parts.actor_guard.busy(false);
+        self.parts.spawn.actor_guard.busy(false);
         if self.drained.is_awaited() {
             if !self.heard.is_empty() {
                 return self.begin_round(ctx);
@@ -157,8 +152,8 @@ impl DerivedStateWriter {
     fn shed(&mut self) {
         let shed = self.heard.shed();
         if shed > 0 {
-            self.parts.metrics.state_updates.of(Outcome::Failed).inc_by(shed);
-            warn!(self.parts.log, "derived state of the longest silent devices forgotten"; "events" => shed);
+            self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(shed);
+            warn!(self.parts.spawn.log, "derived state of the longest silent devices forgotten"; "events" => shed);
         }
     }
 
@@ -166,8 +161,8 @@ impl DerivedStateWriter {
         if self.drained.is_awaited() {
             let lost = self.heard.take();
             let events = lost.iter().map(|observation| observation.events).sum();
-            self.parts.metrics.state_updates.of(Outcome::Failed).inc_by(events);
-            warn!(self.parts.log, "drained without a last flush of the derived state"; "devices" => lost.len());
+            self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(events);
+            warn!(self.parts.spawn.log, "drained without a last flush of the derived state"; "devices" => lost.len());
             self.drained.tell();
         }
     }

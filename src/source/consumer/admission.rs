@@ -51,13 +51,13 @@ impl Consumer {
         }
         {
             let returned = self.untouched.len() - untouched_before;
-            let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
+            let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
             ledger.received += admitted as u64;
             ledger.nacked += returned as u64;
             ledger.in_flight += (admitted - returned) as u64;
         }
         self.hand_on(dealt);
-        self.parts.actor_guard.progress();
+        self.parts.spawn.actor_guard.progress();
         if admitted > 0 || self.may_pull_at_once() {
             self.pull();
         }
@@ -66,7 +66,7 @@ impl Consumer {
     /// Gives one message its slot.
     fn admit(&mut self, message: NatsMessage, reply: Subject, now_ms: u64) -> Option<Opened> {
         let Some(facts) = ack_subject::parse(&reply) else {
-            error!(self.parts.log, "message without JetStream's reply subject ignored");
+            error!(self.parts.spawn.log, "message without JetStream's reply subject ignored");
             return None;
         };
         if *facts.stream != *self.stream {

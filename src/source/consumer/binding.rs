@@ -9,6 +9,7 @@ use super::pulling::limits;
 use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::provision::{BindError, Binding, Provisioner};
+use crate::runtime::spawn::SpawnContext;
 use crate::source::inbox::Inlet;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::identity::{Question, Seen};
@@ -30,7 +31,7 @@ impl Consumer {
         self.connects = self.connects_so_far();
         self.inlets.begun += 1;
         let (number, question) = (self.inlets.begun, self.identity.question());
-        let Parts { config, client, metrics, log, .. } = &self.parts;
+        let Parts { config, client, spawn: SpawnContext { metrics, log, .. }, .. } = &self.parts;
         let provisioner = Provisioner::new(client, config, metrics, log);
         let (client, addr, lane) = (client.clone(), ctx.address(), self.lane);
         let attempt = async move {
@@ -55,7 +56,7 @@ impl Consumer {
                 self.recognise(binding, number, question, ctx);
             }
             Err(error) if self.stage == Stage::Draining => {
-                info!(self.parts.log, "consumer not bound while draining"; "error" => %error);
+                info!(self.parts.spawn.log, "consumer not bound while draining"; "error" => %error);
                 self.check_drained();
             }
             Err(error) => self.not_bound(&error, ctx),
@@ -73,7 +74,7 @@ impl Consumer {
             Seen::First | Seen::Same => {}
         }
         self.bind_attempt = 0;
-        info!(self.parts.log, "consumer bound"; "ack_wait_secs" => binding.terms.ack_wait.as_secs(),
+        info!(self.parts.spawn.log, "consumer bound"; "ack_wait_secs" => binding.terms.ack_wait.as_secs(),
             "stream_created" => binding.stream_created.to_string(), "consumer_created" => binding.created.to_string());
         self.condition.unbound = None;
         if self.condition.is_denied {
@@ -91,12 +92,12 @@ impl Consumer {
         self.bind_attempt += 1;
         let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
         match error {
-            BindError::Unfit(why) => error!(self.parts.log, "consumer unfit"; "why" => why),
+            BindError::Unfit(why) => error!(self.parts.spawn.log, "consumer unfit"; "why" => why),
             BindError::Silent(why) => {
-                warn!(self.parts.log, "consumer not bound"; "error" => why);
+                warn!(self.parts.spawn.log, "consumer not bound"; "error" => why);
                 self.reconnect_if_deaf();
             }
-            BindError::Unavailable(why) => warn!(self.parts.log, "consumer not bound"; "error" => why),
+            BindError::Unavailable(why) => warn!(self.parts.spawn.log, "consumer not bound"; "error" => why),
         }
         self.condition.unbound = Some(error.to_string());
         self.show_condition();
@@ -110,7 +111,7 @@ impl Consumer {
         let is_refused = self.parts.permissions.refused(Operation::Api, self.lane).is_some();
         let is_time = self.bind_attempt % DEAF_ATTEMPTS == 1;
         if self.lane == Lane::Telemetry && self.binding.is_some() && is_time && !is_refused && self.is_connected() {
-            warn!(self.parts.log, "nothing arrives on the connection to nats; it is made again");
+            warn!(self.parts.spawn.log, "nothing arrives on the connection to nats; it is made again");
             let client = self.parts.client.clone();
             // An error means a closed client, which nothing helps.
             actix_rt::spawn(async move { client.force_reconnect().await });
@@ -128,7 +129,7 @@ impl Consumer {
         self.doubt();
         match self.stage {
             Stage::Bound => {
-                warn!(self.parts.log, "consumer lost; binding again"; "why" => why);
+                warn!(self.parts.spawn.log, "consumer lost; binding again"; "why" => why);
                 self.condition.unbound = Some(format!("lost: {why}"));
                 self.show_condition();
                 self.stage = Stage::Binding;
@@ -137,7 +138,7 @@ impl Consumer {
             }
             // The bind that is under way finds its answer outdated.
             Stage::Binding => {}
-            Stage::Draining => warn!(self.parts.log, "consumer lost while draining"; "why" => why),
+            Stage::Draining => warn!(self.parts.spawn.log, "consumer lost while draining"; "why" => why),
         }
     }
 
@@ -151,12 +152,12 @@ impl Consumer {
     }
 
     fn note_differences(&self, differences: &[String]) {
-        let health = &self.parts.health;
+        let health = &self.parts.spawn.readiness;
         if differences.is_empty() {
             return health.clear_note(self.lane.consumer());
         }
         let differences = differences.join("; ");
-        warn!(self.parts.log, "consumer differs from what is recommended"; "differences" => &differences);
+        warn!(self.parts.spawn.log, "consumer differs from what is recommended"; "differences" => &differences);
         health.note(self.lane.consumer(), differences);
     }
 }

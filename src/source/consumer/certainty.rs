@@ -50,7 +50,7 @@ impl Consumer {
             Ok(Some(info)) => self.read(&info, question, ctx),
             Ok(None) => self.lost("the consumer is gone", ctx),
             // What is old is uncertain by itself.
-            Err(why) => debug!(self.parts.log, "consumer state not read"; "error" => why),
+            Err(why) => debug!(self.parts.spawn.log, "consumer state not read"; "error" => why),
         }
         self.check_drained();
     }
@@ -68,7 +68,7 @@ impl Consumer {
             // Altered meanwhile: binding to it says why it does not do.
             return self.lost(&why, ctx);
         }
-        lag::show(self.lane, info, self.newest_us, now_us(), &self.parts.metrics);
+        lag::show(self.lane, info, self.newest_us, now_us(), &self.parts.spawn.metrics);
         let terms = fitness::terms(info, &consumer_config(self.lane, &self.parts.config), self.lane);
         let created = info.created;
         if let Some(binding) = self.binding.take() {
@@ -112,13 +112,13 @@ impl Consumer {
         self.inlets.oldest_valid = self.inlets.begun + 1;
         self.watch.reset();
         {
-            let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
+            let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
             ledger.in_flight -= count as u64;
             ledger.nacked += count as u64;
         }
         let old =
             OffsetDateTime::from_unix_timestamp_nanos(before).map_or_else(|_| before.to_string(), |t| t.to_string());
-        warn!(self.parts.log, "the consumer was deleted and made again; nothing is acknowledged for the old one";
+        warn!(self.parts.spawn.log, "the consumer was deleted and made again; nothing is acknowledged for the old one";
             "old_created" => old, "new_created" => created.to_string(), "deliveries_let_go" => count,
             "of_them_done" => kept_back.len());
     }

@@ -56,14 +56,14 @@ impl Consumer {
         if reason == *shown {
             return;
         }
-        let (health, part) = (&self.parts.health, Part::Consumer(self.lane));
+        let (health, part) = (&self.parts.spawn.readiness, Part::Consumer(self.lane));
         match &reason {
             Some(why) => {
-                warn!(self.parts.log, "lane not ready"; "why" => why);
+                warn!(self.parts.spawn.log, "lane not ready"; "why" => why);
                 health.down(part, why.clone());
             }
             None => {
-                info!(self.parts.log, "lane ready");
+                info!(self.parts.spawn.log, "lane ready");
                 health.up(part);
             }
         }

@@ -51,7 +51,7 @@ impl Consumer {
         let released = self.in_flight.hand_back_all();
         let count = released.len();
         {
-            let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
+            let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
             ledger.in_flight -= count as u64;
             ledger.nacked += count as u64;
         }
@@ -88,11 +88,11 @@ impl Consumer {
     fn terminate(&mut self, replies: Vec<Subject>, sent: &[bool]) {
         let (sent, lost): (Vec<_>, Vec<_>) = replies.into_iter().zip(sent).partition(|(_, sent)| **sent);
         if !sent.is_empty() {
-            info!(self.parts.log, "sent deliveries to their stream again, as this was their last attempt";
+            info!(self.parts.spawn.log, "sent deliveries to their stream again, as this was their last attempt";
                 "deliveries" => sent.len());
         }
         if !lost.is_empty() {
-            error!(self.parts.log, "deliveries at their last attempt could not be sent to their stream again; \
+            error!(self.parts.spawn.log, "deliveries at their last attempt could not be sent to their stream again; \
                 they may be lost"; "deliveries" => lost.len());
         }
         if self.may_send() {

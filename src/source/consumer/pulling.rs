@@ -149,7 +149,7 @@ impl Consumer {
             None => {}
         }
         if is_news {
-            info!(self.parts.log, "pull requests keep to a limit of the server"; "words" => words);
+            info!(self.parts.spawn.log, "pull requests keep to a limit of the server"; "words" => words);
         }
         is_news
     }
@@ -166,7 +166,7 @@ impl Consumer {
         let logged = &mut self.condition.logged;
         if logged.len() < MAX_LOGGED && !logged.iter().any(|known| known == words) {
             logged.push(words.to_owned());
-            warn!(self.parts.log, "pull request refused"; "words" => words);
+            warn!(self.parts.spawn.log, "pull request refused"; "words" => words);
         }
     }
 }

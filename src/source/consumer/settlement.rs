@@ -48,10 +48,10 @@ impl Consumer {
             told.push((entry.reply, disposition));
         }
         if lost > 0 {
-            warn!(self.parts.log, "deliveries lost on the way; they are tried again"; "deliveries" => lost);
+            warn!(self.parts.spawn.log, "deliveries lost on the way; they are tried again"; "deliveries" => lost);
         }
         if postponed > 0 {
-            slog::debug!(self.parts.log, "deliveries are tried again within the node"; "deliveries" => postponed);
+            slog::debug!(self.parts.spawn.log, "deliveries are tried again within the node"; "deliveries" => postponed);
         }
         self.account_for(&told);
         self.tell(told);
@@ -69,7 +69,7 @@ impl Consumer {
 
     /// Writes dispositions into the lane's account.
     fn account_for(&self, told: &[(Subject, Disposition)]) {
-        let mut ledger = self.parts.metrics.ledgers.lane(self.lane);
+        let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
         for (_, disposition) in told {
             match disposition {
                 Disposition::Ack => ledger.acked += 1,
@@ -96,7 +96,7 @@ impl Consumer {
         if overdue.is_empty() {
             return;
         }
-        warn!(self.parts.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
+        warn!(self.parts.spawn.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
         let delayed = |entry: super::Entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)));
         let settled: Vec<_> = overdue.into_iter().map(delayed).collect();
         self.account_for(&settled);

@@ -31,8 +31,8 @@ impl Consumer {
         self.pulls.expire(now_ms);
         self.pull();
         self.show_condition();
-        self.parts.metrics.consumers.window_bytes.of(self.lane).set(self.in_flight.bytes() as i64);
-        self.parts.actor_guard.progress();
+        self.parts.spawn.metrics.consumers.window_bytes.of(self.lane).set(self.in_flight.bytes() as i64);
+        self.parts.spawn.actor_guard.progress();
     }
 
     /// Tells the broker what is still being worked on. None of it waits behind another: a client that can't send would
@@ -57,13 +57,13 @@ impl Consumer {
             Stage::Binding => {}
             Stage::Draining => self.connects = self.connects_so_far(),
             Stage::Bound if is_new => {
-                info!(self.parts.log, "binding again"; "why" => "reconnected");
+                info!(self.parts.spawn.log, "binding again"; "why" => "reconnected");
                 self.bind(ctx);
             }
             Stage::Bound => {
                 let silence = now_ms.saturating_sub(self.last_sign_ms);
                 if self.pulls.is_open() && silence > SILENCE.as_millis() as u64 {
-                    info!(self.parts.log, "binding again"; "why" => "the broker is silent");
+                    info!(self.parts.spawn.log, "binding again"; "why" => "the broker is silent");
                     self.condition.silent = true;
                     self.bind(ctx);
                 }

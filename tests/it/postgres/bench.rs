@@ -20,11 +20,12 @@ use ingest_node::testing::message::{Settle, Write};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config;
 use ingest_node::testing::postgres::{pool, schema};
-use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::Readiness;
 use ingest_node::testing::runtime::secret::Secret;
+use ingest_node::testing::runtime::spawn::SpawnContext;
 use ingest_node::testing::sink::postgres::{Downstream, Parts, Writer};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
 pub(super) const RECEIVED_US: i64 = 1_770_628_523_045_000;
@@ -115,18 +116,9 @@ impl Bench {
 
     /// With the writer on a thread of its own.
     pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, downstream: Downstream) -> Self {
-        let (metrics, health) = (Metrics::new(), Readiness::new());
-        let (exits, died) = unbounded_channel();
-        let parts = Parts {
-            pool: pool::pool(&config).unwrap(),
-            config,
-            outbox: None,
-            downstream,
-            metrics: metrics.clone(),
-            health: health.clone(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
-            actor_guard: ActorGuard::new("writer", 1, exits, Arc::new(Heartbeat::default())),
-        };
+        let (spawn, died) = SpawnContext::detached("writer", Arc::new(Heartbeat::default()));
+        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let parts = Parts { spawn, pool: pool::pool(&config).unwrap(), config, outbox: None, downstream };
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();

@@ -24,9 +24,10 @@ use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config as Postgresql;
 use ingest_node::testing::postgres::{pool, schema};
 use ingest_node::testing::registry::{Config, Parts, Registry};
-use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::{Part, Readiness};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use ingest_node::testing::runtime::spawn::SpawnContext;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -108,10 +109,10 @@ impl Bench {
     }
 
     fn at(postgres: Postgresql, config: Config) -> Self {
-        let (metrics, health) = (Metrics::new(), Readiness::new());
+        let (spawn, died) = SpawnContext::detached("registry", Arc::new(Heartbeat::default()));
+        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
         // The writer's own condition.
         health.up(Part::Postgres);
-        let (exits, died) = unbounded_channel();
         let heard = Heard::default();
         let asker = Asker(heard.clone()).start();
         let registry = Registry::new(Parts {
@@ -120,10 +121,7 @@ impl Bench {
             pool: pool::pool(&postgres).unwrap(),
             newcomers: None,
             settings_readers: Vec::new(),
-            metrics: metrics.clone(),
-            health: health.clone(),
-            log: slog::Logger::root(slog::Discard, slog::o!()),
-            actor_guard: ActorGuard::new("registry", 1, exits, Arc::new(Heartbeat::default())),
+            spawn,
         })
         .start();
         let (invalidations, settings) = (asker.clone().recipient(), asker.clone().recipient());

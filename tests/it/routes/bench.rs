@@ -13,10 +13,11 @@ use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
 use ingest_node::testing::message::{Publish, RouteJobs, Settle};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::nats::provision::Provisioner;
-use ingest_node::testing::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::Readiness;
+use ingest_node::testing::runtime::spawn::SpawnContext;
 use ingest_node::testing::sink::routes::{Config, Parts, Publisher};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Longer than anything takes that works.
 pub(super) const SOON: Duration = Duration::from_secs(20);
@@ -55,18 +56,20 @@ impl Handler<Settle> for Book {
 
 impl Bench {
     pub(super) async fn new(nats: &Nats, config: Config) -> Self {
-        let (metrics, health, verdicts) = (Metrics::new(), Readiness::new(), Verdicts::default());
-        let (exits, died) = unbounded_channel();
+        let (client, verdicts) = (nats.connect().await, Verdicts::default());
         let heartbeat = Arc::new(Heartbeat::default());
-        let (client, log) = (nats.connect().await, slog::Logger::root(slog::Discard, slog::o!()));
+        let (spawn, died) = SpawnContext::detached("publisher", heartbeat.clone());
+        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
         let parts = Parts {
             config,
-            streams: Provisioner::new(&client, &ingest_node::testing::nats::config::Config::default(), &metrics, &log),
+            streams: Provisioner::new(
+                &client,
+                &ingest_node::testing::nats::config::Config::default(),
+                &metrics,
+                &spawn.log,
+            ),
             client,
-            metrics: metrics.clone(),
-            health: health.clone(),
-            log,
-            actor_guard: ActorGuard::new("publisher", 1, exits, heartbeat.clone()),
+            spawn,
         };
         let settle_handle = SettleHandle::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
         Self {

@@ -8,7 +8,6 @@ use actix::prelude::*;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use ingest_kit::wait_for;
-use slog::{Discard, Logger, o};
 
 use super::super::batcher::Batcher;
 use super::super::files::Disk;
@@ -17,9 +16,10 @@ use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::delivery::{Delivery, Lane, Origin, SettleHandle};
 use crate::message::{AttachWriter, Point, Points, QuarantinePoints, Settle};
 use crate::metrics::{LineResult, Metrics};
-use crate::runtime::actor_guard::{ActorGuard, Heartbeat};
+use crate::runtime::actor_guard::Heartbeat;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::secret::Secret;
+use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 use ingest_core::flow::disposition::Verdict;
 
@@ -124,19 +124,10 @@ impl House {
     }
 
     fn before(destination: Backend, config: Config) -> Self {
-        let (metrics, stats, heartbeat) = (Metrics::new(), Stats::new(), Arc::<Heartbeat>::default());
-        let health = Readiness::new();
-        let (exits, _) = tokio::sync::mpsc::unbounded_channel();
-        let router = Router::new(Parts {
-            destination,
-            config,
-            metrics: metrics.clone(),
-            stats: stats.clone(),
-            health: health.clone(),
-            log: Logger::root(Discard, o!()),
-            actor_guard: ActorGuard::new("router", 1, exits, heartbeat.clone()),
-        })
-        .start();
+        let (stats, heartbeat) = (Stats::new(), Arc::<Heartbeat>::default());
+        let (spawn, _) = SpawnContext::detached("router", heartbeat.clone());
+        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let router = Router::new(Parts { spawn, destination, config, stats: stats.clone() }).start();
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
         router.do_send(AttachWriter(outside.clone().recipient()));

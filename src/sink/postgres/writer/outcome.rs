@@ -87,7 +87,7 @@ impl Writer {
 
     /// Keeps the transaction's place: everything else would meet the same.
     fn retry_later(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
-        self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
+        self.parts.spawn.metrics.postgres.flushes.of(FlushResult::Failed).inc();
         flush.batch.manner = flush.batch.manner.max(Manner::Staged);
         let delay = flush.backoff.next(fastrand::f64());
         ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
@@ -95,7 +95,7 @@ impl Writer {
 
     /// Nothing of a part is stored, for a reason that is no row's as far as anyone can tell.
     fn put_off_all(&mut self, mut flush: Flush, answer: &Answer) {
-        self.parts.metrics.postgres.flushes.of(FlushResult::Failed).inc();
+        self.parts.spawn.metrics.postgres.flushes.of(FlushResult::Failed).inc();
         let is_general = answer.meaning != Meaning::Refused;
         let mut put_off = Vec::new();
         for kind in Kind::ALL {
@@ -133,7 +133,7 @@ impl Writer {
 
     fn count(&self, flush: &Flush, stored: Stored, has_failed: bool) {
         let (batch, took): (&Batch, Duration) = (&flush.batch, flush.began.elapsed());
-        let metrics = &self.parts.metrics.postgres;
+        let metrics = &self.parts.spawn.metrics.postgres;
         metrics.rows.inc_by(stored.rows);
         metrics.duplicates_suppressed.inc_by(stored.duplicates);
         metrics.quarantined.inc_by(stored.quarantined);
@@ -157,7 +157,7 @@ impl Writer {
         let (mut refused, mut rows, mut unkept, mut dropped) = (None, 0, 0, 0);
         for one in &batch.refusals {
             if one.known == Known::Row {
-                self.parts.metrics.postgres.rejections_of_stored_rows.inc();
+                self.parts.spawn.metrics.postgres.rejections_of_stored_rows.inc();
                 continue;
             }
             let reason = one.refusal.rejection.reason;
@@ -166,22 +166,22 @@ impl Writer {
                 refused = refused.or(Some(&one.refusal.rejection.detail));
             } else if one.traces == Traces::RefusalOrRow {
                 // Only now it is known that it is one.
-                self.parts.metrics.validation.rejections.of(reason).inc();
+                self.parts.spawn.metrics.validation.rejections.of(reason).inc();
             }
             unkept += u64::from(one.is_unkept);
             dropped += u64::from(one.counted_for == CountedFor::Nobody);
         }
         if let Some(first) = refused {
-            self.parts.metrics.validation.rejections.of(Reason::RowRefused).inc_by(rows);
-            warn!(self.parts.log, "postgresql refused rows, they are in the quarantine";
+            self.parts.spawn.metrics.validation.rejections.of(Reason::RowRefused).inc_by(rows);
+            warn!(self.parts.spawn.log, "postgresql refused rows, they are in the quarantine";
                 "rows" => rows, "first_error" => %first);
         }
         if unkept > 0 {
-            error!(self.parts.log, "the quarantine can't hold some refusals, they are only counted"; "count" => unkept);
+            error!(self.parts.spawn.log, "the quarantine can't hold some refusals, they are only counted"; "count" => unkept);
         }
         if dropped > 0 {
-            self.parts.metrics.postgres.quarantine_dropped.inc_by(dropped);
-            error!(self.parts.log, "postgresql can't even count some refusals, they are dropped"; "count" => dropped);
+            self.parts.spawn.metrics.postgres.quarantine_dropped.inc_by(dropped);
+            error!(self.parts.spawn.log, "postgresql can't even count some refusals, they are dropped"; "count" => dropped);
         }
         refused.is_some()
     }

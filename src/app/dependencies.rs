@@ -1,0 +1,88 @@
+//! Connecting to NATS and PostgreSQL before the tree is built.
+
+use std::sync::Arc;
+
+use async_nats::Client;
+use deadpool_postgres::Pool;
+use slog::{Logger, error, info, o, warn};
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::nats::connect::{Observers, connect};
+use crate::nats::permissions::Permissions;
+use crate::postgres::session::ConnectError;
+use crate::postgres::start::{self, Prepared, StartError};
+use crate::postgres::{self, pool};
+use crate::runtime::error_chain::sentence;
+use crate::runtime::exit::Exit;
+use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::terminal::print_error;
+
+/// Connections that survive the generations of the actor tree.
+#[derive(Clone)]
+pub(crate) struct Dependencies {
+    /// How to reach PostgreSQL outside of the pool.
+    pub connection: tokio_postgres::Config,
+    /// Connections to PostgreSQL.
+    pub pool: Pool,
+    /// The connection that deliveries come in on.
+    pub nats: Client,
+    /// What the server does not permit on either.
+    pub permissions: Arc<Permissions>,
+    /// The connection that route jobs go out on: a full pipe there must not hold up acknowledgements.
+    pub nats_jobs: Client,
+}
+
+/// Connects all dependencies, each within its bound.
+///
+/// # Errors
+/// How the process ends; the cause is logged and printed.
+pub(super) async fn connect_all(
+    config: &Config,
+    readiness: &Arc<Readiness>,
+    metrics: &Arc<Metrics>,
+    log: &Logger,
+) -> Result<Dependencies, Exit> {
+    let unavailable = |why: String| {
+        error!(log, "giving up at start"; "why" => &why);
+        print_error(&why);
+        Exit::Unavailable
+    };
+    let (connection, pool) = connect_postgres(&config.postgres, readiness, log).await?;
+    let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
+    let (name, jobs_name) = ("deliveries", "jobs");
+    let permissions = Permissions::new(metrics.clone());
+    let seen_by = |health| Observers { health, permissions: Some(permissions.clone()) };
+    let nats =
+        connect(&config.nats, name, seen_by(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
+    let nats_jobs = connect(&config.nats, jobs_name, seen_by(None), &log_of(jobs_name)).await.map_err(unavailable)?;
+    Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
+}
+
+async fn connect_postgres(
+    config: &postgres::Config,
+    readiness: &Arc<Readiness>,
+    log: &Logger,
+) -> Result<(tokio_postgres::Config, Pool), Exit> {
+    let refuse = |why: String, exit: Exit| {
+        error!(log, "giving up at start"; "why" => &why);
+        print_error(&why);
+        exit
+    };
+    let refused = |error: StartError| refuse(sentence(&error), error.exit());
+    let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => sentence(error));
+    let mut client = start::connect(config, waiting).await.map_err(refused)?;
+    let Prepared { migrated, warnings } = start::prepare(&mut client, config).await.map_err(refused)?;
+    if let Some(report) = migrated {
+        info!(log, "schema migrated"; "applied" => report.applied.len(), "version" => report.version);
+    }
+    for warning in warnings {
+        warn!(log, "the schema will refuse rows"; "why" => warning);
+    }
+    readiness.up(Part::Schema);
+    let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    pool::warm(&pool, config).await;
+    readiness.up(Part::Postgres);
+    Ok((connection, pool))
+}

@@ -1,0 +1,59 @@
+//! Who can be sent what: the addresses that one child of the tree leaves for the next.
+
+use actix::Recipient;
+
+use crate::delivery::pending_ack::Outbox;
+use crate::message::{
+    AttachRouter, AttachWriter, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
+    TenantsRegistered, Validate, Write,
+};
+use crate::supervisor::child::Wiring;
+
+/// The addresses of the children that are built so far.
+#[derive(Default)]
+pub(crate) struct Addresses {
+    /// The outbox, where points are recorded with their rows.
+    pub outbox: Option<Outbox>,
+    /// The Replayer, to be told where replayed points go.
+    pub attach_router: Option<Recipient<AttachRouter>>,
+    /// The influx Router.
+    pub points: Option<Recipient<Points>>,
+    /// The influx Router, to be told of new tenants.
+    pub newcomers: Option<Recipient<TenantsRegistered>>,
+    /// The influx Router, to be told where refusals go.
+    pub attach_writer: Option<Recipient<AttachWriter>>,
+    /// The route Publisher.
+    pub publish: Option<Recipient<Publish>>,
+    /// The derived-state Keeper.
+    pub observe: Option<Recipient<Observe>>,
+    /// The Writer.
+    pub write: Option<Recipient<Write>>,
+    /// Who reads the run-time settings without subscribing.
+    pub settings_readers: Vec<Recipient<SettingsChanged>>,
+    /// The Registry, for look-ups.
+    pub resolve: Option<Recipient<Resolve>>,
+    /// The Registry, for changes.
+    pub subscribe: Option<Recipient<Subscribe>>,
+    /// The Registry, for the settings alone.
+    pub follow_settings: Option<Recipient<FollowSettings>>,
+    /// The Validators in shard order.
+    pub validators: Vec<Recipient<Validate>>,
+    /// The Consumers.
+    pub consumers: Vec<Recipient<Release>>,
+}
+
+impl Addresses {
+    /// An address that must be there by now.
+    ///
+    /// # Errors
+    /// A sentence, where the list of factories is in the wrong order.
+    pub(crate) fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
+        address.clone().ok_or_else(|| format!("{name} must be built earlier in the list"))
+    }
+}
+
+impl Wiring for Addresses {
+    fn holders(&self) -> Vec<Recipient<Release>> {
+        self.consumers.clone()
+    }
+}

@@ -1,0 +1,40 @@
+//! What all children of all generations share.
+
+use std::sync::Arc;
+
+use actix_rt::ArbiterHandle;
+use slog::{Logger, o};
+
+use crate::metrics::Metrics;
+use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::readiness::Readiness;
+use crate::runtime::spawn::SpawnContext;
+
+/// Where children report, whichever generation they belong to.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    /// The root logger.
+    pub log: Logger,
+    /// The node's metrics.
+    pub metrics: Arc<Metrics>,
+    /// What `/ready` is made of.
+    pub readiness: Arc<Readiness>,
+}
+
+impl Environment {
+    /// The context of a child of this component.
+    pub(super) fn spawn_context(
+        &self,
+        component: &'static str,
+        thread: ArbiterHandle,
+        actor_guard: ActorGuard,
+    ) -> SpawnContext {
+        SpawnContext {
+            thread,
+            actor_guard,
+            log: self.log.new(o!("component" => component)),
+            metrics: self.metrics.clone(),
+            readiness: self.readiness.clone(),
+        }
+    }
+}
