@@ -67,13 +67,14 @@ pub mod registry {
 }
 /// `runtime`.
 pub mod runtime {
+    pub use crate::runtime::error_chain::error_chain;
     /// `runtime::actor_guard`.
     pub mod actor_guard {
         pub use crate::runtime::actor_guard::{ActorExit, Heartbeat};
     }
     /// `runtime::readiness`.
     pub mod readiness {
-        pub use crate::runtime::readiness::{Part, Readiness};
+        pub use crate::runtime::readiness::{Condition, Readiness};
     }
     /// `runtime::spawn`.
     pub mod spawn {

@@ -13,9 +13,9 @@ use crate::nats::permissions::Permissions;
 use crate::postgres::session::ConnectError;
 use crate::postgres::start::{self, Prepared, StartError};
 use crate::postgres::{self, pool};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::readiness::{Condition, Readiness};
 use crate::runtime::terminal::print_error;
 
 /// Connections that survive the generations of the actor tree.
@@ -52,7 +52,7 @@ pub(super) async fn connect_all(
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
-    let seen_by = |health| Observers { health, permissions: Some(permissions.clone()) };
+    let seen_by = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
     let nats =
         connect(&config.nats, name, seen_by(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
     let nats_jobs = connect(&config.nats, jobs_name, seen_by(None), &log_of(jobs_name)).await.map_err(unavailable)?;
@@ -69,9 +69,9 @@ async fn connect_postgres(
         print_error(&why);
         exit
     };
-    let refused = |error: StartError| refuse(sentence(&error), error.exit());
+    let refused = |error: StartError| refuse(error_chain(&error), error.exit());
     let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
-    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => sentence(error));
+    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => error_chain(error));
     let mut client = start::connect(config, waiting).await.map_err(refused)?;
     let Prepared { migrated, warnings } = start::prepare(&mut client, config).await.map_err(refused)?;
     if let Some(report) = migrated {
@@ -80,9 +80,9 @@ async fn connect_postgres(
     for warning in warnings {
         warn!(log, "the schema will refuse rows"; "why" => warning);
     }
-    readiness.up(Part::Schema);
+    readiness.up(Condition::Schema);
     let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
     pool::warm(&pool, config).await;
-    readiness.up(Part::Postgres);
+    readiness.up(Condition::Postgres);
     Ok((connection, pool))
 }

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use crate::config::Config;
 use crate::postgres::{pool, schema};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::sink::influx::{Backend, Survey};
 
 /// Every tenant that has a device.
@@ -15,7 +15,7 @@ const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY t
 /// # Errors
 /// PostgreSQL's words.
 pub(crate) async fn tenants(database: &Client) -> Result<Vec<String>, String> {
-    let rows = database.query(TENANTS, &[]).await.map_err(|error| sentence(&error))?;
+    let rows = database.query(TENANTS, &[]).await.map_err(|error| error_chain(&error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -39,15 +39,15 @@ pub(crate) async fn look(config: &Config) -> Vec<Finding> {
 }
 
 async fn look_at_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<Survey, String> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| sentence(&error))?;
-    let database = pool::connect(&connection).await.map_err(|error| sentence(&error))?;
+    let connection = pool::connection_config(&config.postgres).map_err(|error| error_chain(&error))?;
+    let database = pool::connect(&connection).await.map_err(|error| error_chain(&error))?;
     if let Err(error) = schema::check_schema(&database).await {
         return Ok(Survey {
             found: "a database that this version can't work with".to_owned(),
-            advice: Some(sentence(&error)),
+            advice: Some(error_chain(&error)),
         });
     }
-    let warnings = schema::warnings(&database).await.map_err(|error| sentence(&error))?;
+    let warnings = schema::warnings(&database).await.map_err(|error| error_chain(&error))?;
     *tenants = self::tenants(&database).await?;
     let advice = (!warnings.is_empty()).then(|| warnings.join("; "));
     Ok(Survey { found: format!("{} tenants in the registry", tenants.len()), advice })

@@ -15,7 +15,7 @@ use crate::config::{Config, ConfigError, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
 use crate::runtime::shutdown_signal::Signals;
-use crate::runtime::terminal::{print_error, say};
+use crate::runtime::terminal::{print, print_error};
 use crate::sink::influx::Survey;
 
 /// The program: reads the command line, runs one command, and answers with its exit code.
@@ -78,7 +78,7 @@ fn migrate(loaded: &Loaded) -> Exit {
 fn check_config(loaded: &Loaded, online: bool) -> Exit {
     loaded.notices.iter().for_each(print_error);
     match loaded.show() {
-        Ok(text) => say(&text),
+        Ok(text) => print(&text),
         Err(error) => return fail(Exit::Config, error),
     }
     if !online {
@@ -88,13 +88,13 @@ fn check_config(loaded: &Loaded, online: bool) -> Exit {
         let mut exit = Exit::Ok;
         for preflight::Finding { of, result } in preflight::look(&loaded.config).await {
             match result {
-                Ok(Survey { found, advice: None }) => say(&format!("# OK    {of}: {found}\n")),
+                Ok(Survey { found, advice: None }) => print(&format!("# OK    {of}: {found}\n")),
                 Ok(Survey { found, advice: Some(advice) }) => {
-                    say(&format!("# WARN  {of}: {found}; {advice}\n"));
+                    print(&format!("# WARN  {of}: {found}; {advice}\n"));
                     exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
                 }
                 Err(why) => {
-                    say(&format!("# ERR   {of}: {why}\n"));
+                    print(&format!("# ERR   {of}: {why}\n"));
                     exit = Exit::Unavailable;
                 }
             }
@@ -109,7 +109,7 @@ fn simulate(loaded: &Loaded, options: &simulate::Options) -> Exit {
     on_runtime(async {
         let (summary, result) = simulate::run(&loaded.config, options, &log).await;
         match serde_json::to_string(&summary) {
-            Ok(line) => say(&format!("{line}\n")),
+            Ok(line) => print(&format!("{line}\n")),
             Err(error) => return fail(Exit::Unavailable, error),
         }
         result.map_or_else(|error| fail(Exit::Unavailable, error), |()| Exit::Ok)

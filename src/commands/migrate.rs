@@ -3,21 +3,21 @@
 use crate::config::Config;
 use crate::postgres::start::{self, StartError};
 use crate::postgres::{self, schema};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::{print_error, say};
+use crate::runtime::terminal::{print, print_error};
 
 /// Waits for PostgreSQL as `run` does, and migrates; says what it did or why it could not in one sentence.
 pub(crate) async fn run(config: &Config) -> Exit {
     match attempt(&config.postgres).await {
         Ok((report, warnings)) => {
-            report.applied.iter().for_each(|migration| say(&format!("applied {migration}\n")));
-            warnings.iter().for_each(|warning| say(&format!("warning: {warning}\n")));
-            say(&format!("schema version {}\n", report.version));
+            report.applied.iter().for_each(|migration| print(&format!("applied {migration}\n")));
+            warnings.iter().for_each(|warning| print(&format!("warning: {warning}\n")));
+            print(&format!("schema version {}\n", report.version));
             Exit::Ok
         }
         Err(error) => {
-            print_error(sentence(&error));
+            print_error(error_chain(&error));
             error.exit()
         }
     }

@@ -5,9 +5,9 @@ use clap::Args;
 use crate::app::preflight;
 use crate::config::Config;
 use crate::postgres::pool;
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::say;
+use crate::runtime::terminal::print;
 use crate::sink::influx::{Backend, Provisioned};
 
 /// Which tenants.
@@ -37,15 +37,15 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exi
         let outcome = match (options.dry_run, destination.has(tenant)) {
             (true, Some(true)) => Provisioned::Exists,
             (true, _) => {
-                say(&format!("WOULD   {tenant}  {database}\n"));
+                print(&format!("WOULD   {tenant}  {database}\n"));
                 continue;
             }
             (false, _) => destination.provision(tenant).await,
         };
         failed += usize::from(matches!(outcome, Provisioned::Failed(_)));
-        say(&line(tenant, &database, &outcome));
+        print(&line(tenant, &database, &outcome));
     }
-    say(&format!("{} tenants, {failed} failed\n", tenants.len()));
+    print(&format!("{} tenants, {failed} failed\n", tenants.len()));
     Ok(if failed == 0 { Exit::Ok } else { Exit::Incomplete })
 }
 
@@ -59,8 +59,8 @@ fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
 }
 
 async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
+    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error_chain(&error)))?;
     let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
-    let database = pool::connect(&connection).await.map_err(|error| unavailable(sentence(&error)))?;
+    let database = pool::connect(&connection).await.map_err(|error| unavailable(error_chain(&error)))?;
     preflight::tenants(&database).await.map_err(unavailable)
 }

@@ -71,7 +71,7 @@ struct Open {
 impl AckLegs {
     fn end(&self, verdict: Verdict) -> Option<(Arc<SettleHandle>, Settled)> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        open.worst = open.worst.merge(verdict);
+        open.worst = open.worst.max(verdict);
         open.legs -= 1;
         if open.legs > 0 {
             return None;

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use ingest_core::flow::disposition::Verdict;
 
-use super::lane::Lane;
-
 /// A delivery's end, as its consumer is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -19,15 +17,13 @@ pub struct Settled {
 /// Where a lane's deliveries report their verdicts.
 #[derive(Debug)]
 pub struct SettleHandle {
-    /// The lane.
-    pub lane: Lane,
     consumer: Recipient<Settle>,
 }
 
 impl SettleHandle {
     /// A settle handle in front of a lane's consumer.
-    pub fn new(lane: Lane, consumer: Recipient<Settle>) -> Arc<Self> {
-        Arc::new(Self { lane, consumer })
+    pub fn new(consumer: Recipient<Settle>) -> Arc<Self> {
+        Arc::new(Self { consumer })
     }
 
     pub(super) fn send(&self, settled: Vec<Settled>) {

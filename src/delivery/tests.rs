@@ -107,10 +107,10 @@ proptest! {
         alone in 0_usize..20,
     ) {
         let (heard, expected) = actix::System::new().block_on(async {
-            let settle_handles = [Lane::Telemetry, Lane::Shadow].map(|lane| {
+            let settle_handles = [Lane::Telemetry, Lane::Shadow].map(|_lane| {
                 let heard = Heard::default();
                 let address = heard.clone().start();
-                (heard, address.clone(), SettleHandle::new(lane, address.recipient()))
+                (heard, address.clone(), SettleHandle::new(address.recipient()))
             });
             let mut expected = [BTreeMap::new(), BTreeMap::new()];
             let mut work = Vec::new();

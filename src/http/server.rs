@@ -31,17 +31,17 @@ const MAX_CONNECTIONS: usize = 1_024;
 /// One sentence that names the setting, where the address can't be bound.
 pub(crate) fn start(
     config: &Config,
-    health: Arc<Readiness>,
+    readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     stats: Arc<Stats>,
 ) -> io::Result<(SocketAddr, ServerHandle)> {
     let connections = Arc::<Connections>::default();
     let server = HttpServer::new(move || {
         App::new()
-            .app_data(web::Data::from(health.clone()))
+            .app_data(web::Data::from(readiness.clone()))
             .app_data(web::Data::from(metrics.clone()))
             .app_data(web::Data::from(stats.clone()))
-            .service(web::resource("/health").get(probes::health))
+            .service(web::resource("/health").get(probes::readiness))
             .service(web::resource("/ready").get(probes::ready))
             .service(web::resource("/metrics").get(metrics::scrape))
             .service(web::resource("/stats").get(stats::show))
@@ -75,22 +75,22 @@ mod tests {
 
     use super::*;
     use crate::delivery::Lane;
-    use crate::runtime::readiness::Part;
+    use crate::runtime::readiness::Condition;
     use ingest_core::message::rejection::Reason;
 
     struct Node {
         address: SocketAddr,
         server: ServerHandle,
-        health: Arc<Readiness>,
+        readiness: Arc<Readiness>,
         metrics: Arc<Metrics>,
         stats: Arc<Stats>,
     }
 
     fn serve() -> Node {
-        let (health, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
+        let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
         let config = Config { bind: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let (address, server) = start(&config, health.clone(), metrics.clone(), stats.clone()).unwrap();
-        Node { address, server, health, metrics, stats }
+        let (address, server) = start(&config, readiness.clone(), metrics.clone(), stats.clone()).unwrap();
+        Node { address, server, readiness, metrics, stats }
     }
 
     impl Node {
@@ -118,16 +118,16 @@ mod tests {
         assert_eq!(body["status"], "not_ready");
         assert!(body["reasons"].as_array().unwrap().contains(&json!("nats: starting")), "{body}");
 
-        for part in [Part::Nats, Part::Postgres, Part::Registry, Part::Schema, Part::Tree] {
-            node.health.up(part);
+        for part in [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::Schema, Condition::Tree] {
+            node.readiness.up(part);
         }
-        Lane::ALL.into_iter().for_each(|lane| node.health.up(Part::Consumer(lane)));
-        node.health.note("ingest-workers", "ack_wait is 5 s");
+        Lane::ALL.into_iter().for_each(|lane| node.readiness.up(Condition::Consumer(lane)));
+        node.readiness.note("ingest-workers", "ack_wait is 5 s");
         let (status, body) = node.json("/ready").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(body, json!({"status": "ready", "reasons": [], "notes": ["ingest-workers: ack_wait is 5 s"]}));
 
-        node.health.down(Part::Postgres, "connection refused");
+        node.readiness.down(Condition::Postgres, "connection refused");
         let (status, body) = node.json("/ready").await;
         assert_eq!(
             (status, &body["reasons"]),

@@ -89,8 +89,6 @@ pub struct ValidationMetrics {
     pub replays: Per<ReplayClaim, Counter>,
     /// `ingest_timestamp_fallbacks_total`: events without a usable `ts`, which got the broker's time.
     pub timestamp_fallbacks: Counter,
-    /// `ingest_metric_keys_mapped_total`: metrics renamed by a module's key map.
-    pub metric_keys_mapped: Counter,
 }
 
 /// Device look-ups and their caches.
@@ -276,7 +274,6 @@ impl ValidationMetrics {
             rejections: book.default("rejections", "Refused messages of all lanes"),
             replays: book.default("replays", "Messages with a replay's header, by whether it was an operator's"),
             timestamp_fallbacks: book.default("timestamp_fallbacks", "Events that got the broker's time"),
-            metric_keys_mapped: book.default("metric_keys_mapped", "Metrics renamed by a module's key map"),
         }
     }
 }

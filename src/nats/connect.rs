@@ -8,13 +8,13 @@ use slog::{Logger, debug, info, warn};
 
 use super::config::Config;
 use super::permissions::Permissions;
-use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::readiness::{Condition, Readiness};
 
 /// Who is told what happens to a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observers {
     /// The readiness board. Of one connection only: two would overwrite each other's state.
-    pub health: Option<Arc<Readiness>>,
+    pub readiness: Option<Arc<Readiness>>,
     /// What the server refuses.
     pub permissions: Option<Arc<Permissions>>,
 }
@@ -31,8 +31,8 @@ pub(crate) async fn connect(config: &Config, name: &str, observers: Observers, l
         let options = with_credentials(options(name, observers.clone(), log.clone()), &servers);
         match options.connect(&servers).await {
             Ok(client) => {
-                if let Some(health) = &observers.health {
-                    health.up(Part::Nats);
+                if let Some(readiness) = &observers.readiness {
+                    readiness.up(Condition::Nats);
                 }
                 return Ok(client);
             }
@@ -96,17 +96,17 @@ fn options(name: &str, observers: Observers, log: Logger) -> ConnectOptions {
         })
 }
 
-fn observe(event: Event, Observers { health, permissions }: &Observers, log: &Logger) {
+fn observe(event: Event, Observers { readiness, permissions }: &Observers, log: &Logger) {
     match event {
         Event::Connected => {
-            if let Some(health) = health {
-                health.up(Part::Nats);
+            if let Some(readiness) = readiness {
+                readiness.up(Condition::Nats);
             }
             info!(log, "nats connected");
         }
         Event::Disconnected => {
-            if let Some(health) = health {
-                health.down(Part::Nats, "disconnected");
+            if let Some(readiness) = readiness {
+                readiness.down(Condition::Nats, "disconnected");
             }
             warn!(log, "nats disconnected");
         }

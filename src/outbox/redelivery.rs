@@ -44,7 +44,7 @@ pub(super) struct Reader {
     settings: Settings,
     outbox: Outbox,
     shared: Arc<Shared>,
-    health: Arc<Readiness>,
+    readiness: Arc<Readiness>,
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
@@ -63,19 +63,19 @@ impl Reader {
         connection: Connection,
         outbox: Outbox,
         shared: Arc<Shared>,
-        health: Arc<Readiness>,
+        readiness: Arc<Readiness>,
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
         let session = Session::new(connection);
         let next_page = Instant::now();
-        Self { settings, outbox, shared, health, metrics, log, session, next_page, lost_claim: false, told: None }
+        Self { settings, outbox, shared, readiness, metrics, log, session, next_page, lost_claim: false, told: None }
     }
 
     /// Claims and reads, until the drain.
     pub(super) async fn run(mut self) {
         let interval = self.settings.interval;
-        while !self.health.is_draining() {
+        while !self.readiness.is_draining() {
             match self.round().await {
                 // What may be claimed changes with the end of a portion, or with time.
                 Ok(0) => drop(tokio::time::timeout(interval, self.shared.news()).await),
@@ -164,7 +164,7 @@ impl Reader {
         let mut page_rows = FIRST_PAGE_ROWS.min(self.settings.page_lines as i64);
         loop {
             self.keep_to_rate().await;
-            if self.health.is_draining() {
+            if self.readiness.is_draining() {
                 return Ok(0);
             }
             // What was turned away stays on record as a whole: the rest of it is not read.
@@ -207,7 +207,7 @@ impl Reader {
             if under_way < least {
                 (least, since) = (under_way, Instant::now());
             }
-            if since.elapsed() > PATIENCE || self.health.is_draining() {
+            if since.elapsed() > PATIENCE || self.readiness.is_draining() {
                 return false;
             }
             tokio::time::sleep(LOOK_EVERY).await;

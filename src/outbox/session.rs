@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Config, Error};
 
 use crate::postgres::session;
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 
 /// Bound on one piece of work; a page of rows takes milliseconds.
 const BOUND: Duration = Duration::from_secs(30);
@@ -33,9 +33,9 @@ impl Session {
         let attempt = async {
             let mut client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
-                None => session::open(&self.config, BOUND).await.map_err(|error| sentence(&error))?,
+                None => session::open(&self.config, BOUND).await.map_err(|error| error_chain(&error))?,
             };
-            let result = work(&mut client).await.map_err(|error| sentence(&error))?;
+            let result = work(&mut client).await.map_err(|error| error_chain(&error))?;
             // Only now: a connection on which something failed, or that is still busy, is not used again.
             self.client = Some(client);
             Ok(result)

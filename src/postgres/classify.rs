@@ -9,7 +9,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::fault::Fault;
 
 /// Longest message of the server that is kept: a trigger may say anything.
@@ -114,7 +114,7 @@ impl From<Error> for Failure {
         match error.as_db_error() {
             Some(answer) if !ends_session(answer) => Failure::Answered(read(answer)),
             Some(answer) => Failure::Away(describe(answer)),
-            None => Failure::Away(sentence(&error)),
+            None => Failure::Away(error_chain(&error)),
         }
     }
 }
@@ -124,7 +124,7 @@ impl From<PoolError> for Failure {
         match error {
             // Whatever the server says to a new connection, none has come of it.
             PoolError::Backend(error) | PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {
-                Failure::Away(error.as_db_error().map_or_else(|| sentence(&error), describe))
+                Failure::Away(error.as_db_error().map_or_else(|| error_chain(&error), describe))
             }
             PoolError::Timeout(TimeoutType::Wait) => transient("no connection of the pool became free"),
             PoolError::Timeout(_) => transient("PostgreSQL did not answer a new connection"),

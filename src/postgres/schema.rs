@@ -5,7 +5,6 @@ use thiserror::Error;
 use tokio_postgres::Client;
 
 use super::columns;
-use crate::runtime::error_chain::sentence;
 use crate::runtime::exit::Exit;
 
 mod embedded {
@@ -196,11 +195,6 @@ async fn applied(client: &Client) -> Result<Vec<(i64, String)>, SchemaError> {
 }
 
 impl MigrateError {
-    /// The error with its causes, for the place that ends the process.
-    pub fn sentence(&self) -> String {
-        sentence(self)
-    }
-
     /// How the process ends with it.
     pub fn exit(&self) -> Exit {
         match self {

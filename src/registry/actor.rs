@@ -9,7 +9,7 @@ use deadpool_postgres::Pool;
 use slog::{info, warn};
 
 use super::Config;
-use super::condition::{Condition, Reach};
+use super::availability::{Availability, Reach};
 use super::fault::Fault;
 use super::listen::{self, Change};
 use super::query::Asked;
@@ -22,7 +22,7 @@ use crate::message::{
 };
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
-use crate::runtime::readiness::Part;
+use crate::runtime::readiness::Condition;
 use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::device::{DeviceKey, Lookup};
@@ -70,7 +70,7 @@ pub struct Registry {
     registrations: Stage,
     /// Invalid devices that were said.
     said: HashSet<DeviceKey>,
-    pub(super) condition: Condition,
+    pub(super) availability: Availability,
     /// What was last told of it.
     reach: Option<Reach>,
     is_listening: bool,
@@ -123,7 +123,7 @@ impl Registry {
             lookups: Stage::default(),
             registrations: Stage::default(),
             said: HashSet::new(),
-            condition: Condition::default(),
+            availability: Availability::default(),
             reach: None,
             is_listening: false,
             drained: DrainWaiters::default(),
@@ -136,7 +136,7 @@ impl Registry {
         self.register(ctx);
         self.parts.spawn.actor_guard.busy(!self.waiting.is_empty());
         if self.waiting.is_empty() {
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 
@@ -162,12 +162,12 @@ impl Registry {
                 match answers {
                     Ok(answers) => {
                         registry.lookups.backoff.reset();
-                        registry.condition.looked_up();
+                        registry.availability.looked_up();
                         registry.conclude();
                         registry.tell(answers);
                     }
                     Err(fault) => {
-                        registry.condition.not_looked_up(fault);
+                        registry.availability.not_looked_up(fault);
                         registry.conclude();
                         registry.queue.extend(asked);
                         Self::pause(|registry| &mut registry.lookups, registry, ctx);
@@ -274,7 +274,7 @@ impl Registry {
 
     /// Tells whether look-ups are answered, where that has changed.
     pub(super) fn conclude(&mut self) {
-        let reach = self.condition.reach();
+        let reach = self.availability.reach();
         if reach == self.reach {
             return;
         }
@@ -286,15 +286,15 @@ impl Registry {
                 if !before {
                     info!(self.parts.spawn.log, "postgresql answers look-ups again");
                 }
-                self.parts.spawn.readiness.up(Part::Registry);
+                self.parts.spawn.readiness.up(Condition::Registry);
             }
             Some(Reach::Busy) => {
                 info!(self.parts.spawn.log, "look-ups wait for a connection of the pool; what is cached serves");
-                self.parts.spawn.readiness.up(Part::Registry);
+                self.parts.spawn.readiness.up(Condition::Registry);
             }
             Some(Reach::Silent(why)) => {
                 warn!(self.parts.spawn.log, "postgresql does not answer look-ups; what is cached serves"; "error" => why);
-                self.parts.spawn.readiness.down(Part::Registry, why);
+                self.parts.spawn.readiness.down(Condition::Registry, why);
             }
         }
         self.reach = reach;

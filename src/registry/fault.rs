@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -47,13 +47,13 @@ impl Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        let Some(refusal) = error.as_db_error() else { return Fault::Away(sentence(&error)) };
+        let Some(refusal) = error.as_db_error() else { return Fault::Away(error_chain(&error)) };
         let code = refusal.code();
         match code {
             // Permission, missing table: not set up. A missing column or function is found by the probe of a look-up.
-            &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE => Fault::Database(sentence(&error)),
+            &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE => Fault::Database(error_chain(&error)),
             &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::QUERY_CANCELED => {
-                Fault::Locked(sentence(&error))
+                Fault::Locked(error_chain(&error))
             }
             &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Fault::Question(in_short(code)),
             _ => match code.code().get(..2).unwrap_or_default() {
@@ -61,8 +61,8 @@ impl From<Error> for Fault {
                 // program limit, raised by a function.
                 "09" | "21" | "22" | "23" | "27" | "42" | "44" | "54" | "P0" => Fault::Question(in_short(code)),
                 // Connection, shutdown.
-                "08" | "57" => Fault::Away(sentence(&error)),
-                _ => Fault::Database(sentence(&error)),
+                "08" | "57" => Fault::Away(error_chain(&error)),
+                _ => Fault::Database(error_chain(&error)),
             },
         }
     }
@@ -72,11 +72,11 @@ impl From<PoolError> for Fault {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                Fault::Away(sentence(&error))
+                Fault::Away(error_chain(&error))
             }
             PoolError::Timeout(TimeoutType::Wait) => Fault::Busy,
             PoolError::Timeout(_) => Fault::Silent,
-            other => Fault::Away(sentence(&other)),
+            other => Fault::Away(error_chain(&other)),
         }
     }
 }

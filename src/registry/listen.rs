@@ -19,7 +19,7 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
 use super::actor::{Changed, Listening, Registry};
 use crate::postgres::session::{self, ConnectError};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
 /// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
@@ -64,7 +64,7 @@ pub(super) async fn run(config: Config, pool: Pool, registry: Addr<Registry>, lo
         let Err(lost) = listen(&config, &registry, &mut backoff, &log).await;
         // Said once per outage.
         if backoff.failures() == 0 {
-            warn!(log, "not listening for changes"; "error" => sentence(&lost));
+            warn!(log, "not listening for changes"; "error" => error_chain(&lost));
         }
         if matches!(lost, Lost::Silent) {
             // Idle connections of the pool go the same way, and each would cost a look-up its bound.

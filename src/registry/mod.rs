@@ -1,8 +1,8 @@
 //! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
 
 mod actor;
+mod availability;
 mod bisect;
-mod condition;
 mod fault;
 mod listen;
 mod lookup;

@@ -46,7 +46,7 @@ pub(super) struct RouteBook {
     sweep_at: usize,
     /// `registry.max_routes_per_tenant`.
     most: usize,
-    health: Arc<Readiness>,
+    readiness: Arc<Readiness>,
     log: Logger,
 }
 
@@ -54,15 +54,15 @@ type Fingerprint = [u8; 32];
 
 impl RouteBook {
     /// An empty book.
-    pub(super) fn new(most: usize, health: Arc<Readiness>, log: Logger) -> Self {
-        Self { in_use: HashMap::new(), sweep_at: SWEEP_FROM, most, health, log }
+    pub(super) fn new(most: usize, readiness: Arc<Readiness>, log: Logger) -> Self {
+        Self { in_use: HashMap::new(), sweep_at: SWEEP_FROM, most, readiness, log }
     }
 
     /// The routes that rows make. What is wrong with them is said once, as long as they stay the same and in use.
     pub(super) fn routes(&mut self, rows: &RouteRows) -> TenantRoutes {
         if rows.rows.is_empty() && rows.refused.is_none() {
             if self.in_use.remove(&rows.tenant).is_some() {
-                self.health.clear_note(&subject(rows));
+                self.readiness.clear_note(&subject(rows));
             }
             return TenantRoutes::default();
         }
@@ -105,12 +105,12 @@ impl RouteBook {
         let remark = match &rows.refused {
             Some(why) => format!("not read: {why}"),
             None if is_cut => format!("only the first {read} are in force (registry.max_routes_per_tenant, 4 MiB)"),
-            None => return self.health.clear_note(&subject(rows)),
+            None => return self.readiness.clear_note(&subject(rows)),
         };
         if is_news {
             warn!(self.log, "routes are left out"; "tenant" => &*rows.tenant, "why" => &remark);
         }
-        self.health.note(subject(rows), remark);
+        self.readiness.note(subject(rows), remark);
     }
 
     fn sweep(&mut self) {

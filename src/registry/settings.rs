@@ -54,7 +54,7 @@ impl Registry {
         ctx.spawn(read.into_actor(self).map(|read, registry, _| match read {
             Ok(read) => {
                 registry.settings_are_readable();
-                registry.condition.connected();
+                registry.availability.connected();
                 registry.conclude();
                 registry.apply_settings(read);
             }
@@ -72,7 +72,7 @@ impl Registry {
     /// The old ones stay. Without any, no message can be judged.
     fn settings_are_unreadable(&mut self, fault: Fault) {
         if self.settings.in_force.is_none() || fault.is_of_the_connection() {
-            self.condition.disconnected(&fault);
+            self.availability.disconnected(&fault);
             self.conclude();
         }
         if self.settings.fault.as_ref() != Some(&fault) {

@@ -23,7 +23,7 @@ impl DrainWaiters {
     }
 
     /// The room is empty.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn notify(&mut self) {
         for waiting in self.0.drain(..) {
             // Whoever stopped waiting does not need to know.
             let _ = waiting.send(());

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 /// `what failed: why: and why that`. No `Display` of ours repeats its source, and the drivers' do not either.
-pub(crate) fn sentence(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -25,6 +25,6 @@ mod tests {
     #[test]
     fn every_cause_is_told_once() {
         let error = Closed(std::io::Error::other("no key"));
-        assert_eq!(sentence(&error), "the house is closed: no key");
+        assert_eq!(error_chain(&error), "the house is closed: no key");
     }
 }

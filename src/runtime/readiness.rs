@@ -12,7 +12,7 @@ const BEAT_BOUND_MS: u64 = 10_000;
 
 /// What readiness depends on. InfluxDB is not among them: with it away nothing is lost and nothing waits at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Part {
+pub enum Condition {
     /// The connection to NATS.
     Nats,
     /// PostgreSQL takes writes.
@@ -28,25 +28,25 @@ pub enum Part {
     Tree,
 }
 
-impl Part {
-    const ALL: [Part; 8] = [
-        Part::Nats,
-        Part::Postgres,
-        Part::Registry,
-        Part::Schema,
-        Part::Consumer(Lane::Telemetry),
-        Part::Consumer(Lane::Shadow),
-        Part::Consumer(Lane::Commands),
-        Part::Tree,
+impl Condition {
+    const ALL: [Condition; 8] = [
+        Condition::Nats,
+        Condition::Postgres,
+        Condition::Registry,
+        Condition::Schema,
+        Condition::Consumer(Lane::Telemetry),
+        Condition::Consumer(Lane::Shadow),
+        Condition::Consumer(Lane::Commands),
+        Condition::Tree,
     ];
 
     fn name(self) -> &'static str {
         match self {
-            Part::Nats => "nats",
-            Part::Postgres | Part::Registry => "postgres",
-            Part::Schema => "schema",
-            Part::Consumer(lane) => lane.consumer(),
-            Part::Tree => "actors",
+            Condition::Nats => "nats",
+            Condition::Postgres | Condition::Registry => "postgres",
+            Condition::Schema => "schema",
+            Condition::Consumer(lane) => lane.consumer(),
+            Condition::Tree => "actors",
         }
     }
 }
@@ -62,7 +62,7 @@ pub struct Readiness {
 
 #[derive(Debug)]
 struct Board {
-    down: BTreeMap<Part, String>,
+    down: BTreeMap<Condition, String>,
     notes: BTreeMap<String, String>,
     draining: bool,
 }
@@ -70,7 +70,7 @@ struct Board {
 impl Readiness {
     /// A node that is starting: every part is down until someone says otherwise.
     pub fn new() -> Arc<Self> {
-        let down = Part::ALL.into_iter().map(|part| (part, "starting".to_owned())).collect();
+        let down = Condition::ALL.into_iter().map(|part| (part, "starting".to_owned())).collect();
         Arc::new(Self {
             board: Mutex::new(Board { down, notes: BTreeMap::new(), draining: false }),
             started: Instant::now(),
@@ -79,12 +79,12 @@ impl Readiness {
     }
 
     /// A part works.
-    pub fn up(&self, part: Part) {
+    pub fn up(&self, part: Condition) {
         self.board().down.remove(&part);
     }
 
     /// A part does not work; `why` is a short clause for people, without values of messages or secrets.
-    pub fn down(&self, part: Part, why: impl Into<String>) {
+    pub fn down(&self, part: Condition, why: impl Into<String>) {
         self.board().down.insert(part, why.into());
     }
 
@@ -155,54 +155,54 @@ mod tests {
     use super::*;
 
     fn working() -> Arc<Readiness> {
-        let health = Readiness::new();
-        Part::ALL.into_iter().for_each(|part| health.up(part));
-        health
+        let readiness = Readiness::new();
+        Condition::ALL.into_iter().for_each(|part| readiness.up(part));
+        readiness
     }
 
     #[test]
     fn a_starting_node_is_alive_and_not_ready() {
-        let health = Readiness::new();
-        assert!(health.alive());
-        assert_eq!(health.ready().unwrap_err().len(), Part::ALL.len());
+        let readiness = Readiness::new();
+        assert!(readiness.alive());
+        assert_eq!(readiness.ready().unwrap_err().len(), Condition::ALL.len());
     }
 
     #[test]
     fn every_part_that_is_away_is_named_until_it_is_back() {
-        let health = working();
-        assert_eq!(health.ready(), Ok(()));
-        health.down(Part::Postgres, "connection refused");
-        health.down(Part::Consumer(Lane::Shadow), "deleted");
+        let readiness = working();
+        assert_eq!(readiness.ready(), Ok(()));
+        readiness.down(Condition::Postgres, "connection refused");
+        readiness.down(Condition::Consumer(Lane::Shadow), "deleted");
         let expected = ["postgres: connection refused", "ingest-shadow: deleted"].map(str::to_owned).to_vec();
-        assert_eq!(health.ready(), Err(expected));
-        health.up(Part::Postgres);
-        health.up(Part::Consumer(Lane::Shadow));
-        assert_eq!(health.ready(), Ok(()));
+        assert_eq!(readiness.ready(), Err(expected));
+        readiness.up(Condition::Postgres);
+        readiness.up(Condition::Consumer(Lane::Shadow));
+        assert_eq!(readiness.ready(), Ok(()));
     }
 
     #[test]
     fn a_draining_node_is_not_ready_although_everything_works() {
-        let health = working();
-        health.begin_drain();
-        assert_eq!(health.ready(), Err(vec!["draining".to_owned()]));
-        assert!(health.alive());
+        let readiness = working();
+        readiness.begin_drain();
+        assert_eq!(readiness.ready(), Err(vec!["draining".to_owned()]));
+        assert!(readiness.alive());
     }
 
     #[test]
     fn a_note_does_not_touch_readiness() {
-        let health = working();
-        health.note("ingest-workers", "ack_wait is 5 s");
-        assert_eq!(health.ready(), Ok(()));
-        assert_eq!(health.notes(), ["ingest-workers: ack_wait is 5 s"]);
-        health.clear_note("ingest-workers");
-        assert!(health.notes().is_empty());
+        let readiness = working();
+        readiness.note("ingest-workers", "ack_wait is 5 s");
+        assert_eq!(readiness.ready(), Ok(()));
+        assert_eq!(readiness.notes(), ["ingest-workers: ack_wait is 5 s"]);
+        readiness.clear_note("ingest-workers");
+        assert!(readiness.notes().is_empty());
     }
 
     #[test]
     fn a_stale_heartbeat_means_dead() {
-        let health = working();
-        health.beat();
-        assert!(health.alive());
+        let readiness = working();
+        readiness.beat();
+        assert!(readiness.alive());
         assert!(is_fresh(1, BEAT_BOUND_MS));
         assert!(!is_fresh(1, BEAT_BOUND_MS + 1));
     }

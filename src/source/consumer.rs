@@ -3,8 +3,8 @@
 mod admission;
 mod binding;
 mod certainty;
-mod condition;
 mod drain;
+mod lane_condition;
 mod pulling;
 mod settlement;
 mod timers;
@@ -16,7 +16,7 @@ use actix::prelude::*;
 use async_nats::connection::State;
 use async_nats::{Client, Message as NatsMessage, Subject};
 
-use self::condition::Condition;
+use self::lane_condition::LaneCondition;
 use super::ack::Acks;
 use super::advisory;
 use super::inbox::Inlet;
@@ -77,7 +77,7 @@ pub(crate) struct Consumer {
     pulls: Pulls,
     refusals: PullRefusals,
     watch: LaneWatch,
-    condition: Condition,
+    condition: LaneCondition,
     replay_key: Option<Key>,
     started: Instant,
     last_sign_ms: u64,
@@ -168,7 +168,7 @@ impl Consumer {
             pulls: Pulls::new(pulling::limits(&parts, None)),
             refusals: PullRefusals::default(),
             watch: LaneWatch::default(),
-            condition: Condition::default(),
+            condition: LaneCondition::default(),
             replay_key: None,
             started: Instant::now(),
             last_sign_ms: 0,
@@ -211,7 +211,7 @@ impl Actor for Consumer {
     fn started(&mut self, ctx: &mut Self::Context) {
         // The timer proves that the thread turns: always busy, always getting on, or dead.
         self.parts.spawn.actor_guard.busy(true);
-        self.settle_handle = Some(SettleHandle::new(self.lane, ctx.address().recipient()));
+        self.settle_handle = Some(SettleHandle::new(ctx.address().recipient()));
         let log = self.parts.spawn.log.clone();
         self.acks = Some(Acks::start(self.parts.client.clone(), ctx.address().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));

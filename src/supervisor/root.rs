@@ -16,7 +16,7 @@ use super::{Config, RELEASE_RESERVE_SECS};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorExit;
-use crate::runtime::readiness::Part;
+use crate::runtime::readiness::Condition;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::restart::Budget;
 
@@ -112,7 +112,7 @@ impl<W: Wiring> Root<W> {
                 info!(self.log, "generation built"; "generation" => self.number);
                 self.built_ms = self.now_ms();
                 self.generation = Some(generation);
-                self.environment.readiness.up(Part::Tree);
+                self.environment.readiness.up(Condition::Tree);
             }
             Err(why) => {
                 error!(self.log, "generation not built"; "generation" => self.number, "why" => why);
@@ -124,7 +124,7 @@ impl<W: Wiring> Root<W> {
     /// Ends the living generation and builds the next after a pause, or gives up.
     fn restart(&mut self, culprit: &'static str, ctx: &mut Context<Self>) {
         self.environment.metrics.restarted(culprit);
-        self.environment.readiness.down(Part::Tree, format!("restarting after {culprit}"));
+        self.environment.readiness.down(Condition::Tree, format!("restarting after {culprit}"));
         let now_ms = self.now_ms();
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
             self.backoff.reset();

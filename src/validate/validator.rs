@@ -263,7 +263,7 @@ impl Validator {
 
     fn check_drained(&mut self) {
         if self.drained.is_awaited() && self.parked.is_empty() && self.early.is_empty() {
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 

@@ -75,7 +75,7 @@ async fn database(cluster: &Postgres, devices: &[&str]) -> Database {
     let database = cluster.create_database().await;
     let connection = pool::connection_config(&postgres_config(&database)).unwrap();
     let mut client = pool::connect(&connection).await.unwrap();
-    schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", e.sentence()));
+    schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", ingest_node::testing::runtime::error_chain(&e)));
     let devices: Vec<_> = devices.iter().map(|id| seed::Device::active("acme", id, "tok")).collect();
     seed::devices(&database, &devices).await;
     database

@@ -32,9 +32,9 @@ use crate::config::Config;
 use crate::config::url::masked;
 use crate::postgres::session::ConnectError;
 use crate::postgres::{pool, schema};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::say;
+use crate::runtime::terminal::print;
 use crate::sink::influx::Backend;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::timestamp;
@@ -86,7 +86,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
         Some(_) => (Exit::Config, format!("--target: {why}")),
         None => (Exit::Config, why),
     })?;
-    let stop = Stop::listen().map_err(|error| (Exit::Unavailable, sentence(&error)))?;
+    let stop = Stop::listen().map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
     let session = tokio::select! {
         session = connect(config) => session?,
         () = stop.told(1) => return Err(stopped(options)),
@@ -118,10 +118,10 @@ fn check_range(options: &Options, now_us: i64) -> Result<(), Failure> {
 }
 
 async fn connect(config: &Config) -> Result<Session, Failure> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, sentence(&error)))?;
-    let unavailable = |error: ConnectError| (Exit::Unavailable, format!("PostgreSQL: {}", sentence(&error)));
+    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error_chain(&error)))?;
+    let unavailable = |error: ConnectError| (Exit::Unavailable, format!("PostgreSQL: {}", error_chain(&error)));
     let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| (error.exit(), sentence(&error)))?;
+    schema::check_schema(&client).await.map_err(|error| (error.exit(), error_chain(&error)))?;
     Ok(Session::new(connection))
 }
 
@@ -137,7 +137,7 @@ async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Resu
             true => backfill.count(tenant_id).await?,
             false => backfill.fill(tenant_id, &target(destination, backfill.layout, tenant_id)).await?,
         };
-        say(&line(tenant_id, &account));
+        print(&line(tenant_id, &account));
         if account.all_refused > 0 {
             exit = Exit::Incomplete;
         }

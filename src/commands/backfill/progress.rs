@@ -56,12 +56,12 @@ impl Progress {
         }
     }
 
-    /// Says something beside it.
-    pub(super) fn say(&self, sentence: &str) {
-        let say = || print_error(format_args!("{}: {sentence}", self.tenant_id));
+    /// Prints a sentence beside the bar.
+    pub(super) fn print(&self, sentence: &str) {
+        let print_it = || print_error(format_args!("{}: {sentence}", self.tenant_id));
         match &self.bar {
-            Some(bar) => bar.suspend(say),
-            None => say(),
+            Some(bar) => bar.suspend(print_it),
+            None => print_it(),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config, Error, NoTls};
 
 use super::stop::Stop;
 use crate::postgres::session;
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 
 /// Bound on one statement; a page of rows takes milliseconds.
 const BOUND: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Session {
                 Some(client) => client,
                 None => Arc::new(self.connect().await?),
             };
-            let result = work(&client).await.map_err(|error| sentence(&error))?;
+            let result = work(&client).await.map_err(|error| error_chain(&error))?;
             // Only now: a connection on which something failed, or that is still busy, is not used again.
             self.client = Some(client);
             Ok(result)
@@ -98,9 +98,9 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Client, String> {
-        let client = session::open(&self.config, BOUND).await.map_err(|error| sentence(&error))?;
+        let client = session::open(&self.config, BOUND).await.map_err(|error| error_chain(&error))?;
         match self.held {
-            Some(id) if !try_lock(&client, id).await.map_err(|error| sentence(&error))? => {
+            Some(id) if !try_lock(&client, id).await.map_err(|error| error_chain(&error))? => {
                 Err("the lock on this backfill is still held elsewhere".to_owned())
             }
             _ => Ok(client),

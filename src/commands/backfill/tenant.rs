@@ -170,13 +170,13 @@ impl Backfill<'_> {
         let is_finished = course.track.is_done();
         while !self.store(&mut course, is_finished).await? {
             if self.stop.is_told() {
-                course.progress.say("its position could not be stored; some points will be written again");
+                course.progress.print("its position could not be stored; some points will be written again");
                 break;
             }
             self.rest(&course).await;
         }
         for example in self.sender.take_examples() {
-            course.progress.say(&format!("refused: {example}"));
+            course.progress.print(&format!("refused: {example}"));
         }
         let (tally, at_us) = (course.track.confirmed(), course.track.position().received_us);
         let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
@@ -268,7 +268,7 @@ impl Backfill<'_> {
                 course.track.lose(page);
                 course.next_page = course.next_page.max(Instant::now() + course.pause.next(fastrand::f64()));
                 let why = self.sender.last_error(&course.tenant_id);
-                course.say("the target did not take all of a page; it is sent again", &why);
+                course.print("the target did not take all of a page; it is sent again", &why);
             }
             Landed::BatcherExited => return Err((Exit::GaveUp, "the part that writes to the target died".to_owned())),
         }
@@ -279,7 +279,7 @@ impl Backfill<'_> {
     async fn look(&mut self, course: &mut Course) -> Result<(), Failure> {
         course.show();
         match self.sender.trouble(&course.tenant_id) {
-            Some(why) => course.say("the target takes no writes; waiting for it", &why),
+            Some(why) => course.print("the target takes no writes; waiting for it", &why),
             None if course.track.is_whole() && course.rest.failures() == 0 => course.well_again(),
             None => {}
         }
@@ -328,7 +328,7 @@ impl Backfill<'_> {
     /// Waits for what is on its way, as long as there is hope.
     async fn wait_for_the_last(&mut self, course: &mut Course) {
         if self.sender.is_busy() {
-            course.progress.say("stopping, once what is on its way has arrived; told again, it stops at once");
+            course.progress.print("stopping, once what is on its way has arrived; told again, it stops at once");
         }
         let deadline = Instant::now() + LAST_WAIT;
         let mut ticks = interval(TICK);
@@ -353,22 +353,22 @@ impl Course {
     }
 
     /// Says what it waits for, once.
-    fn say(&mut self, what: &str, why: &str) {
+    fn print(&mut self, what: &str, why: &str) {
         if !std::mem::replace(&mut self.is_waiting, true) {
             let sentence = if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") };
-            self.progress.say(&sentence);
+            self.progress.print(&sentence);
         }
     }
 
     /// PostgreSQL did not answer.
     fn miss_postgresql(&mut self, why: &str) {
         self.rest_for = self.rest.next(fastrand::f64());
-        self.say("waiting for PostgreSQL", why);
+        self.print("waiting for PostgreSQL", why);
     }
 
     fn well_again(&mut self) {
         if std::mem::take(&mut self.is_waiting) {
-            self.progress.say("going on");
+            self.progress.print("going on");
         }
     }
 }

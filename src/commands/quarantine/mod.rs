@@ -14,9 +14,9 @@ use tokio_postgres::Client;
 use self::query::Selection;
 use crate::config::Config;
 use crate::postgres::{pool, schema};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::say;
+use crate::runtime::terminal::print;
 use ingest_core::message::rejection::Reason;
 use ingest_core::reprocess::period;
 
@@ -112,26 +112,26 @@ pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Resul
         Action::List { filter, json } => {
             let events = query::newest(&database, &filter.selection(LISTED)).await.map_err(unavailable)?;
             let text = if *json { json_lines(&events)? } else { event::table_of(&events) };
-            say(&text);
+            print(&text);
         }
         Action::Show { id, json } => {
             let event = query::by_ids(&database, &[*id]).await.map_err(unavailable)?.pop();
             let event = event.ok_or_else(|| (Exit::Config, format!("the quarantine has no event {id}")))?;
             let text = if *json { json_lines(&[event])? } else { event.page() };
-            say(&text);
+            print(&text);
         }
         Action::Stats { filter, json } => {
             let since_us = filter.since.or_else(|| moment(STATS_SINCE).ok());
             let selection = Selection { since_us, ..filter.selection(i64::MAX) };
             let counts = query::counts(&database, &selection).await.map_err(unavailable)?;
             let text = if *json { json_lines(&counts)? } else { event::counts_table(&counts) };
-            say(&text);
+            print(&text);
         }
         Action::Replay(options) => {
             let log = log.new(o!("part" => "replay"));
             let (summary, result) = replay::run(config, &database, options, &log).await;
             let text = if options.json { json_lines(&[summary])? } else { summary.page() };
-            say(&text);
+            print(&text);
             result.map_err(|why| (Exit::Unavailable, why))?;
         }
     }
@@ -141,18 +141,18 @@ pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Resul
 async fn connect(config: &Config) -> Result<Client, Failure> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error.to_string()))?;
     let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| (error.exit(), sentence(&error)))?;
+    schema::check_schema(&client).await.map_err(|error| (error.exit(), error_chain(&error)))?;
     Ok(client)
 }
 
 fn unavailable(error: impl std::error::Error + 'static) -> Failure {
-    (Exit::Unavailable, format!("PostgreSQL does not answer: {}", sentence(&error)))
+    (Exit::Unavailable, format!("PostgreSQL does not answer: {}", error_chain(&error)))
 }
 
 fn json_lines<T: serde::Serialize>(items: &[T]) -> Result<String, Failure> {
     let mut text = String::new();
     for item in items {
-        let line = serde_json::to_string(item).map_err(|error| (Exit::Unavailable, sentence(&error)))?;
+        let line = serde_json::to_string(item).map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
         text.push_str(&line);
         text.push('\n');
     }

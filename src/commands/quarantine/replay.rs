@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
 use crate::registry;
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 use ingest_core::message::names::subject_token;
 use ingest_core::message::rejection::Reason;
 use ingest_core::message::topic::Topic;
@@ -100,7 +100,7 @@ async fn replay_all(
     log: &Logger,
     summary: &mut Summary,
 ) -> Result<(), String> {
-    let away = |error: tokio_postgres::Error| format!("PostgreSQL does not answer: {}", sentence(&error));
+    let away = |error: tokio_postgres::Error| format!("PostgreSQL does not answer: {}", error_chain(&error));
     let ids = query::oldest_ids(database, &options.filter.selection(i64::MAX), options.again).await.map_err(away)?;
     let key = registry::replay_key(database).await.map_err(away)?;
     let key = key.ok_or("the database has no key for replays that this role may read: ingest_node.secrets shows no 32 bytes named 'replay'")?;

@@ -10,7 +10,7 @@ use super::SimulateError;
 use super::generate::{Fleet, SimDevice};
 use crate::postgres::session::ConnectError;
 use crate::postgres::{self, pool};
-use crate::runtime::error_chain::sentence;
+use crate::runtime::error_chain::error_chain;
 
 /// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
 const CHUNK: usize = 10_000;
@@ -18,7 +18,7 @@ const CHUNK: usize = 10_000;
 /// Opens a connection.
 pub(super) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
     let connection = pool::connection_config(config).map_err(|error| SimulateError::Unavailable(error.to_string()))?;
-    let away = |error: ConnectError| SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(&error)));
+    let away = |error: ConnectError| SimulateError::Unavailable(format!("PostgreSQL: {}", error_chain(&error)));
     pool::connect(&connection).await.map_err(away)
 }
 
@@ -83,5 +83,5 @@ fn unavailable(error: &tokio_postgres::Error) -> SimulateError {
     if matches!(error.code(), Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN)) {
         return SimulateError::Unavailable("the schema is not there yet: run `ingest-node migrate` first".into());
     }
-    SimulateError::Unavailable(format!("PostgreSQL: {}", sentence(error)))
+    SimulateError::Unavailable(format!("PostgreSQL: {}", error_chain(error)))
 }

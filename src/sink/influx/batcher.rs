@@ -25,7 +25,7 @@ use super::batch::{Batch, Filling};
 use super::breaker::Breaker;
 use super::buffer_stats::BufferStats;
 use super::classify::Outcome;
-use super::server_health::Condition;
+use super::server_health::ServerHealth;
 use crate::message::{Point, Points, QuarantinePoints};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::drain::DrainWaiters;
@@ -54,7 +54,7 @@ pub(super) struct Parts {
     /// The tenant's account.
     pub account: Arc<BufferStats>,
     /// The node's view of the server.
-    pub condition: Arc<Condition>,
+    pub condition: Arc<ServerHealth>,
     /// The room's metrics.
     pub metrics: InfluxMetrics,
     /// Takes refused points on to the quarantine. Weak: the router must be able to go.
@@ -258,7 +258,7 @@ impl Batcher {
             let closed = self.parts.target.clone().close().into_actor(self);
             ctx.spawn(closed.map(|(), this, _| {
                 this.closing = false;
-                this.drained.tell();
+                this.drained.notify();
             }));
         }
     }

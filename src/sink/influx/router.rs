@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::backend::Backend;
 use super::batcher::{self, Batcher, BatcherExited, ExitGuard, Finish, Retire};
 use super::buffer_stats::{Accounts, BufferStats};
-use super::server_health::Condition;
+use super::server_health::ServerHealth;
 use super::{Config, tenants};
 use crate::delivery::Settlement;
 use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint, TenantsRegistered};
@@ -59,7 +59,7 @@ pub(crate) struct Router {
     log: Logger,
     actor_guard: ActorGuard,
     accounts: Arc<Accounts>,
-    condition: Arc<Condition>,
+    condition: Arc<ServerHealth>,
     tenants: HashMap<Arc<str>, Tenant>,
     threads: Vec<Arbiter>,
     instances: u64,
@@ -104,7 +104,7 @@ impl Router {
             log,
             actor_guard,
             accounts,
-            condition: Condition::new(readiness),
+            condition: ServerHealth::new(readiness),
             tenants: HashMap::new(),
             threads: Vec::new(),
             instances: 0,

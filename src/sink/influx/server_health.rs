@@ -24,8 +24,8 @@ const SUBJECT: &str = "influx";
 
 /// The node's view of the server.
 #[derive(Debug)]
-pub(super) struct Condition {
-    health: Arc<Readiness>,
+pub(super) struct ServerHealth {
+    readiness: Arc<Readiness>,
     /// Why each tenant's database takes no writes, where that was said.
     concerned: Mutex<BTreeMap<Arc<str>, String>>,
     started: Instant,
@@ -35,11 +35,11 @@ pub(super) struct Condition {
     latest_ms: AtomicU64,
 }
 
-impl Condition {
+impl ServerHealth {
     /// Nothing is known yet.
-    pub(super) fn new(health: Arc<Readiness>) -> Arc<Self> {
+    pub(super) fn new(readiness: Arc<Readiness>) -> Arc<Self> {
         Arc::new(Self {
-            health,
+            readiness,
             concerned: Mutex::default(),
             started: Instant::now(),
             slowest_ms: AtomicU64::new(0),
@@ -74,17 +74,17 @@ impl Condition {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, String>)) {
         let mut concerned = self.concerned.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut concerned);
-        let Some(why) = concerned.values().next_back() else { return self.health.clear_note(SUBJECT) };
+        let Some(why) = concerned.values().next_back() else { return self.readiness.clear_note(SUBJECT) };
         let tenants = concerned.len();
         let whose = if tenants == 1 { "tenant's database does" } else { "tenants' databases do" };
-        self.health.note(SUBJECT, format!("{tenants} {whose} not take writes now, their points are kept: {why}"));
+        self.readiness.note(SUBJECT, format!("{tenants} {whose} not take writes now, their points are kept: {why}"));
     }
 }
 
 /// One tenant's part in the note, taken back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Concern {
-    condition: Arc<Condition>,
+    condition: Arc<ServerHealth>,
     tenant_id: Arc<str>,
     /// Why, where it is said.
     raised: Option<String>,
@@ -134,26 +134,26 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn condition() -> (Arc<Readiness>, Arc<Condition>) {
-        let health = Readiness::new();
-        (health.clone(), Condition::new(health))
+    fn condition() -> (Arc<Readiness>, Arc<ServerHealth>) {
+        let readiness = Readiness::new();
+        (readiness.clone(), ServerHealth::new(readiness))
     }
 
     #[test]
     fn what_several_tenants_suffer_is_one_note_until_the_last_of_them_is_well() {
-        let (health, condition) = condition();
+        let (readiness, condition) = condition();
         let [mut one, mut other] = ["acme", "zeta"].map(|tenant| condition.concern(tenant.into()));
         assert!(one.raise("status 500") && !one.raise("status 500"), "news once");
         assert_eq!(
-            health.notes(),
+            readiness.notes(),
             ["influx: 1 tenant's database does not take writes now, their points are kept: status 500"]
         );
         assert!(!other.raise("status 500"));
-        assert!(health.notes()[0].starts_with("influx: 2 tenants' databases do not take writes now"));
+        assert!(readiness.notes()[0].starts_with("influx: 2 tenants' databases do not take writes now"));
         assert!(one.settle() && !one.settle());
-        assert!(health.notes()[0].starts_with("influx: 1 tenant's"));
+        assert!(readiness.notes()[0].starts_with("influx: 1 tenant's"));
         drop(other);
-        assert!(health.notes().is_empty());
+        assert!(readiness.notes().is_empty());
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Writer {
         self.arm_backlog_timer(ctx);
         self.report_load();
         if self.items_in_flight == 0 && self.queue.is_empty() && self.backlog.is_empty() {
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 

@@ -110,7 +110,7 @@ impl Publisher {
         self.parts.spawn.actor_guard.busy(!is_idle);
         self.parts.spawn.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
         if is_idle {
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 

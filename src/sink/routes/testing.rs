@@ -6,7 +6,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 
 use super::message::RouteMessage;
-use crate::delivery::{Delivery, Lane, Origin, SettleHandle};
+use crate::delivery::{Delivery, Origin, SettleHandle};
 use crate::message::{RouteJobs, Settle};
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 
@@ -29,7 +29,7 @@ pub(super) fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> Ro
     let routes: TenantRoutes = route_ids.iter().map(|id| Route::from_row(Row { id, ..row }).unwrap()).collect();
     let (topic, payload) = ("tenant/acme/device/d1/telemetry", "{}");
     let origin = Origin { stream: "TELEMETRY".into(), stream_seq, received_us: 1_795_219_200_123_456 };
-    let settle_handle = SettleHandle::new(Lane::Telemetry, Deaf.start().recipient());
+    let settle_handle = SettleHandle::new(Deaf.start().recipient());
     let guard = Delivery::new(origin.clone(), 1, Bytes::new(), 0, settle_handle).into_guard();
     let routes = Matched::of(&routes, topic, payload).unwrap();
     let jobs =

@@ -143,7 +143,7 @@ impl DerivedStateWriter {
             if !self.heard.is_empty() {
                 return self.begin_round(ctx);
             }
-            self.drained.tell();
+            self.drained.notify();
         }
         self.begin_round_in(self.parts.config.pause_after(round.began.elapsed()), ctx);
     }
@@ -163,7 +163,7 @@ impl DerivedStateWriter {
             let events = lost.iter().map(|observation| observation.events).sum();
             self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(events);
             warn!(self.parts.spawn.log, "drained without a last flush of the derived state"; "devices" => lost.len());
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 }

@@ -152,12 +152,12 @@ impl Consumer {
     }
 
     fn note_differences(&self, differences: &[String]) {
-        let health = &self.parts.spawn.readiness;
+        let readiness = &self.parts.spawn.readiness;
         if differences.is_empty() {
-            return health.clear_note(self.lane.consumer());
+            return readiness.clear_note(self.lane.consumer());
         }
         let differences = differences.join("; ");
         warn!(self.parts.spawn.log, "consumer differs from what is recommended"; "differences" => &differences);
-        health.note(self.lane.consumer(), differences);
+        readiness.note(self.lane.consumer(), differences);
     }
 }

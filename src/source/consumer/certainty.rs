@@ -96,7 +96,7 @@ impl Consumer {
         let has_room = self.stage == Stage::Bound && credit.messages > 0 && credit.bytes > 0;
         let standing = OutboxBacklog { pending: info.num_pending, ack_floor };
         let ailment = self.watch.look(standing, has_room, self.now_ms());
-        self.condition.ailment = ailment.map(|ailment| super::condition::sentence(ailment, info));
+        self.condition.ailment = ailment.map(|ailment| super::lane_condition::sentence(ailment, info));
     }
 
     /// Whatever is held belongs to a consumer that exists no more: nothing is sent for it, under no circumstances. What it

@@ -18,7 +18,7 @@ impl Consumer {
     pub(super) fn check_drained(&mut self) {
         let sent = self.acks.as_ref().is_none_or(Acks::all_sent);
         if self.stage == Stage::Draining && self.inlets.open == 0 && sent && self.in_flight.is_empty() {
-            self.drained.tell();
+            self.drained.notify();
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) async fn migrated(cluster: &Postgres) -> Database {
 pub(super) async fn migrate(database: &Database) -> schema::Report {
     let connection = pool::connection_config(&config(database)).unwrap();
     let mut client = pool::connect(&connection).await.unwrap();
-    schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", e.sentence()))
+    schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", ingest_node::testing::runtime::error_chain(&e)))
 }
 
 /// Settings that make a writer quick to watch.
@@ -61,7 +61,7 @@ pub(super) fn config(database: &Database) -> Config {
 pub(super) struct Bench {
     pub writer: Addr<Writer>,
     pub metrics: Arc<Metrics>,
-    pub health: Arc<Readiness>,
+    pub readiness: Arc<Readiness>,
     pub verdicts: Verdicts,
     /// Keeps the actor guard's end.
     _deaths: UnboundedReceiver<ActorExit>,
@@ -117,13 +117,13 @@ impl Bench {
     /// With the writer on a thread of its own.
     pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, downstream: Downstream) -> Self {
         let (spawn, died) = SpawnContext::detached("writer", Arc::new(Heartbeat::default()));
-        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let parts = Parts { spawn, pool: pool::pool(&config).unwrap(), config, outbox: None, downstream };
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();
-        let settle_handles = Lane::ALL.map(|lane| SettleHandle::new(lane, book.clone().recipient()));
-        Self { writer, metrics, health, verdicts, _deaths: died, settle_handles, next_slot: AtomicU64::new(0) }
+        let settle_handles = Lane::ALL.map(|_lane| SettleHandle::new(book.clone().recipient()));
+        Self { writer, metrics, readiness, verdicts, _deaths: died, settle_handles, next_slot: AtomicU64::new(0) }
     }
 
     /// A delivery of the message with this sequence number, and the slot it is settled under.

@@ -44,7 +44,12 @@ async fn an_outage_holds_everything_and_loses_nothing() {
     }
     wait_for("several failed attempts", SOON, async || failures(&bench).await >= 5).await;
     assert!(
-        bench.health.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
+        bench
+            .readiness
+            .ready()
+            .unwrap_err()
+            .iter()
+            .any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
     );
     assert_eq!(bench.verdicts.len(), 1_000, "nothing is settled while nothing is durable");
 
@@ -58,7 +63,7 @@ async fn an_outage_holds_everything_and_loses_nothing() {
     assert_eq!(database.count("quarantine_counters_minute WHERE cnt = 1000").await, 1);
     // The registry's part of it is not on this bench.
     let is_down = |why: &String| why.starts_with("postgres: ") && !why.ends_with("starting");
-    assert!(!bench.health.ready().unwrap_err().iter().any(is_down));
+    assert!(!bench.readiness.ready().unwrap_err().iter().any(is_down));
 }
 
 #[actix::test]

@@ -110,7 +110,9 @@ async fn a_type_that_some_rows_fit_is_no_reason_to_refuse() {
             .await;
         database.execute(&legacy(column, of_type)).await;
         let mut client = client(&database).await;
-        migrate(&mut client).await.unwrap_or_else(|error| panic!("{column} {of_type}: {}", error.sentence()));
+        migrate(&mut client).await.unwrap_or_else(|error| {
+            panic!("{column} {of_type}: {}", ingest_node::testing::runtime::error_chain(&error))
+        });
         check_schema(&client).await.unwrap();
     }
 }

@@ -44,7 +44,7 @@ async fn is_held(database: &Database, fault: &str, undo: &str) {
     write(&bench, 100..200);
     fails_again(&bench).await;
     assert_eq!(bench.verdicts.len(), 100, "settled under: {fault}");
-    let why = bench.health.ready().unwrap_err().join("; ");
+    let why = bench.readiness.ready().unwrap_err().join("; ");
     assert!(why.contains("postgres: "), "not said: {why}");
 
     session.batch_execute(undo).await.unwrap();

@@ -34,7 +34,7 @@ const FAULTS: [(&str, &str); 6] = [
 ];
 
 fn is_down(bench: &Bench) -> bool {
-    bench.health.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
+    bench.readiness.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
 }
 
 fn rows(bench: &Bench, seqs: std::ops::Range<u64>, attempt: u32) -> Write {

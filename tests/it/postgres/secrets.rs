@@ -70,7 +70,8 @@ async fn a_schema_that_somebody_made_first_is_not_trusted() {
         ))
         .await;
     let mut client = tokio_postgres_client(&owner.url).await;
-    let error = ingest_node::testing::postgres::schema::migrate(&mut client).await.unwrap_err().sentence();
+    let error = ingest_node::testing::postgres::schema::migrate(&mut client).await.unwrap_err();
+    let error = ingest_node::testing::runtime::error_chain(&error);
     assert!(error.contains("belongs to another role"), "{error}");
 }
 

@@ -52,7 +52,7 @@ async fn devices_that_can_not_be_looked_up_are_answered_and_cost_no_other_its_an
     assert_eq!(bench.metrics.registry.lookups.of(LookupResult::Failed).get(), 0);
     let poison = bench.answer("a", "poison3").await;
     assert!(poison.tenant_is_registered && poison.is_final);
-    assert!(bench.health.ready().is_err_and(|why| why.iter().all(|why| !why.starts_with("postgres"))));
+    assert!(bench.readiness.ready().is_err_and(|why| why.iter().all(|why| !why.starts_with("postgres"))));
 }
 
 #[actix::test]
@@ -63,7 +63,7 @@ async fn a_database_that_refuses_every_question_blames_no_device() {
     let bench = Bench::new(&database);
     bench.ask(&[("a", "d", "s"), ("a", "ghost", "s")]);
     wait_for("it to be told", SOON, async || {
-        bench.health.ready().is_err_and(|why| why.iter().any(|why| why.starts_with("postgres: look-ups")))
+        bench.readiness.ready().is_err_and(|why| why.iter().any(|why| why.starts_with("postgres: look-ups")))
     })
     .await;
     assert!(bench.heard.0.lock().unwrap().devices.is_empty());
@@ -121,15 +121,15 @@ async fn settings_that_are_no_settings_stop_nothing() {
     bench.settings("what can be read", |settings| settings.max_payload_bytes == 300).await;
     bench.found("a", "d").await;
     database.execute("ALTER TABLE app_settings RENAME TO gone").await;
-    wait_for("it to be told", SOON, async || bench.health.notes().iter().any(|note| note.contains("app_settings")))
+    wait_for("it to be told", SOON, async || bench.readiness.notes().iter().any(|note| note.contains("app_settings")))
         .await;
     bench.found("a", "d").await;
     assert!(
-        bench.health.ready().is_err_and(|why| why.iter().all(|why| !why.starts_with("postgres"))),
+        bench.readiness.ready().is_err_and(|why| why.iter().all(|why| !why.starts_with("postgres"))),
         "no look-up fails"
     );
     database.execute("ALTER TABLE gone RENAME TO app_settings").await;
-    wait_for("its end to be told", SOON, async || bench.health.notes().is_empty()).await;
+    wait_for("its end to be told", SOON, async || bench.readiness.notes().is_empty()).await;
 }
 
 fn provisioning() -> Config {
@@ -207,7 +207,7 @@ async fn a_lock_of_one_tenant_holds_up_its_own_new_devices_and_nobody_elses() {
     wait_for("one more", SOON, async || is_answered("free", "second")).await;
     administrator.batch_execute("COMMIT").await.unwrap();
     wait_for("the one that waited", SOON, async || is_answered("locked", "new")).await;
-    assert!(bench.health.notes().is_empty());
+    assert!(bench.readiness.notes().is_empty());
 }
 
 #[actix::test]
@@ -227,7 +227,7 @@ async fn a_missing_right_to_register_holds_new_devices_and_refuses_none() {
     let bench = Bench::as_role(&database, &role, provisioning());
     bench.ask(&[("a", "new", "s")]);
     wait_for("it to be told", SOON, async || {
-        bench.health.notes().iter().any(|note| note.contains("permission denied"))
+        bench.readiness.notes().iter().any(|note| note.contains("permission denied"))
     })
     .await;
     bench.found("a", "known").await;

@@ -25,7 +25,7 @@ use ingest_node::testing::postgres::config::Config as Postgresql;
 use ingest_node::testing::postgres::{pool, schema};
 use ingest_node::testing::registry::{Config, Parts, Registry};
 use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
-use ingest_node::testing::runtime::readiness::{Part, Readiness};
+use ingest_node::testing::runtime::readiness::{Condition, Readiness};
 use ingest_node::testing::runtime::spawn::SpawnContext;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -36,7 +36,7 @@ struct Bench {
     registry: Addr<Registry>,
     asker: Addr<Asker>,
     heard: Heard,
-    health: Arc<Readiness>,
+    readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     _deaths: UnboundedReceiver<ActorExit>,
 }
@@ -110,9 +110,9 @@ impl Bench {
 
     fn at(postgres: Postgresql, config: Config) -> Self {
         let (spawn, died) = SpawnContext::detached("registry", Arc::new(Heartbeat::default()));
-        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         // The writer's own condition.
-        health.up(Part::Postgres);
+        readiness.up(Condition::Postgres);
         let heard = Heard::default();
         let asker = Asker(heard.clone()).start();
         let registry = Registry::new(Parts {
@@ -126,7 +126,7 @@ impl Bench {
         .start();
         let (invalidations, settings) = (asker.clone().recipient(), asker.clone().recipient());
         registry.do_send(Subscribe { invalidations, settings });
-        Self { registry, asker, heard, health, metrics, _deaths: died }
+        Self { registry, asker, heard, readiness, metrics, _deaths: died }
     }
 
     fn ask(&self, devices: &[(&str, &str, &str)]) {

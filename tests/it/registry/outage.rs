@@ -26,7 +26,12 @@ async fn an_outage_keeps_the_questions_and_is_told_and_its_end_too() {
         .await;
     assert!(bench.heard.0.lock().unwrap().devices.is_empty(), "nothing is answered that is not known");
     assert!(
-        bench.health.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
+        bench
+            .readiness
+            .ready()
+            .unwrap_err()
+            .iter()
+            .any(|why| why.starts_with("postgres: ") && !why.ends_with("starting"))
     );
 
     cluster.start_again();
@@ -36,7 +41,7 @@ async fn an_outage_keeps_the_questions_and_is_told_and_its_end_too() {
     bench.listening().await;
     let told = |told: &Told| told.devices.values().filter(|lookup| matches!(lookup, Lookup::Found(_))).count();
     assert_eq!(told(&bench.heard.0.lock().unwrap()), 1);
-    assert!(!bench.health.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ")));
+    assert!(!bench.readiness.ready().unwrap_err().iter().any(|why| why.starts_with("postgres: ")));
     database.execute("DELETE FROM device_registry").await;
     wait_for("a change to be heard again", SOON, async || {
         bench.heard.0.lock().unwrap().invalid.iter().any(|invalid| matches!(invalid, Invalidate::Devices(_)))

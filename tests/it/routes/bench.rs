@@ -9,7 +9,7 @@ use async_nats::jetstream;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::routes::route::{Matched, Route, Row, TenantRoutes};
 use ingest_kit::{Nats, wait_for};
-use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
+use ingest_node::testing::delivery::{Delivery, Origin, SettleHandle};
 use ingest_node::testing::message::{Publish, RouteJobs, Settle};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::nats::provision::Provisioner;
@@ -26,7 +26,7 @@ pub(super) const SOON: Duration = Duration::from_secs(20);
 pub(super) struct Bench {
     pub publisher: Addr<Publisher>,
     pub metrics: Arc<Metrics>,
-    pub health: Arc<Readiness>,
+    pub readiness: Arc<Readiness>,
     pub verdicts: Verdicts,
     pub heartbeat: Arc<Heartbeat>,
     settle_handle: Arc<SettleHandle>,
@@ -59,7 +59,7 @@ impl Bench {
         let (client, verdicts) = (nats.connect().await, Verdicts::default());
         let heartbeat = Arc::new(Heartbeat::default());
         let (spawn, died) = SpawnContext::detached("publisher", heartbeat.clone());
-        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let parts = Parts {
             config,
             streams: Provisioner::new(
@@ -71,11 +71,11 @@ impl Bench {
             client,
             spawn,
         };
-        let settle_handle = SettleHandle::new(Lane::Telemetry, Book(verdicts.clone()).start().recipient());
+        let settle_handle = SettleHandle::new(Book(verdicts.clone()).start().recipient());
         Self {
             publisher: Publisher::new(parts).start(),
             metrics,
-            health,
+            readiness,
             verdicts,
             settle_handle,
             heartbeat,

@@ -11,7 +11,7 @@ use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 
 fn note(house: &House) -> String {
-    house.health.notes().join("; ")
+    house.readiness.notes().join("; ")
 }
 
 #[actix_rt::test]

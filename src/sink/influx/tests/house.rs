@@ -13,7 +13,7 @@ use super::super::batcher::Batcher;
 use super::super::files::Disk;
 use super::super::{Backend, Config, Parts, Router};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
-use crate::delivery::{Delivery, Lane, Origin, SettleHandle};
+use crate::delivery::{Delivery, Origin, SettleHandle};
 use crate::message::{AttachWriter, Point, Points, QuarantinePoints, Settle};
 use crate::metrics::{LineResult, Metrics};
 use crate::runtime::actor_guard::Heartbeat;
@@ -31,7 +31,7 @@ pub(super) struct House {
     pub router: Addr<Router>,
     pub metrics: Arc<Metrics>,
     stats: Arc<Stats>,
-    pub health: Arc<Readiness>,
+    pub readiness: Arc<Readiness>,
     pub heartbeat: Arc<Heartbeat>,
     settle_handle: Arc<SettleHandle>,
     ends: Ends,
@@ -126,13 +126,13 @@ impl House {
     fn before(destination: Backend, config: Config) -> Self {
         let (stats, heartbeat) = (Stats::new(), Arc::<Heartbeat>::default());
         let (spawn, _) = SpawnContext::detached("router", heartbeat.clone());
-        let (metrics, health) = (spawn.metrics.clone(), spawn.readiness.clone());
+        let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let router = Router::new(Parts { spawn, destination, config, stats: stats.clone() }).start();
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
         router.do_send(AttachWriter(outside.clone().recipient()));
-        let settle_handle = SettleHandle::new(Lane::Telemetry, outside.recipient());
-        Self { router, metrics, stats, health, heartbeat, settle_handle, ends }
+        let settle_handle = SettleHandle::new(outside.recipient());
+        Self { router, metrics, stats, readiness, heartbeat, settle_handle, ends }
     }
 
     /// Best-effort lines.

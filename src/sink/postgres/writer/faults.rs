@@ -6,7 +6,7 @@ use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
 use crate::postgres::classify::{Answer, Meaning};
-use crate::runtime::readiness::{Part, Readiness};
+use crate::runtime::readiness::{Condition, Readiness};
 use crate::sink::postgres::batch::Kind;
 
 /// The subject of the message in `/ready` about poison suspects.
@@ -15,7 +15,7 @@ const SUBJECT: &str = "postgres";
 /// Faults since the last success.
 pub(super) struct Faults {
     log: Logger,
-    health: Arc<Readiness>,
+    readiness: Arc<Readiness>,
     /// Words about an outage, each logged once.
     outage: Vec<String>,
     is_down: bool,
@@ -24,8 +24,8 @@ pub(super) struct Faults {
 
 impl Faults {
     /// No fault yet.
-    pub(super) fn new(log: Logger, health: Arc<Readiness>) -> Self {
-        Self { log, health, outage: Vec::new(), is_down: false, has_note: false }
+    pub(super) fn new(log: Logger, readiness: Arc<Readiness>) -> Self {
+        Self { log, readiness, outage: Vec::new(), is_down: false, has_note: false }
     }
 
     /// PostgreSQL takes no write.
@@ -34,7 +34,7 @@ impl Faults {
             warn!(self.log, "postgresql does not take writes, holding"; "error" => words);
             self.outage.push(words.to_owned());
         }
-        self.health.down(Part::Postgres, words);
+        self.readiness.down(Condition::Postgres, words);
         self.is_down = true;
     }
 
@@ -69,18 +69,19 @@ impl Faults {
     pub(super) fn show(&mut self, backlog: &Backlog) {
         let suspected = backlog.suspected();
         if suspected > 0 {
-            self.health.note(SUBJECT, format!("does not take {suspected} deliveries now, they wait behind the others"));
+            self.readiness
+                .note(SUBJECT, format!("does not take {suspected} deliveries now, they wait behind the others"));
         } else if self.has_note {
-            self.health.clear_note(SUBJECT);
+            self.readiness.clear_note(SUBJECT);
         }
         self.has_note = suspected > 0;
         if let Some((kind, message)) = backlog.held().next() {
-            self.health.down(Part::Postgres, format!("no {} can be stored: {message}", kind.name()));
+            self.readiness.down(Condition::Postgres, format!("no {} can be stored: {message}", kind.name()));
             self.is_down = true;
         } else if self.is_down && self.outage.is_empty() {
             self.is_down = false;
             info!(self.log, "postgresql takes writes again");
-            self.health.up(Part::Postgres);
+            self.readiness.up(Condition::Postgres);
         }
     }
 }

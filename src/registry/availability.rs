@@ -4,7 +4,7 @@ use super::fault::Fault;
 
 /// What became of the last questions of each kind: one that is answered does not hide another that is not.
 #[derive(Debug, Default)]
-pub(super) struct Condition {
+pub(super) struct Availability {
     connection: Option<String>,
     lookups: Option<Fault>,
     is_known: bool,
@@ -21,7 +21,7 @@ pub(super) enum Reach {
     Silent(String),
 }
 
-impl Condition {
+impl Availability {
     /// Something was answered.
     pub(super) fn connected(&mut self) {
         self.connection = None;
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn settings_that_are_read_do_not_hide_look_ups_that_fail() {
-        let mut condition = Condition::default();
+        let mut condition = Availability::default();
         assert_eq!(condition.reach(), None);
         condition.connected();
         assert_eq!(condition.reach(), Some(Reach::Answers));
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_pool_in_use_is_not_an_outage() {
-        let mut condition = Condition::default();
+        let mut condition = Availability::default();
         condition.not_looked_up(Fault::Busy);
         assert_eq!(condition.reach(), Some(Reach::Busy));
         condition.disconnected(&Fault::Silent);

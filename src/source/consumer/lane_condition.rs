@@ -4,13 +4,13 @@ use async_nats::jetstream::consumer::Info;
 use slog::{info, warn};
 
 use super::Consumer;
-use crate::runtime::readiness::Part;
+use crate::runtime::readiness::Condition;
 use ingest_core::flow::lane_watch::Ailment;
 use ingest_core::flow::permission::Operation;
 
 /// What speaks against the lane, most telling first.
 #[derive(Debug)]
-pub(super) struct Condition {
+pub(super) struct LaneCondition {
     /// There is no consumer to work with.
     pub unbound: Option<String>,
     /// The server refuses pull requests, in its own words.
@@ -29,7 +29,7 @@ pub(super) struct Condition {
     shown: Option<String>,
 }
 
-impl Default for Condition {
+impl Default for LaneCondition {
     fn default() -> Self {
         let starting = || Some("starting".to_owned());
         Self {
@@ -46,25 +46,25 @@ impl Default for Condition {
 }
 
 impl Consumer {
-    /// Brings the readiness board up to date.
+    /// Brings the readiness up to date.
     pub(super) fn show_condition(&mut self) {
         let denied = self.denied();
         self.condition.is_denied = denied.is_some();
-        let Condition { unbound, refused, silent, ailment, shown, .. } = &self.condition;
+        let LaneCondition { unbound, refused, silent, ailment, shown, .. } = &self.condition;
         let silence = silent.then(|| "the broker is silent".to_owned());
         let reason = denied.or(unbound.clone()).or(refused.clone()).or(silence).or(ailment.clone());
         if reason == *shown {
             return;
         }
-        let (health, part) = (&self.parts.spawn.readiness, Part::Consumer(self.lane));
+        let (readiness, condition) = (&self.parts.spawn.readiness, Condition::Consumer(self.lane));
         match &reason {
             Some(why) => {
                 warn!(self.parts.spawn.log, "lane not ready"; "why" => why);
-                health.down(part, why.clone());
+                readiness.down(condition, why.clone());
             }
             None => {
                 info!(self.parts.spawn.log, "lane ready");
-                health.up(part);
+                readiness.up(condition);
             }
         }
         self.condition.shown = reason;
