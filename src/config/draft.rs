@@ -9,10 +9,10 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::error::ConfigError;
-use super::setting::Form;
-use super::settings::{self, RETIRED, SETTINGS};
+use super::settings::{self, RETIRED, all};
 use super::tables::Config;
 use super::url::PgParts;
+use crate::runtime::value_type::ValueType;
 
 /// The file that is read when none is named; it need not exist.
 pub(crate) const DEFAULT_PATH: &str = "config/ingest-node.toml";
@@ -112,15 +112,15 @@ impl Draft {
             let Value::Table(settings) = settings else {
                 return Err(unknown(file, &table));
             };
-            if !SETTINGS.iter().any(|setting| setting.path().0 == table) {
+            if !all().any(|setting| setting.path().0 == table) {
                 return Err(unknown(file, &table));
             }
             for (name, value) in settings {
                 let key = format!("{table}.{name}");
                 let setting = settings::find(&key).ok_or_else(|| unknown(file, &key))?;
-                if !setting.form.accepts(&value) {
-                    let form = setting.form;
-                    return Err(ConfigError::new(format!("{}: {key} must be {form}", file.display())));
+                if !setting.value_type.accepts(&value) {
+                    let value_type = setting.value_type;
+                    return Err(ConfigError::new(format!("{}: {key} must be {value_type}", file.display())));
                 }
                 self.values.insert(setting.key, (value, Source::File(file.to_owned())));
             }
@@ -130,15 +130,15 @@ impl Draft {
 
     /// Takes the variables' values, over those of the file. What is to be said about variables without effect comes back.
     pub(super) fn read_env(&mut self, env: &Env) -> Result<Vec<String>, ConfigError> {
-        for setting in SETTINGS {
+        for setting in all() {
             let Some(name) = setting.env else { continue };
-            let found = if setting.form.is_secret() {
+            let found = if setting.value_type.is_secret() {
                 env.secret(name)?
             } else {
                 env.get(name)?.map(|text| (text.to_owned(), name.to_owned()))
             };
             if let Some((text, name)) = found {
-                let value = setting.form.parse(&text).ok_or_else(|| refused(&name, setting.form))?;
+                let value = setting.value_type.parse(&text).ok_or_else(|| refused(&name, setting.value_type))?;
                 self.values.insert(setting.key, (value, Source::Env(name)));
             }
         }
@@ -157,7 +157,7 @@ impl Draft {
     /// `PG_*` replace their parts of the URL in force, the file's or the default; `DATABASE_URL` stands above them.
     fn read_pg_parts(&mut self, env: &Env) -> Result<(), ConfigError> {
         const URL: &str = "postgres.url";
-        const PORT: Form = Form::Whole { min: 1, max: 65_535 };
+        const PORT: ValueType = ValueType::Whole { min: 1, max: 65_535 };
         let mut names = Vec::new();
         let mut text = |name: &str| -> Result<Option<String>, ConfigError> {
             let text = env.get(name)?.map(str::to_owned);
@@ -186,8 +186,8 @@ impl Draft {
         };
         let url = Value::String(PgParts { host, port, db, user, password }.replace_in(base));
         let names = names.join(", ");
-        if !Form::PostgresUrl.accepts(&url) {
-            return Err(ConfigError::new(format!("{names} and postgres.url do not make {}", Form::PostgresUrl)));
+        if !ValueType::PostgresUrl.accepts(&url) {
+            return Err(ConfigError::new(format!("{names} and postgres.url do not make {}", ValueType::PostgresUrl)));
         }
         self.values.insert(URL, (url, Source::Env(names)));
         Ok(())
@@ -213,15 +213,15 @@ impl Draft {
 }
 
 /// Never with the value: it may be a secret in the wrong place.
-fn refused(name: &str, form: Form) -> ConfigError {
+fn refused(name: &str, form: ValueType) -> ConfigError {
     ConfigError::new(format!("{name} must be {form}"))
 }
 
 fn unknown(file: &Path, key: &str) -> ConfigError {
     let table = key.split_once('.').map(|(table, _)| table);
     let mut known: Vec<&str> = match table {
-        Some(table) => SETTINGS.iter().filter(|s| s.path().0 == table).map(|s| s.path().1).collect(),
-        None => SETTINGS.iter().map(|s| s.path().0).collect(),
+        Some(table) => all().filter(|s| s.path().0 == table).map(|s| s.path().1).collect(),
+        None => all().map(|s| s.path().0).collect(),
     };
     known.dedup();
     let (file, known) = (file.display(), known.join(", "));

@@ -58,7 +58,7 @@ impl Config {
         Ok(Loaded { config, notices, sources })
     }
 
-    /// Checks what one setting demands of another; the bounds of each are in [`super::SETTINGS`].
+    /// Checks what one setting demands of another; the bounds of each are in the components' tables.
     ///
     /// # Errors
     /// The first pair that does not fit.

@@ -5,7 +5,6 @@ mod error;
 mod load;
 #[cfg(test)]
 mod reference;
-mod setting;
 mod settings;
 mod show;
 mod tables;

@@ -7,26 +7,33 @@ use std::fs;
 use toml::{Table, Value};
 
 use super::Config;
-use super::setting::{Form, Setting};
-use super::settings::SETTINGS;
+use super::settings::all;
+use crate::runtime::setting::Setting;
+use crate::runtime::value_type::ValueType;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/ingest-node.toml");
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 /// The document's table stands between these lines.
-const MARKS: (&str, &str) = ("<!-- settings: made from src/config/settings.rs -->\n", "<!-- /settings -->\n");
+const MARKS: (&str, &str) = ("<!-- settings: made from the components' config.rs -->\n", "<!-- /settings -->\n");
 
 const FILE_HEADER: &str = "\
 # Settings of ingest-node, each with its default: uncomment a line to change it.
 # Environment variables, named in brackets, stand above this file; `ingest-node check-config` prints what is in force.
-# Made from src/config/settings.rs; docs/configuration.md says which values are accepted.
+# Made from the components' config.rs; docs/configuration.md says which values are accepted.
 ";
 
 /// The variables that set it, with the file form of a secret.
 fn variables(setting: &Setting) -> Vec<String> {
     let Some(name) = setting.env else { return Vec::new() };
     let mut names = vec![name.to_owned()];
-    names.extend(setting.form.is_secret().then(|| format!("{name}_FILE")));
+    names.extend(setting.value_type.is_secret().then(|| format!("{name}_FILE")));
     names
+}
+
+/// What a setting means, for operators: the first paragraph of its documentation.
+fn description(setting: &Setting) -> String {
+    let lines = setting.documentation.iter().map(|line| line.trim()).take_while(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// A setting's default as TOML; `None` where it has none.
@@ -45,7 +52,7 @@ fn default(setting: &Setting) -> Option<Value> {
 fn file() -> String {
     let mut text = FILE_HEADER.to_owned();
     let mut table = "";
-    for setting in SETTINGS {
+    for setting in all() {
         let (its_table, name) = setting.path();
         if its_table != table {
             table = its_table;
@@ -56,18 +63,19 @@ fn file() -> String {
             names => format!(" [{}]", names.join(", ")),
         };
         let value = default(setting).unwrap_or_else(|| Value::from("http://127.0.0.1:8181"));
-        writeln!(text, "# {}{variables}\n#{name} = {value}", setting.about.replace('`', "")).unwrap();
+        writeln!(text, "# {}{variables}\n#{name} = {value}", description(setting).replace('`', "")).unwrap();
     }
     text
 }
 
 fn table() -> String {
     let mut text = "| setting | variable | default | accepts | meaning |\n|---|---|---|---|---|\n".to_owned();
-    for setting in SETTINGS {
+    for setting in all() {
         let variables: Vec<_> = variables(setting).iter().map(|name| format!("`{name}`")).collect();
         let default = default(setting).map(|value| format!("`{value}`")).unwrap_or_default();
-        let Setting { key, form, about, .. } = setting;
-        writeln!(text, "| `{key}` | {} | {default} | {form} | {about} |", variables.join(" ")).unwrap();
+        let Setting { key, value_type, .. } = setting;
+        writeln!(text, "| `{key}` | {} | {default} | {value_type} | {} |", variables.join(" "), description(setting))
+            .unwrap();
     }
     text
 }
@@ -92,8 +100,8 @@ fn the_file_in_the_repository_says_what_the_defaults_are() {
         .fold(String::new(), |text, line| text + line + "\n");
     for (table, settings) in uncommented.parse::<Table>().unwrap() {
         for (name, value) in settings.as_table().unwrap() {
-            let form = super::settings::find(&format!("{table}.{name}")).unwrap().form;
-            assert!(form.accepts(value) || matches!(form, Form::Secret), "{table}.{name}");
+            let form = super::settings::find(&format!("{table}.{name}")).unwrap().value_type;
+            assert!(form.accepts(value) || matches!(form, ValueType::Secret), "{table}.{name}");
         }
     }
 }

@@ -5,10 +5,11 @@ use std::fmt::{self, Write};
 use toml::{Table, Value};
 
 use super::load::Loaded;
-use super::setting::{Form, Setting};
-use super::settings::SETTINGS;
+use super::settings::all;
 use super::tables::Config;
 use super::url;
+use crate::runtime::setting::Setting;
+use crate::runtime::value_type::ValueType;
 
 impl Loaded {
     /// The effective configuration as TOML, redacted, each value with its source in a comment.
@@ -19,7 +20,7 @@ impl Loaded {
         let values = Table::try_from(&self.config).map_err(|_| fmt::Error)?;
         let mut text = String::new();
         let mut table = "";
-        for setting in SETTINGS {
+        for setting in all() {
             let (its_table, name) = setting.path();
             if its_table != table {
                 let gap = if table.is_empty() { "" } else { "\n" };
@@ -39,9 +40,9 @@ impl Loaded {
 /// A setting's value as it may be shown. Secrets arrive hidden already ([`crate::runtime::secret::Secret`] serializes as `***`);
 /// of URLs everything but the credentials is worth seeing.
 fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
-    let url = match setting.form {
-        Form::NatsUrl => Some(config.nats.url.expose()),
-        Form::PostgresUrl => Some(config.postgres.url.expose()),
+    let url = match setting.value_type {
+        ValueType::NatsUrl => Some(config.nats.url.expose()),
+        ValueType::PostgresUrl => Some(config.postgres.url.expose()),
         _ => None,
     };
     match url {

@@ -6,9 +6,9 @@ use toml::{Table, Value};
 use std::path::Path;
 
 use super::draft::Source;
-use super::setting::Form;
-use super::settings::SETTINGS;
+use super::settings::all;
 use super::*;
+use crate::runtime::value_type::ValueType;
 
 /// A file of its own, gone with the test.
 struct TempFile(PathBuf);
@@ -52,37 +52,38 @@ fn keys(table: &Table) -> Vec<String> {
 fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
     let defaults = Table::try_from(Config::default()).unwrap();
     for key in keys(&defaults) {
-        let setting = settings::find(&key).unwrap_or_else(|| panic!("{key} is missing in SETTINGS"));
+        let setting = settings::find(&key).unwrap_or_else(|| panic!("{key} is missing in all()"));
         let (table, name) = key.split_once('.').unwrap();
-        if !setting.form.is_secret() {
-            assert!(setting.form.accepts(&defaults[table][name]), "{key}");
+        if !setting.value_type.is_secret() {
+            assert!(setting.value_type.accepts(&defaults[table][name]), "{key}");
         }
     }
     // What has no default is the only one that may be missing among them.
     let known = keys(&defaults);
-    let without: Vec<_> = SETTINGS.iter().filter(|s| !known.iter().any(|key| key == s.key)).map(|s| s.key).collect();
+    let without: Vec<_> = all().filter(|s| !known.iter().any(|key| key == s.key)).map(|s| s.key).collect();
     assert_eq!(without, ["influx.url", "influx.ca_file", "influx.org", "influx.bucket"]);
     assert_eq!(Config::default().validate(), Ok(()));
 }
 
 #[test]
 fn every_key_of_the_table_reaches_its_field() {
-    for setting in SETTINGS {
-        let text = match setting.form {
-            Form::Whole { min, max } => max.min(min + 1).to_string(),
-            Form::Flag => "true".into(),
-            Form::Choice(words) => words[0].into(),
-            Form::Level => "debug".into(),
-            Form::Text | Form::Database => "a-name".into(),
-            Form::Address => "127.0.0.1:0".into(),
-            Form::Path | Form::Secret => "text".into(),
-            Form::NatsUrl => "nats://h:1".into(),
-            Form::PostgresUrl => "postgres://h/db".into(),
-            Form::HttpUrl => "http://h".into(),
+    for setting in all() {
+        let text = match setting.value_type {
+            ValueType::Whole { min, max } => max.min(min + 1).to_string(),
+            ValueType::Flag => "true".into(),
+            ValueType::Choice(words) => words[0].into(),
+            ValueType::Level => "debug".into(),
+            ValueType::Text | ValueType::Database => "a-name".into(),
+            ValueType::Address => "127.0.0.1:0".into(),
+            ValueType::Path | ValueType::Secret => "text".into(),
+            ValueType::NatsUrl => "nats://h:1".into(),
+            ValueType::PostgresUrl => "postgres://h/db".into(),
+            ValueType::HttpUrl => "http://h".into(),
         };
         let mut draft = draft::Draft::default();
         let (table, name) = setting.path();
-        let file = TempFile::new(setting.key, &format!("[{table}]\n{name} = {}", setting.form.parse(&text).unwrap()));
+        let file =
+            TempFile::new(setting.key, &format!("[{table}]\n{name} = {}", setting.value_type.parse(&text).unwrap()));
         draft.read_file(Some(&file.0)).unwrap();
         let (config, _) = draft.build().unwrap_or_else(|error| panic!("{}: {error}", setting.key));
         assert!(Table::try_from(config).unwrap()[table].get(name).is_some(), "{}", setting.key);
@@ -262,7 +263,7 @@ proptest! {
 
     #[test]
     fn an_error_never_holds_the_value(value in "[a-z:/@]{0,5}s3cr3t[a-z:/@]{0,5}") {
-        for setting in SETTINGS {
+        for setting in all() {
             let Some(name) = setting.env else { continue };
             if let Err(error) = from_env([(name, &value)]) {
                 prop_assert!(!error.to_string().contains("s3cr3t"), "{}", error);

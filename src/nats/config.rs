@@ -2,59 +2,42 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::runtime::secret::Secret;
+use crate::runtime::setting::settings;
 
-/// The `[nats]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// `NATS_URL`: one or several servers, separated by commas. May hold credentials.
-    pub url: Secret,
-    /// Most unsettled deliveries of one lane. Enough for several full batches in every room of the pipeline at once.
-    pub window: usize,
-    /// Most bytes of unsettled deliveries of one lane: bounds memory where messages are large.
-    pub window_bytes: usize,
-    /// `NATS_CREATE`: whether the node makes streams and consumers that are missing.
-    pub create: bool,
-    /// `NATS_STREAM_REPLICAS`: copies of streams that the node creates; 0 = three in a cluster that has them, else one.
-    pub stream_replicas: usize,
-    /// Most bytes of the telemetry, shadow and command streams that the node creates, each; 0 = no limit.
-    pub stream_max_bytes: i64,
-    /// Age at which such a stream drops its messages; 0 = never.
-    pub stream_max_age_secs: u64,
-    /// `ack_wait` of consumers that the node creates. In-progress signals go out at a third of what the consumer has.
-    pub ack_wait_secs: u64,
-    /// `max_ack_pending` of consumers that the node creates; shared by all replicas, so it rules the fleet's throughput.
-    pub max_ack_pending: i64,
-    /// How long a delivery is held during an outage before it is handed back for another replica to try.
-    pub hold_secs: u64,
-    /// First and longest delay of a NAK; it doubles with each attempt.
-    pub nak_delay_ms: u64,
-    /// See `nak_delay_ms`.
-    pub nak_delay_max_ms: u64,
-    /// How long `run` waits for NATS before it exits with 69.
-    pub start_wait_secs: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            url: Secret::new("nats://127.0.0.1:4222"),
-            window: 20_000,
-            window_bytes: 32 * 1024 * 1024,
-            create: true,
-            stream_replicas: 0,
-            stream_max_bytes: 0,
-            stream_max_age_secs: 0,
-            ack_wait_secs: 30,
-            max_ack_pending: 60_000,
-            hold_secs: 300,
-            nak_delay_ms: 1_000,
-            nak_delay_max_ms: 60_000,
-            start_wait_secs: 60,
-        }
+settings! {
+    /// The `[nats]` table.
+    pub struct Config in "nats" {
+        /// One or several servers, separated by commas; may hold credentials.
+        url: Secret = Secret::new("nats://127.0.0.1:4222"), NatsUrl, "NATS_URL";
+        /// Most unsettled deliveries of one lane: the credit at the door, and the bound of memory.
+        ///
+        /// Enough for several full batches in every component of the pipeline at once.
+        window: usize = 20_000, whole(1, 1_000_000);
+        /// The same in bytes, where messages are large.
+        window_bytes: usize = 32 * 1024 * 1024, whole(1_048_576, i64::MAX);
+        /// Make streams and consumers that are missing; off: wait for them, and say what is missing.
+        create: bool = true, Flag, "NATS_CREATE";
+        /// Copies of streams that the node creates; 0 = three where the cluster has three servers, else one.
+        stream_replicas: usize = 0, whole(0, 5), "NATS_STREAM_REPLICAS";
+        /// Most bytes of each stream of a lane that the node creates; 0 = no limit.
+        stream_max_bytes: i64 = 0, whole(0, i64::MAX);
+        /// Age at which such a stream drops its messages; 0 = never.
+        stream_max_age_secs: u64 = 0, whole(0, 315_360_000);
+        /// `ack_wait` of consumers that the node creates; existing ones are taken as they are.
+        ///
+        /// In-progress signals go out at a third of what the consumer has.
+        ack_wait_secs: u64 = 30, whole(1, 3_600);
+        /// `max_ack_pending` of consumers that the node creates; shared by all replicas.
+        max_ack_pending: i64 = 60_000, whole(1, 10_000_000);
+        /// How long a delivery is held during an outage before it is handed back for another replica to try.
+        hold_secs: u64 = 300, whole(1, 86_400);
+        /// First delay of a message that is handed back; it doubles with each attempt.
+        nak_delay_ms: u64 = 1_000, whole(1, 3_600_000);
+        /// Longest such delay.
+        nak_delay_max_ms: u64 = 60_000, whole(1, 3_600_000);
+        /// How long `run` waits for NATS before it exits with 69.
+        start_wait_secs: u64 = 60, whole(1, 3_600);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The log's root: JSON lines for machines, text for people, both on standard error.
 
+use crate::runtime::setting::settings;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -21,14 +22,16 @@ const FLUSH_BOUND: Duration = Duration::from_secs(2);
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// The `[log]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Config {
-    /// `LOG_LEVEL`: `trace|debug|info|warning|error|critical`, any case.
-    pub level: String,
-    /// `LOG_FORMAT`.
-    pub format: Format,
+settings! {
+    /// The `[log]` table.
+    pub(crate) struct Config in "log" {
+        /// Lines below it are not written.
+        ///
+        /// `trace|debug|info|warning|error|critical`, any case.
+        level: String = "info".into(), Level, "LOG_LEVEL";
+        /// JSON lines for machines, text for people; both on standard error.
+        format: Format = Format::Json, Choice(&["json", "text"]), "LOG_FORMAT";
+    }
 }
 
 /// How a log line looks.
@@ -40,12 +43,6 @@ pub(crate) enum Format {
     Json,
     /// For people.
     Text,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { level: "info".into(), format: Format::Json }
-    }
 }
 
 /// Keeps the log's thread; dropping it writes what is waiting, within two seconds.

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::child::{Factory, Wiring};
+use super::config::{Config, RELEASE_RESERVE_SECS};
 use super::environment::Environment;
 use super::generation::Generation;
 use super::watch::WatchedTime;
-use super::{Config, RELEASE_RESERVE_SECS};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorExit;

@@ -1,0 +1,29 @@
+//! The `[supervisor]` table.
+
+use crate::runtime::setting::settings;
+
+/// Seconds kept back of the drain's time for giving back what could not be finished.
+pub(super) const RELEASE_RESERVE_SECS: u64 = 2;
+
+settings! {
+    /// The `[supervisor]` table.
+    pub(crate) struct Config in "supervisor" {
+        /// Time after SIGTERM for what is in flight; under Kubernetes' grace period of 30.
+        drain_timeout_secs: u64 = 25, whole(1, 3_600), "DRAIN_TIMEOUT_SECONDS";
+        /// A line with totals this often.
+        log_stats_every_secs: u64 = 30, whole(1, 86_400), "LOG_STATS_EVERY_SECONDS";
+        /// Restarts within the window before the process gives up with 70.
+        restart_budget: u32 = 8, whole(0, 1_000_000);
+        /// See `restart_budget`.
+        restart_window_secs: u64 = 300, whole(1, 86_400);
+        /// A part that has work and makes no progress for so long is dead.
+        stuck_after_secs: u64 = 90, whole(1, 86_400);
+    }
+}
+
+impl Config {
+    /// The longest that anybody may wait on purpose for something that is away: a drain has to see the end of it.
+    pub(crate) fn longest_wait_secs(&self) -> u64 {
+        self.drain_timeout_secs.saturating_sub(RELEASE_RESERVE_SECS).max(1)
+    }
+}
