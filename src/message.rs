@@ -1,13 +1,19 @@
-//! Every message that crosses a room: the wiring diagram as types.
+//! Every message between components: the wiring diagram as types.
 //!
 //! ```text
-//! source::Consumer  --Validate-->  validate::Validator  --Write-->  sink::postgres::Writer
-//!        ^                            |        ^                     |     ^      |      |
-//!        |                         Resolve  Resolved, Invalidate, Points Refuse Publish Observe
-//!        |                            v        |  SettingsChanged    v     |      v      v
-//!        |                         registry::Registry           influx::Router  routes  state
-//!        +------------------------------ Settle ---------------------+------------+
+//! source::Consumer --Validate--> validate::Validator --Write--> postgres::Writer (messages)
+//!        ^                          |        ^                    |      |       |
+//!        |                       Resolve  Resolved, Invalidate, Points Publish Observe
+//!        |                          v        |  SettingsChanged   v      v       v
+//!        |                       registry::Registry            influx  routes  state
+//!        |                                                      Router <--Points-- outbox::Redelivery
+//!        |                                                        |
+//!        |                                                 QuarantinePoints
+//!        |                                                        v
+//!        +----------------------- Settle ------- postgres::Writer (rejected points)
 //! ```
+//!
+//! [`Settle`] is the only arrow that points up; whoever holds a delivery's guard sends it.
 //!
 //! All of them carry chunks: one message per batch, never per event. All are sent without waiting: what bounds memory
 //! is the consumers' window, not the mailboxes.
@@ -149,25 +155,13 @@ pub struct Point {
     pub owed: PendingAck,
 }
 
-/// Supervisor to the influx Router, once per generation: where refused points become durable. The Router is built
-/// before the Writer, so it can't have it from the start; refusals that come earlier wait for it.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct AttachWriter(pub Recipient<QuarantinePoints>);
-
-/// Supervisor to the Replayer, once per generation: where replayed points go. The Replayer is built before the Router,
-/// so that it drains after it.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(crate) struct AttachRouter(pub Recipient<Points>);
-
 /// Registry to the influx Router: these tenants have devices, which is news.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TenantsRegistered(pub Vec<Arc<str>>);
 
-/// Influx Router to Writer: points that InfluxDB refused for good, one quarantine event each (`POINT_REFUSED`). Refusals
-/// come during a drain too, after the Writer has answered its own [`Drain`].
+/// Batcher to the Writer of rejected points: points that InfluxDB refused for good, one quarantine event each
+/// (`POINT_REFUSED`).
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct QuarantinePoints {

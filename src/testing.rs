@@ -89,7 +89,7 @@ pub mod runtime {
 pub mod sink {
     /// `sink::postgres`.
     pub mod postgres {
-        pub use crate::sink::postgres::{Downstream, Parts, Writer};
+        pub use crate::sink::postgres::{Downstream, Duty, Parts, Writer};
     }
     /// `sink::routes`.
     pub mod routes {

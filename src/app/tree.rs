@@ -9,15 +9,17 @@ use super::wiring::Addresses;
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
-use crate::message::{AttachRouter, AttachWriter, Drain};
+use crate::message::Drain;
 use crate::nats::provision::Provisioner;
-use crate::outbox::actor::Replayer;
+use crate::outbox::maintainer::{self, OutboxMaintainer};
 use crate::outbox::policy::WritePolicy;
+use crate::outbox::redelivery::{self, Redelivery};
+use crate::outbox::shared::Shared;
 use crate::registry::{self, Registry};
 use crate::runtime::spawn::{SpawnContext, start};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
-use crate::sink::postgres::{self, Downstream, Writer};
+use crate::sink::postgres::{self, Downstream, Duty, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
@@ -38,7 +40,8 @@ pub(crate) struct Ingredients {
 pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>> {
     let mut list = Vec::new();
     if ingredients.config.influx.write_enabled {
-        list.push(replayer(ingredients.clone()));
+        list.push(outbox_maintainer(ingredients.clone()));
+        list.push(quarantine_writer(ingredients.clone()));
         list.push(router(ingredients.clone()));
     }
     list.push(publisher(ingredients.clone()));
@@ -47,28 +50,48 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
     list.push(registry(ingredients.clone()));
     let shards = ingredients.config.validate.workers;
     list.extend((0..shards).map(|shard| validator(ingredients.clone(), shard, shards)));
+    if ingredients.config.influx.write_enabled {
+        list.push(redelivery(ingredients.clone()));
+    }
     list.extend(Lane::ALL.map(|lane| consumer(ingredients.clone(), lane)));
     list
 }
 
-/// Lowest of all: it drains when all others have said what became of their points.
-fn replayer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("replayer", "replay", "side", move |addresses, spawn| {
+/// Lowest of all: it is drained when every point has been confirmed or given up.
+fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
         let (outbox, ends) = Outbox::new();
-        let influx = &ingredients.config.influx;
-        let is_owed = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
-        addresses.outbox = is_owed.then(|| outbox.clone());
-        let parts = crate::outbox::Parts {
+        let shared = Arc::<Shared>::default();
+        (addresses.outbox, addresses.outbox_shared) = (Some(outbox.clone()), Some(shared.clone()));
+        let parts = maintainer::Parts {
             settings: ingredients.config.influx.redelivery(),
             connection: ingredients.dependencies.connection.clone(),
             outbox: (outbox, ends),
+            shared,
             stats: ingredients.stats.clone(),
             spawn,
         };
-        let replayer = start(&thread, Replayer::new(parts));
-        addresses.attach_router = Some(replayer.clone().recipient());
-        Ok(replayer.recipient())
+        Ok(start(&thread, OutboxMaintainer::new(parts)).recipient())
+    })
+}
+
+/// Below the Router, which sends it what InfluxDB has refused.
+fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
+        let parts = postgres::Parts {
+            duty: Duty::RejectedPoints,
+            config: ingredients.config.postgres.clone(),
+            pool: ingredients.dependencies.pool.clone(),
+            outbox: None,
+            downstream: Downstream::default(),
+            spawn,
+        };
+        let writer = start(&thread, Writer::new(parts));
+        addresses.quarantine = Some(writer.clone().recipient());
+        addresses.settings_readers.push(writer.clone().recipient());
+        Ok(writer.recipient())
     })
 }
 
@@ -78,6 +101,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         let thread = spawn.thread.clone();
         let parts = influx::Parts {
             destination: influx::Backend::new(&ingredients.config.influx)?,
+            quarantine: Addresses::need(&addresses.quarantine, "quarantine-writer")?,
             config: ingredients.config.influx.clone(),
             stats: ingredients.stats.clone(),
             spawn,
@@ -85,11 +109,23 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         let router = start(&thread, Router::new(parts));
         addresses.points = Some(router.clone().recipient());
         addresses.newcomers = Some(router.clone().recipient());
-        if let Some(replayer) = &addresses.attach_router {
-            replayer.do_send(AttachRouter(router.clone().recipient()));
-        }
-        addresses.attach_writer = Some(router.clone().recipient());
         Ok(router.recipient())
+    })
+}
+
+/// A source, as the consumers are: it is drained with them, before all that it sends to.
+fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("redelivery", "outbox", "side", move |addresses, spawn| {
+        let thread = spawn.thread.clone();
+        let parts = redelivery::Parts {
+            settings: ingredients.config.influx.redelivery(),
+            connection: ingredients.dependencies.connection.clone(),
+            outbox: Addresses::need(&addresses.outbox, "outbox-maintainer")?,
+            shared: Addresses::need(&addresses.outbox_shared, "outbox-maintainer")?,
+            points: Addresses::need(&addresses.points, "router")?,
+            spawn,
+        };
+        Ok(start(&thread, Redelivery::new(parts)).recipient())
     })
 }
 
@@ -126,10 +162,13 @@ fn keeper(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("writer", "postgres", "store", move |addresses, spawn| {
         let thread = spawn.thread.clone();
+        let influx = &ingredients.config.influx;
+        let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
         let parts = postgres::Parts {
+            duty: Duty::Messages,
             config: ingredients.config.postgres.clone(),
             pool: ingredients.dependencies.pool.clone(),
-            outbox: addresses.outbox.clone(),
+            outbox: addresses.outbox.clone().filter(|_| is_recorded),
             downstream: Downstream {
                 points: addresses.points.clone(),
                 policy: ingredients.config.influx.write_policy,
@@ -141,9 +180,6 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         let writer = start(&thread, Writer::new(parts));
         addresses.write = Some(writer.clone().recipient());
         addresses.settings_readers.push(writer.clone().recipient());
-        if let Some(router) = &addresses.attach_writer {
-            router.do_send(AttachWriter(writer.clone().recipient()));
-        }
         Ok(writer.recipient())
     })
 }

@@ -1,27 +1,30 @@
 //! Who can be sent what: the addresses that one child of the tree leaves for the next.
 
+use std::sync::Arc;
+
 use actix::Recipient;
 
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{
-    AttachRouter, AttachWriter, FollowSettings, Observe, Points, Publish, Release, Resolve, SettingsChanged, Subscribe,
+    FollowSettings, Observe, Points, Publish, QuarantinePoints, Release, Resolve, SettingsChanged, Subscribe,
     TenantsRegistered, Validate, Write,
 };
+use crate::outbox::shared::Shared;
 use crate::supervisor::child::Wiring;
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    /// The outbox, where points are recorded with their rows.
+    /// The outbox of this generation.
     pub outbox: Option<Outbox>,
-    /// The Replayer, to be told where replayed points go.
-    pub attach_router: Option<Recipient<AttachRouter>>,
+    /// What redelivery has in common with the outbox maintainer.
+    pub outbox_shared: Option<Arc<Shared>>,
+    /// The Writer of rejected points.
+    pub quarantine: Option<Recipient<QuarantinePoints>>,
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
     /// The influx Router, to be told of new tenants.
     pub newcomers: Option<Recipient<TenantsRegistered>>,
-    /// The influx Router, to be told where refusals go.
-    pub attach_writer: Option<Recipient<AttachWriter>>,
     /// The route Publisher.
     pub publish: Option<Recipient<Publish>>,
     /// The derived-state Keeper.

@@ -1,30 +1,29 @@
-//! The replay: keeps the record of what InfluxDB has not confirmed, and writes what nobody else will.
+//! The outbox: what InfluxDB has not confirmed, in PostgreSQL, written by itself sooner or later.
 //!
 //! ```text
-//! Writer --rows and record, one transaction--> influx_outbox --claim--> Reader --Points--> Router -> Batcher
-//!                                                    ^                                               |
-//!                                                    +----delete or release---- maintainer <-- shares ----+
+//! Writer --rows and entries, one transaction--> influx_outbox --claim--> Redelivery --Points--> Router -> Batcher
+//!                                                    ^                                                       |
+//!                                                    +---delete or release--- OutboxMaintainer <--pending acks--+
 //! ```
 //!
-//! Beside them the monitor merges rows that fit together, and tells what is owed.
+//! Beside them the monitor merges entries that fit together, and reports the backlog.
 //!
-//! Replayed points take the way of all points, through the tenant's batcher: its breaker, its bounds, its reading of
+//! Redelivered points take the way of all points, through the tenant's batcher: its circuit breaker, its bounds, its reading of
 //! the server's answers. So a tenant's trouble is its own here too.
 
-pub(crate) mod actor;
 pub(crate) mod compact;
 mod entries;
 pub(crate) mod insert;
-mod maintainer;
+pub(crate) mod maintainer;
 mod monitor;
 pub(crate) mod policy;
 mod rates;
-mod redelivery;
+mod reader;
+pub(crate) mod redelivery;
+mod releaser;
 mod report;
 mod session;
 pub(crate) mod settings;
-mod shared;
+pub(crate) mod shared;
 mod tenants;
 mod time_ranges;
-
-pub(crate) use crate::outbox::actor::Parts;

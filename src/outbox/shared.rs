@@ -1,22 +1,19 @@
-//! What the replayer's parts have in common.
+//! What the outbox maintainer and redelivery have in common.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use actix::Recipient;
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::rates::Rates;
 use super::tenants::Tenants;
-use crate::message::Points;
 
 /// What those who keep, read and audit the record tell each other.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     tenants: Mutex<Tenants>,
     rates: Mutex<Rates>,
     news: Notify,
-    router: Mutex<Option<Recipient<Points>>>,
     state: Mutex<Value>,
 }
 
@@ -39,16 +36,6 @@ impl Shared {
     /// Waits until it is told; what was told since the last time counts.
     pub(super) async fn news(&self) {
         self.news.notified().await;
-    }
-
-    /// Where points go; `None` before it is attached.
-    pub(super) fn router(&self) -> Option<Recipient<Points>> {
-        lock(&self.router).clone()
-    }
-
-    /// Points go there from now on.
-    pub(super) fn set_router(&self, router: Recipient<Points>) {
-        *lock(&self.router) = Some(router);
     }
 
     /// What `/stats` tells.

@@ -20,6 +20,9 @@ pub enum Condition {
     /// PostgreSQL answers look-ups and settings. A condition of its own, for writes may fail while reads work, and the
     /// other way round; shown under the same name.
     Registry,
+    /// PostgreSQL takes the points that InfluxDB has refused: what waits for them is held meanwhile. Shown under the same
+    /// name, too.
+    PointQuarantine,
     /// The schema is the one this program knows.
     Schema,
     /// A lane's consumer exists and is being pulled.
@@ -29,10 +32,11 @@ pub enum Condition {
 }
 
 impl Condition {
-    const ALL: [Condition; 8] = [
+    const ALL: [Condition; 9] = [
         Condition::Nats,
         Condition::Postgres,
         Condition::Registry,
+        Condition::PointQuarantine,
         Condition::Schema,
         Condition::Consumer(Lane::Telemetry),
         Condition::Consumer(Lane::Shadow),
@@ -43,7 +47,7 @@ impl Condition {
     fn name(self) -> &'static str {
         match self {
             Condition::Nats => "nats",
-            Condition::Postgres | Condition::Registry => "postgres",
+            Condition::Postgres | Condition::Registry | Condition::PointQuarantine => "postgres",
             Condition::Schema => "schema",
             Condition::Consumer(lane) => lane.consumer(),
             Condition::Tree => "actors",

@@ -106,8 +106,7 @@ impl Generation {
         let drains: Vec<_> = self.children.iter().rev().map(|child| (child.name, child.drain.clone())).collect();
         async move {
             let mut died = None;
-            // Twice: what a sink refuses while it drains becomes work for a room above it, which had finished before.
-            for (name, drain) in drains.iter().chain(&drains) {
+            for (name, drain) in &drains {
                 if drain.send(Drain).await.is_err() {
                     died.get_or_insert(*name);
                 }

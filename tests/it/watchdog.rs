@@ -66,7 +66,7 @@ async fn a_thread_of_the_writer_that_stands_still_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thread_of_the_derived_state_that_stands_still_is_replaced() {
-    survives("keeper=block@1", &["replayer", "publisher", "keeper"]).await;
+    survives("keeper=block@1", &["outbox-maintainer", "quarantine-writer", "publisher", "keeper", "redelivery"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

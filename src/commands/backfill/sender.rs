@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::track::Tally;
 use crate::delivery::pending_ack::{Ended, Outbox};
-use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint};
+use crate::message::{Drain, Point, Points, QuarantinePoints, RejectedPoint};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorExit;
 use crate::runtime::spawn::SpawnContext;
@@ -69,9 +69,8 @@ impl Sender {
         let (spawn, died) = SpawnContext::detached("influx", Arc::default());
         let (outbox, ends) = Outbox::new();
         let (refused, stats) = (Arc::new(Refused::default()), Stats::new());
-        let router = Router::new(Parts { config, destination, spawn, stats: stats.clone() });
-        let router = router.start();
-        router.do_send(AttachWriter(Maintainer(refused.clone()).start().recipient()));
+        let quarantine = Collector(refused.clone()).start().recipient();
+        let router = Router::new(Parts { config, destination, quarantine, spawn, stats: stats.clone() }).start();
         Self {
             router,
             outbox,
@@ -176,13 +175,13 @@ fn words(tenant: &Value) -> String {
 }
 
 /// Takes the place of the quarantine: refused points are counted and told, their rows stay as they are.
-struct Maintainer(Arc<Refused>);
+struct Collector(Arc<Refused>);
 
-impl Actor for Maintainer {
+impl Actor for Collector {
     type Context = Context<Self>;
 }
 
-impl Handler<QuarantinePoints> for Maintainer {
+impl Handler<QuarantinePoints> for Collector {
     type Result = ();
 
     fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {

@@ -57,8 +57,8 @@ pub(super) struct Parts {
     pub condition: Arc<ServerHealth>,
     /// The room's metrics.
     pub metrics: InfluxMetrics,
-    /// Takes refused points on to the quarantine. Weak: the router must be able to go.
-    pub refuse: WeakRecipient<QuarantinePoints>,
+    /// Makes refused points durable.
+    pub quarantine: Recipient<QuarantinePoints>,
     /// The tenant's log.
     pub log: Logger,
 }

@@ -18,7 +18,7 @@ use super::buffer_stats::{Accounts, BufferStats};
 use super::server_health::ServerHealth;
 use super::{Config, tenants};
 use crate::delivery::Settlement;
-use crate::message::{AttachWriter, Drain, Point, Points, QuarantinePoints, RejectedPoint, TenantsRegistered};
+use crate::message::{Drain, Point, Points, QuarantinePoints, TenantsRegistered};
 use crate::metrics::{LineResult, Metrics};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorGuard;
@@ -44,14 +44,16 @@ pub(crate) struct Parts {
     pub config: Config,
     /// Where points go.
     pub destination: Backend,
+    /// Makes refused points durable.
+    pub quarantine: Recipient<QuarantinePoints>,
     /// Gets the tenants' states, as `influx`.
     pub stats: Arc<Stats>,
 }
 
 /// Takes points and hands them to their tenant's batcher.
 ///
-/// Sent to: [`Points`] by the Writer and the replay, [`TenantsRegistered`] by the Registry, [`QuarantinePoints`] and [`BatcherExited`] by the
-/// batchers, [`AttachWriter`] and [`Drain`] by the supervisor.
+/// Sent to: [`Points`] by the Writer and by redelivery, [`TenantsRegistered`] by the Registry, [`BatcherExited`] by the
+/// batchers, [`Drain`] by the supervisor.
 pub(crate) struct Router {
     config: Arc<Config>,
     destination: Backend,
@@ -64,9 +66,7 @@ pub(crate) struct Router {
     threads: Vec<Arbiter>,
     instances: u64,
     attempts_seen: u64,
-    writer: Option<Recipient<QuarantinePoints>>,
-    /// Refused before the writer was attached.
-    early: Vec<RejectedPoint>,
+    quarantine: Recipient<QuarantinePoints>,
     /// Tenants that are to have their databases.
     newcomers: UnboundedSender<Arc<str>>,
     provisioning: Option<UnboundedReceiver<Arc<str>>>,
@@ -85,7 +85,7 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, destination, stats } = parts;
+        let Parts { spawn, config, destination, quarantine, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
@@ -109,8 +109,7 @@ impl Router {
             threads: Vec::new(),
             instances: 0,
             attempts_seen: 0,
-            writer: None,
-            early: Vec::new(),
+            quarantine,
         }
     }
 
@@ -156,7 +155,7 @@ impl Router {
             account,
             condition: self.condition.clone(),
             metrics: self.metrics.influx.clone(),
-            refuse: router.clone().recipient(),
+            quarantine: self.quarantine.clone(),
             log: self.log.new(o!("tenant_id" => tenant_id.to_string())),
         };
         let exit_guard =
@@ -286,28 +285,6 @@ impl Handler<TenantsRegistered> for Router {
             // Its end is the room's.
             let _ = self.newcomers.send(tenant_id);
         }
-    }
-}
-
-impl Handler<QuarantinePoints> for Router {
-    type Result = ();
-
-    fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
-        match &self.writer {
-            Some(writer) => writer.do_send(message),
-            None => self.early.extend(message.points),
-        }
-    }
-}
-
-impl Handler<AttachWriter> for Router {
-    type Result = ();
-
-    fn handle(&mut self, AttachWriter(writer): AttachWriter, _: &mut Context<Self>) {
-        if !self.early.is_empty() {
-            writer.do_send(QuarantinePoints { points: std::mem::take(&mut self.early) });
-        }
-        self.writer = Some(writer);
     }
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod bisect;
 pub(crate) mod copy;
 mod downstream;
+mod duty;
 mod gate;
 mod isolate;
 mod partitions;
@@ -16,5 +17,6 @@ mod store;
 mod stranger_names;
 mod writer;
 
+pub use self::duty::Duty;
 pub use self::writer::{Parts, Writer};
 pub use super::postgres::downstream::Downstream;

@@ -16,6 +16,7 @@ use self::backlog::{Backlog, Role};
 use self::faults::Faults;
 use super::batch::Batch;
 use super::downstream::Downstream;
+use super::duty::Duty;
 use super::gate::Gate;
 use super::quarantine::{Keep, Refused};
 use super::queue::Queue;
@@ -40,6 +41,8 @@ const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
 pub struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
+    /// What it is for.
+    pub duty: Duty,
     /// The `[postgres]` settings.
     pub config: Config,
     /// Connections; survives the writer's generations.
@@ -50,7 +53,7 @@ pub struct Parts {
     pub downstream: Downstream,
 }
 
-/// Makes rows, refusals and side updates durable, then hands on and settles. One per node.
+/// Makes rows, refusals and side updates durable, then hands on and settles. One per node and [`Duty`].
 ///
 /// A batch is flushed when it is full or its oldest item has waited for the flush interval, in one of several
 /// transactions at a time. While none is free, the next batches grow: what bounds them is the consumers' window. A
@@ -102,7 +105,7 @@ impl Writer {
         Self {
             store: Arc::new(store),
             gate,
-            faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone()),
+            faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone(), parts.duty),
             parts,
             queue: Queue::default(),
             waiting_since: None,
@@ -193,7 +196,9 @@ impl Writer {
 
     fn report_load(&self) {
         let load = self.queue.len() + self.backlog.len() + self.items_in_flight;
-        self.parts.spawn.metrics.postgres.buffered.set(load as i64);
+        if self.parts.duty == Duty::Messages {
+            self.parts.spawn.metrics.postgres.buffered.set(load as i64);
+        }
         self.parts.spawn.actor_guard.busy(load > 0);
     }
 
@@ -259,6 +264,9 @@ impl Actor for Writer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        if self.parts.duty == Duty::RejectedPoints {
+            return;
+        }
         self.make_partitions(ctx);
         ctx.run_interval(PARTITIONS_EVERY, |writer, ctx| writer.make_partitions(ctx));
     }

@@ -33,7 +33,7 @@ async fn a_node_killed_between_the_answer_and_its_confirmation_has_written_what_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_killed_before_it_clears_the_record_has_written_what_is_written_again() {
-    let owed = killed_at("replayer-confirmed=kill@1").await;
+    let owed = killed_at("outbox-confirmed=kill@1").await;
     assert!(owed > 0, "the record was cleared");
 }
 
@@ -50,7 +50,7 @@ async fn a_node_killed_after_it_has_claimed_a_replay_leaves_it_to_the_next_one()
     assert_eq!(world.owed_lines("%").await, MESSAGES);
 
     world.influx.start_again();
-    let mut second = world.missed_node().env("INGEST_FAILPOINTS", "replayer-claimed=kill@1").start();
+    let mut second = world.missed_node().env("INGEST_FAILPOINTS", "redelivery-claimed=kill@1").start();
     assert_eq!(second.wait_exit(DEADLINE).await, None, "{}", second.log());
     assert_eq!(world.influx.total_points(), 0);
     let sql = "influx_outbox WHERE claimed AND owner IS NOT NULL";

@@ -75,7 +75,7 @@ async fn refused_points_among_good_ones_are_quarantined_alone_and_once_even_if_t
     let (node, _dir) = with_settings(world.missed_node().env("BATCH_SIZE", 100), "replay_interval_ms = 500");
     // Killed when refusals are durable and the record of their points is not yet cleared (no flush is without any): they
     // are refused again.
-    let mut first = node.clone().env("INGEST_FAILPOINTS", "replayer-confirmed=kill@1").start();
+    let mut first = node.clone().env("INGEST_FAILPOINTS", "outbox-confirmed=kill@1").start();
     assert_eq!(first.wait_exit(DEADLINE).await, None, "it was to be killed: {}", first.log());
     let refused_before = world.influx.counts().lines_refused;
     assert!(refused_before > 0 && world.database.count("quarantine_events").await > 0, "killed too early");

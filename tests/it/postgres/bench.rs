@@ -24,7 +24,7 @@ use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::Readiness;
 use ingest_node::testing::runtime::secret::Secret;
 use ingest_node::testing::runtime::spawn::SpawnContext;
-use ingest_node::testing::sink::postgres::{Downstream, Parts, Writer};
+use ingest_node::testing::sink::postgres::{Downstream, Duty, Parts, Writer};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
@@ -118,7 +118,8 @@ impl Bench {
     pub(super) fn on_thread(thread: &ArbiterHandle, config: Config, downstream: Downstream) -> Self {
         let (spawn, died) = SpawnContext::detached("writer", Arc::new(Heartbeat::default()));
         let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
-        let parts = Parts { spawn, pool: pool::pool(&config).unwrap(), config, outbox: None, downstream };
+        let duty = Duty::Messages;
+        let parts = Parts { spawn, duty, pool: pool::pool(&config).unwrap(), config, outbox: None, downstream };
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();

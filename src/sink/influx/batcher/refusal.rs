@@ -126,8 +126,6 @@ impl Batcher {
                 warn!(self.parts.log, "influxdb refuses points; they are quarantined, their rows stay"; "why" => why);
             }
         }
-        if let Some(router) = self.parts.refuse.upgrade() {
-            router.do_send(QuarantinePoints { points });
-        }
+        self.parts.quarantine.do_send(QuarantinePoints { points });
     }
 }

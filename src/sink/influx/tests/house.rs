@@ -14,7 +14,7 @@ use super::super::files::Disk;
 use super::super::{Backend, Config, Parts, Router};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::delivery::{Delivery, Origin, SettleHandle};
-use crate::message::{AttachWriter, Point, Points, QuarantinePoints, Settle};
+use crate::message::{Point, Points, QuarantinePoints, Settle};
 use crate::metrics::{LineResult, Metrics};
 use crate::runtime::actor_guard::Heartbeat;
 use crate::runtime::readiness::Readiness;
@@ -127,10 +127,10 @@ impl House {
         let (stats, heartbeat) = (Stats::new(), Arc::<Heartbeat>::default());
         let (spawn, _) = SpawnContext::detached("router", heartbeat.clone());
         let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
-        let router = Router::new(Parts { spawn, destination, config, stats: stats.clone() }).start();
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
-        router.do_send(AttachWriter(outside.clone().recipient()));
+        let quarantine = outside.clone().recipient();
+        let router = Router::new(Parts { spawn, destination, quarantine, config, stats: stats.clone() }).start();
         let settle_handle = SettleHandle::new(outside.recipient());
         Self { router, metrics, stats, readiness, heartbeat, settle_handle, ends }
     }

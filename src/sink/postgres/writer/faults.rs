@@ -6,16 +6,15 @@ use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
 use crate::postgres::classify::{Answer, Meaning};
-use crate::runtime::readiness::{Condition, Readiness};
+use crate::runtime::readiness::Readiness;
 use crate::sink::postgres::batch::Kind;
-
-/// The subject of the message in `/ready` about poison suspects.
-const SUBJECT: &str = "postgres";
+use crate::sink::postgres::duty::Duty;
 
 /// Faults since the last success.
 pub(super) struct Faults {
     log: Logger,
     readiness: Arc<Readiness>,
+    duty: Duty,
     /// Words about an outage, each logged once.
     outage: Vec<String>,
     is_down: bool,
@@ -24,8 +23,8 @@ pub(super) struct Faults {
 
 impl Faults {
     /// No fault yet.
-    pub(super) fn new(log: Logger, readiness: Arc<Readiness>) -> Self {
-        Self { log, readiness, outage: Vec::new(), is_down: false, has_note: false }
+    pub(super) fn new(log: Logger, readiness: Arc<Readiness>, duty: Duty) -> Self {
+        Self { log, readiness, duty, outage: Vec::new(), is_down: false, has_note: false }
     }
 
     /// PostgreSQL takes no write.
@@ -34,7 +33,7 @@ impl Faults {
             warn!(self.log, "postgresql does not take writes, holding"; "error" => words);
             self.outage.push(words.to_owned());
         }
-        self.readiness.down(Condition::Postgres, words);
+        self.readiness.down(self.duty.condition(), words);
         self.is_down = true;
     }
 
@@ -69,19 +68,21 @@ impl Faults {
     pub(super) fn show(&mut self, backlog: &Backlog) {
         let suspected = backlog.suspected();
         if suspected > 0 {
-            self.readiness
-                .note(SUBJECT, format!("does not take {suspected} deliveries now, they wait behind the others"));
+            self.readiness.note(
+                self.duty.subject(),
+                format!("does not take {suspected} deliveries now, they wait behind the others"),
+            );
         } else if self.has_note {
-            self.readiness.clear_note(SUBJECT);
+            self.readiness.clear_note(self.duty.subject());
         }
         self.has_note = suspected > 0;
         if let Some((kind, message)) = backlog.held().next() {
-            self.readiness.down(Condition::Postgres, format!("no {} can be stored: {message}", kind.name()));
+            self.readiness.down(self.duty.condition(), format!("no {} can be stored: {message}", kind.name()));
             self.is_down = true;
         } else if self.is_down && self.outage.is_empty() {
             self.is_down = false;
             info!(self.log, "postgresql takes writes again");
-            self.readiness.up(Condition::Postgres);
+            self.readiness.up(self.duty.condition());
         }
     }
 }
