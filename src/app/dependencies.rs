@@ -84,6 +84,5 @@ async fn connect_postgres(
     let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
     pool::warm(&pool, config).await;
     readiness.up(Condition::Postgres);
-    readiness.up(Condition::PointQuarantine);
     Ok((connection, pool))
 }

@@ -118,8 +118,7 @@ mod tests {
         assert_eq!(body["status"], "not_ready");
         assert!(body["reasons"].as_array().unwrap().contains(&json!("nats: starting")), "{body}");
 
-        let all =
-            [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::PointQuarantine, Condition::Schema];
+        let all = [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::Schema];
         all.into_iter().chain([Condition::Tree]).for_each(|condition| node.readiness.up(condition));
         Lane::ALL.into_iter().for_each(|lane| node.readiness.up(Condition::Consumer(lane)));
         node.readiness.note("ingest-workers", "ack_wait is 5 s");
