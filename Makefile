@@ -1,6 +1,15 @@
-# make setup   install what tests, benchmark and demo need (nats-server, PostgreSQL)
-# make lint    formatting and clippy, as CI wants them
+# make check   everything that CI runs, in its order
+#
+# make setup   install what tests, benchmark and demo need (nats-server, PostgreSQL) and the checks' programs
+# make lint    formatting and clippy
+# make words   no retired word (docs/glossary.md);  make imports   imports go one way (docs/architecture.md)
+# make deny    licences, bans and sources of the dependencies
+# make doc     the documentation of every item, without a broken link
+# make smoke   the program as it is released, without the tests' feature, answers on its command line
 # make test    every test, against real servers
+# make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
+# make coverage  which lines the tests run; needs cargo-llvm-cov
+#
 # make demo    a whole system on this machine, its load and its final account
 # make bench   the node against the yardstick, on durable servers
 # make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 9 minutes
@@ -8,22 +17,54 @@
 
 CARGO ?= cargo
 
-.PHONY: setup lint test demo bench bench-cases bench-influx
+# Where scripts/setup puts cargo-deny and its like.
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+# One after the other and the cheap ones first: what fails, fails early and at the end of the output.
+.NOTPARALLEL:
+.PHONY: check setup lint words imports deny doc smoke test fuzz coverage
+check: words imports lint deny doc smoke test fuzz
 
 setup:
 	scripts/setup
 
+words:
+	scripts/check-words
+
+imports:
+	scripts/check-imports
+
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings -D unreachable_pub
+
+deny:
+	scripts/check-dependencies
+
+# Private items, too: the node's crate has hardly any others, and its readers are those who change it.
+doc: export RUSTDOCFLAGS := -D warnings
+doc:
+	$(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+# The features of a release, in the profile of the tests: the same dependencies, so only the node is built once more.
+smoke:
+	$(CARGO) build --workspace --bins --locked
+	scripts/smoke "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 
 # Tests wait for servers more than they compute: four at once take half the time of two, on two cores as well.
 test: export RUST_TEST_THREADS ?= 4
 test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
 
+fuzz:
+	scripts/fuzz
+
+coverage: export RUST_TEST_THREADS ?= 4
+coverage: setup
+	scripts/coverage
+
 # All programs in one build, so that their dependencies are built once. Crashes on purpose come with the tests only.
-.PHONY: release
+.PHONY: release demo bench bench-cases bench-influx
 release: setup
 	$(CARGO) build --release --locked -p ingest-node -p ingest-kit -p yardstick --bins
 

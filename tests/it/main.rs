@@ -23,6 +23,7 @@
 
 // What a test prints is shown where it fails.
 #![allow(clippy::print_stdout)]
+#![allow(clippy::expect_used, reason = "a test that panics has said what it had to say")]
 
 mod backfill;
 mod cases;

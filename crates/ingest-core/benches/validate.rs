@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench judge`. Prints nanoseconds per message, the least of several rounds: the least disturbed one.
 #![allow(clippy::print_stdout)]
+#![allow(clippy::expect_used, reason = "a benchmark without its input has nothing to measure")]
 
 use std::hint::black_box;
 use std::sync::Arc;

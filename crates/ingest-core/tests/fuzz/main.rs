@@ -2,6 +2,7 @@
 //! of it, and every byte of it changed.
 //!
 //! `fuzz/` holds the same targets for libFuzzer, which finds new inputs.
+#![allow(clippy::expect_used, reason = "a test that panics has said what it had to say")]
 
 mod targets;
 
