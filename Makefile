@@ -34,9 +34,11 @@ words:
 imports:
 	scripts/check-imports
 
+# Twice: with the tests, and with the features of a release, where code that only tests reach is dead.
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings -D unreachable_pub
+	$(CARGO) clippy --workspace --lib --bins --locked -- -D warnings
 
 deny:
 	scripts/check-dependencies
