@@ -28,7 +28,7 @@ impl Loaded {
 }
 
 impl Config {
-    /// Gathers the configuration: defaults under the file (`path`, else [`super::DEFAULT_PATH`] if it exists) under the environment.
+    /// Gathers the configuration: defaults under the file (`path`, else `DEFAULT_PATH` if it exists) under the environment.
     ///
     /// # Errors
     /// The first thing that is wrong.

@@ -1,7 +1,7 @@
 //! The only place that reads the driver's errors: what does a failed attempt mean for its batch?
 //!
 //! Decided by SQLSTATE (PostgreSQL manual, appendix A), never by words, which follow the server's language. One answer
-//! cannot tell whether a row or its table is at fault: [`crate::sink::postgres::isolate`] finds out.
+//! cannot tell whether a row or its table is at fault: `sink::postgres` finds out.
 
 use std::fmt;
 
