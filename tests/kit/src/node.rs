@@ -100,7 +100,10 @@ impl NodeBuilder {
     fn command(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.program);
         // The default file `config/ingest-node.toml` is looked up from the working directory: there is none in ours.
-        command.args(&self.arguments).current_dir(dir).env_clear().env("RUST_BACKTRACE", "1").envs(&self.environment);
+        command.args(&self.arguments).current_dir(dir).env_clear().env("RUST_BACKTRACE", "1");
+        // Where an instrumented program counts which of its lines ran (`make coverage`).
+        command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
+        command.envs(&self.environment);
         command
     }
 }
