@@ -8,13 +8,11 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::message::envelope::Text;
-use crate::message::metric_keys::MetricKeyMap;
+use crate::message::metric_keys::{MAX_KEY_CHARS, MetricKeyMap};
 use crate::message::rejection::{Reason, Rejection};
 
 /// Most metrics of one message.
 pub const MAX_METRICS: usize = 50;
-/// Longest metric name, in characters.
-pub const MAX_KEY_CHARS: usize = 128;
 
 /// A metric as it stands in the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]

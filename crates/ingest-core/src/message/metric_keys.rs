@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::message::metric::MAX_KEY_CHARS;
+/// Longest metric name, in characters.
+pub const MAX_KEY_CHARS: usize = 128;
 
 /// What a device's metric names become. Names that no module maps stay as they are.
 #[derive(Clone, Debug, Default)]

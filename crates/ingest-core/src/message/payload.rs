@@ -93,7 +93,7 @@ impl<'a> Report<'a> {
     /// # Errors
     /// `INVALID_PAYLOAD` with the field, or `UNSUPPORTED_ENVELOPE_VERSION`.
     pub fn read(text: &'a str) -> Result<Report<'a>, Rejection> {
-        if holds_unstorable_escape(text) {
+        if storable::holds_unstorable_escape(text) {
             return Err(invalid("payload: a string holds \\u0000 or a lone surrogate"));
         }
         let mut json = serde_json::Deserializer::from_str(text);
@@ -312,36 +312,6 @@ fn coordinate(raw: Option<&str>, limit: f64) -> Option<f64> {
         _ => return None,
     };
     (value.abs() <= limit).then_some(value)
-}
-
-/// Whether a string of this JSON text holds what jsonb can't: NUL, or a surrogate without its other half. Escapes stand
-/// only in strings, so looking at backslashes is enough.
-pub fn holds_unstorable_escape(text: &str) -> bool {
-    if !text.contains("\\u") {
-        return false;
-    }
-    let bytes = text.as_bytes();
-    let unit = |at: usize| {
-        let digits = text.get(at + 2..at + 6).filter(|_| bytes[at..].starts_with(b"\\u"))?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    let mut at = 0;
-    while at < bytes.len() {
-        if bytes[at] != b'\\' {
-            at += 1;
-            continue;
-        }
-        match unit(at) {
-            None => at += 2,
-            Some(0 | 0xDC00..=0xDFFF) => return true,
-            Some(0xD800..=0xDBFF) => match unit(at + 6) {
-                Some(0xDC00..=0xDFFF) => at += 12,
-                _ => return true,
-            },
-            Some(_) => at += 6,
-        }
-    }
-    false
 }
 
 /// Where `part`, a slice of `text`, stands in it.

@@ -5,8 +5,6 @@
 
 use serde::de::IgnoredAny;
 
-use crate::message::payload::holds_unstorable_escape;
-
 /// jsonb's parser recurses; its default stack holds several thousand levels.
 const MAX_DEPTH: usize = 1_000;
 /// numeric's digits before the point.
@@ -134,6 +132,36 @@ fn string_length(bytes: &[u8]) -> usize {
     }
 }
 
+/// Whether a string of this JSON text holds what jsonb can't: NUL, or a surrogate without its other half. Escapes stand
+/// only in strings, so looking at backslashes is enough.
+pub fn holds_unstorable_escape(text: &str) -> bool {
+    if !text.contains("\\u") {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let unit = |at: usize| {
+        let digits = text.get(at + 2..at + 6).filter(|_| bytes[at..].starts_with(b"\\u"))?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] != b'\\' {
+            at += 1;
+            continue;
+        }
+        match unit(at) {
+            None => at += 2,
+            Some(0 | 0xDC00..=0xDFFF) => return true,
+            Some(0xD800..=0xDBFF) => match unit(at + 6) {
+                Some(0xDC00..=0xDFFF) => at += 12,
+                _ => return true,
+            },
+            Some(_) => at += 6,
+        }
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +221,21 @@ mod tests {
         assert_eq!(misfit(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100)), 0), None);
         assert_eq!(misfit(&"9".repeat(131_072), 0), None);
         assert!(misfit(&"9".repeat(131_073), 0).is_some_and(|why| why.contains("numeric")));
+    }
+
+    #[test]
+    fn only_what_jsonb_can_not_hold_is_unstorable() {
+        for text in [
+            r#"{"a":"\u0000"}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":"x\udc00y"}"#,
+            r#"{"\ud83d":1}"#,
+            r#"{"a":"\ud83d\ud83d\ude00"}"#,
+        ] {
+            assert!(holds_unstorable_escape(text), "{text}");
+        }
+        for text in [r#"{"a":"\\u0000"}"#, r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u00e9"}"#, r#"{"a":"\\\\"}"#, "{}"] {
+            assert!(!holds_unstorable_escape(text), "{text}");
+        }
     }
 }

@@ -71,22 +71,6 @@ fn sequence_numbers_are_64_bit_integers() {
 }
 
 #[test]
-fn only_what_jsonb_can_not_hold_is_unstorable() {
-    for text in [
-        r#"{"a":"\u0000"}"#,
-        r#"{"a":"\ud800"}"#,
-        r#"{"a":"x\udc00y"}"#,
-        r#"{"\ud83d":1}"#,
-        r#"{"a":"\ud83d\ud83d\ude00"}"#,
-    ] {
-        assert!(holds_unstorable_escape(text), "{text}");
-    }
-    for text in [r#"{"a":"\\u0000"}"#, r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\u00e9"}"#, r#"{"a":"\\\\"}"#, "{}"] {
-        assert!(!holds_unstorable_escape(text), "{text}");
-    }
-}
-
-#[test]
 fn coordinates_are_taken_separately_and_in_range() {
     assert_eq!(read(r#"{"lat":1.5,"longitude":"2.5"}"#).location, Some((1.5, 2.5)));
     assert_eq!(read(r#"{"lat":1,"lng":2,"latitude":3,"longitude":4}"#).location, Some((1.0, 2.0)));

@@ -4,6 +4,8 @@ use std::io::Read;
 
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
+use super::units;
+
 /// Most bytes that are decompressed: enough for any message that is not meant to be a bomb.
 const MAX_INSIDE: u64 = 64 * 1024;
 /// The mark of gzip, and of its one method.
@@ -85,7 +87,7 @@ pub(super) fn without_mark(bytes: &[u8]) -> Inside {
     let has_end = is_whole && deflate.into_inner().is_empty();
     match (has_end, out.len()) {
         (true, MIN_INSIDE..) => Inside::Opened(out),
-        (false, MIN_INSIDE..) if super::opaque::spells_key(&out) => Inside::Closed,
+        (false, MIN_INSIDE..) if units::spells_key(&out) => Inside::Closed,
         _ => Inside::NotCompressed,
     }
 }

@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::TOKEN_KEY;
 use super::compressed::{self, Inside};
+use super::token::TOKEN_KEY;
 use super::units::{self, Units};
 use crate::message::digest::sha256_hex;
 
@@ -52,6 +52,15 @@ pub(super) fn without_runs(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     out.extend_from_slice(&bytes[copied..]);
     Cow::Owned(out)
+}
+
+/// Whether a redaction masked something because of how it was encoded.
+pub fn has_masked_encoding(before: &[u8], after: &[u8]) -> bool {
+    let masks = |bytes: &[u8]| {
+        let mark = ENCODED_MARK.as_bytes();
+        bytes.windows(mark.len()).filter(|window| *window == mark).count()
+    };
+    masks(after) > masks(before)
 }
 
 /// Whether the bytes are something that can't be read as text, also after it is decompressed: nobody can say what is in

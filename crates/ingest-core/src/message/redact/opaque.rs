@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::MASK;
 use super::encoded;
+use super::token::MASK;
 use super::units::{self, Units};
 
 /// Bytes in which every value that follows the token's key is replaced by `***`, as far as bytes without a grammar
@@ -27,7 +27,7 @@ pub fn opaque(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if !spells_key(bytes) {
+    if !units::spells_key(bytes) {
         return Cow::Borrowed(bytes);
     }
     let units = Units::of(bytes);
@@ -48,9 +48,13 @@ fn without_values(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(out)
 }
 
-/// Whether anything in the bytes spells the key.
-pub(super) fn spells_key(bytes: &[u8]) -> bool {
-    units::holds_key(&units::text_of(bytes))
+/// Text that need be no JSON, as [`opaque`].
+pub fn opaque_text(text: &str) -> Cow<'_, str> {
+    match opaque(text.as_bytes()) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        // Masks begin and end beside ASCII, so no character is ever cut.
+        Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+    }
 }
 
 impl Units<'_> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::TOKEN_KEY;
+use super::token::TOKEN_KEY;
 
 /// Bytes seen through all escapes: one unit per character.
 pub(super) struct Units<'a> {
@@ -59,6 +59,11 @@ pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, [u8]> {
 /// Whether characters spell the key.
 pub(super) fn holds_key(text: &[u8]) -> bool {
     find_key(text).is_some()
+}
+
+/// Whether anything in the bytes spells the key.
+pub(super) fn spells_key(bytes: &[u8]) -> bool {
+    holds_key(&text_of(bytes))
 }
 
 fn find_key(text: &[u8]) -> Option<usize> {

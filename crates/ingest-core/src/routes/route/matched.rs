@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Route;
+use super::definition::Route;
 use crate::message::metric::{self, Metric};
 
 /// A tenant's enabled routes.

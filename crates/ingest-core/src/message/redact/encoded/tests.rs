@@ -3,7 +3,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-use super::super::{opaque, scrub};
+use super::super::json::scrub;
+use super::super::opaque::opaque;
 use super::*;
 
 const SECRET: &str = r#"{"seq":1,"provision_token":"S3CR3T-0001","metrics":{"temp_c":21.5}}"#;
