@@ -7,8 +7,8 @@ use bytestring::ByteString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::common;
 use super::context::{Context, Judged, Tally};
-use super::door;
 use super::event::Event;
 use crate::influx::line_protocol::Tags;
 use crate::influx::point;
@@ -33,8 +33,8 @@ pub fn telemetry<'l>(
     admit: impl FnOnce(&DeviceKey) -> bool,
     tally: &mut Tally,
 ) -> Judged<Event> {
-    let topic = door::topic(envelope, context, |_| true)?;
-    door::size(envelope, context)?;
+    let topic = common::topic(envelope, context, |_| true)?;
+    common::size(envelope, context)?;
     let text = payload::text(&envelope.payload)?;
     let report = Report::read(&text)?;
     if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
@@ -47,7 +47,7 @@ pub fn telemetry<'l>(
         Lookup::Found(device) => device,
         Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
         Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
-        Lookup::Invalid(why) => return Err(door::invalid(why)),
+        Lookup::Invalid(why) => return Err(common::invalid(why)),
     };
     let authenticate = || authenticate(device, envelope, &report, context);
     let standing = match device.subscription {

@@ -1,9 +1,13 @@
+use std::time::{Duration, Instant};
+
 use influxdb_line_protocol::{FieldValue as Parsed, parse_lines};
 use proptest::prelude::*;
 
-use super::*;
-use crate::influx::field_types::Conflict;
-use crate::influx::line_protocol::{self, FieldValue, Kind, Tags};
+use super::{Fitted, Fitting};
+use crate::influx::field_budget::FieldBudget;
+use crate::influx::field_types::{Conflict, FieldType};
+use crate::influx::line_fields;
+use crate::influx::line_protocol::{self, FieldValue, Kind, Skipped, Tags};
 
 const AGAIN: Duration = Duration::from_secs(60);
 

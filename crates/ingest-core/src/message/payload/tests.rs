@@ -1,4 +1,5 @@
-use super::*;
+use super::{Report, integral, text};
+use crate::message::rejection::Reason;
 
 fn read(text: &str) -> Report<'_> {
     Report::read(text).unwrap()

@@ -17,7 +17,7 @@ const MAX_STRING_LEVELS: usize = 8;
 /// The text of a JSON object without its own `provision_token` members: all of them, however the key is spelled
 /// (`"provision\u005ftoken"`). Everything else stays byte for byte, but for a comma beside each removed member.
 ///
-/// For valid JSON. Where the text turns out to be broken, it is treated as [`opaque`].
+/// For valid JSON. Where the text turns out to be broken, it is treated as [`opaque`](super::opaque()).
 pub fn without_token(object: &str) -> Cow<'_, str> {
     redacted(object, Scope::Members)
 }
@@ -26,7 +26,7 @@ pub fn without_token(object: &str) -> Cow<'_, str> {
 /// such a string is no JSON, the value that follows the key is masked). A string or a list of bytes in which a token is
 /// encoded (base64, hexadecimal, compressed) is masked as a whole.
 ///
-/// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`].
+/// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`](super::opaque()).
 pub fn scrub(json: &str) -> Cow<'_, str> {
     scrub_levels(json, MAX_STRING_LEVELS, &mut Look::at(json.len()))
 }

@@ -15,7 +15,7 @@ use super::units::{self, Units};
 /// - After a colon or an equals sign, a string ends at the quotation mark that ends it (or not at all: then the rest
 ///   goes), a number or a literal at its delimiter.
 /// - Whatever else follows the key (an object, a bare word, no separator), the rest goes.
-/// - Text that is encoded once more (base64, hexadecimal) is masked where the key is inside, see [`encoded`].
+/// - Text that is encoded once more (base64, hexadecimal) is masked where the key is inside.
 pub fn opaque(bytes: &[u8]) -> Cow<'_, [u8]> {
     match without_values(bytes) {
         Cow::Borrowed(bytes) => encoded::without_runs(bytes),

@@ -1,6 +1,6 @@
 //! Epoch numbers, read in decimal.
 
-use super::in_range;
+use super::calendar::in_range;
 
 /// The text of a JSON number, as Unix microseconds. Its unit is told by its size: below 1e11 seconds, below 1e14
 /// milliseconds, below 1e17 microseconds, else nanoseconds (the sign does not matter).

@@ -5,7 +5,8 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::super::json::scrub;
 use super::super::opaque::opaque;
-use super::*;
+use super::is_unreadable;
+use super::look::ENCODED_MARK;
 
 const SECRET: &str = r#"{"seq":1,"provision_token":"S3CR3T-0001","metrics":{"temp_c":21.5}}"#;
 const HARMLESS: &str = r#"{"seq":1,"device":"dev-0001","note":"nothing to hide","metrics":{"temp_c":21.5}}"#;

@@ -1,5 +1,4 @@
-//! Lines made to fit: what a table has no column for, what its column can't hold, and what the tenant may make no column
-//! for is left out of a point. Everything else of the point is written, and its row holds it all.
+//! The fields of a line, one by one: written, coerced or left out.
 
 use std::time::{Duration, Instant};
 
@@ -105,6 +104,3 @@ fn keep(edit: &mut Edit<'_>, field: &Field<'_>) -> Option<Skipped> {
     edit.keep(field);
     None
 }
-
-#[cfg(test)]
-mod tests;

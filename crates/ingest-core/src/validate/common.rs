@@ -1,9 +1,15 @@
 //! What every message of every lane is asked first: whose it says it is, and how large it is.
 
-use super::context::Context;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::context::{Context, Judged};
+use crate::message::device::{Device, DeviceKey, DeviceRef, Lookup};
 use crate::message::envelope::Envelope;
 use crate::message::names::subject_token;
 use crate::message::rejection::{Reason, Rejection};
+use crate::message::storable;
 use crate::message::topic::Topic;
 
 /// Check 2: the topic, which must also be one of the lane's, and the subject against it.
@@ -58,4 +64,32 @@ pub(super) fn size(envelope: &Envelope, context: Context<'_>) -> Result<(), Reje
 /// The rejection of a device that PostgreSQL can't be asked about, or whose row can't be read.
 pub(super) fn invalid(why: &str) -> Rejection {
     Rejection::new(Reason::UnregisteredDevice, format!("registry: {why}"))
+}
+
+/// A payload of the shadow or command lane: unlike rows these share a statement, so what jsonb can't hold stays out.
+pub(super) fn read_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
+    if !storable::is_storable(text) {
+        return Err(Rejection::new(Reason::InvalidPayload, "payload: jsonb can't hold it"));
+    }
+    serde_json::from_str(text).map_err(|_| Rejection::new(Reason::InvalidPayload, "payload: not the expected object"))
+}
+
+/// These lanes ask for no proof: what binds a sender to its devices is the subject that the broker lets it publish to.
+pub(super) fn active_device<'l>(
+    topic: &Topic<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+) -> Judged<Arc<Device>> {
+    match lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) {
+        None => Ok(None),
+        Some(Lookup::Found(device)) if !device.active => {
+            Err(Rejection::from(Reason::DeviceRevoked).authenticated(true))
+        }
+        Some(Lookup::Found(device)) if !admit(&device.key) => {
+            Err(Rejection::from(Reason::RateLimited).authenticated(true))
+        }
+        Some(Lookup::Found(device)) => Ok(Some(device.clone())),
+        Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
+        Some(Lookup::Invalid(why)) => Err(invalid(why)),
+    }
 }

@@ -1,13 +1,6 @@
-//! The deliveries of a lane that have no disposition yet, and the credit that is left for more.
+//! The table of a lane's unsettled deliveries, by slot.
 
-/// How much a lane may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Deliveries.
-    pub messages: usize,
-    /// Bytes of their bodies.
-    pub bytes: usize,
-}
+use super::window::Window;
 
 /// A lane's unsettled deliveries. Each gets a slot number; a slot ends exactly once, whoever asks how often.
 #[derive(Debug)]
@@ -211,87 +204,4 @@ impl<T> InFlight<T> {
 
 fn number(generation: u32, index: usize) -> u64 {
     u64::from(generation) << 32 | index as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table() -> InFlight<&'static str> {
-        InFlight::new(Window { messages: 3, bytes: 100 })
-    }
-
-    #[test]
-    fn a_slot_is_settled_exactly_once() {
-        let mut table = table();
-        let slot = table.admit("a", 10, 0);
-        assert_eq!(table.settle(slot), Some("a"));
-        assert_eq!(table.settle(slot), None);
-        let reused = table.admit("b", 10, 0);
-        assert_eq!(table.settle(slot), None, "an old number does not end the slot's next tenant");
-        assert_eq!(table.settle(reused), Some("b"));
-        assert!(table.is_empty());
-    }
-
-    #[test]
-    fn credit_is_what_the_window_leaves() {
-        let mut table = table();
-        let a = table.admit("a", 60, 0);
-        table.admit("b", 60, 0);
-        assert_eq!(table.credit(), Window { messages: 1, bytes: 0 });
-        table.settle(a);
-        assert_eq!(table.credit(), Window { messages: 2, bytes: 40 });
-    }
-
-    #[test]
-    fn what_is_handed_back_keeps_its_credit_until_it_is_let_go() {
-        let mut table = table();
-        let a = table.admit("a", 10, 0);
-        table.admit("b", 10, 50);
-        assert_eq!(table.hand_back_overdue(100, 100), ["a"]);
-        assert_eq!((table.len(), table.credit().messages), (1, 1));
-        assert_eq!(table.settle(a), None);
-        assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
-    }
-
-    #[test]
-    fn the_broker_is_told_once_per_interval() {
-        let mut table = table();
-        table.admit("a", 1, 0);
-        table.admit("b", 1, 90);
-        assert_eq!(table.touch_due(100, 100).collect::<Vec<_>>(), [&"a"]);
-        assert_eq!(table.touch_due(150, 100).count(), 0);
-        assert_eq!(table.touch_due(200, 100).collect::<Vec<_>>(), [&"a", &"b"]);
-    }
-
-    #[test]
-    fn a_postponed_delivery_comes_back_under_a_new_number_and_keeps_its_credit() {
-        let mut table = table();
-        let first = table.admit("a", 10, 0);
-        table.postpone(first, 50);
-        assert_eq!((table.len(), table.credit()), (1, Window { messages: 2, bytes: 90 }));
-        assert!(table.take_due(49).is_empty());
-        let second = match table.take_due(50).as_slice() {
-            [(slot, entry)] if **entry == "a" => *slot,
-            other => panic!("{other:?}"),
-        };
-        assert!(table.take_due(60).is_empty());
-        assert_eq!(table.settle(first), None, "the number of the attempt that failed");
-        assert_eq!(table.get(second), Some(&"a"));
-        assert_eq!(table.settle(second), Some("a"));
-        assert_eq!(table.credit(), Window { messages: 3, bytes: 100 });
-    }
-
-    #[test]
-    fn what_nobody_works_on_gives_its_credit_back_at_once() {
-        let mut table = table();
-        let a = table.admit("a", 10, 0);
-        let b = table.admit("b", 10, 0);
-        table.postpone(a, 50);
-        assert_eq!(table.hand_back_all(), ["a", "b"]);
-        assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
-        table.postpone(b, 50);
-        assert_eq!(table.credit(), Window { messages: 3, bytes: 100 }, "handed back before: it ends");
-        assert!(table.take_due(100).is_empty() && table.is_empty());
-    }
 }

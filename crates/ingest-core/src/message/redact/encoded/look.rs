@@ -1,20 +1,15 @@
-//! Encodings that hide a token: base64, hexadecimal, lists of byte values, compression, and any of them inside of another.
-//!
-//! What is encoded is decoded and looked into, in bounded time and memory. Where the token's key is inside, and where the
-//! inside can't be known (a damaged or unknown compression, too deep, too much), the encoded part counts as hiding one.
+//! A bounded search of a content for encoded tokens.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::compressed::{self, Inside};
-use super::token::TOKEN_KEY;
-use super::units::{self, Units};
+use super::super::compressed::{self, Inside};
+use super::super::units::{self, Units};
+use super::decode::{MIN_BYTES, base64, byte_list, bytes_as_characters, distinct, hexadecimal, is_base64};
 use crate::message::digest::sha256_hex;
 
-/// Bytes that are fewer can't hold the key.
-const MIN_BYTES: usize = TOKEN_KEY.len();
 /// The same for the letters of base64, the densest of the encodings in letters.
-pub(super) const MIN_RUN: usize = MIN_BYTES * 4 / 3;
+pub(in crate::message::redact) const MIN_RUN: usize = MIN_BYTES * 4 / 3;
 /// The key in any encoding has more different letters, hexadecimal digits of digits too: padding has fewer.
 const MIN_DISTINCT: u32 = 4;
 /// How many encodings within each other are looked through.
@@ -30,10 +25,10 @@ fn mask(encoded: &[u8]) -> String {
 }
 
 /// What every such mask begins with.
-pub(super) const ENCODED_MARK: &str = "*** (encoded; sha256 ";
+pub(in crate::message::redact) const ENCODED_MARK: &str = "*** (encoded; sha256 ";
 
 /// Bytes in which every encoded part that hides a token is masked.
-pub(super) fn without_runs(bytes: &[u8]) -> Cow<'_, [u8]> {
+pub(in crate::message::redact) fn without_runs(bytes: &[u8]) -> Cow<'_, [u8]> {
     let parts = Look::at(bytes.len()).parts(&units::text_of(bytes), 0);
     if parts.is_empty() {
         return Cow::Borrowed(bytes);
@@ -77,18 +72,18 @@ pub fn is_unreadable(bytes: &[u8]) -> bool {
 }
 
 /// One look into a content, with an end to its patience.
-pub(super) struct Look {
+pub(in crate::message::redact) struct Look {
     work_left: usize,
 }
 
 impl Look {
     /// A look into so many bytes.
-    pub(super) fn at(bytes: usize) -> Self {
+    pub(in crate::message::redact) fn at(bytes: usize) -> Self {
         Self { work_left: (bytes * WORK_PER_BYTE).max(WORK_AT_LEAST) }
     }
 
     /// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it can stay.
-    pub(super) fn masked_string(&mut self, text: &str) -> Option<String> {
+    pub(in crate::message::redact) fn masked_string(&mut self, text: &str) -> Option<String> {
         if text.len() < MIN_RUN {
             return None;
         }
@@ -99,7 +94,7 @@ impl Look {
 
     /// What the list that begins at `at` (JSON text) becomes where its numbers are the bytes of something that holds a
     /// token; its range without the brackets.
-    pub(super) fn masked_list(&mut self, json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
+    pub(in crate::message::redact) fn masked_list(&mut self, json: &[u8], at: usize) -> Option<(Range<usize>, String)> {
         let (bytes, end) = byte_list(json, at).filter(|(_, end)| json.get(*end) == Some(&b']'))?;
         self.hides(&bytes, 0).then(|| (at + 1..end, format!("\"{}\"", mask(&json[at + 1..end]))))
     }
@@ -188,66 +183,3 @@ impl Look {
         found
     }
 }
-
-fn is_base64(unit: u8) -> bool {
-    unit.is_ascii_alphanumeric() || matches!(unit, b'+' | b'/' | b'-' | b'_')
-}
-
-/// How many different letters there are.
-fn distinct(letters: &[u8]) -> u32 {
-    letters.iter().fold(0_u128, |seen, letter| seen | 1 << (letter & 127)).count_ones()
-}
-
-/// The bytes of base64 letters, in either alphabet; what is left over at the end is dropped.
-fn base64(letters: &[u8]) -> Vec<u8> {
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    let mut bytes = Vec::with_capacity(letters.len() * 3 / 4);
-    for letter in letters {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' | b'-' => 62,
-            _ => 63,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    bytes
-}
-
-fn hexadecimal(digits: &[u8]) -> Vec<u8> {
-    let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0) as u8;
-    digits.chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()
-}
-
-/// The numbers of the list that begins at `at`, where they could be bytes, and where it ends or is cut.
-fn byte_list(text: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
-    let inside = text.get(at + 1..)?;
-    let length = inside
-        .iter()
-        .position(|byte| !(byte.is_ascii_digit() || byte.is_ascii_whitespace() || *byte == b','))
-        .unwrap_or(inside.len());
-    if length < 2 * MIN_BYTES - 1 {
-        return None;
-    }
-    let items = std::str::from_utf8(inside.get(..length)?).ok()?.trim_end_matches([',', ' ']).split(',');
-    let bytes = items.map(|item| item.trim().parse::<u8>()).collect::<Result<Vec<u8>, _>>().ok()?;
-    (bytes.len() >= MIN_BYTES).then_some((bytes, at + 1 + length))
-}
-
-/// The bytes of a text whose characters are bytes: it holds control characters and none above U+00FF.
-fn bytes_as_characters(text: &str) -> Option<Vec<u8>> {
-    let has_controls = text.chars().any(|c| c.is_control() && !c.is_ascii_whitespace());
-    if !has_controls {
-        return None;
-    }
-    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,9 @@
+//! The deliveries of a lane that have no disposition yet, and the credit that is left for more.
+
+mod table;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use self::table::InFlight;
+pub use self::window::Window;

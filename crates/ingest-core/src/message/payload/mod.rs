@@ -1,0 +1,12 @@
+//! The payload of a telemetry-lane message: its fields, read by the table of accepted forms, and the text of its row.
+
+mod members;
+mod report;
+mod row_text;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+pub use self::report::{Report, TenantClaim};
+pub(crate) use self::scalar::integral;
+pub use self::scalar::text;

@@ -1,0 +1,73 @@
+//! The observations of all devices that wait for the next flush.
+
+use std::collections::HashMap;
+
+use super::device::Observation;
+use crate::message::device::DeviceKey;
+use crate::validate::event::Event;
+
+/// The devices that were heard of since the last flush.
+#[derive(Debug)]
+pub struct Observations {
+    devices: HashMap<DeviceKey, Observation>,
+    max_devices: usize,
+}
+
+impl Observations {
+    /// Nothing heard yet. Beyond `max_devices` the longest silent are forgotten.
+    pub fn new(max_devices: usize) -> Self {
+        Self { devices: HashMap::new(), max_devices }
+    }
+
+    /// Takes an event in; `received_us` is the broker's time of its message.
+    pub fn observe(&mut self, received_us: i64, event: Event) {
+        let newer = Observation::of(received_us, event);
+        match self.devices.get_mut(&newer.device.key) {
+            Some(older) => older.merge(newer),
+            None => drop(self.devices.insert(newer.device.key.clone(), newer)),
+        }
+    }
+
+    /// Takes back what could not be flushed; what has been heard since then is newer.
+    pub fn put_back(&mut self, mut older: Observation) {
+        let key = older.device.key.clone();
+        if let Some(newer) = self.devices.remove(&key) {
+            older.merge(newer);
+        }
+        self.devices.insert(key, older);
+    }
+
+    /// Forgets the longest silent devices where there are too many, some at once; how many events that were.
+    pub fn shed(&mut self) -> u64 {
+        if self.devices.len() <= self.max_devices {
+            return 0;
+        }
+        let excess = (self.devices.len() - self.max_devices * 9 / 10).max(1);
+        let mut seen: Vec<i64> = self.devices.values().map(|observation| observation.seen_us).collect();
+        let (_, &mut youngest_to_go, _) = seen.select_nth_unstable(excess - 1);
+        let mut shed = 0;
+        self.devices.retain(|_, observation| {
+            let stays = observation.seen_us > youngest_to_go;
+            shed += if stays { 0 } else { observation.events };
+            stays
+        });
+        shed
+    }
+
+    /// Takes everything out, in the order of tenants and devices.
+    pub fn take(&mut self) -> Vec<Observation> {
+        let mut all: Vec<Observation> = self.devices.drain().map(|(_, observation)| observation).collect();
+        all.sort_unstable_by(|a, b| a.device.key.cmp(&b.device.key));
+        all
+    }
+
+    /// How many devices were heard of.
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether nothing was heard.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+}

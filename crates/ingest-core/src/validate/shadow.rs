@@ -1,0 +1,45 @@
+//! The checks of the shadow lane.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::common;
+use super::context::{Context, Judged};
+use super::event::ShadowReport;
+use crate::message::device::{DeviceKey, DeviceRef, Lookup};
+use crate::message::envelope::Envelope;
+use crate::message::payload;
+use crate::message::rejection::{Reason, Rejection};
+
+/// The checks of the shadow lane. `admit` takes a token from the device's bucket of this lane.
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn shadow<'l>(
+    envelope: &Envelope,
+    context: Context<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+) -> Judged<ShadowReport> {
+    #[derive(Deserialize)]
+    struct Payload<'a> {
+        #[serde(borrow)]
+        reported: Option<&'a RawValue>,
+        #[serde(borrow)]
+        version: Option<&'a RawValue>,
+    }
+    let topic = common::topic(envelope, context, |topic| topic.is_shadow_report())?;
+    common::size(envelope, context)?;
+    let text = payload::text(&envelope.payload)?;
+    let payload: Payload<'_> = common::read_payload(&text)?;
+    let Some(reported) = payload.reported.map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
+        return Err(Rejection::new(Reason::InvalidPayload, "reported: not an object"));
+    };
+    let version = match payload.version.map(RawValue::get) {
+        None | Some("null") => 0,
+        Some(raw) => payload::integral(raw)
+            .ok_or_else(|| Rejection::new(Reason::InvalidPayload, "version: not a 64-bit integer"))?,
+    };
+    let Some(device) = common::active_device(&topic, lookup, admit)? else { return Ok(None) };
+    Ok(Some(ShadowReport { device, reported: reported.to_owned(), version }))
+}
