@@ -1,4 +1,4 @@
-//! The public cases of `tests/cases`, for the tests of the rules.
+//! Public test cases of `tests/cases`, for the tests of the rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// One case: what is published and what must come of it.
+/// One case: what is published, and the expected results.
 pub(crate) struct Case(Value);
 
 /// All cases of a kind (`tests/cases/{kind}.jsonl`).
@@ -44,7 +44,7 @@ impl Case {
         serde_json::from_str(envelope.get("payload")?.get()).ok()
     }
 
-    /// What may come of it: one expectation, or several of which one must hold.
+    /// Its expected results: one, or several of which one must hold.
     pub(crate) fn alternatives(&self) -> Vec<Value> {
         match self.0["expect"]["any_of"].as_array() {
             Some(alternatives) => alternatives.clone(),

@@ -1,11 +1,11 @@
 //! The rules of `ingest-node`: pure functions and state machines that every component calls.
 //!
 //! No I/O, no clock, no randomness, no actors, no logging; the crate has no dependency that could. `now` is a
-//! parameter, times are microseconds since the Unix epoch (`_us`), and what is not accepted is a value
+//! parameter, times are microseconds since the Unix epoch (`_us`), and the reason why a message is not accepted is a value
 //! ([`message::rejection::Rejection`]), never an error.
 //!
-//! The folders import each other one way: `message` and `flow` know none of the others, `influx`, `routes` and
-//! `reprocess` know `message`, `validate` knows these, and `state` knows what `validate` makes.
+//! Folders import each other one way: `message` and `flow` import no other; `influx`, `routes` and `reprocess` import
+//! `message`; `validate` imports all of these, and `state` imports the results of `validate`.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The reply subject of a JetStream message: the broker's facts about this delivery.
+//! Ack subject: the reply subject of a JetStream message, which carries the metadata of this delivery.
 //!
 //! `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time ns>.<pending>` or, since ADR-15 of the
 //! NATS project, with `<domain>.<account hash>` after `ACK` and further tokens at the end.
 
-/// What the broker says of a delivery.
+/// The metadata of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts<'a> {
     /// The stream's name.
@@ -29,7 +29,7 @@ pub fn parse(subject: &str) -> Option<Facts<'_>> {
     Some(Facts { stream, delivered, stream_seq, received_us: nanoseconds.div_euclid(1_000) })
 }
 
-/// Tokens of a subject. Each is a few bytes long, for which a search by bytes is quicker than `str::split`; this is done
+/// Tokens of a subject. Each is a few bytes long, for which a search by bytes is quicker than `str::split`; it is parsed
 /// for every message.
 struct Tokens<'a>(&'a str);
 
@@ -52,14 +52,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_say_the_same() {
+    fn both_forms_hold_the_same_facts() {
         let facts = Facts { stream: "TELEMETRY", delivered: 2, stream_seq: 17, received_us: 1_795_219_200_000_123 };
         assert_eq!(parse("$JS.ACK.TELEMETRY.ingest-workers.2.17.30.1795219200000123456.9"), Some(facts));
         assert_eq!(parse("$JS.ACK._.hash.TELEMETRY.ingest-workers.2.17.30.1795219200000123456.9.token"), Some(facts));
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_subjects_are_none() {
         for subject in ["", "_INBOX.1", "$JS.ACK.", "$JS.ACK.S.c.x.1.1.1.0", "$JS.ACK.S.c.1.1"] {
             assert_eq!(parse(subject), None, "{subject}");
         }

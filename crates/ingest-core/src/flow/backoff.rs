@@ -1,9 +1,9 @@
-//! Delays that grow with every failure.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
-/// Exponential backoff: each delay is up to twice the one before, between half and all of it by chance, so that
-/// many who failed together do not come back together.
+/// Exponential backoff: each delay is up to twice the one before, a random share between half and all of it (jitter), so
+/// that clients which failed together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     first_ms: u64,
@@ -17,12 +17,12 @@ impl Backoff {
         Self { first_ms, max_ms, failures: 0 }
     }
 
-    /// The delay after one more failure. `random` is a number from 0 to 1 by chance.
+    /// The delay after one more failure. `random` is a random number from 0 to 1.
     pub fn next(&mut self, random: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let longest =
             delay_for_attempt(self.failures, Duration::from_millis(self.first_ms), Duration::from_millis(self.max_ms));
-        // A comparison with NaN is false, so nothing but a number of the range gets past these two.
+        // A comparison with NaN is false, so the result is always within the range.
         let random = if random > 0.0 { random.min(1.0) } else { 0.0 };
         longest.mul_f64(0.5 + 0.5 * random)
     }
@@ -39,7 +39,7 @@ impl Backoff {
 }
 
 /// The delay that follows a failed attempt (the first is 1, as the broker counts deliveries): `first`, doubled for
-/// every further one, at most `max`. Without chance, as the broker asks for one delay per message.
+/// every further one, at most `max`. Without jitter, as each message has a delay of its own.
 pub fn delay_for_attempt(attempt: u64, first: Duration, max: Duration) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn chance_takes_at_most_half() {
+    fn jitter_takes_at_most_half() {
         for (random, share) in [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0), (-3.0, 0.5), (7.0, 1.0), (f64::NAN, 0.5)] {
             let mut backoff = Backoff::new(100, 10_000);
             assert_eq!(backoff.next(random), FIRST.mul_f64(share), "{random}");
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_begins_anew() {
+    fn a_success_resets_the_delay() {
         let mut backoff = Backoff::new(100, 10_000);
         for _ in 0..100 {
             backoff.next(1.0);

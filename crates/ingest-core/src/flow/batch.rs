@@ -1,15 +1,15 @@
-//! Taking items out of queues and batches: none is lost, doubled or brought out of order.
+//! Batches: items are taken out of queues and batches in order, none lost or duplicated.
 
 use std::collections::VecDeque;
 
-/// Takes the oldest items, as many as there is room for; the room becomes so much smaller.
+/// Takes the oldest items, at most `room`, and reduces `room` by their number.
 pub fn take<T>(queue: &mut VecDeque<T>, room: &mut usize) -> Vec<T> {
     let count = queue.len().min(*room);
     *room -= count;
     queue.drain(..count).collect()
 }
 
-/// Takes the named items out, each with its remark, and leaves the others in their order. `named` holds indices in
+/// Takes the named items out, each with its remark, and leaves the others in order. `named` holds indices in
 /// ascending order; one that is out of range or named twice is passed over.
 pub fn extract<T, R>(items: &mut Vec<T>, named: Vec<(usize, R)>) -> Vec<(T, R)> {
     if named.is_empty() {

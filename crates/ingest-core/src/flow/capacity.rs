@@ -1,8 +1,8 @@
-//! Whether an InfluxDB server can hold a database for every tenant.
+//! Capacity advice: whether an InfluxDB server can hold a database for every tenant.
 
 use std::collections::BTreeSet;
 
-/// How many databases a server holds, by the name that it gives itself (`product_name` of `GET /ping`); `None` where no
+/// Most databases of a server, by the name that it reports (`product_name` of `GET /ping`); `None` where no
 /// limit is known. The limits are built into the editions of InfluxDB 3.
 pub fn most_databases(product: &str) -> Option<usize> {
     if product.contains("Enterprise") {
@@ -14,21 +14,21 @@ pub fn most_databases(product: &str) -> Option<usize> {
     }
 }
 
-/// The databases of a server, as far as these tenants' points are concerned.
+/// The databases that exist on a server, and those that the tenants need.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// Those that are there.
+    /// Those that exist.
     pub exist: BTreeSet<String>,
     /// Those that the tenants need: one for each, or one for all.
     pub wanted: BTreeSet<String>,
     /// How many tenants there are.
     pub tenants: usize,
-    /// Whether one database is for all.
+    /// Whether all tenants share one database.
     pub is_shared: bool,
 }
 
-/// What to do, where a server that holds `most` databases has no room for those that are wanted beside those that exist;
-/// `None` where it has.
+/// What an operator can do where a server that holds at most `most` databases has no capacity for those that are wanted
+/// beside those that exist; `None` where it has.
 pub fn advice(product: &str, most: usize, demand: &Demand) -> Option<String> {
     let Demand { exist, wanted, tenants, is_shared } = demand;
     let missing = wanted.difference(exist).count();
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn editions_are_told_apart_by_their_names() {
+    fn the_name_of_an_edition_determines_its_limit() {
         assert_eq!(most_databases("InfluxDB 3 Core"), Some(5));
         assert_eq!(most_databases("InfluxDB 3 Enterprise"), Some(100));
         assert_eq!(most_databases("InfluxDB Cloud"), None);

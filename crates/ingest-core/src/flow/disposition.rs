@@ -1,30 +1,24 @@
-//! How a delivery ends: the verdicts of its legs, merged worst-wins, and what the broker is told.
+//! Disposition: how a delivery is settled. The worst verdict of its ack legs decides between ack, NAK and term.
 
 use std::time::Duration;
 
-/// What became of one leg (one sink write) of a delivery. Ordered from best to worst.
+/// Outcome of one ack leg (one sink write) of a delivery. Ordered from best to worst: of several legs the maximum counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// Its effect is durable.
     Done,
-    /// Refused, and the refusal is durable: acknowledged.
+    /// Rejected, and the rejection is durable: acknowledged.
     Rejected,
-    /// Refused for good by a store, and the refusal is durable: terminated, so that it never comes back.
+    /// Rejected permanently by a store, and the rejection is durable: terminated, so that it is never delivered again.
     Poison,
-    /// A fault that may pass: delivered again later.
+    /// A transient failure: delivered again later.
     Retry,
-    /// Dropped without a verdict (a panic, a closed mailbox): delivered again, never counted as delivered.
+    /// Dropped without a verdict (a panic, a closed mailbox): delivered again, never counted as done.
     Lost,
 }
 
 impl Verdict {
-    /// The worse of two verdicts; commutative, associative, and [`Verdict::Done`] is neutral.
-    #[must_use]
-    pub fn merge(self, other: Verdict) -> Verdict {
-        self.max(other)
-    }
-
-    /// What the broker is told. `retry_delay` is asked only where the message is to come back.
+    /// The answer to the broker. `retry_delay` is called only where the message is to be delivered again.
     pub fn disposition(self, retry_delay: impl FnOnce() -> Duration) -> Disposition {
         match self {
             Verdict::Done | Verdict::Rejected => Disposition::Ack,
@@ -34,12 +28,12 @@ impl Verdict {
     }
 }
 
-/// How often the broker delivers a message (`max_deliver`) before it gives it up for good.
+/// How often the broker delivers a message (`max_deliver`) in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryLimit {
-    /// As often as it takes.
+    /// Until it is acknowledged or terminated.
     Unlimited,
-    /// At most so often.
+    /// At most this often.
     AtMost(u32),
 }
 
@@ -52,27 +46,27 @@ impl DeliveryLimit {
         }
     }
 
-    /// Whether there is one.
+    /// Whether deliveries are limited.
     pub fn is_finite(self) -> bool {
         matches!(self, DeliveryLimit::AtMost(_))
     }
 
-    /// Whether the node keeps the message and tries it again by itself: where each delivery is one of few, an outage must not
+    /// Whether the node retries the message itself instead of sending a NAK: where deliveries are limited, an outage must not
     /// use them up.
-    pub fn keeps(self, verdict: Verdict) -> bool {
+    pub fn retries_locally(self, verdict: Verdict) -> bool {
         self.is_finite() && matches!(verdict, Verdict::Retry | Verdict::Lost)
     }
 
-    /// Whether a message that is not acknowledged at this attempt is given up by the broker: it must never be NAKed.
+    /// Whether this attempt is the last one, after which the broker drops the message: it must never be NAKed.
     pub fn is_last(self, attempt: u32) -> bool {
         matches!(self, DeliveryLimit::AtMost(most) if attempt >= most)
     }
 }
 
-/// What the broker is told about a delivery, exactly once.
+/// The answer to the broker about a delivery, sent exactly once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
-    /// Done with it.
+    /// Acknowledged.
     Ack,
     /// Deliver it again, not before this delay (a NAK without one burns its attempts in milliseconds).
     Nak(Duration),
@@ -87,17 +81,17 @@ mod tests {
     const ALL: [Verdict; 5] = [Verdict::Done, Verdict::Rejected, Verdict::Poison, Verdict::Retry, Verdict::Lost];
 
     #[test]
-    fn the_worst_leg_decides_whatever_the_order() {
-        for a in ALL {
-            for b in ALL {
-                assert_eq!(a.merge(b), b.merge(a));
-                assert_eq!(a.merge(Verdict::Done), a);
-                for c in ALL {
-                    assert_eq!(a.merge(b).merge(c), a.merge(b.merge(c)));
-                }
-            }
+    fn the_order_of_verdicts_makes_the_worst_leg_decide() {
+        assert!(ALL.is_sorted(), "from best to worst");
+        for (legs, worst) in [
+            ([Verdict::Done, Verdict::Rejected], Verdict::Rejected),
+            ([Verdict::Poison, Verdict::Rejected], Verdict::Poison),
+            ([Verdict::Retry, Verdict::Poison], Verdict::Retry),
+            ([Verdict::Lost, Verdict::Retry], Verdict::Lost),
+        ] {
+            let [one, other] = legs;
+            assert_eq!((one.max(other), other.max(one)), (worst, worst));
         }
-        assert_eq!(Verdict::Rejected.merge(Verdict::Lost), Verdict::Lost);
     }
 
     #[test]
@@ -106,16 +100,16 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_uses_up_no_delivery_where_they_are_counted() {
+    fn an_outage_uses_up_no_delivery_where_they_are_limited() {
         for verdict in ALL {
             let comes_again = matches!(verdict.disposition(|| Duration::ZERO), Disposition::Nak(_));
-            assert_eq!(DeliveryLimit::of(3).keeps(verdict), comes_again, "{verdict:?}");
-            assert!(!DeliveryLimit::Unlimited.keeps(verdict), "{verdict:?}");
+            assert_eq!(DeliveryLimit::of(3).retries_locally(verdict), comes_again, "{verdict:?}");
+            assert!(!DeliveryLimit::Unlimited.retries_locally(verdict), "{verdict:?}");
         }
     }
 
     #[test]
-    fn the_last_attempt_is_known_where_deliveries_are_counted() {
+    fn the_last_attempt_is_known_where_deliveries_are_limited() {
         assert_eq!((DeliveryLimit::of(-1), DeliveryLimit::of(0)), (DeliveryLimit::Unlimited, DeliveryLimit::Unlimited));
         assert!(!DeliveryLimit::Unlimited.is_last(u32::MAX));
         assert!(!DeliveryLimit::of(3).is_last(2));

@@ -1,4 +1,4 @@
-//! What is left of a time range of time between others.
+//! Gaps: the parts of a time range that other ranges leave free.
 
 use std::ops::Range;
 

@@ -1,26 +1,26 @@
-//! Whether the consumer at the broker is still the one that our deliveries came from.
+//! Consumer identity: whether the consumer at the broker is still the one that the deliveries came from.
 //!
-//! An acknowledgement names stream, consumer and sequence only. Once a stream or consumer is deleted and made again under
-//! its name, an acknowledgement of the old one settles a message of the new one, unread. The time of creation tells them
-//! apart, so nothing may be sent for a delivery unless that time was confirmed a moment ago.
+//! An acknowledgement names stream, consumer and sequence only. Once a stream or consumer is deleted and created again under
+//! its name, an acknowledgement of the old one settles an unread message of the new one. They differ in the time of
+//! creation, so no ack is sent unless that time was confirmed recently.
 
-/// Within this time an answer counts. From its arrival on, not from the question: of a broker that takes longer to answer
+/// How long an answer counts. Measured from its arrival, not from the question: with a broker that takes longer to answer
 /// than this, nothing would ever be settled.
 const FRESH_MS: u64 = 1_500;
 
-/// What an answer of the broker shows.
+/// What an answer of the broker means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// The first consumer that was ever seen.
     First,
     /// The same as before.
     Same,
-    /// Another one of the same name, made later; the one before was made at this time.
+    /// Another one of the same name, created later.
     Replaced {
-        /// Nanoseconds, as the broker said.
+        /// When the one before was created, in nanoseconds as the broker reports them.
         before: i128,
     },
-    /// The question was older than the doubt that it should settle.
+    /// The question was sent before the latest doubt, so its answer resolves nothing.
     Outdated,
 }
 
@@ -30,7 +30,7 @@ pub struct Question {
     doubts: u64,
 }
 
-/// What is known about the consumer. Times are milliseconds of any clock that only goes forward.
+/// The consumer's identity as last confirmed. Times are milliseconds of any monotonic clock.
 #[derive(Debug, Default)]
 pub struct Identity {
     created: Option<i128>,
@@ -39,7 +39,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// To be taken before the broker is asked.
+    /// Taken before the broker is asked.
     pub fn question(&self) -> Question {
         Question { doubts: self.doubts }
     }
@@ -58,13 +58,13 @@ impl Identity {
         }
     }
 
-    /// Something speaks for another consumer: nothing is certain before the broker was asked again.
+    /// Something indicates another consumer: the identity is uncertain until the broker has answered again.
     pub fn doubt(&mut self) {
         self.doubts += 1;
         self.confirmed_ms = None;
     }
 
-    /// Whether something may be sent for a delivery.
+    /// Whether acks may be sent.
     pub fn is_certain(&self, now_ms: u64) -> bool {
         self.confirmed_ms.is_some_and(|confirmed_ms| now_ms.saturating_sub(confirmed_ms) <= FRESH_MS)
     }

@@ -1,27 +1,28 @@
-//! Signs that a lane which looks well does not work: messages wait and none comes, or acknowledgements have no effect.
+//! Lane watchdog: detects a lane that seems healthy but does not work. Messages are pending and none arrives, or acks have
+//! no effect.
 
-/// So long it may go on before it counts.
+/// How long a symptom lasts before it counts as a fault.
 const BOUND_MS: u64 = 30_000;
 
-/// What the broker says of the consumer, as far as it matters here.
+/// The consumer's backlog as the broker reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OutboxBacklog {
-    /// Messages not delivered to anyone yet.
+pub struct ConsumerBacklog {
+    /// Messages that were never delivered.
     pub pending: u64,
     /// Every message up to this sequence number of the stream is acknowledged.
     pub ack_floor: u64,
 }
 
-/// What is wrong with a lane.
+/// Fault of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ailment {
-    /// Messages wait, there is room for them, and none comes.
+pub enum LaneFault {
+    /// Messages are pending, there is credit for them, and none arrives.
     Starved,
-    /// What was acknowledged is not acknowledged as the broker sees it.
+    /// The broker does not count acknowledged messages as acknowledged.
     AcksIgnored,
 }
 
-/// Watches one lane. Times are milliseconds of any clock that only goes forward.
+/// The watchdog of one lane. Times are milliseconds of any monotonic clock.
 #[derive(Debug, Default)]
 pub struct LaneWatch {
     waiting_since_ms: Option<u64>,
@@ -33,7 +34,7 @@ pub struct LaneWatch {
 struct Acked {
     stream_seq: u64,
     since_ms: u64,
-    /// It came again although it was acknowledged.
+    /// It was delivered again although it was acknowledged.
     came_again: bool,
 }
 
@@ -53,27 +54,27 @@ impl LaneWatch {
         }
     }
 
-    /// Looks at what the broker says; `has_room` = the lane has credit.
-    pub fn look(&mut self, standing: OutboxBacklog, has_room: bool, now_ms: u64) -> Option<Ailment> {
-        if standing.pending == 0 || !has_room {
+    /// Checks the backlog; `has_credit`: the lane may receive more.
+    pub fn check(&mut self, backlog: ConsumerBacklog, has_credit: bool, now_ms: u64) -> Option<LaneFault> {
+        if backlog.pending == 0 || !has_credit {
             self.waiting_since_ms = None;
         }
-        if self.acked.as_ref().is_some_and(|acked| acked.stream_seq <= standing.ack_floor) {
+        if self.acked.as_ref().is_some_and(|acked| acked.stream_seq <= backlog.ack_floor) {
             self.acked = None;
         }
-        // Another unsettled message may hold the floor, of this replica or of another one: only the next one can't.
-        let is_next = |acked: &Acked| acked.stream_seq == standing.ack_floor + 1 || acked.came_again;
+        // Another unsettled message may hold the floor, of this replica or of another one: only the next one is certain.
+        let is_next = |acked: &Acked| acked.stream_seq == backlog.ack_floor + 1 || acked.came_again;
         let is_long = |since_ms: u64| now_ms.saturating_sub(since_ms) >= BOUND_MS;
         if self.acked.as_ref().is_some_and(|acked| is_next(acked) && is_long(acked.since_ms)) {
-            return Some(Ailment::AcksIgnored);
+            return Some(LaneFault::AcksIgnored);
         }
-        if standing.pending > 0 && has_room && is_long(*self.waiting_since_ms.get_or_insert(now_ms)) {
-            return Some(Ailment::Starved);
+        if backlog.pending > 0 && has_credit && is_long(*self.waiting_since_ms.get_or_insert(now_ms)) {
+            return Some(LaneFault::Starved);
         }
         None
     }
 
-    /// Everything begins again (another consumer).
+    /// Forgets everything (another consumer).
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -83,26 +84,26 @@ impl LaneWatch {
 mod tests {
     use super::*;
 
-    fn standing(pending: u64, ack_floor: u64) -> OutboxBacklog {
-        OutboxBacklog { pending, ack_floor }
+    fn backlog(pending: u64, ack_floor: u64) -> ConsumerBacklog {
+        ConsumerBacklog { pending, ack_floor }
     }
 
     #[test]
-    fn a_lane_with_pending_messages_and_room_that_receives_nothing_is_starved() {
+    fn a_lane_with_pending_messages_and_credit_that_receives_nothing_is_starved() {
         let mut watch = LaneWatch::default();
-        assert_eq!(watch.look(standing(5, 0), true, 0), None);
-        assert_eq!(watch.look(standing(5, 0), true, BOUND_MS - 1), None);
-        assert_eq!(watch.look(standing(5, 0), true, BOUND_MS), Some(Ailment::Starved));
+        assert_eq!(watch.check(backlog(5, 0), true, 0), None);
+        assert_eq!(watch.check(backlog(5, 0), true, BOUND_MS - 1), None);
+        assert_eq!(watch.check(backlog(5, 0), true, BOUND_MS), Some(LaneFault::Starved));
         watch.received(1);
-        assert_eq!(watch.look(standing(5, 0), true, BOUND_MS + 1), None);
+        assert_eq!(watch.check(backlog(5, 0), true, BOUND_MS + 1), None);
     }
 
     #[test]
     fn neither_an_empty_stream_nor_a_full_window_starves_a_lane() {
         let mut watch = LaneWatch::default();
         for now_ms in [0, BOUND_MS, 2 * BOUND_MS] {
-            assert_eq!(watch.look(standing(0, 0), true, now_ms), None);
-            assert_eq!(watch.look(standing(5, 0), false, now_ms), None);
+            assert_eq!(watch.check(backlog(0, 0), true, now_ms), None);
+            assert_eq!(watch.check(backlog(5, 0), false, now_ms), None);
         }
     }
 
@@ -111,17 +112,17 @@ mod tests {
         let mut watch = LaneWatch::default();
         watch.acknowledged(2, 0);
         watch.acknowledged(1, 0);
-        assert_eq!(watch.look(standing(0, 0), true, BOUND_MS - 1), None);
-        assert_eq!(watch.look(standing(0, 0), true, BOUND_MS), Some(Ailment::AcksIgnored));
-        assert_eq!(watch.look(standing(0, 2), true, BOUND_MS), None);
+        assert_eq!(watch.check(backlog(0, 0), true, BOUND_MS - 1), None);
+        assert_eq!(watch.check(backlog(0, 0), true, BOUND_MS), Some(LaneFault::AcksIgnored));
+        assert_eq!(watch.check(backlog(0, 2), true, BOUND_MS), None);
     }
 
     #[test]
-    fn a_floor_that_another_message_holds_says_nothing_unless_the_acknowledged_one_comes_again() {
+    fn a_floor_that_another_message_holds_is_no_fault_unless_the_acknowledged_one_comes_again() {
         let mut watch = LaneWatch::default();
         watch.acknowledged(5, 0);
-        assert_eq!(watch.look(standing(0, 2), true, BOUND_MS), None);
+        assert_eq!(watch.check(backlog(0, 2), true, BOUND_MS), None);
         watch.received(5);
-        assert_eq!(watch.look(standing(0, 2), true, BOUND_MS), Some(Ailment::AcksIgnored));
+        assert_eq!(watch.check(backlog(0, 2), true, BOUND_MS), Some(LaneFault::AcksIgnored));
     }
 }

@@ -1,4 +1,4 @@
-//! How deliveries flow: credit, pull requests, backoff, order, limits and what becomes of them.
+//! Flow control: credit, pull requests, backoff, rate limits, restarts, and the outcome of a delivery.
 
 pub mod ack_subject;
 pub mod backoff;
@@ -11,7 +11,7 @@ pub mod in_flight;
 pub mod lane_watch;
 pub mod permission;
 pub mod pull;
-pub mod pull_refusals;
+pub mod pull_backoff;
 pub mod pull_status;
 pub mod rate_limit;
 pub mod restart;

@@ -1,19 +1,19 @@
-//! The server's sentences about missing permissions, read.
+//! Permission violations: parses the NATS server's messages about missing permissions.
 
 /// What the node was not permitted to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
-    /// Asking for messages.
+    /// Requesting messages.
     Pull,
     /// Settling deliveries.
     Ack,
-    /// Hearing the answers: pulled messages come to an inbox.
+    /// Receiving answers: pulled messages arrive at an inbox.
     Inbox,
-    /// Reading or making streams and consumers.
+    /// Reading or creating streams and consumers.
     Api,
-    /// Hearing of deleted streams and consumers: nice to have.
+    /// Receiving advisories about deleted streams and consumers: optional.
     Advisory,
-    /// Publishing messages: route jobs, and deliveries that are sent again.
+    /// Publishing messages: route jobs, and deliveries that are published again.
     Publish,
     /// Anything else.
     Other,
@@ -45,19 +45,19 @@ impl Operation {
     }
 }
 
-/// A violation, as the server puts it.
+/// A permission violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// What was refused.
+    /// What was denied.
     pub operation: Operation,
     /// The subject without what differs from message to message.
     pub subject: String,
 }
 
-/// Reads `Permissions Violation for Publish to "subject"` or `... for Subscription to "subject"`; `None` for other sentences.
-pub fn read(sentence: &str) -> Option<Violation> {
-    // The client has put its own name before it in some places.
-    let (_, rest) = sentence.split_once("ermissions Violation for ")?;
+/// Reads `Permissions Violation for Publish to "subject"` or `... for Subscription to "subject"`; `None` for other messages.
+pub fn read(message: &str) -> Option<Violation> {
+    // Some client versions put a prefix before it.
+    let (_, rest) = message.split_once("ermissions Violation for ")?;
     let (kind, rest) = rest.split_once(" to ")?;
     let subject = rest.strip_prefix('"').and_then(|rest| rest.split('"').next()).unwrap_or(rest);
     let is_publish = kind.eq_ignore_ascii_case("publish");
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_violation_is_read_from_the_servers_sentence() {
+    fn a_violation_is_parsed_from_the_servers_message() {
         let cases = [
             (
                 r#"Permissions Violation for Publish to "$JS.API.CONSUMER.MSG.NEXT.SHADOW.ingest-shadow""#,
@@ -112,16 +112,16 @@ mod tests {
                 (Operation::Inbox, "_INBOX.>"),
             ),
         ];
-        for (sentence, (operation, subject)) in cases {
+        for (message, (operation, subject)) in cases {
             let expected = Violation { operation, subject: subject.to_owned() };
-            assert_eq!(read(sentence), Some(expected), "{sentence}");
+            assert_eq!(read(message), Some(expected), "{message}");
         }
     }
 
     #[test]
-    fn other_sentences_are_no_violations() {
-        for sentence in ["", "Authorization Violation", "Slow Consumer", "Maximum Payload Violation"] {
-            assert_eq!(read(sentence), None, "{sentence}");
+    fn other_messages_are_no_violations() {
+        for message in ["", "Authorization Violation", "Slow Consumer", "Maximum Payload Violation"] {
+            assert_eq!(read(message), None, "{message}");
         }
     }
 }

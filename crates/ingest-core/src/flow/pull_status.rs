@@ -1,23 +1,23 @@
-//! What the broker's status messages say about a pull request.
+//! Status messages of the broker about a pull request.
 
 use std::time::Duration;
 
-/// A status message, read.
+/// A parsed status message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PullStatus {
-    /// The request is open; the connection lives.
+    /// The request is open, the connection works.
     Heartbeat,
-    /// The request has ended as requests do: served in full, expired, no messages.
+    /// The request has ended normally: served in full, expired, no messages.
     Ended,
     /// The request has ended because the next message does not fit into its bytes.
     TooSmall,
-    /// The consumer or its stream is not there (any more), or the server that leads it goes away.
+    /// The consumer or its stream does not exist, or the server that leads it shuts down.
     Gone,
-    /// The request was refused for its form; where the server names the limit, it is here.
-    Refused(Option<RequestLimit>),
+    /// The request was rejected for its form; with the limit, where the server names it.
+    Rejected(Option<RequestLimit>),
 }
 
-/// A limit on pull requests, as the server names it when it refuses one.
+/// A limit on pull requests, as the server names it when it rejects one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestLimit {
     /// Most messages of one request.
@@ -39,7 +39,7 @@ pub fn read(status: u16, description: &str) -> PullStatus {
         409 if ["Batch Completed", "Leadership Change"].iter().any(|end| description.contains(end)) => {
             PullStatus::Ended
         }
-        _ => PullStatus::Refused(limit(description)),
+        _ => PullStatus::Rejected(limit(description)),
     }
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_ends_are_no_refusals() {
+    fn ordinary_ends_are_no_rejections() {
         for (status, description) in [
             (404, "No Messages"),
             (408, "Request Timeout"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_its_limit_where_the_server_does() {
+    fn a_rejection_names_its_limit_where_the_server_does() {
         for (description, limit) in [
             ("Exceeded MaxRequestBatch of 100", Some(RequestLimit::Messages(100))),
             ("Exceeded MaxRequestMaxBytes of 1024", Some(RequestLimit::Bytes(1_024))),
@@ -116,9 +116,9 @@ mod tests {
             ("Consumer is push based", None),
             ("", None),
         ] {
-            assert_eq!(read(409, description), PullStatus::Refused(limit), "{description}");
+            assert_eq!(read(409, description), PullStatus::Rejected(limit), "{description}");
         }
-        assert_eq!(read(400, "Bad Request"), PullStatus::Refused(None));
-        assert_eq!(read(423, "Nats-Wrong-Pin-Id"), PullStatus::Refused(None));
+        assert_eq!(read(400, "Bad Request"), PullStatus::Rejected(None));
+        assert_eq!(read(423, "Nats-Wrong-Pin-Id"), PullStatus::Rejected(None));
     }
 }

@@ -1,18 +1,18 @@
-//! The token bucket of a device, on the broker's clock.
+//! Token bucket: rate limit of a device, on the broker's clock.
 
 /// How fast a device may send.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit {
     /// Messages per second that the bucket refills by; 0 or less means no limit at all.
     pub rps: f64,
-    /// Messages that a rested device may send at once: the bucket's size.
+    /// Messages that an idle device may send at once: the bucket's size.
     pub burst: f64,
 }
 
-/// What a device may still send. 16 bytes, as every cached device has one.
+/// Token bucket of a device. 16 bytes, as every cached device has one.
 ///
-/// It runs on the broker's timestamps of the messages, not on the time we read them at: a backlog after an outage is
-/// not punished, and a device that sent too fast is limited however late we read it.
+/// It runs on the broker's timestamps of the messages, not on the time of reading: a backlog after an outage is not
+/// limited, and a device that sent too fast is limited however late its messages are read.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket {
     tokens: f64,
@@ -29,9 +29,9 @@ impl Bucket {
     /// Whether a message that the broker stored at `at_us` passes; charges the bucket if so.
     ///
     /// - A time before the latest one seen (streams may be read out of order) refills nothing and is charged.
-    /// - A `redelivered` message that is not newer than the latest one seen passes without a charge: it was judged
-    ///   before, and charged if it passed. A second charge could turn a good message into a rejection because of a
-    ///   fault of ours. (One that is newer meets a bucket that has not judged it, for instance after a restart.)
+    /// - A `redelivered` message that is not newer than the latest one seen passes without a charge: it was
+    ///   checked before, and charged if it passed. A second charge could reject a valid message because of a failure of the
+    ///   node. (A newer one was not checked by this bucket, for instance after a restart.)
     pub fn admit(&mut self, at_us: i64, redelivered: bool, limit: &Limit) -> bool {
         if limit.rps <= 0.0 || (redelivered && at_us <= self.at_us) {
             return true;
@@ -41,7 +41,7 @@ impl Bucket {
         self.at_us = self.at_us.max(at_us);
         self.tokens = (self.tokens + elapsed_us * tokens_per_us).min(limit.burst);
         // Times are whole microseconds: without one of tolerance a device that sends exactly at its rate would be
-        // refused now and then. It is a loan, taken back by the next refill.
+        // limited occasionally. The next refill takes it back.
         let admitted = self.tokens >= 1.0 - tokens_per_us;
         if admitted {
             self.tokens -= 1.0;
@@ -69,12 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_is_as_small_as_promised() {
+    fn a_bucket_has_16_bytes() {
         assert_eq!(size_of::<Bucket>(), 16);
     }
 
     #[test]
-    fn a_rested_device_may_send_its_burst_and_no_more() {
+    fn an_idle_device_may_send_its_burst_and_no_more() {
         let mut bucket = Bucket::full(0);
         assert_eq!(admitted(&mut bucket, [7; 100], &LIMIT), 20);
     }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_of_backlog_read_at_once_is_not_punished() {
+    fn an_hour_of_backlog_read_at_once_is_not_limited() {
         let times = (0..3_600 * 5).map(|n| n * SECOND / 5);
         assert_eq!(admitted(&mut Bucket::full(0), times, &LIMIT), 3_600 * 5);
     }

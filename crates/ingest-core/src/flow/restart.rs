@@ -1,8 +1,8 @@
-//! How often the tree may be rebuilt before the process gives up.
+//! Restart budget: how often the actor tree may be rebuilt before the process exits.
 
 use std::collections::VecDeque;
 
-/// At most so many restarts in a window of time.
+/// Most restarts within a time window.
 #[derive(Debug)]
 pub struct Budget {
     restarts: u32,
@@ -36,6 +36,6 @@ mod tests {
         assert!(budget.spend(0));
         assert!(budget.spend(10));
         assert!(!budget.spend(20));
-        assert!(budget.spend(120), "what is older than the window counts no more");
+        assert!(budget.spend(120), "restarts older than the window do not count");
     }
 }

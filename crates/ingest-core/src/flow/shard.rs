@@ -1,7 +1,7 @@
-//! Which validator a device belongs to.
+//! Sharding: which validator a device belongs to.
 
-/// The shard of a message by its topic: equal for all messages of a device, whatever their type. What names no device
-/// falls on some shard, always the same for the same text.
+/// The shard of a message by its topic: equal for all messages of a device, whatever their type. Text that names no device
+/// has a shard too, always the same one.
 pub fn of_topic(topic: &str, shards: usize) -> usize {
     // `tenant/{tenant}/device/{device}`: everything before the fourth slash.
     let mut slashes = 0;

@@ -1,13 +1,12 @@
-//! What is known of a database's columns: only of those that ever met a refusal.
+//! Column cache: what is known of a database's columns, only of those that were ever part of a rejected line.
 //!
-//! A table has room for so many columns, and so has each family of fields; a line that brings one too many is refused
-//! whole, and the server does not say for which of its fields. So each field of such a line that nothing is known of is
-//! tried alone, in a line of its own that is a part of the same point ([`Trial`]): what is taken has a column, what is
-//! refused has none. Points are then written without the fields that have none, as they are without those whose column
-//! holds another type.
+//! A table has a limit of columns, and so has each family of fields. A line that would exceed it is rejected as a whole,
+//! and the server does not name the field. So each unknown field of such a line is tried alone, in a line of its own that
+//! is a part of the same point ([`Trial`]): an accepted field has a column, a rejected one has none. Points are then written
+//! without the fields that have no column or whose column holds another type.
 //!
-//! Nothing is known for good: a database is dropped and made anew, a limit is raised. A field that is left out is tried
-//! again with one line every now and then.
+//! No entry is final: a database may be dropped and created again, a limit raised. A field that is left out is tried again
+//! with one line from time to time.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,10 +14,10 @@ use std::time::{Duration, Instant};
 use crate::influx::field_types::{Conflict, FieldType};
 use crate::influx::line_fields::{self, Field, Fields};
 
-/// The field that every point has: it is never tried alone, and never left out for want of a column.
+/// The field that every point has: it is never tried alone, and never left out for lack of a column.
 pub(super) const SEQ: &str = "seq";
 
-/// Columns of a table that are remembered. Servers hold fewer; beyond it everything is learned again.
+/// Most columns of a table that are cached. Servers hold fewer; beyond it the cache of the table starts again.
 const MOST_COLUMNS: usize = 4_096;
 
 /// A field that is tried alone.
@@ -32,16 +31,16 @@ pub struct Trial {
     pub line: String,
 }
 
-/// What is known of a column.
+/// State of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// Its field is being tried.
     Open,
-    /// It is there, and took what it was given.
+    /// It exists, and accepted its value.
     There,
-    /// It is there and holds this type.
+    /// It exists and holds this type.
     Holds(FieldType),
-    /// It is not there, and the server has no room for it.
+    /// It does not exist, and the server has no capacity for it.
     Missing,
 }
 
@@ -55,18 +54,18 @@ struct Column {
 /// What is known of the columns of one database.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    /// By table. There are two; each name is as lines begin with it.
+    /// By table, named as lines begin. There are two.
     tables: Vec<(String, HashMap<String, Column>)>,
     again_after: Duration,
 }
 
 impl Columns {
-    /// Nothing is known. `again_after`: how long a field is left out before it is tried again.
+    /// An empty cache. `again_after`: how long a field is left out before it is tried again.
     pub fn new(again_after: Duration) -> Self {
         Self { tables: Vec::new(), again_after }
     }
 
-    /// Learns from a refusal that named a column of this table.
+    /// Learns from a rejection that named a column of this table.
     pub fn conflict(&mut self, table: &str, conflict: Conflict, now: Instant) {
         self.learn(table, &conflict.column, Known::Holds(conflict.expected), now);
     }
@@ -81,8 +80,8 @@ impl Columns {
         self.learn(&trial.table, &trial.column, Known::Missing, now);
     }
 
-    /// A trial has told nothing.
-    pub fn untold(&mut self, trial: &Trial) {
+    /// A trial without a conclusive answer: its field is unknown again.
+    pub fn inconclusive(&mut self, trial: &Trial) {
         if self.known(&trial.table, &trial.column) == Some(Known::Open)
             && let Some(columns) = self.of_mut(&trial.table)
         {
@@ -90,24 +89,24 @@ impl Columns {
         }
     }
 
-    /// No trial tells anything of a field: it is left out as if it had no column.
-    pub fn give_up(&mut self, trial: &Trial, now: Instant) {
+    /// No trial of a field is conclusive: it is left out as if it had no column.
+    pub fn assume_missing(&mut self, trial: &Trial, now: Instant) {
         if self.known(&trial.table, &trial.column) == Some(Known::Open) {
             self.missing(trial, now);
         }
     }
 
-    /// Forgets a table: what is known of it can't be so.
+    /// Forgets a table: what is known of it must be wrong.
     pub fn forget(&mut self, table: &str) {
         self.tables.retain(|(name, _)| name != table);
     }
 
-    /// Forgets everything: the database is not there.
+    /// Forgets everything: the database does not exist.
     pub fn clear(&mut self) {
         self.tables.clear();
     }
 
-    /// Trials for the fields of a refused line that nothing is known of, from now on under way.
+    /// Trials for the unknown fields of a rejected line; they count as being tried from now on.
     pub fn trials(&mut self, line: &str, now: Instant) -> Vec<Trial> {
         let table = line_fields::table(line);
         let mut trials = Vec::new();
@@ -130,23 +129,23 @@ impl Columns {
         Fields::of(line).any(|field| self.known(table, &field.column()) == Some(Known::Open))
     }
 
-    /// Whether nothing is known of a field of the line: it can be tried.
+    /// Whether a field of the line is unknown and can be tried.
     pub fn has_untried(&self, line: &str) -> bool {
         let table = line_fields::table(line);
         Fields::of(line).any(|field| field.key != SEQ && self.known(table, &field.column()).is_none())
     }
 
-    /// What is known of a column.
+    /// The state of a column, where it is known.
     pub(super) fn known(&self, table: &str, column: &str) -> Option<Known> {
         self.of(table)?.get(column).map(|column| column.known)
     }
 
-    /// Whether anything is known of a table.
+    /// Whether any column of a table is known.
     pub(super) fn knows(&self, table: &str) -> bool {
         self.of(table).is_some()
     }
 
-    /// A trial for a field that is left out, where it is time for one; the next one is due later.
+    /// A trial for a field that is left out, where one is due; the next one is due later.
     pub(super) fn try_again(&mut self, line: &str, field: &Field<'_>, now: Instant) -> Option<Trial> {
         let (table, again_after) = (line_fields::table(line), self.again_after);
         let column = self.of_mut(table)?.get_mut(&*field.column())?;
@@ -157,7 +156,7 @@ impl Columns {
         self.trial(table, line, field)
     }
 
-    /// A field with `seq`, unless `seq` itself would be refused.
+    /// A field with `seq`, unless `seq` itself would be rejected.
     fn trial(&self, table: &str, line: &str, field: &Field<'_>) -> Option<Trial> {
         let fits_seq = !matches!(self.known(table, SEQ), Some(Known::Holds(_)));
         let line = line_fields::with_only(line, |other| other.key == field.key || (fits_seq && other.key == SEQ))?;

@@ -1,10 +1,10 @@
-//! How many columns one tenant may make: the names of metrics come from devices, and a table that is full of them is full
-//! for everybody who writes to it.
+//! Field budget: most columns that one tenant may create. Names of metrics come from devices, and a table that has reached
+//! its limit of columns is full for every tenant that writes to it.
 //!
-//! Names are admitted in the order in which they come. What is on the server already makes no column, so it passes; where
-//! the tenant has the database for itself it counts, and a restart gives nobody a new budget. The check is made for every
-//! field of every point, so the next name is guessed from the one that followed the last time: devices report the same
-//! names in the same order.
+//! Names are admitted in the order in which they arrive. A column that exists on the server is not created, so its name
+//! passes; where the tenant has a database of its own it counts, so that a restart does not renew the budget. The check runs
+//! for every field of every point, so the next name is predicted from the one that followed last time: devices report the
+//! same names in the same order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,21 +13,22 @@ use std::time::{Duration, Instant};
 use crate::influx::line_fields::{self, Fields};
 use crate::influx::line_protocol;
 
-/// How long the server's answer is believed while there is room for another name, and while there is none.
-const BELIEVED: Duration = Duration::from_secs(10);
-const BELIEVED_WHEN_FULL: Duration = Duration::from_secs(60);
+/// How long the server's answer is valid while there is budget for another name.
+const VALID: Duration = Duration::from_secs(10);
+/// How long it is valid while there is none.
+const VALID_WHEN_FULL: Duration = Duration::from_secs(60);
 
-/// Names that are remembered of a server; it holds fewer columns.
+/// Most columns of a server that are remembered; it holds fewer.
 const MOST_KNOWN: usize = 4_096;
 
 /// Whether a field may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It may.
+    /// It may be written.
     Yes,
-    /// It would make a column too many.
+    /// It would create a column beyond the budget.
     No,
-    /// It would make a column: ask the server first which ones there are.
+    /// It would create a column: ask the server first which ones exist.
     Ask,
 }
 
@@ -40,7 +41,7 @@ pub struct FieldBudget {
     is_sole: bool,
     names: Vec<Name>,
     index: HashMap<Arc<str>, usize>,
-    /// Names that count.
+    /// Number of names that count.
     spent: usize,
     /// The name that was met last.
     last: usize,
@@ -50,12 +51,12 @@ pub struct FieldBudget {
 
 #[derive(Clone, Debug)]
 struct Name {
-    /// As it stands in lines.
+    /// As written in lines.
     key: Arc<str>,
-    /// Which name followed it last.
+    /// The name that followed it last time.
     next: usize,
-    /// Whether it is there whatever this tenant does.
-    is_given: bool,
+    /// Whether its column exists independently of this tenant.
+    exists_anyway: bool,
 }
 
 impl FieldBudget {
@@ -65,7 +66,7 @@ impl FieldBudget {
         Self { most, is_sole, names: Vec::new(), index: HashMap::new(), spent: 0, last: 0, ask_at: can_ask }
     }
 
-    /// Whether all fields of a line are known already: the usual case, told without taking the line apart.
+    /// Whether all fields of a line are known already: the usual case, decided without parsing the line.
     pub fn knows_all(&mut self, line: &str) -> bool {
         if self.most == 0 {
             return true;
@@ -95,7 +96,7 @@ impl FieldBudget {
         self.find(field.key).then(|| &fields[field.key.len() + 1..])
     }
 
-    /// Judges a field by its key as it stands in a line, and takes its name down.
+    /// Decides about a field by its key as written in a line, and records its name.
     pub fn admit(&mut self, key: &str, now: Instant) -> Admission {
         if self.most == 0 || self.find(key) {
             return Admission::Yes;
@@ -111,10 +112,10 @@ impl FieldBudget {
         Admission::Yes
     }
 
-    /// The server has these columns, by their names without escapes. Names that the tenant brought and that made no column
-    /// are free again, where it can be known that they are its own.
+    /// The server has these columns, by their names without escapes. Names of the tenant that created no column are
+    /// released, where the tenant has a database of its own.
     pub fn answered<'a>(&mut self, columns: impl IntoIterator<Item = &'a str>, now: Instant) {
-        let own: Vec<Name> = self.names.drain(..).filter(|name| !name.is_given && !self.is_sole).collect();
+        let own: Vec<Name> = self.names.drain(..).filter(|name| !name.exists_anyway && !self.is_sole).collect();
         self.index.clear();
         for name in own {
             self.remember(name.key, false);
@@ -129,10 +130,10 @@ impl FieldBudget {
             }
         }
         let is_full = self.spent >= self.most;
-        self.ask_at = Some(now + if is_full { BELIEVED_WHEN_FULL } else { BELIEVED });
+        self.ask_at = Some(now + if is_full { VALID_WHEN_FULL } else { VALID });
     }
 
-    /// The server did not say. It may be asked again at that time; `None` = never.
+    /// The server gave no answer. It may be asked again at that time; `None` = never.
     pub fn unanswered(&mut self, ask_at: Option<Instant>) {
         self.ask_at = ask_at;
     }
@@ -148,10 +149,10 @@ impl FieldBudget {
         true
     }
 
-    fn remember(&mut self, key: Arc<str>, is_given: bool) {
+    fn remember(&mut self, key: Arc<str>, exists_anyway: bool) {
         let place = self.names.len();
         self.index.insert(key.clone(), place);
-        self.names.push(Name { key, next: 0, is_given });
+        self.names.push(Name { key, next: 0, exists_anyway });
         self.follow(place);
     }
 
@@ -174,7 +175,7 @@ mod tests {
     use Admission::{Ask, No, Yes};
 
     #[test]
-    fn names_are_admitted_in_the_order_in_which_they_come() {
+    fn names_are_admitted_in_the_order_in_which_they_arrive() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(3, true, None);
         assert_eq!(
@@ -186,31 +187,31 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_asked_before_a_name_is_admitted_and_what_it_has_counts_for_who_is_alone_there() {
+    fn the_server_is_asked_before_a_name_is_admitted_and_its_columns_count_in_a_database_of_ones_own() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(3, true, Some(now));
         assert_eq!(budget.admit("a", now), Ask);
         budget.answered(["time", "device_id", "seq", "x", "y y"], now);
         assert_eq!(all(&mut budget, &["x", "y\\ y", "a", "b"], now), [Yes, Yes, Yes, No]);
-        // Another replica has dropped nothing and made nothing; `a` has not become a column.
-        let later = now + BELIEVED;
+        // The columns on the server are unchanged: `a` has not become one.
+        let later = now + VALID;
         assert_eq!(budget.admit("b", later), Ask);
         budget.answered(["x", "y y"], later);
         assert_eq!(all(&mut budget, &["b", "a", "x"], later), [Yes, No, Yes]);
     }
 
     #[test]
-    fn what_others_made_is_free_for_a_tenant_that_shares_the_database() {
+    fn columns_of_others_are_free_for_a_tenant_that_shares_the_database() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(2, false, Some(now));
         budget.answered(["x", "y", "z"], now);
         assert_eq!(all(&mut budget, &["x", "z", "a", "b", "c", "y"], now), [Yes, Yes, Yes, Yes, No, Yes]);
         budget.answered(["x", "y", "z", "a"], now);
-        assert_eq!(all(&mut budget, &["a", "b", "c"], now), [Yes, Yes, No], "what it made stays its own");
+        assert_eq!(all(&mut budget, &["a", "b", "c"], now), [Yes, Yes, No], "columns that it created still count");
     }
 
     #[test]
-    fn lines_of_known_names_are_told_at_a_glance_whatever_their_order() {
+    fn lines_of_known_names_are_recognised_whatever_their_order() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(4, true, None);
         all(&mut budget, &["a", "b\\ c", "d"], now);
@@ -232,14 +233,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_does_not_say_holds_nothing_up() {
+    fn a_server_that_does_not_answer_delays_nothing() {
         let now = Instant::now();
         let mut budget = FieldBudget::new(2, true, Some(now));
         assert_eq!(budget.admit("a", now), Ask);
-        budget.unanswered(Some(now + BELIEVED));
+        budget.unanswered(Some(now + VALID));
         assert_eq!(all(&mut budget, &["a", "b", "c"], now), [Yes, Yes, No]);
-        assert_eq!(budget.admit("c", now + BELIEVED), Ask);
+        assert_eq!(budget.admit("c", now + VALID), Ask);
         budget.unanswered(None);
-        assert_eq!(budget.admit("c", now + BELIEVED), No);
+        assert_eq!(budget.admit("c", now + VALID), No);
     }
 }

@@ -1,7 +1,7 @@
-//! The types of columns, and what InfluxDB says of a value that has another one.
+//! Column types, type coercion of field values, and InfluxDB's messages about type conflicts.
 //!
-//! InfluxDB never coerces: the first value of a column fixes its type, and a line with a value of another type is refused
-//! whole. JSON knows no such types: a device that reports 24.3 and then 24 means the same quantity.
+//! InfluxDB never coerces: the first value of a column fixes its type, and a line with a value of another type is rejected
+//! as a whole. JSON has no such types: a device that reports 24.3 and then 24 means the same quantity.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub enum FieldType {
     Unsigned,
     /// `boolean`
     Boolean,
-    /// Text, a tag or the timestamp: nothing that a metric's value could be.
+    /// Text, a tag or the timestamp: no type of a metric's value.
     Other,
 }
 
@@ -36,15 +36,15 @@ impl FieldType {
         match value.as_bytes() {
             [b'"', ..] => FieldType::Other,
             [.., b'i'] => FieldType::Integer,
-            // `true`, `t`, `F` and all the rest begin so, numbers never do.
+            // `true`, `t`, `F` and all other spellings begin like this, numbers never do.
             [b't' | b'T' | b'f' | b'F', ..] => FieldType::Boolean,
             [.., b'u'] => FieldType::Unsigned,
             _ => FieldType::Float,
         }
     }
 
-    /// A value in the form that a column of this type takes; `None` where it takes it in no form.
-    pub fn hold(self, value: &str) -> Option<Cow<'_, str>> {
+    /// Coerces a value to this type; `None` where that is impossible.
+    pub fn coerce(self, value: &str) -> Option<Cow<'_, str>> {
         match (self, FieldType::of(value)) {
             (FieldType::Other, _) => None,
             (held, own) if held == own => Some(Cow::Borrowed(value)),
@@ -54,7 +54,7 @@ impl FieldType {
             (FieldType::Unsigned, FieldType::Integer) if !value.starts_with('-') => {
                 Some(Cow::Owned(format!("{}u", &value[..value.len() - 1])))
             }
-            // JSON's 24 that was written for a column which was a float before its table was made anew; 24.0 is none.
+            // JSON's 24 that was written for a float column, before its table was created again; 24.0 is no integer.
             (FieldType::Integer, FieldType::Float) if value.parse::<i64>().is_ok() => {
                 Some(Cow::Owned(format!("{value}i")))
             }
@@ -63,10 +63,10 @@ impl FieldType {
     }
 }
 
-/// A refused value: its column and the type that the column has.
+/// Type conflict: the column of a rejected value, and the type that the column has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// The table, where the server names it: with InfluxDB 3 it is that of the refused line.
+    /// The table, where the server names it: with InfluxDB 3 it is that of the rejected line.
     pub table: Option<String>,
     /// The column's name, not escaped.
     pub column: String,
@@ -75,13 +75,13 @@ pub struct Conflict {
 }
 
 impl Conflict {
-    /// Reads the server's words; `None` where they are about something else.
+    /// Parses the server's message; `None` where it is about something else.
     pub fn parse(message: &str) -> Option<Self> {
         Self::parse_v3(message).or_else(|| Self::parse_v2(message))
     }
 
     /// InfluxDB 3: `invalid column type for column 'v', expected iox::column_type::field::float, got
-    /// iox::column_type::field::integer`, alone or after other words. A tag's value is no field's.
+    /// iox::column_type::field::integer`, alone or after other text. A tag's value is no field's.
     fn parse_v3(message: &str) -> Option<Self> {
         let (_, rest) = message.split_once("invalid column type for column '")?;
         let (rest, got) = rest.rsplit_once(", got ")?;
@@ -94,7 +94,7 @@ impl Conflict {
     }
 
     /// InfluxDB 1 and 2: `field type conflict: input field "v" on measurement "t" is type integer, already exists as
-    /// type float dropped=1`, after other words.
+    /// type float dropped=1`, after other text.
     fn parse_v2(message: &str) -> Option<Self> {
         let (_, rest) = message.split_once("field type conflict: input field \"")?;
         let (rest, expected) = rest.rsplit_once(", already exists as type ")?;
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_servers_words_are_understood() {
+    fn the_servers_messages_are_parsed() {
         let conflict = |message| Conflict::parse(message).map(|conflict| (conflict.column, conflict.expected));
         assert_eq!(
             conflict(

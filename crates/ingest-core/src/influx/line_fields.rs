@@ -1,8 +1,8 @@
-//! The fields of a line of line protocol, and edits that change or leave out some of them.
+//! Fields of a line: a parser for line protocol as this node writes it, and edits that change or leave out fields.
 
 use std::borrow::Cow;
 
-/// One field as it stands in its line.
+/// One field as written in its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Its key, with its escapes.
@@ -25,7 +25,7 @@ pub fn table(line: &str) -> &str {
     &line[..end_of(line, 0, |byte| matches!(byte, b',' | b' '))]
 }
 
-/// Walks the fields of a line in their order. What is no line protocol has no (further) fields.
+/// Walks the fields of a line in their order. Text that is not line protocol has no (further) fields.
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     line: &'a str,
@@ -35,7 +35,7 @@ pub struct Fields<'a> {
 
 /// The part of a line that begins with its first field.
 pub fn fields(line: &str) -> Option<&str> {
-    // Tags and fields are parted by the first blank that is not escaped, as fields and time are.
+    // Tags and fields are separated by the first blank that is not escaped, as fields and time are.
     let at = line.find(' ')?;
     let is_escaped = at > 0 && line.as_bytes()[at - 1] == b'\\';
     let at = if is_escaped { end_of(line, 0, |byte| byte == b' ') } else { at };
@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
         Self { line, at, is_whole: false }
     }
 
-    /// Whether the walk has come to the end of the fields; only then is the line line protocol as far as that matters.
+    /// Whether the walk has come to the end of the fields; only then is the line valid as far as its fields.
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
@@ -92,7 +92,7 @@ pub struct Edit<'a> {
     line: &'a str,
     out: Option<String>,
     fields: usize,
-    /// Where the fields that were looked at end.
+    /// The end of the fields that were visited.
     end: usize,
 }
 
@@ -179,11 +179,11 @@ pub fn with_only(line: &str, is_wanted: impl Fn(&Field<'_>) -> bool) -> Option<S
     if edit.is_changed() { edit.finish() } else { Some(line.to_owned()) }
 }
 
-/// The index of the first byte from `at` on that is meant and not escaped; else the line's length.
-fn end_of(line: &str, at: usize, is_meant: impl Fn(u8) -> bool) -> usize {
+/// The index of the first byte from `at` on that matches and is not escaped; else the line's length.
+fn end_of(line: &str, at: usize, matches: impl Fn(u8) -> bool) -> usize {
     let bytes = line.as_bytes();
     let mut at = at;
-    while at < bytes.len() && !is_meant(bytes[at]) {
+    while at < bytes.len() && !matches(bytes[at]) {
         at += if bytes[at] == b'\\' { 2 } else { 1 };
     }
     at.min(bytes.len())
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_told_apart_by_what_is_not_escaped() {
+    fn separators_that_are_escaped_separate_nothing() {
         let line = r#"t,d=a\ b\,c\=d v\ w\,x\=y\\z=1i,q="a, b=\" c",v=2i 9"#;
         let fields: Vec<_> = Fields::of(line).map(|field| (field.column().into_owned(), field.value)).collect();
         assert_eq!(
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_protocol_has_no_whole_fields() {
+    fn text_that_is_not_line_protocol_has_no_whole_fields() {
         for line in ["", " ", ",", "t", "t ", "t v", "t\\", "t v\\", "t ,", "t v=1i,"] {
             let mut fields = Fields::of(line);
             fields.by_ref().for_each(drop);

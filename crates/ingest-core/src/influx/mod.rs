@@ -1,9 +1,9 @@
-//! What InfluxDB is sent: line protocol, types, budgets of fields, names.
+//! Points for InfluxDB: line protocol, column types, type coercion, field budgets, names of databases.
 
+pub mod coercion;
 pub mod columns;
 pub mod field_budget;
 pub mod field_types;
-pub mod fitting;
 pub mod line_fields;
 pub mod line_protocol;
 pub mod names;

@@ -1,21 +1,21 @@
-//! Where a tenant's points go: the names of its InfluxDB database and of its bucket.
+//! Names in InfluxDB: the database and the bucket of a tenant.
 //!
-//! Tenant ids are any text; these alphabets are not. Every rule here is injective: two tenants never share a name.
+//! Tenant ids are arbitrary text, these alphabets are restricted. Every rule is injective: two tenants never share a name.
 
 use std::borrow::Cow;
 
 use crate::message::digest::sha256_hex;
 use crate::message::names::{escaped, percent_encoded};
 
-/// What the name of a plain tenant's database begins with.
+/// Prefix of a plain tenant's database.
 const PLAIN_DATABASE: &str = "telemetry_";
-/// What the name of any other tenant's database begins with. No plain name begins so.
+/// Prefix of any other tenant's database. No plain name begins with it.
 const ESCAPED_DATABASE: &str = "telemetry-x-";
-/// The same for one whose escaped name would be too long.
+/// Prefix of a database whose escaped name would be too long.
 const HASHED_DATABASE: &str = "telemetry-h-";
 /// Longest database name that InfluxDB 3 takes.
 const MAX_DATABASE_BYTES: usize = 511;
-/// Where a bucket's template gets the tenant's name.
+/// The placeholder for the tenant in a bucket's template.
 pub const TENANT_PLACE: &str = "{tenant_id}";
 /// Longest bucket name that InfluxDB 3 takes on its v2 endpoint; InfluxDB 2 takes longer ones.
 const MAX_BUCKET_BYTES: usize = 64;
@@ -28,7 +28,7 @@ const MAX_BUCKET_BYTES: usize = 64;
 ///    `telemetry-x-a_5F_2Eb`).
 /// 3. Where that is longer than 511 bytes: `telemetry-h-` and the SHA-256 of the id in lower-case hexadecimal.
 ///
-/// The three can't meet: their beginnings differ.
+/// No two of the three are ever equal, as their prefixes differ.
 pub fn influx_database(tenant: &str) -> String {
     let name = if is_plain(tenant) {
         format!("{PLAIN_DATABASE}{tenant}")

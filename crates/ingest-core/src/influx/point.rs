@@ -1,4 +1,4 @@
-//! The point of a message: one line of line protocol, the same at the first delivery and when rebuilt from its row.
+//! Points: one line of line protocol per message, the same at the first delivery and when rebuilt from its row.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,14 @@ use crate::message::metric::Metric;
 use crate::message::metric_keys::MetricKeyMap;
 use crate::message::msg_type::MsgType;
 
-/// How tenants share what their points are written to.
+/// Database layout: how tenants share databases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layout {
     /// Each has a database of its own.
     #[default]
     PerTenant,
-    /// All are in one; the tag `tenant_id` tells their points apart.
+    /// All share one; the tag `tenant_id` distinguishes their points.
     Shared,
 }
 
@@ -28,7 +28,7 @@ impl Layout {
     }
 }
 
-/// What points could not hold.
+/// Counts of what points could not hold.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SkipCounts {
     /// Fields, by the index of their reason in [`Skipped::ALL`].
@@ -43,7 +43,7 @@ impl SkipCounts {
     }
 }
 
-/// What a point is made of.
+/// The values of a point.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
     /// Only telemetry and heartbeats become points.

@@ -1,8 +1,8 @@
-//! A row's point: the same as the one its message made at its first delivery.
+//! Rebuild: the point of a row, the same as its message made at its first delivery.
 //!
 //! The row holds all that the point is made of: the tags' columns, the sequence number, the time to the microsecond,
 //! and the metrics under their mapped names. jsonb may have put them in another order, and spells numbers its own way;
-//! it keeps what counts, their values and whether they are integers (see
+//! it preserves their values and whether they are integers (see
 //! [`Metric::spelling_for_jsonb`](crate::message::metric::Metric::spelling_for_jsonb)). All that is lost is the sign of a zero:
 //! `-0.0` comes back as `0.0`, which is the same number.
 
@@ -13,7 +13,7 @@ use crate::influx::point::{self, Layout, SkipCounts, Source};
 use crate::message::metric::{self, Metric};
 use crate::message::msg_type::MsgType;
 
-/// What a row of `raw_events` knows of its point.
+/// The columns of `raw_events` that make a point.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     /// Column `msg_type`.
@@ -32,7 +32,7 @@ pub struct Row<'a> {
     pub metrics: Option<&'a str>,
 }
 
-/// The line, without its line feed; `None` where the row's message made no point. What it skips was counted then.
+/// The line, without its line feed; `None` where the row's message made no point. Skipped fields were counted at the first delivery.
 pub fn line(row: Row<'_>, layout: Layout) -> Option<String> {
     let msg_type = match row.msg_type {
         "telemetry" => MsgType::Telemetry,
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn where_tenants_share_a_database_their_tag_tells_them_apart() {
+    fn where_tenants_share_a_database_a_tag_distinguishes_them() {
         let row = Row { metrics: Some(r#"{"tenant_id": 1}"#), ..ROW };
         let tags = r"device_id=dev-1,site_id=lab\ 1,tenant_id=acme";
         assert_eq!(line(row, Layout::Shared), Some(format!("telemetry,{tags} seq=7i 1795219200123456000")));

@@ -1,4 +1,4 @@
-//! What the registry knows of a device, as validation needs it.
+//! Devices: what the registry holds of one, as far as validation needs it.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ pub struct DeviceKey {
 }
 
 impl DeviceKey {
-    /// A key of its own.
+    /// A key with copies of the ids.
     pub fn new(tenant_id: &str, device_id: &str) -> Self {
         Self { tenant_id: tenant_id.into(), device_id: device_id.into() }
     }
 
-    /// About how many bytes its ids take on the heap.
+    /// Bytes that its ids take on the heap, approximately.
     pub fn size_bytes(&self) -> usize {
         /// The two counters in front of the text of an `Arc<str>`.
         const COUNTERS: usize = 2 * size_of::<usize>();
@@ -64,7 +64,7 @@ pub struct Device {
     pub key: DeviceKey,
     /// The site the device is registered at.
     pub site_id: String,
-    /// `ACTIVE`; any other status is refused.
+    /// Whether its status is `ACTIVE`; messages of any other device are rejected.
     pub active: bool,
     /// The subscription's state; see [`Subscription`].
     pub subscription: Subscription,
@@ -72,7 +72,7 @@ pub struct Device {
     pub token_hash: Option<TokenHash>,
     /// When the device's ACTIVE certificates (common name `tenant/device`) are valid.
     pub certificates: Vec<ValidityPeriod>,
-    /// Metric names as the device's modules map them.
+    /// The mapping of metric names by the device's modules.
     pub metric_keys: MetricKeyMap,
     /// Whether messages may move the device (`location_source` is `auto` or null).
     pub location_is_auto: bool,
@@ -81,7 +81,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// About how many bytes of memory it takes, what it owns on the heap included.
+    /// Bytes of memory that it takes, approximately, its share of the heap included.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + self.key.size_bytes()
@@ -96,12 +96,12 @@ impl Device {
     }
 }
 
-/// From when until when a certificate is valid, in Unix microseconds.
+/// Validity period of a certificate, in Unix microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidityPeriod {
-    /// The first moment.
+    /// The first moment at which it is valid.
     pub from_us: i64,
-    /// The first moment that is too late.
+    /// The end: the first moment at which it is no longer valid.
     pub until_us: i64,
 }
 
@@ -112,7 +112,7 @@ impl ValidityPeriod {
     }
 }
 
-/// What the device's subscription says about its messages.
+/// The state of a device's subscription, as far as it decides about messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscription {
     /// None, TRIAL, ACTIVE or GRACE.
@@ -124,7 +124,7 @@ pub enum Subscription {
 }
 
 impl Subscription {
-    /// From `subscriptions.status`; what the list does not name passes.
+    /// From `subscriptions.status`; a status that is not listed passes.
     pub fn from_status(status: Option<&str>) -> Self {
         match status {
             Some("SUSPENDED") => Subscription::Suspended,
@@ -139,7 +139,7 @@ impl Subscription {
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
-    /// From the registry's hexadecimal text (either case); `None` where it is no such text.
+    /// From the registry's hexadecimal text (either case); `None` for any other text.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let hex = hex.as_bytes();
         if hex.len() != 64 {
@@ -155,15 +155,15 @@ impl TokenHash {
     }
 }
 
-/// What a look-up answered.
+/// Result of a registry look-up.
 #[derive(Clone, Debug)]
 pub enum Lookup {
     /// The device is registered.
     Found(Arc<Device>),
-    /// It is not, and was not made.
+    /// The device is not registered, and was not provisioned.
     Unknown,
-    /// It is not, and its tenant's subscriptions have no room for it (auto-provisioning only).
+    /// The device is not registered, and its tenant's subscriptions have no capacity for it (auto-provisioning only).
     NoCapacity,
-    /// PostgreSQL refuses this very question, or what is registered can't be read: as good as unknown. Why, without values.
+    /// Invalid device: PostgreSQL rejects the look-up of this device, or its row can't be read. The reason, without values.
     Invalid(Arc<str>),
 }

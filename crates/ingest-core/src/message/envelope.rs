@@ -1,4 +1,4 @@
-//! The JSON on the wire, opened just far enough to know whose it is.
+//! The envelope: the JSON on the wire, parsed just far enough to read the topic, the user name and the extent of the payload.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use crate::message::rejection::{Reason, Rejection};
 
-/// An opened envelope: three members, each a slice of the message or a string of its own where it had escapes.
+/// An opened envelope: three members, each a slice of the message, or a copy where it had escapes.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
-    /// The topic; empty where it is absent or no text.
+    /// The topic; empty where it is absent or not a string.
     pub topic: ByteString,
     /// The payload's JSON text as received; empty where it is absent.
     pub payload: ByteString,
@@ -33,7 +33,7 @@ impl Envelope {
         let opened = json
             .deserialize_map(Opener { body: &body })
             .and_then(|envelope| json.end().map(|()| envelope))
-            // Only where it broke: the parser's words could repeat what the message says.
+            // Only the position: the parser's own message could repeat values.
             .map_err(|error| {
                 Rejection::new(Reason::BadEnvelope, format!("not a JSON object: byte {}", error.column()))
             })?;
@@ -46,7 +46,7 @@ struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    /// A text member without copying it where it stands in the message as it is.
+    /// The value of a string member, borrowed from the message where it has no escapes.
     fn text(&self, raw: &RawValue) -> ByteString {
         if !raw.get().starts_with('"') {
             return ByteString::new();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_a_bad_envelope() {
+    fn anything_but_a_json_object_is_a_bad_envelope() {
         for text in
             ["", "null", "[]", "\"abc\"", "{}{}", "{\"a\":NaN}", "{\"payload\":{\"a\":1,}}", "{\"a\":0x10}", "{"]
         {
@@ -147,13 +147,13 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_no_danger_to_the_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let deep = format!(r#"{{"topic":"t","payload":{{"x":{}1{}}}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert!(Envelope::open(&Bytes::from(deep)).is_ok());
     }
 
     #[test]
-    fn a_topic_that_is_no_text_is_no_topic() {
+    fn a_topic_that_is_not_a_string_is_empty() {
         assert_eq!(open(r#"{"topic":5}"#).unwrap().topic, "");
         assert_eq!(open(r#"{"topic":["a"]}"#).unwrap().topic, "");
     }

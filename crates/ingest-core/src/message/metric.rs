@@ -1,4 +1,4 @@
-//! One metric of a payload: its name, its JSON value as written, and what row and point make of it.
+//! Metrics of a payload: name, JSON value as written, the limits on both, and the spelling for jsonb.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use crate::message::rejection::{Reason, Rejection};
 /// Most metrics of one message.
 pub const MAX_METRICS: usize = 50;
 
-/// A metric as it stands in the payload.
+/// A metric as written in the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metric<'a> {
     /// Its name as sent.
@@ -44,7 +44,7 @@ pub fn read(object: &str) -> Option<Vec<Metric<'_>>> {
     serde_json::Deserializer::from_str(object).deserialize_map(Reader).ok()
 }
 
-/// Check 11: how many metrics and under which names.
+/// Check 11: the number of metrics and their names.
 ///
 /// # Errors
 /// `TOO_MANY_METRICS`, `METRIC_KEY_TOO_LONG` or `METRIC_KEY_INVALID`.
@@ -78,7 +78,7 @@ impl<'a> Metric<'a> {
     /// numbers as decimals whose scale is the mantissa's digits after the point less the exponent, so `2.4e1` would
     /// come back as `24`, `2.40e1` comes back as `24.0`.
     pub fn spelling_for_jsonb(&self) -> Option<String> {
-        /// Beyond any f64 the number is out of the point's reach anyway, and zeros would only swell the row.
+        /// A number with more zeros is beyond f64: no point can hold it, and zeros would only enlarge the row.
         const MAX_ZEROS: i64 = 400;
         if !matches!(self.raw.as_bytes().first(), Some(b'-' | b'0'..=b'9')) {
             return None;

@@ -1,15 +1,15 @@
-//! What one message is: its envelope, topic, payload, metrics and time, and why it may be refused.
+//! Messages: envelope, topic, payload, metrics and time, why one is rejected, and what the quarantine retains of it.
 
 pub mod device;
 pub mod digest;
 pub mod envelope;
-pub mod kept;
 pub mod metric;
 pub mod metric_keys;
 pub mod msg_type;
 pub mod names;
 pub mod observed_time;
 pub mod payload;
+pub mod quarantine_content;
 pub mod redact;
 pub mod rejection;
 pub mod storable;

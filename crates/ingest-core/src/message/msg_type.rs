@@ -1,4 +1,4 @@
-//! What kind of message a topic names.
+//! Message types, from the topic.
 
 use bytestring::ByteString;
 

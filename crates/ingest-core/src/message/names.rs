@@ -1,16 +1,16 @@
-//! Names that a tenant gets outside: its token in NATS subjects and its metric label.
+//! Names of a tenant in other systems: its token in NATS subjects and its metric label.
 //!
-//! Tenant ids are any text; these alphabets are not. Every rule here is injective: two tenants never share a name.
+//! Tenant ids are arbitrary text, these alphabets are restricted. Every rule is injective: two tenants never share a name.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::digest::sha256_hex;
 
-/// Longest token we put into a subject: a subject must fit a NATS protocol line (4096 bytes by default).
+/// Longest token of a subject: a subject must fit a NATS protocol line (4096 bytes by default).
 const MAX_TOKEN_BYTES: usize = 1024;
-/// The `tenant` label of all tenants that have no series of their own. No tenant's label is like it: there a `%` is
-/// followed by another one or by hexadecimal digits.
+/// The `tenant` label of all tenants that have no series of their own. No tenant's label equals it: in those a `%` is
+/// followed by another `%` or by hexadecimal digits.
 pub const OTHER_TENANTS_LABEL: &str = "%other";
 /// Longest metric label.
 const MAX_LABEL_BYTES: usize = 64;
@@ -30,7 +30,7 @@ pub fn subject_token(tenant: &str) -> Cow<'_, str> {
     if token.len() > MAX_TOKEN_BYTES { Cow::Owned(format!("%%{}", sha256_hex(tenant.as_bytes()))) } else { token }
 }
 
-/// The value of a `tenant` label: what may stand between quotation marks in Prometheus' text format, and short.
+/// The value of a `tenant` label: short, and valid between quotation marks in Prometheus' text format.
 ///
 /// 1. Every byte of the id's UTF-8 that is not a visible ASCII character, and every `"`, `\` and `%`, becomes `%` and
 ///    two upper-case hexadecimal digits.

@@ -1,4 +1,4 @@
-//! Why a message is refused: a value with a reason from a closed list, never an error.
+//! Rejections: why a message is not accepted, a value with a reason from a closed list, never an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -93,17 +93,17 @@ impl Reason {
         }
     }
 
-    /// Whether nobody knows whose message it was, whatever its topic says.
+    /// Whether the message can't be attributed to a tenant, whatever its topic names.
     pub const fn is_of_nobody(self) -> bool {
         matches!(self, Reason::BadEnvelope | Reason::BadTopicFormat | Reason::SubjectMismatch)
     }
 
-    /// Whether a quarantine event is stored even with `STORE_REJECTS=0` and over the cap: no tenant's fault explains it.
+    /// Whether a quarantine event is stored even with `STORE_REJECTS=0` and over the cap: the cause is not the tenant.
     pub const fn is_always_stored(self) -> bool {
         matches!(self, Reason::BadEnvelope | Reason::RowRefused | Reason::PointRefused | Reason::ProcessingFailed)
     }
 
-    /// Whether it is only ever counted: storing what is over the limit would make the limit worthless.
+    /// Whether it is counted but never stored: storing messages over the limit would defeat the limit.
     pub const fn is_never_stored(self) -> bool {
         matches!(self, Reason::RateLimited)
     }
@@ -120,14 +120,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A refusal: the reason and, where it helps an operator, which part of the message caused it.
+/// A rejection: the reason and, where it helps an operator, which part of the message caused it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
     /// The code.
     pub reason: Reason,
     /// A short sentence for people; never holds a value of the message, so never a token.
     pub detail: Cow<'static, str>,
-    /// Whether the sender had proven who it is, or had no need to: a replay of the message then needs no token.
+    /// Whether the sender was authenticated, or needed not to be: the message, when reprocessed, then needs no token.
     pub authenticated: bool,
 }
 
@@ -137,7 +137,7 @@ impl Rejection {
         Self { reason, detail: detail.into(), authenticated: false }
     }
 
-    /// The same, knowing whether the sender had proven who it is.
+    /// The same, with whether the sender was authenticated.
     #[must_use]
     pub fn authenticated(self, authenticated: bool) -> Self {
         Self { authenticated, ..self }

@@ -1,38 +1,38 @@
-//! What PostgreSQL's jsonb can hold, and hold without swelling.
+//! Limits of PostgreSQL's jsonb: what it can hold, and hold without growing.
 //!
 //! jsonb keeps numbers as decimals and writes them out digit by digit: `1e131000` is seven characters on the wire and
-//! 131 kB wherever the row is read. So it is bounded what the numbers of a payload come to when they are written out.
+//! 131 kB wherever the row is read. So the length of a payload's numbers, written out, is bounded.
 
 use serde::de::IgnoredAny;
 
 /// jsonb's parser recurses; its default stack holds several thousand levels.
 const MAX_DEPTH: usize = 1_000;
-/// numeric's digits before the point.
+/// Most digits of numeric before the point.
 const MAX_WHOLE_DIGITS: u64 = 131_072;
-/// numeric's digits after the point.
+/// Most digits of numeric after the point.
 const MAX_FRACTION_DIGITS: u64 = 16_383;
 /// Most bytes that the exponents of a row's numbers may add to it when jsonb writes them out: fifty of the largest
-/// numbers, twice. A number stays as it was sent although no point can hold it, so whoever reads rows has to expect this.
+/// numbers, twice. A number is stored as sent although no point can hold it, so readers of rows have to expect this.
 pub const MAX_ADDED_TO_ROW: u64 = 16 * 1024 * 1024;
-/// The same where the text is kept for people, or shares its statement with others.
+/// The same for text in the quarantine, and for payloads that share a statement with others.
 const MAX_ADDED_ELSEWHERE: u64 = 64 * 1024;
 
-/// Whether the text is JSON that jsonb surely can hold, and hardly larger than it is.
+/// Whether the text is JSON that jsonb can hold, at about its size.
 pub fn is_storable(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
         && !holds_unstorable_escape(text)
-        && misfit(text, MAX_ADDED_ELSEWHERE).is_none()
+        && unstorable_reason(text, MAX_ADDED_ELSEWHERE).is_none()
 }
 
-/// Why jsonb can't hold a JSON text, or only with so many bytes more; `None` where it can. Strings aside, see
-/// [`holds_unstorable_escape`]. Costs ordinary text a glance; only what could be too much is counted out.
-pub fn misfit(json: &str, max_added: u64) -> Option<&'static str> {
+/// Why jsonb can't hold a JSON text, or only with more than `max_added` further bytes; `None` where it can. Strings aside,
+/// see [`holds_unstorable_escape`]. Ordinary text costs one scan; only text that could be too large is counted.
+pub fn unstorable_reason(json: &str, max_added: u64) -> Option<&'static str> {
     let bytes = json.as_bytes();
     let is_ordinary = bytes.len() as u64 <= MAX_FRACTION_DIGITS && !may_be_deep(bytes) && !has_exponent(bytes);
     if is_ordinary { None } else { Scan { depth: 0, added: 0, max_added }.run(bytes) }
 }
 
-/// Whether its depth may be too much: each level has a bracket to open and one to close, those in strings count too.
+/// Whether it may be nested too deeply: each level has two brackets; those in strings count too.
 fn may_be_deep(bytes: &[u8]) -> bool {
     let opening = || bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
     bytes.len() > 2 * MAX_DEPTH && opening() > MAX_DEPTH
@@ -40,13 +40,13 @@ fn may_be_deep(bytes: &[u8]) -> bool {
 
 /// Whether any number may have an exponent: a digit before an `e`, or so in a string.
 fn has_exponent(bytes: &[u8]) -> bool {
-    // Of bytes only and without an early end, so that the compiler makes wide instructions of it.
+    // Bytes only and no early exit, so that the compiler vectorises it.
     let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
     let exponent = |before: u8, byte: u8| u8::from(before.wrapping_sub(b'0') < 10) & u8::from(byte | 0x20 == b'e');
     pairs.fold(0, |found, (before, byte)| found | exponent(*before, *byte)) != 0
 }
 
-/// A walk over JSON text that looks at depth and numbers.
+/// A scan of JSON text for depth and numbers.
 struct Scan {
     depth: usize,
     added: u64,
@@ -61,9 +61,9 @@ impl Scan {
             at += match byte {
                 b'"' => string_length(rest),
                 b'0'..=b'9' => {
-                    let (length, misfit) = self.number(rest);
-                    if misfit.is_some() {
-                        return misfit;
+                    let (length, reason) = self.number(rest);
+                    if reason.is_some() {
+                        return reason;
                     }
                     length
                 }
@@ -81,7 +81,7 @@ impl Scan {
         None
     }
 
-    /// The number at the beginning: its length, and what is wrong with it.
+    /// The number at the beginning: its length, and why it is unstorable.
     fn number(&mut self, bytes: &[u8]) -> (usize, Option<&'static str>) {
         let digits = |from: usize| bytes.iter().skip(from).take_while(|byte| byte.is_ascii_digit()).count();
         let whole = digits(0);
@@ -108,14 +108,14 @@ impl Scan {
             (written_whole, written_fraction) = (1, written_fraction.min(MAX_FRACTION_DIGITS));
         }
         self.added += (written_whole.saturating_add(written_fraction)).saturating_sub((whole + fraction) as u64);
-        let misfit = if written_whole > MAX_WHOLE_DIGITS || written_fraction > MAX_FRACTION_DIGITS {
+        let reason = if written_whole > MAX_WHOLE_DIGITS || written_fraction > MAX_FRACTION_DIGITS {
             Some("payload: a number beyond PostgreSQL's numeric")
         } else if self.added > self.max_added {
             Some("payload: its numbers swell when they are written out")
         } else {
             None
         };
-        (end.max(1), misfit)
+        (end.max(1), reason)
     }
 }
 
@@ -194,8 +194,9 @@ mod tests {
             assert!(is_storable(text), "{text}");
         }
     }
+
     #[test]
-    fn numbers_may_swell_so_much_in_all_and_no_more() {
+    fn numbers_may_grow_up_to_the_limit_in_all() {
         let numbers = |count: usize, number: &str| format!("[{}]", vec![number; count].join(","));
         for (count, number) in [
             (1, "1e65000"),
@@ -207,20 +208,21 @@ mod tests {
             (9, "0.0e200000"),
             (1, "0e-20000"),
         ] {
-            assert_eq!(misfit(&numbers(count, number), MAX_ADDED_ELSEWHERE), None, "{count} of {number}");
+            assert_eq!(unstorable_reason(&numbers(count, number), MAX_ADDED_ELSEWHERE), None, "{count} of {number}");
         }
         for (count, number) in [(1, "1e65600"), (49, "1e131000"), (66, "1e1000"), (700, "1.5E+99"), (5, "1e-16383")] {
             assert!(
-                misfit(&numbers(count, number), MAX_ADDED_ELSEWHERE).is_some_and(|why| why.contains("swell")),
+                unstorable_reason(&numbers(count, number), MAX_ADDED_ELSEWHERE)
+                    .is_some_and(|why| why.contains("swell")),
                 "{count} of {number}"
             );
         }
-        assert_eq!(misfit(&numbers(100, "1e131071"), MAX_ADDED_TO_ROW), None);
-        assert!(misfit(&numbers(200, "1e131071"), MAX_ADDED_TO_ROW).is_some());
+        assert_eq!(unstorable_reason(&numbers(100, "1e131071"), MAX_ADDED_TO_ROW), None);
+        assert!(unstorable_reason(&numbers(200, "1e131071"), MAX_ADDED_TO_ROW).is_some());
         // Letters and digits in strings are no numbers, and digits that were sent add nothing.
-        assert_eq!(misfit(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100)), 0), None);
-        assert_eq!(misfit(&"9".repeat(131_072), 0), None);
-        assert!(misfit(&"9".repeat(131_073), 0).is_some_and(|why| why.contains("numeric")));
+        assert_eq!(unstorable_reason(&format!("{{\"id\":\"{}\"}}", "9e99999".repeat(100)), 0), None);
+        assert_eq!(unstorable_reason(&"9".repeat(131_072), 0), None);
+        assert!(unstorable_reason(&"9".repeat(131_073), 0).is_some_and(|why| why.contains("numeric")));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Device topics: `tenant/{tenant}/device/{device}/{msg_type}`, the authority for whose a message is.
+//! Device topics, `tenant/{tenant}/device/{device}/{msg_type}`: they decide which tenant and device a message belongs to.
 
-/// Longest tenant and longest device id, in characters. Also at four bytes a character a tenant, a device and a metric
+/// Longest tenant and longest device id, in characters. Even at four bytes a character a tenant, a device and a metric
 /// name fit into one entry of an index of PostgreSQL (2,704 bytes), so a name that passes can be stored everywhere.
 pub const MAX_ID_CHARS: usize = 255;
 /// Longest message type, in characters.
@@ -8,7 +8,7 @@ pub const MAX_TYPE_CHARS: usize = 128;
 /// Longest topic, in bytes.
 pub const MAX_BYTES: usize = 2_048;
 
-/// A device's topic, taken apart. All parts but `rest` are non-empty.
+/// The parts of a device's topic. All but `rest` are non-empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Topic<'a> {
     /// The tenant.
@@ -22,8 +22,8 @@ pub struct Topic<'a> {
 }
 
 impl<'a> Topic<'a> {
-    /// Takes a topic apart. `None` where it is not of a device, where tenant, device or type are empty or too long,
-    /// where it is too long as a whole, and where it holds U+0000 (PostgreSQL's text can't).
+    /// Parses a topic. `None` where it is not of a device, where tenant, device or type are empty or too long, where it is
+    /// too long as a whole, and where it holds U+0000 (PostgreSQL's text can't).
     pub fn parse(topic: &'a str) -> Option<Self> {
         if topic.len() > MAX_BYTES || topic.as_bytes().contains(&0) {
             return None;
@@ -53,7 +53,7 @@ fn is_name(text: &str, max_chars: usize) -> bool {
     !text.is_empty() && within(text, max_chars)
 }
 
-/// Whether the text has at most so many characters.
+/// Whether the text has at most `max_chars` characters.
 pub(crate) fn within(text: &str, max_chars: usize) -> bool {
     text.len() <= max_chars || text.chars().nth(max_chars).is_none()
 }
@@ -71,7 +71,7 @@ mod tests {
             let topic = Topic::parse(text);
             for expect in case.alternatives() {
                 if let Some(tenant) = expect["device_id"].as_str().and(expect["tenant_id"].as_str()) {
-                    let topic = topic.unwrap_or_else(|| panic!("{}: {text} is refused", case.id()));
+                    let topic = topic.unwrap_or_else(|| panic!("{}: {text} is no topic", case.id()));
                     assert_eq!(topic.tenant, tenant, "{}", case.id());
                     assert_eq!(Some(topic.device), expect["device_id"].as_str(), "{}", case.id());
                     assert_eq!(Some(topic.msg_type), expect["msg_type"].as_str(), "{}", case.id());
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_taken_apart() {
+    fn a_topic_has_its_parts() {
         let topic = Topic::parse("tenant/acme/device/dev 1/telemetry").unwrap();
         assert_eq!(topic, Topic { tenant: "acme", device: "dev 1", msg_type: "telemetry", rest: None });
         let topic = Topic::parse("tenant/a/device/tenant/device/x//y").unwrap();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_device_is_refused() {
+    fn text_that_names_no_device_is_no_topic() {
         for text in [
             "",
             "/",

@@ -1,4 +1,4 @@
-//! Rejected messages sent through again: the proof that they are, and the period to choose.
+//! Reprocessing: rejected messages that are sent through again from the quarantine.
 
 pub mod period;
-pub mod replay;
+pub mod proof;

@@ -1,8 +1,8 @@
-//! Since when: `2h`, `3d` or a moment, as operators type it.
+//! Start of a period, as operators type it: `2h`, `3d` or a timestamp.
 
 use crate::message::timestamp;
 
-/// The moment that a text names, in Unix microseconds: a whole number and `s`, `m`, `h`, `d` or `w` is so long before
+/// The start that a text names, in Unix microseconds: a whole number and `s`, `m`, `h`, `d` or `w` is that long before
 /// `now_us`; anything else is ISO 8601 text. `None` where it is neither.
 pub fn since(text: &str, now_us: i64) -> Option<i64> {
     ago_us(text).map_or_else(|| timestamp::from_text(text), |ago_us| now_us.checked_sub(ago_us))
@@ -37,13 +37,13 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_itself() {
+    fn a_timestamp_is_itself() {
         assert_eq!(since("1970-01-02", NOW), Some(86_400_000_000));
         assert_eq!(since("1970-01-01T00:00:01Z", NOW), Some(1_000_000));
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_text_is_none() {
         for text in ["", "h", "2", "-2h", "+2h", "2 h", "2.5h", "2y", "soon", "é", "2é", "9223372036854775807w"] {
             assert_eq!(since(text, NOW), None, "{text}");
         }

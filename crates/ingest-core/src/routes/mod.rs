@@ -1,4 +1,4 @@
-//! A tenant's message routes: filters, matches and jobs.
+//! Message routes of a tenant: filters, matches and jobs.
 
 pub mod payload_filter;
 pub mod route;

@@ -1,4 +1,4 @@
-//! Topic filters of message routes, as MQTT subscribers write them.
+//! Topic filters of message routes: MQTT wildcards.
 
 use thiserror::Error;
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicFilter(Box<str>);
 
-/// A filter that names no topic.
+/// The error of an empty filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the topic filter is empty")]
 pub struct EmptyFilter;
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_filter_is_refused() {
+    fn an_empty_filter_is_an_error() {
         assert_eq!(TopicFilter::parse(""), Err(EmptyFilter));
     }
 }

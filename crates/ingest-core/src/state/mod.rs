@@ -1,4 +1,4 @@
-//! What is derived from rows: sensors and the last observation of a device.
+//! Derived state: sensors and the latest observation of a device, written behind the rows (write-behind).
 
 pub mod observation;
 pub mod sensor;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::common;
-use super::context::{Context, Judged};
+use super::context::{Context, Validated};
 use super::event::CommandAck;
 use crate::message::device::{DeviceKey, DeviceRef, Lookup};
 use crate::message::envelope::Envelope;
@@ -21,7 +21,7 @@ pub fn command<'l>(
     context: Context<'_>,
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
-) -> Judged<CommandAck> {
+) -> Validated<CommandAck> {
     #[derive(Deserialize)]
     struct Payload<'a> {
         command_id: Option<serde_json::Value>,

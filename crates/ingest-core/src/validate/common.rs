@@ -1,10 +1,10 @@
-//! What every message of every lane is asked first: whose it says it is, and how large it is.
+//! Checks that lanes share: topic, subject, size, the payload and the device of the lanes beside telemetry.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::context::{Context, Judged};
+use super::context::{Context, Validated};
 use crate::message::device::{Device, DeviceKey, DeviceRef, Lookup};
 use crate::message::envelope::Envelope;
 use crate::message::names::subject_token;
@@ -30,7 +30,7 @@ pub(super) fn topic<'a>(
 }
 
 /// The broker's permissions bind a publisher to subjects; this binds the subject to the tenant, and to the device where
-/// it names one: `telemetry.{tenant}` or `telemetry.{tenant}.{device}`. Further tokens say nothing.
+/// it names one: `telemetry.{tenant}` or `telemetry.{tenant}.{device}`. Further tokens are ignored.
 fn check_subject(subject: &str, topic: &Topic<'_>) -> Result<(), Rejection> {
     let Some(after_tenant) = after_token(after_lane(subject), &subject_token(topic.tenant)) else {
         return Err(Rejection::new(Reason::SubjectMismatch, "subject: not of the topic's tenant"));
@@ -61,12 +61,13 @@ pub(super) fn size(envelope: &Envelope, context: Context<'_>) -> Result<(), Reje
     Ok(())
 }
 
-/// The rejection of a device that PostgreSQL can't be asked about, or whose row can't be read.
-pub(super) fn invalid(why: &str) -> Rejection {
+/// The rejection of an invalid device: PostgreSQL can't look it up, or its row can't be read.
+pub(super) fn invalid_device(why: &str) -> Rejection {
     Rejection::new(Reason::UnregisteredDevice, format!("registry: {why}"))
 }
 
-/// A payload of the shadow or command lane: unlike rows these share a statement, so what jsonb can't hold stays out.
+/// A payload of the shadow or command lane: unlike rows these share a statement, so payloads that jsonb can't
+/// hold are rejected here.
 pub(super) fn read_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
     if !storable::is_storable(text) {
         return Err(Rejection::new(Reason::InvalidPayload, "payload: jsonb can't hold it"));
@@ -74,12 +75,13 @@ pub(super) fn read_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, R
     serde_json::from_str(text).map_err(|_| Rejection::new(Reason::InvalidPayload, "payload: not the expected object"))
 }
 
-/// These lanes ask for no proof: what binds a sender to its devices is the subject that the broker lets it publish to.
+/// The active device of a topic. These lanes require no authentication: the broker's permissions bind a sender to the
+/// subjects of its devices.
 pub(super) fn active_device<'l>(
     topic: &Topic<'_>,
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
-) -> Judged<Arc<Device>> {
+) -> Validated<Arc<Device>> {
     match lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }) {
         None => Ok(None),
         Some(Lookup::Found(device)) if !device.active => {
@@ -90,6 +92,6 @@ pub(super) fn active_device<'l>(
         }
         Some(Lookup::Found(device)) => Ok(Some(device.clone())),
         Some(Lookup::Unknown | Lookup::NoCapacity) => Err(Reason::UnregisteredDevice.into()),
-        Some(Lookup::Invalid(why)) => Err(invalid(why)),
+        Some(Lookup::Invalid(why)) => Err(invalid_device(why)),
     }
 }

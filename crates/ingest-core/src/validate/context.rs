@@ -1,10 +1,10 @@
-//! What the checks know besides the message, and what they count.
+//! Context of validation: settings, policy, metadata of the delivery, and the counts of a chunk.
 
 use super::settings::Settings;
 use crate::influx::point::{Layout, SkipCounts};
 use crate::message::rejection::Rejection;
 
-/// What the operator decided about authentication and targets; fixed for a process's life.
+/// The operator's decisions about authentication and targets; fixed while the process runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// `REQUIRE_TOKEN`.
@@ -15,29 +15,29 @@ pub struct Policy {
     pub points: Option<Layout>,
 }
 
-/// What a chunk's messages add up to, for the metrics.
+/// Chunk metrics: counts over the messages of a chunk.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
+pub struct ValidationCounts {
     /// Events whose time is the broker's because the sender's was absent or unreadable.
     pub timestamp_fallbacks: u64,
     /// Fields left out of points, by reason.
     pub skipped: SkipCounts,
 }
 
-/// What the checks know besides the message.
+/// The input of the checks besides the message.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The run-time settings in force.
     pub settings: &'a Settings,
     /// The operator's decisions.
     pub policy: Policy,
-    /// The NATS subject that it was published to; `None` where that may be any, as of a proven replay.
+    /// The NATS subject that it was published to; `None` where that may be any, as of a reprocessed message.
     pub subject: Option<&'a str>,
     /// The broker's time of the message, Unix microseconds.
     pub received_us: i64,
-    /// A replay that needs no token.
+    /// A reprocessed message that needs no token.
     pub trusted: bool,
 }
 
-/// A verdict that needs the registry's answer first: `Ok(None)` where `lookup` knows nothing yet.
-pub type Judged<T> = Result<Option<T>, Rejection>;
+/// Result of validation: `Ok(None)` where `lookup` has no answer of the registry yet.
+pub type Validated<T> = Result<Option<T>, Rejection>;

@@ -1,12 +1,12 @@
-//! What validation makes of a message: an [`Event`] to be stored, or a [`Refusal`] for the quarantine.
+//! Results of validation: an [`Event`], [`ShadowReport`] or [`CommandAck`] to be stored, or a [`QuarantineRecord`].
 
 use std::sync::Arc;
 
 use bytestring::ByteString;
 
 use crate::message::device::Device;
-use crate::message::kept::Content;
 use crate::message::msg_type::MsgType;
+use crate::message::quarantine_content::Content;
 use crate::message::rejection::Rejection;
 use crate::routes::route::Matched;
 
@@ -21,10 +21,10 @@ pub struct Event {
     pub msg_type: MsgType,
     /// The sender's sequence number; 0 when absent.
     pub seq: i64,
-    /// When it happened, by the sender's word, else the broker's; Unix microseconds.
+    /// The sender's time, else the broker's; Unix microseconds.
     pub event_us: i64,
     /// The payload as the row holds it: JSON text, metrics under their mapped names, no provision token.
-    /// Shared with whoever goes on with it after its row.
+    /// Shared by the sinks.
     pub payload: ByteString,
     /// The point as line protocol, without its line feed; `None` where the type makes no point or no target wants one.
     pub line: Option<String>,
@@ -58,9 +58,9 @@ pub struct CommandAck {
     pub ack_details: String,
 }
 
-/// A refused message as the quarantine keeps it. Holds no provision token.
+/// What the quarantine (dead letter store) keeps of a rejected message. Holds no provision token.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct QuarantineRecord {
     /// Why.
     pub rejection: Rejection,
     /// The topic as far as it is known, else empty.
@@ -73,20 +73,20 @@ pub struct Refusal {
     pub device_id: Option<String>,
     /// From the topic, where it names one.
     pub msg_type: Option<String>,
-    /// No device of that tenant is registered: all such tenants are counted as one.
-    pub of_stranger: bool,
+    /// Whether no device of that tenant is registered: all such tenants are counted as one.
+    pub of_unknown_tenant: bool,
     /// The sender's time, where it could be read; Unix microseconds.
     pub event_us: Option<i64>,
-    /// What was refused.
+    /// The retained content.
     pub content: Content,
 }
 
-impl Refusal {
-    /// The tenant that the refusal is counted and capped for: `unknown` where nobody knows whose message it was, or its tenant
-    /// has no registered device. Senders choose the tenant in a topic, so the rest shares one count and one cap.
+impl QuarantineRecord {
+    /// The tenant under which the rejection is counted and capped: `unknown` where the message can't be attributed, or its
+    /// tenant has no registered device. Senders choose the tenant in a topic, so all of these share one count and one cap.
     pub fn counted_tenant(&self) -> &str {
         match &self.tenant_id {
-            Some(tenant) if !self.of_stranger && !self.rejection.reason.is_of_nobody() => tenant,
+            Some(tenant) if !self.of_unknown_tenant && !self.rejection.reason.is_of_nobody() => tenant,
             _ => "unknown",
         }
     }

@@ -1,7 +1,7 @@
-//! The run-time settings of `app_settings`: taken over while the node runs, a bad value keeps the previous one.
+//! Run-time settings of `app_settings`: applied while the node runs; an invalid value leaves the previous one.
 
 use crate::flow::rate_limit::Limit;
-use crate::reprocess::replay;
+use crate::reprocess::proof;
 
 /// The platform's mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Mode {
 pub struct Settings {
     /// `MODE`.
     pub mode: Mode,
-    /// `STORE_REJECTS`: rejected messages are kept as quarantine events.
+    /// `STORE_REJECTS`: rejected messages are stored as quarantine events.
     pub store_rejects: bool,
     /// `MIRROR_REJECTS_TO_RAW` as set; see [`Settings::mirrors_rejects`].
     pub mirror_rejects_to_raw: bool,
@@ -25,8 +25,8 @@ pub struct Settings {
     pub max_payload_bytes: usize,
     /// `RATE_LIMIT_RPS` and `RATE_LIMIT_BURST`, per device.
     pub limit: Limit,
-    /// What signs replays; no row of `app_settings`. Without it no message is a replay.
-    pub replay_key: Option<replay::Key>,
+    /// The key that signs reprocessed messages; no row of `app_settings`. Without it no message counts as reprocessed.
+    pub replay_key: Option<proof::Key>,
 }
 
 impl Default for Settings {
@@ -42,9 +42,9 @@ impl Default for Settings {
     }
 }
 
-/// A value that was not taken over.
+/// A value that was not applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct InvalidSetting {
     /// Its key.
     pub key: String,
     /// The value as found.
@@ -59,15 +59,15 @@ impl Settings {
         self.mode == Mode::Dev && self.mirror_rejects_to_raw
     }
 
-    /// These settings changed by the rows of `app_settings`. Unknown keys belong to others.
-    pub fn apply<'a>(&self, rows: impl Iterator<Item = (&'a str, &'a str)>) -> (Settings, Vec<Refused>) {
-        let (mut settings, mut refused) = (self.clone(), Vec::new());
+    /// These settings changed by the rows of `app_settings`. Unknown keys belong to other services.
+    pub fn apply<'a>(&self, rows: impl Iterator<Item = (&'a str, &'a str)>) -> (Settings, Vec<InvalidSetting>) {
+        let (mut settings, mut invalid) = (self.clone(), Vec::new());
         for (key, value) in rows {
             if let Err(accepted) = settings.set(key, value.trim()) {
-                refused.push(Refused { key: key.to_owned(), value: value.to_owned(), accepted });
+                invalid.push(InvalidSetting { key: key.to_owned(), value: value.to_owned(), accepted });
             }
         }
-        (settings, refused)
+        (settings, invalid)
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
@@ -123,17 +123,17 @@ mod tests {
 
     #[test]
     fn the_seed_is_the_default() {
-        let (seeded, refused) = Settings::default().apply(Settings::seed().into_iter());
-        assert_eq!((seeded, refused), (Settings::default(), vec![]));
+        let (seeded, invalid) = Settings::default().apply(Settings::seed().into_iter());
+        assert_eq!((seeded, invalid), (Settings::default(), vec![]));
     }
 
     #[test]
     fn a_bad_value_keeps_the_previous_one_and_is_reported() {
         let (before, _) = Settings::default().apply([("MAX_PAYLOAD_BYTES", "300")].into_iter());
         let bad = [("MODE", "x"), ("STORE_REJECTS", "yes"), ("MAX_PAYLOAD_BYTES", "0"), ("RATE_LIMIT_RPS", "NaN")];
-        let (after, refused) = before.apply(bad.into_iter());
+        let (after, invalid) = before.apply(bad.into_iter());
         assert_eq!(after, before);
-        assert_eq!(refused.iter().map(|refused| refused.key.as_str()).collect::<Vec<_>>(), bad.map(|(key, _)| key));
+        assert_eq!(invalid.iter().map(|invalid| invalid.key.as_str()).collect::<Vec<_>>(), bad.map(|(key, _)| key));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::common;
-use super::context::{Context, Judged};
+use super::context::{Context, Validated};
 use super::event::ShadowReport;
 use crate::message::device::{DeviceKey, DeviceRef, Lookup};
 use crate::message::envelope::Envelope;
@@ -20,7 +20,7 @@ pub fn shadow<'l>(
     context: Context<'_>,
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
-) -> Judged<ShadowReport> {
+) -> Validated<ShadowReport> {
     #[derive(Deserialize)]
     struct Payload<'a> {
         #[serde(borrow)]

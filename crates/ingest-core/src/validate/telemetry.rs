@@ -1,4 +1,4 @@
-//! The checks of the telemetry lane, in their order, and the event that a message becomes which passes all of them.
+//! The checks of the telemetry lane, in their order, and the event of a message that passes all of them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::common;
-use super::context::{Context, Judged, Tally};
+use super::context::{Context, Validated, ValidationCounts};
 use super::event::Event;
 use crate::influx::line_protocol::Tags;
 use crate::influx::point;
@@ -31,8 +31,8 @@ pub fn telemetry<'l>(
     context: Context<'_>,
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
-    tally: &mut Tally,
-) -> Judged<Event> {
+    counts: &mut ValidationCounts,
+) -> Validated<Event> {
     let topic = common::topic(envelope, context, |_| true)?;
     common::size(envelope, context)?;
     let text = payload::text(&envelope.payload)?;
@@ -47,18 +47,18 @@ pub fn telemetry<'l>(
         Lookup::Found(device) => device,
         Lookup::Unknown => return Err(Reason::UnregisteredDevice.into()),
         Lookup::NoCapacity => return Err(Reason::NoSubscriptionCapacity.into()),
-        Lookup::Invalid(why) => return Err(common::invalid(why)),
+        Lookup::Invalid(why) => return Err(common::invalid_device(why)),
     };
     let authenticate = || authenticate(device, envelope, &report, context);
-    let standing = match device.subscription {
+    let denied = match device.subscription {
         Subscription::Suspended => Some(Reason::SubscriptionSuspended),
         Subscription::Expired => Some(Reason::SubscriptionExpired),
         Subscription::Passes if !device.active => Some(Reason::DeviceRevoked),
         Subscription::Passes if device.site_id != site => Some(Reason::SiteMismatch),
         Subscription::Passes => None,
     };
-    if let Some(reason) = standing {
-        // Refused in any case; but once the device may send again, a replay must know whether it was the device.
+    if let Some(reason) = denied {
+        // Rejected in any case; the quarantine record holds whether the sender was the device, for reprocessing.
         return Err(Rejection::from(reason).authenticated(authenticate().is_ok()));
     }
     authenticate()?;
@@ -66,16 +66,16 @@ pub fn telemetry<'l>(
         return Err(Rejection::from(Reason::RateLimited).authenticated(true));
     }
     metric::check(&report.metrics).map_err(|rejection| rejection.authenticated(true))?;
-    Ok(Some(event(envelope, &topic, &report, device, context, tally)))
+    Ok(Some(event(envelope, &topic, &report, device, context, counts)))
 }
 
-/// The site that a message claims to be from: where an unknown device would be registered.
+/// The site that a message names: where an unknown device is registered (auto-provisioning).
 pub fn claimed_site(envelope: &Envelope) -> Option<String> {
     let text = payload::text(&envelope.payload).ok()?;
     Report::read(&text).ok()?.site.map(Cow::into_owned)
 }
 
-/// Check 9: a certificate that the broker has seen, or the token, where the operator asks for one.
+/// Check 9: a certificate that the broker verified, or the token, where the operator requires one.
 fn authenticate(
     device: &Device,
     envelope: &Envelope,
@@ -88,7 +88,7 @@ fn authenticate(
     check_token(device.token_hash, report.token.as_deref())
 }
 
-/// Whether the broker authenticated this very device by a certificate that still stands.
+/// Whether the broker authenticated this very device by a certificate that is valid.
 fn has_certificate(device: &Device, common_name: &str, context: Context<'_>) -> bool {
     context.policy.cert_auth_enabled
         && common_name
@@ -110,7 +110,7 @@ fn event(
     report: &Report<'_>,
     device: &Arc<Device>,
     context: Context<'_>,
-    tally: &mut Tally,
+    counts: &mut ValidationCounts,
 ) -> Event {
     let msg_type = match topic.msg_type {
         "telemetry" => MsgType::Telemetry,
@@ -119,7 +119,7 @@ fn event(
     };
     let keys = Some(&device.metric_keys).filter(|keys| msg_type == MsgType::Telemetry && !keys.is_empty());
     let event_us = report.event_us.unwrap_or_else(|| {
-        tally.timestamp_fallbacks += 1;
+        counts.timestamp_fallbacks += 1;
         context.received_us
     });
     let line = context.policy.points.and_then(|layout| {
@@ -130,7 +130,7 @@ fn event(
         };
         let (msg_type, metrics) = (&msg_type, &*report.metrics);
         let source = point::Source { msg_type, tags, seq: report.seq, event_us, metrics, keys };
-        point::line(source, &mut tally.skipped)
+        point::line(source, &mut counts.skipped)
     });
     Event {
         device: device.clone(),

@@ -1,5 +1,5 @@
-//! Replays the fuzzers' corpus on the stable toolchain: everything that was ever interesting or wrong, every beginning
-//! of it, and every byte of it changed.
+//! Runs the fuzz targets over the corpus on the stable toolchain: every input, every beginning of it, and every byte of it
+//! changed.
 //!
 //! `fuzz/` holds the same targets for libFuzzer, which finds new inputs.
 #![allow(clippy::expect_used, reason = "a test that panics has said what it had to say")]
@@ -33,7 +33,7 @@ fn replay(variants: impl Fn(&[u8], &mut dyn FnMut(&[u8]))) {
     }
 }
 
-/// A panic in a target should say which input it was.
+/// Runs a target; a panic is reported with its input.
 fn run(target: Target, path: &std::path::Path, input: &[u8]) {
     let result = std::panic::catch_unwind(|| target(input));
     assert!(result.is_ok(), "{}: {:?}", path.display(), String::from_utf8_lossy(input));

@@ -1,5 +1,5 @@
-//! What a fuzzer runs: arbitrary bytes in, a panic where a rule breaks its word. Shared by the replay of the corpus
-//! and by the libFuzzer targets in `fuzz/`.
+//! Fuzz targets: functions of arbitrary bytes that panic where a rule violates an invariant. Shared by the run over the
+//! corpus and by the libFuzzer targets in `fuzz/`.
 
 use std::borrow::Cow;
 
@@ -28,7 +28,7 @@ pub(crate) fn timestamp(data: &[u8]) {
     }
 }
 
-/// A filter matches what the rule says level by level. Input: filter, line feed, topic.
+/// A filter matches like the rule applied level by level. Input: filter, line feed, topic.
 pub(crate) fn topic_filter(data: &[u8]) {
     fn naive<'a>(mut filter: impl Iterator<Item = &'a str>, mut topic: impl Iterator<Item = &'a str>) -> bool {
         loop {
@@ -48,7 +48,7 @@ pub(crate) fn topic_filter(data: &[u8]) {
     }
 }
 
-/// Any filter meets any value and answers, the same at any time. Input: filter, line feed, JSON text of a value.
+/// Any filter on any value has a result, the same for a metric and for a member. Input: filter, line feed, JSON text of a value.
 pub(crate) fn payload_filter(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let (filter, value) = text.split_once('\n').unwrap_or((&text, "1"));
@@ -60,7 +60,7 @@ pub(crate) fn payload_filter(data: &[u8]) {
     assert_eq!(parsed.matches(|_| None, |_| None), !asks_for_something, "{filter}");
 }
 
-/// JSON stays JSON and loses its tokens, all else stays; text stays text; bytes are no danger.
+/// JSON stays JSON and loses its tokens, the rest is unchanged; text stays text; no bytes panic.
 pub(crate) fn redact(data: &[u8]) {
     let masked = opaque(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -70,7 +70,7 @@ pub(crate) fn redact(data: &[u8]) {
     let found: Value = serde_json::from_str(&scrubbed).expect("JSON stays JSON");
     assert!(!holds_token(&found, 0), "{scrubbed}");
     if !holds_token(&value, 0) && !text.contains("\\u") && !text.contains(TOKEN_KEY) {
-        // What is encoded may hold one all the same.
+        // An encoded part may still hold one.
         assert!(matches!(scrubbed, Cow::Borrowed(_)) || scrubbed.contains("***"), "{text}");
     }
     if let Value::Object(mut members) = value {

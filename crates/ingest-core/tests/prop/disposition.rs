@@ -1,4 +1,4 @@
-//! The verdicts of a delivery's legs merge worst-wins, whatever the order.
+//! The worst verdict of a delivery's ack legs decides, whatever the order.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ fn verdicts() -> impl Strategy<Value = Vec<Verdict>> {
 proptest! {
     #[test]
     fn the_worst_leg_decides_whatever_the_order(legs in verdicts(), rotation in 0_usize..12) {
-        let merge = |legs: &[Verdict]| legs.iter().copied().fold(Verdict::Done, Verdict::merge);
+        let worst = |legs: &[Verdict]| legs.iter().copied().fold(Verdict::Done, Verdict::max);
         let mut turned = legs.clone();
         turned.rotate_left(rotation % legs.len());
         turned.reverse();
-        prop_assert_eq!(merge(&legs), merge(&turned));
-        prop_assert_eq!(Some(merge(&legs)), legs.iter().copied().max());
+        prop_assert_eq!(worst(&legs), worst(&turned));
+        prop_assert_eq!(Some(worst(&legs)), legs.iter().copied().max());
     }
 
     #[test]
     fn a_delivery_with_a_lost_or_failed_leg_always_comes_again(legs in verdicts()) {
-        let worst = legs.iter().copied().fold(Verdict::Done, Verdict::merge);
+        let worst = legs.iter().copied().fold(Verdict::Done, Verdict::max);
         let comes_again = matches!(worst.disposition(|| Duration::from_secs(1)), Disposition::Nak(_));
         prop_assert_eq!(comes_again, legs.iter().any(|leg| matches!(leg, Verdict::Retry | Verdict::Lost)));
     }

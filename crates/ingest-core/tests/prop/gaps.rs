@@ -1,4 +1,4 @@
-//! Gaps of a day between partitions that are somebody else's.
+//! Gaps of a day between existing partitions.
 
 use std::ops::Range;
 

@@ -4,7 +4,7 @@ use influxdb_line_protocol::{FieldValue as Parsed, parse_lines};
 use ingest_core::influx::line_protocol::{self, FieldValue, Kind, Skipped, Tags, is_reserved};
 use proptest::prelude::*;
 
-/// Names with everything that line protocol finds special, and what the percent-encoding writes.
+/// Names with every special character of line protocol, and with what the percent-encoding writes.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z_]{1,8}",

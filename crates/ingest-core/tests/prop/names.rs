@@ -2,7 +2,7 @@ use ingest_core::influx::names::{influx_bucket, influx_database};
 use ingest_core::message::names::{metric_label, subject_token};
 use proptest::prelude::*;
 
-/// Ids that are most likely to meet: of few characters, among them those that escapes are made of.
+/// Ids that are most likely to collide: of few characters, among them those of escapes.
 fn ids() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ab_%.x 2-]{0,6}",

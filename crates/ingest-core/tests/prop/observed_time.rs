@@ -1,4 +1,4 @@
-//! Times of derived state: never from further ahead than a clock may be wrong.
+//! Observed times: never further ahead of the broker's time than the skew allowed.
 
 use ingest_core::message::observed_time::observed_us;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const FIVE_MINUTES: i64 = 300_000_000;
 
 #[test]
-fn five_minutes_ahead_is_believed_and_a_microsecond_more_is_not() {
+fn five_minutes_ahead_is_accepted_and_a_microsecond_more_is_not() {
     let received = 1_770_628_520_000_000;
     assert_eq!(observed_us(received + FIVE_MINUTES, received), received + FIVE_MINUTES);
     assert_eq!(observed_us(received + FIVE_MINUTES + 1, received), received);

@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn any_condition_on_any_text_is_no_danger(condition in conditions(), value in "\\PC{0,8}") {
+    fn no_condition_on_any_text_panics(condition in conditions(), value in "\\PC{0,8}") {
         let filter = serde_json::json!({ "a": condition }).to_string();
         PayloadFilter::parse(&filter).unwrap().matches(|_| Some(&value), |_| None);
     }

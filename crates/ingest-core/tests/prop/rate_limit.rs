@@ -34,7 +34,7 @@ proptest! {
     }
 
     #[test]
-    fn a_redelivery_changes_no_later_verdict(
+    fn a_redelivery_changes_no_later_result(
         limit in limits(),
         steps in prop::collection::vec((0..2_000_000_i64, any::<bool>()), 1..200),
     ) {
@@ -51,7 +51,7 @@ proptest! {
     }
 
     #[test]
-    fn no_time_is_a_danger(times in prop::collection::vec((any::<i64>(), any::<bool>()), 0..50), limit in limits()) {
+    fn no_time_panics(times in prop::collection::vec((any::<i64>(), any::<bool>()), 0..50), limit in limits()) {
         let mut bucket = Bucket::full(0);
         for (at_us, redelivered) in times {
             bucket.admit(at_us, redelivered, &limit);

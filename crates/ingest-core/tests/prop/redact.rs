@@ -68,7 +68,7 @@ fn payloads() -> impl Strategy<Value = Value> {
     leaky().prop_map(|value| if value.is_object() { value } else { serde_json::json!({ "a": value }) })
 }
 
-/// The value without its tokens, by the rule as one would say it.
+/// The value without its tokens, by a straightforward implementation.
 fn cleaned(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_or_broken_leaks_nothing(
+    fn truncated_or_broken_text_leaks_nothing(
         value in leaky(),
         choices in prop::collection::vec(any::<u8>(), 1..40),
         cut in any::<prop::sample::Index>(),
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_no_danger(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(provision_token|\\\\u005f|[\"\\\\:=,{}\\[\\] ']|\\PC){0,30}") {
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "(provision_token|\\\\u005f|[\"\\\\:=,{}\\[\\] ']|\\PC){0,30}") {
         opaque(&bytes);
         opaque(text.as_bytes());
         scrub(&text);

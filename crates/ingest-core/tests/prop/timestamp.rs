@@ -39,7 +39,7 @@ proptest! {
     }
 
     #[test]
-    fn text_that_is_nearly_a_time_is_no_danger(text in "[0-9TWZtz:.,+ -]{0,40}") {
+    fn text_that_is_nearly_a_time_does_not_panic(text in "[0-9TWZtz:.,+ -]{0,40}") {
         let found = from_text(&text).into_iter().chain(from_number(&text));
         for at_us in found {
             prop_assert!((EARLIEST_US..=LATEST_US).contains(&at_us));

@@ -1,7 +1,7 @@
 use ingest_core::routes::topic_filter::TopicFilter;
 use proptest::prelude::*;
 
-/// The rule, level by level, as one would say it.
+/// The rule, level by level, by a straightforward implementation.
 fn naive(filter: &[&str], topic: &[&str]) -> bool {
     match (filter, topic) {
         (["#", ..], _) => true,

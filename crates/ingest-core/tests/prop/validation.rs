@@ -1,4 +1,4 @@
-//! Validation is total: every message gets a verdict, and no refusal keeps a token.
+//! Validation is total: every message is accepted or rejected, and no quarantine record holds a token.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use flate2::Compression;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription};
 use ingest_core::message::envelope::Envelope;
-use ingest_core::message::kept::Content;
 use ingest_core::message::metric_keys::MetricKeyMap;
-use ingest_core::validate::event::Refusal;
-use ingest_core::validate::refusal;
+use ingest_core::message::quarantine_content::Content;
+use ingest_core::validate::event::QuarantineRecord;
+use ingest_core::validate::quarantine_record;
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context, Policy, Tally};
+use ingest_core::validate::{self, Context, Policy, ValidationCounts};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -72,19 +72,20 @@ enum Lane {
     Commands,
 }
 
-/// The row of a message of the telemetry lane, or what the quarantine keeps of a message that any lane refuses.
-fn judge_on(lane: Lane, body: &Bytes) -> Result<String, Box<Refusal>> {
+/// The row of a message, or the quarantine record of a message that its lane rejects.
+fn validate_on(lane: Lane, body: &Bytes) -> Result<String, Box<QuarantineRecord>> {
     let settings = Settings { max_payload_bytes: 300, ..Settings::default() };
     let limit = settings.max_payload_bytes;
-    let envelope = Envelope::open(body).map_err(|rejection| Box::new(refusal::of_bytes(body, rejection, limit)))?;
+    let envelope =
+        Envelope::open(body).map_err(|rejection| Box::new(quarantine_record::of_bytes(body, rejection, limit)))?;
     let lookup = lookup();
     let policy = Policy { require_token: false, cert_auth_enabled: true, points: Some(Layout::PerTenant) };
     let subject = Some("telemetry.acme.d1");
     let context = Context { settings: &settings, policy, subject, received_us: 0, trusted: false };
-    let mut tally = Tally::default();
+    let mut counts = ValidationCounts::default();
     let known = |_: DeviceRef<'_>| Some(&lookup);
-    let judged = match lane {
-        Lane::Telemetry => validate::telemetry(&envelope, context, known, |_| true, &mut tally)
+    let validated = match lane {
+        Lane::Telemetry => validate::telemetry(&envelope, context, known, |_| true, &mut counts)
             .map(|event| event.map(|event| event.payload.to_string())),
         Lane::Shadow => {
             validate::shadow(&envelope, context, known, |_| true).map(|report| report.map(|report| report.reported))
@@ -93,22 +94,22 @@ fn judge_on(lane: Lane, body: &Bytes) -> Result<String, Box<Refusal>> {
             validate::command(&envelope, context, known, |_| true).map(|ack| ack.map(|ack| ack.ack_details))
         }
     };
-    match judged {
+    match validated {
         Ok(Some(row)) => Ok(row),
         Ok(None) => unreachable!("the device is known"),
-        Err(rejection) => Err(Box::new(refusal::of_envelope(&envelope, rejection, limit))),
+        Err(rejection) => Err(Box::new(quarantine_record::of_envelope(&envelope, rejection, limit))),
     }
 }
 
-fn judge(body: &Bytes) -> Result<String, Content> {
-    judge_on(Lane::Telemetry, body).map_err(|refusal| refusal.content)
+fn accepted(body: &Bytes) -> Result<String, Content> {
+    validate_on(Lane::Telemetry, body).map_err(|record| record.content)
 }
 
 fn lane() -> impl Strategy<Value = Lane> {
     proptest::sample::select(vec![Lane::Telemetry, Lane::Shadow, Lane::Commands])
 }
 
-/// Bytes that come ever nearer to a message: noise, pieces of JSON, envelopes of any size with any topic.
+/// Bytes that resemble a message more or less: noise, pieces of JSON, envelopes of any size with any topic.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
     let pieces = "(\\{|\\}|\\[|\\]|\"|:|,|\\\\u00|1e9|topic|payload|provision_token|tok|%7|\\PC){0,400}";
     let topics =
@@ -162,24 +163,24 @@ impl Encoding {
 
 proptest! {
     #[test]
-    fn any_bytes_get_a_verdict(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(judge(&Bytes::from(body)).is_err(), "random bytes are no message");
+    fn random_bytes_are_rejected(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(accepted(&Bytes::from(body)).is_err(), "random bytes are no message");
     }
 
     #[test]
-    fn any_body_gets_a_verdict_and_what_is_kept_of_it_is_bounded(lane in lane(), body in bodies()) {
+    fn any_body_is_validated_and_its_record_is_bounded(lane in lane(), body in bodies()) {
         let body = Bytes::from(body);
-        if let Err(refusal) = judge_on(lane, &body) {
-            let kept = match &refusal.content {
+        if let Err(record) = validate_on(lane, &body) {
+            let kept = match &record.content {
                 Content::Json(json) => json.as_bytes(),
                 Content::Raw(bytes) => bytes,
             };
             prop_assert!(kept.len() <= 8_192, "{} bytes of {}", kept.len(), body.len());
             prop_assert!(!String::from_utf8_lossy(kept).contains(TOKEN));
-            prop_assert!(refusal.topic.len() <= 2_051 && refusal.rejection.detail.len() <= 300);
-            let names = [&refusal.tenant_id, &refusal.device_id, &refusal.site_id];
+            prop_assert!(record.topic.len() <= 2_051 && record.rejection.detail.len() <= 300);
+            let names = [&record.tenant_id, &record.device_id, &record.site_id];
             prop_assert!(names.into_iter().flatten().all(|name| name.chars().count() <= 255));
-            prop_assert!(refusal.msg_type.as_ref().is_none_or(|name| name.len() <= 2_048));
+            prop_assert!(record.msg_type.as_ref().is_none_or(|name| name.len() <= 2_048));
         }
     }
 
@@ -199,7 +200,7 @@ proptest! {
             2 => json!({ "topic": topic, "payload": { "data": [{ "inner": text }] } }).to_string(),
             _ => format!("{{\"topic\":\"{topic}\",\"payload\":{{\"data\":\"{text}\",NaN}}}}"),
         };
-        let kept = match judge(&Bytes::from(body)) {
+        let kept = match accepted(&Bytes::from(body)) {
             Ok(row) => panic!("accepted: {row}"),
             Err(Content::Json(json)) => json,
             Err(Content::Raw(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -210,11 +211,11 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_gets_a_verdict_and_keeps_no_token(payload in payload(), cut in 0_usize..400, is_text in any::<bool>()) {
+    fn any_payload_is_validated_and_no_token_is_stored(payload in payload(), cut in 0_usize..400, is_text in any::<bool>()) {
         let payload = if is_text { Value::from(payload.to_string()) } else { payload };
         let text = json!({"topic": "tenant/acme/device/d1/telemetry", "payload": payload}).to_string();
         let cut = text.floor_char_boundary(text.len().saturating_sub(cut.saturating_sub(200)));
-        let stored = match judge(&Bytes::copy_from_slice(&text.as_bytes()[..cut])) {
+        let stored = match accepted(&Bytes::copy_from_slice(&text.as_bytes()[..cut])) {
             Ok(row) => row,
             Err(Content::Json(json)) => json,
             Err(Content::Raw(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),

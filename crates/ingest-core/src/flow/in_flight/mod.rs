@@ -1,4 +1,4 @@
-//! The deliveries of a lane that have no disposition yet, and the credit that is left for more.
+//! In flight: the unsettled deliveries of a lane, and the credit that is left for more.
 
 mod table;
 #[cfg(test)]

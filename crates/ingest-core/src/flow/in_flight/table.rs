@@ -2,7 +2,7 @@
 
 use super::window::Window;
 
-/// A lane's unsettled deliveries. Each gets a slot number; a slot ends exactly once, whoever asks how often.
+/// A lane's unsettled deliveries. Each gets a slot number; a slot is settled exactly once, however often that is requested.
 #[derive(Debug)]
 pub struct InFlight<T> {
     window: Window,
@@ -10,7 +10,7 @@ pub struct InFlight<T> {
     free: Vec<u32>,
     messages: usize,
     bytes: usize,
-    handed_back: usize,
+    nacked: usize,
     postponed: usize,
 }
 
@@ -23,7 +23,7 @@ struct Slot<T> {
 #[derive(Debug)]
 enum State<T> {
     Free,
-    /// Waits for its verdict; with `due_ms`, for its next attempt within the node: then nobody works on it.
+    /// Awaits its verdict; with `due_ms`, its next attempt within the node, and no component holds it until then.
     Open {
         entry: T,
         bytes: usize,
@@ -31,9 +31,9 @@ enum State<T> {
         touched_ms: u64,
         due_ms: Option<u64>,
     },
-    /// Handed back to the broker, but somebody in the house still holds it: it keeps its credit until then, or memory
-    /// would grow with every delivery that is handed back during a long outage.
-    HandedBack {
+    /// Nacked, but a component of the node still holds it: its credit stays taken until that ends, or memory would grow
+    /// with every delivery that is nacked during a long outage.
+    Nacked {
         bytes: usize,
     },
 }
@@ -41,10 +41,10 @@ enum State<T> {
 impl<T> InFlight<T> {
     /// An empty table.
     pub fn new(window: Window) -> Self {
-        Self { window, slots: Vec::new(), free: Vec::new(), messages: 0, bytes: 0, handed_back: 0, postponed: 0 }
+        Self { window, slots: Vec::new(), free: Vec::new(), messages: 0, bytes: 0, nacked: 0, postponed: 0 }
     }
 
-    /// Takes a delivery in and gives it its slot. Times are milliseconds of any clock that only goes forward.
+    /// Adds a delivery and returns its slot. Times are milliseconds of any monotonic clock.
     pub fn admit(&mut self, entry: T, bytes: usize, now_ms: u64) -> u64 {
         let state = State::Open { entry, bytes, admitted_ms: now_ms, touched_ms: now_ms, due_ms: None };
         self.messages += 1;
@@ -62,22 +62,22 @@ impl<T> InFlight<T> {
         number(self.slots[index as usize].generation, index as usize)
     }
 
-    /// Ends a slot; its entry where it waited for this verdict, `None` where it has been handed back before.
+    /// Settles a slot; its entry where it awaited this verdict, `None` where it was nacked before.
     pub fn settle(&mut self, slot: u64) -> Option<T> {
         let index = self.index(slot)?;
         self.free_slot(index)
     }
 
-    /// The entry of a slot that waits for its verdict.
+    /// The entry of a slot that awaits its verdict.
     pub fn get(&self, slot: u64) -> Option<&T> {
         match &self.slots[self.index(slot)?].state {
             State::Open { entry, .. } => Some(entry),
-            State::Free | State::HandedBack { .. } => None,
+            State::Free | State::Nacked { .. } => None,
         }
     }
 
-    /// The delivery has failed and is kept for another attempt within the node at `due_ms`. Whoever still has its number
-    /// can't end it any more. A slot that has been handed back before ends here.
+    /// The delivery has failed and is retried within the node at `due_ms`. Its number changes, so that the old one can't
+    /// settle it. A slot that was nacked before is freed.
     pub fn postpone(&mut self, slot: u64, due_ms: u64) {
         let Some(index) = self.index(slot) else { return };
         let found = &mut self.slots[index];
@@ -86,12 +86,12 @@ impl<T> InFlight<T> {
                 found.generation = found.generation.wrapping_add(1);
                 self.postponed += usize::from(due.replace(due_ms).is_none());
             }
-            State::HandedBack { .. } => drop(self.free_slot(index)),
+            State::Nacked { .. } => drop(self.free_slot(index)),
             State::Free => {}
         }
     }
 
-    /// Those whose next attempt is due, each with its number from now on.
+    /// Those whose next attempt is due, each with its new number.
     pub fn take_due(&mut self, now_ms: u64) -> Vec<(u64, &mut T)> {
         if self.postponed == 0 {
             return Vec::new();
@@ -130,8 +130,8 @@ impl<T> InFlight<T> {
                 self.postponed -= usize::from(due_ms.is_some());
                 Some(entry)
             }
-            State::HandedBack { bytes } => {
-                self.handed_back -= 1;
+            State::Nacked { bytes } => {
+                self.nacked -= 1;
                 self.bytes -= bytes;
                 None
             }
@@ -153,15 +153,15 @@ impl<T> InFlight<T> {
         self.bytes
     }
 
-    /// How much more may come in.
+    /// Credit: what is left of the window.
     pub fn credit(&self) -> Window {
         Window {
-            messages: self.window.messages.saturating_sub(self.messages + self.handed_back),
+            messages: self.window.messages.saturating_sub(self.messages + self.nacked),
             bytes: self.window.bytes.saturating_sub(self.bytes),
         }
     }
 
-    /// Those that nobody has told the broker about for `interval_ms`; from now on they count as told.
+    /// Those for which the broker got no progress report for `interval_ms`; they count as reported from now on.
     pub fn touch_due(&mut self, now_ms: u64, interval_ms: u64) -> impl Iterator<Item = &T> {
         self.slots.iter_mut().filter_map(move |slot| match &mut slot.state {
             State::Open { entry, touched_ms, .. } if now_ms.saturating_sub(*touched_ms) >= interval_ms => {
@@ -172,9 +172,9 @@ impl<T> InFlight<T> {
         })
     }
 
-    /// Takes out those that have been held for `bound_ms`, for the broker to deliver elsewhere. Their credit comes back
-    /// only when their slot is settled, or at once where nobody works on them.
-    pub fn hand_back_overdue(&mut self, now_ms: u64, bound_ms: u64) -> Vec<T> {
+    /// Takes out those that have been held for `bound_ms`, to be nacked so that the broker delivers them elsewhere. Their
+    /// credit is released when their slot is settled, or at once where no component holds them.
+    pub fn nack_overdue(&mut self, now_ms: u64, bound_ms: u64) -> Vec<T> {
         let mut overdue = Vec::new();
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
@@ -187,18 +187,18 @@ impl<T> InFlight<T> {
                 continue;
             }
             let bytes = *bytes;
-            if let State::Open { entry, .. } = std::mem::replace(&mut slot.state, State::HandedBack { bytes }) {
+            if let State::Open { entry, .. } = std::mem::replace(&mut slot.state, State::Nacked { bytes }) {
                 self.messages -= 1;
-                self.handed_back += 1;
+                self.nacked += 1;
                 overdue.push(entry);
             }
         }
         overdue
     }
 
-    /// Takes out all of them, as [`InFlight::hand_back_overdue`] does.
-    pub fn hand_back_all(&mut self) -> Vec<T> {
-        self.hand_back_overdue(u64::MAX, 0)
+    /// Takes out all of them, as [`InFlight::nack_overdue`] does.
+    pub fn nack_all(&mut self) -> Vec<T> {
+        self.nack_overdue(u64::MAX, 0)
     }
 }
 

@@ -11,7 +11,7 @@ fn a_slot_is_settled_exactly_once() {
     assert_eq!(table.settle(slot), Some("a"));
     assert_eq!(table.settle(slot), None);
     let reused = table.admit("b", 10, 0);
-    assert_eq!(table.settle(slot), None, "an old number does not end the slot's next tenant");
+    assert_eq!(table.settle(slot), None, "an old number does not settle the slot's next delivery");
     assert_eq!(table.settle(reused), Some("b"));
     assert!(table.is_empty());
 }
@@ -27,18 +27,18 @@ fn credit_is_what_the_window_leaves() {
 }
 
 #[test]
-fn what_is_handed_back_keeps_its_credit_until_it_is_let_go() {
+fn a_nacked_delivery_takes_credit_until_it_is_released() {
     let mut table = table();
     let a = table.admit("a", 10, 0);
     table.admit("b", 10, 50);
-    assert_eq!(table.hand_back_overdue(100, 100), ["a"]);
+    assert_eq!(table.nack_overdue(100, 100), ["a"]);
     assert_eq!((table.len(), table.credit().messages), (1, 1));
     assert_eq!(table.settle(a), None);
     assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
 }
 
 #[test]
-fn the_broker_is_told_once_per_interval() {
+fn progress_is_reported_once_per_interval() {
     let mut table = table();
     table.admit("a", 1, 0);
     table.admit("b", 1, 90);
@@ -66,14 +66,14 @@ fn a_postponed_delivery_comes_back_under_a_new_number_and_keeps_its_credit() {
 }
 
 #[test]
-fn what_nobody_works_on_gives_its_credit_back_at_once() {
+fn a_postponed_delivery_releases_its_credit_at_once_when_nacked() {
     let mut table = table();
     let a = table.admit("a", 10, 0);
     let b = table.admit("b", 10, 0);
     table.postpone(a, 50);
-    assert_eq!(table.hand_back_all(), ["a", "b"]);
+    assert_eq!(table.nack_all(), ["a", "b"]);
     assert_eq!(table.credit(), Window { messages: 2, bytes: 90 });
     table.postpone(b, 50);
-    assert_eq!(table.credit(), Window { messages: 3, bytes: 100 }, "handed back before: it ends");
+    assert_eq!(table.credit(), Window { messages: 3, bytes: 100 }, "nacked before: it is freed");
     assert!(table.take_due(100).is_empty() && table.is_empty());
 }

@@ -1,6 +1,6 @@
-//! The bound of a lane: messages and bytes.
+//! Window: most unsettled deliveries of a lane, in messages and in bytes.
 
-/// How much a lane may hold.
+/// A number of deliveries and of their bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Deliveries.

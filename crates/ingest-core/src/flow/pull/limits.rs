@@ -18,7 +18,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Obeys a limit that the server has named; whether that changes anything.
+    /// Applies a limit that the server has named; whether that changes anything.
     pub fn obey(&mut self, limit: RequestLimit) -> bool {
         let before = *self;
         match limit {
@@ -26,7 +26,7 @@ impl Limits {
             RequestLimit::Bytes(most) => {
                 self.request_bytes = Some(self.request_bytes.map_or(most, |bytes| bytes.min(most)).max(1));
             }
-            // Requests don't know of time.
+            // Requests have no limit of time here.
             RequestLimit::Expires(_) => {}
         }
         *self != before

@@ -1,4 +1,4 @@
-//! The pull requests that are open at the broker: how much of the credit they have taken, in messages and in bytes.
+//! Pull requests: those that are open at the broker, and the share of the credit that they have taken, in messages and bytes.
 
 mod limits;
 mod requests;

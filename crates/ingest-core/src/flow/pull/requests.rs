@@ -41,12 +41,12 @@ impl Pulls {
         Self { open: VecDeque::new(), next_id: 0, limits, oversized: false }
     }
 
-    /// What requests may ask for from now on.
+    /// Changes the limits of further requests.
     pub fn limit(&mut self, change: impl FnOnce(&mut Limits)) {
         change(&mut self.limits);
     }
 
-    /// The next request, where the credit that no open request has taken is worth one.
+    /// The next request, where the credit that no open request has taken suffices for one.
     pub fn next(&mut self, credit: Window, deadline_ms: u64) -> Option<Request> {
         if self.open.len() >= self.limits.requests || credit.bytes == 0 {
             return None;
@@ -102,8 +102,8 @@ impl Pulls {
         self.open.retain(|open| open.id != id);
     }
 
-    /// The broker has ended a request because the next message is larger than what is left of it. Where that was all of it,
-    /// the message is asked for alone and without a bound from now on. Whether even that did not help.
+    /// The broker has ended a request because the next message is larger than what is left of it. Where nothing of it was
+    /// used, the message is requested alone and without a bound from now on. Returns whether even that failed.
     pub fn too_small(&mut self, id: u64) -> bool {
         let Some(open) = self.open.iter().find(|open| open.id == id) else { return false };
         let (is_untouched, is_alone) = (open.is_untouched, open.is_alone);
@@ -112,12 +112,12 @@ impl Pulls {
         is_alone
     }
 
-    /// Forgets requests past their deadline: the broker must have ended them, its message was lost.
+    /// Forgets requests past their deadline: the broker must have ended them, and its status message was lost.
     pub fn expire(&mut self, now_ms: u64) {
         self.open.retain(|open| open.deadline_ms > now_ms);
     }
 
-    /// Forgets all of them: nobody listens any more to what they would bring.
+    /// Forgets all of them: their subscription no longer exists.
     pub fn clear(&mut self) {
         self.open.clear();
     }

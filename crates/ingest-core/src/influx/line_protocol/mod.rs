@@ -1,11 +1,11 @@
-//! Points as InfluxDB line protocol.
+//! Line protocol: points as InfluxDB reads them.
 //!
 //! ```text
 //! telemetry,device_id=dev-0001,site_id=lab-1 seq=120i,temp_c=24.3,rssi_dbm=-85i,uplink_ok=true 1795219200123000000
 //! ```
 //!
 //! A line is written straight into the caller's buffer: [`begin`], any number of [`field`]s, [`end`]. It carries no
-//! line feed; whoever joins lines puts one between them.
+//! line feed; the code that joins lines puts one between them.
 
 mod name;
 mod skipped;

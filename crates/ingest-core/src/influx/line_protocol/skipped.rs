@@ -1,9 +1,9 @@
-//! Why a metric is in its row but not in its point.
+//! Skipped fields: why a metric is in its row but not in its point.
 
 /// Why a metric is in its row but not in its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Skipped {
-    /// It has a name that the point needs for itself.
+    /// Its name is reserved in points.
     Reserved,
     /// The point has a field of that name already.
     Duplicate,
@@ -17,11 +17,11 @@ pub enum Skipped {
     NotFinite,
     /// An integer beyond i64.
     OutOfRange,
-    /// The tenant's column holds values of another type, which this one can't be turned into.
+    /// The column holds another type, to which the value can't be coerced.
     TypeConflict,
-    /// The table, or the field's family, is full of columns, and has none for this one.
+    /// The table, or the field's family, has reached its limit of columns and has none of this name.
     ColumnsFull,
-    /// The tenant has made as many columns as it may.
+    /// The tenant has created as many columns as it may.
     FieldBudget,
 }
 

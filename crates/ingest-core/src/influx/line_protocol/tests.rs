@@ -105,7 +105,7 @@ fn names_are_escaped_or_encoded_as_a_whole() {
 }
 
 #[test]
-fn what_needs_no_encoding_comes_back_as_it_was() {
+fn a_name_without_encoding_is_parsed_unchanged() {
     for name in ["a b", "a,b", "a=b", "a\\b", "a\\\\b", "\\ b", "\\,", "a\"b", " ", ",", "=", "é\u{85}\u{a0}", "%41"] {
         let line = heartbeat(name, "s");
         let parsed = parse(&line);

@@ -5,12 +5,12 @@ use std::fmt::Write;
 use super::name::push_name;
 use super::value::FieldValue;
 
-/// The kinds of messages that become points: each is a table.
+/// The kinds of messages that become points; each has a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Metrics.
     Telemetry,
-    /// A sign of life.
+    /// Heartbeats.
     Heartbeat,
 }
 
@@ -67,7 +67,7 @@ pub fn field(out: &mut String, key: &str, value: FieldValue<'_>) {
 }
 
 /// Ends a line with its time in nanoseconds. `false`, with nothing written, where that is outside i64 (before 1677 or
-/// after 2262): there is no such point, and the caller cuts the line off.
+/// after 2262): there is no such point, and the caller truncates the line.
 #[must_use]
 pub fn end(out: &mut String, event_us: i64) -> bool {
     let Some(event_ns) = event_us.checked_mul(1000) else { return false };

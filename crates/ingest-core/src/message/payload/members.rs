@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::message::envelope::Text;
 use crate::message::redact::TOKEN_KEY;
 
-/// Members as found; the last of equal names wins, so nothing is judged before the end.
+/// Members as found; the last of equal names wins, so none is validated before the end.
 #[derive(Default)]
 pub(super) struct Members<'a> {
     pub(super) tenant: Option<&'a str>,
@@ -29,6 +29,7 @@ pub(super) struct Members<'a> {
     pub(super) longitude: Option<&'a str>,
 }
 
+/// Collects the members of an object.
 pub(super) struct Reader;
 
 impl<'de> Visitor<'de> for Reader {

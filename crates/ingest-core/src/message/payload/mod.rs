@@ -1,4 +1,4 @@
-//! The payload of a telemetry-lane message: its fields, read by the table of accepted forms, and the text of its row.
+//! Payloads of the telemetry lane: the fields, read by the table of accepted forms, and the text of the row.
 
 mod members;
 mod report;

@@ -14,14 +14,14 @@ use crate::message::storable;
 use crate::message::timestamp;
 use crate::message::topic;
 
-/// What the payload's `tenant_id` says.
+/// The payload's `tenant_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TenantClaim<'a> {
     /// Nothing: absent, null or empty.
     None,
     /// This tenant.
     Is(Cow<'a, str>),
-    /// Something that is no text.
+    /// A value that is not a string.
     NoText,
 }
 
@@ -31,9 +31,9 @@ pub struct Report<'a> {
     pub(super) text: &'a str,
     pub(super) token_at: Token,
     pub(super) metrics_at: MetricsAt,
-    /// Whose it says it is.
+    /// The tenant that it names.
     pub tenant: TenantClaim<'a>,
-    /// Which site it says it is from; `None` where that is missing.
+    /// The site that it names; `None` where that is missing.
     pub site: Option<Cow<'a, str>>,
     /// The sequence number; 0 when absent.
     pub seq: i64,
@@ -47,18 +47,18 @@ pub struct Report<'a> {
     pub location: Option<(f64, f64)>,
 }
 
-/// Where the metrics stand in the text.
+/// Place of the metrics in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MetricsAt {
     /// An object.
     Object(Range<usize>),
-    /// The word `null`.
+    /// The literal `null`.
     Null(Range<usize>),
-    /// There are none, and perhaps nothing else either but the provision token.
+    /// There are none; alone: nothing else either, but for the provision token.
     Nowhere { is_alone: bool },
 }
 
-/// Where the provision token stands in the text.
+/// Place of the provision token in the text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Token {
     #[default]
@@ -83,8 +83,8 @@ impl<'a> Report<'a> {
             .deserialize_map(Reader)
             .and_then(|members| json.end().map(|()| members))
             .map_err(|_| invalid("payload: not a JSON object"))?;
-        if let Some(misfit) = storable::misfit(text, storable::MAX_ADDED_TO_ROW) {
-            return Err(invalid(misfit));
+        if let Some(reason) = storable::unstorable_reason(text, storable::MAX_ADDED_TO_ROW) {
+            return Err(invalid(reason));
         }
         members.report(text)
     }
@@ -152,7 +152,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Where `part`, a slice of `text`, stands in it.
+/// The range of `part`, a slice of `text`.
 pub(super) fn offset_in(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()

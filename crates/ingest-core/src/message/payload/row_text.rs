@@ -1,4 +1,4 @@
-//! The text of the payload that the row holds: the payload with as few edits as possible.
+//! Row text: the payload as its row holds it, made by as few edits as possible.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -64,6 +64,7 @@ fn with_one_comma(text: &str, member: &Range<usize>) -> Range<usize> {
     before.strip_suffix(',').map_or(member.clone(), |before| before.len()..member.end)
 }
 
+/// Text with these ranges replaced; no two of them overlap.
 fn apply(text: &str, mut edits: Vec<(Range<usize>, Cow<'_, str>)>) -> String {
     edits.sort_unstable_by_key(|(range, _)| (range.start, range.end));
     let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();

@@ -52,7 +52,7 @@ fn the_last_of_equal_members_wins() {
 }
 
 #[test]
-fn what_is_refused_names_its_field() {
+fn a_rejection_names_its_field() {
     assert_eq!(reason(r#"{"seq":"1"}"#), (Reason::InvalidPayload, "seq: not a 64-bit integer".into()));
     assert_eq!(reason(r#"{"seq":true}"#).0, Reason::InvalidPayload);
     assert!(reason(r#"{"site_id":7.0}"#).1.contains("site_id"));

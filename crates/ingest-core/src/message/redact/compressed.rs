@@ -1,4 +1,4 @@
-//! Compressed bytes: recognised by their mark, and opened where the node knows how.
+//! Decompression: compressed bytes are recognised by their magic number and opened where the format is supported.
 
 use std::io::Read;
 
@@ -6,11 +6,11 @@ use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
 use super::units;
 
-/// Most bytes that are decompressed: enough for any message that is not meant to be a bomb.
+/// Most bytes that are decompressed: enough for ordinary messages, too few for a decompression bomb.
 const MAX_INSIDE: u64 = 64 * 1024;
-/// The mark of gzip, and of its one method.
+/// Magic number of gzip with its only method.
 const GZIP: &[u8] = b"\x1f\x8b\x08";
-/// The marks of what the node can't open: zstd, xz, bzip2, lz4, zip, 7z, rar, snappy's frames, lzip, lzma.
+/// Magic numbers of formats that are not supported: zstd, xz, bzip2, lz4, zip, 7z, rar, snappy's frames, lzip, lzma.
 const UNKNOWN: [&[u8]; 10] = [
     b"\x28\xb5\x2f\xfd",
     b"\xfd7zXZ",
@@ -23,23 +23,23 @@ const UNKNOWN: [&[u8]; 10] = [
     b"LZIP",
     b"\x5d\x00\x00",
 ];
-/// How many of any 32 bytes may be no text, for messages get damaged.
+/// Most of any 32 bytes that may be damaged in what still counts as text.
 const MAX_OTHERS: u32 = 9;
-/// Less than this came out of bytes that only looked as if they were compressed.
+/// Fewer decompressed bytes mean that the input only resembled compressed data.
 const MIN_INSIDE: usize = 16;
 
-/// What is known of bytes that may be compressed.
+/// Result of opening bytes that may be compressed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inside {
-    /// They are not, as far as anybody can say.
+    /// They are not recognised as compressed.
     NotCompressed,
-    /// They are, and this was in them; nothing follows it.
+    /// The decompressed bytes; nothing follows the compressed ones.
     Opened(Vec<u8>),
-    /// They are, but can't be opened, hold too much, are damaged or cut, or something follows.
+    /// Compressed, but not supported, too large, damaged, truncated, or followed by other bytes.
     Closed,
 }
 
-/// Looks into bytes that are one thing as a whole, which may have no mark.
+/// Opens bytes that are compressed as a whole, also without a magic number.
 pub(super) fn whole(bytes: &[u8]) -> Inside {
     match marked(bytes) {
         Inside::NotCompressed => without_mark(bytes),
@@ -47,7 +47,7 @@ pub(super) fn whole(bytes: &[u8]) -> Inside {
     }
 }
 
-/// Looks into bytes that may be compressed as a whole or from somewhere on, as far as a mark says so.
+/// Opens bytes that are compressed as a whole or from some position on, where a magic number shows it.
 pub(super) fn parts(bytes: &[u8]) -> Vec<Inside> {
     let is_gzip = |window: &[u8]| window.first() == GZIP.first() && window == GZIP;
     let marks = bytes.windows(GZIP.len()).enumerate().skip(1).filter(|(_, window)| is_gzip(window));
@@ -77,7 +77,7 @@ fn marked(bytes: &[u8]) -> Inside {
     }
 }
 
-/// Deflate alone has no mark: any bytes may begin like it, but hardly any end like it.
+/// Raw deflate has no magic number: any bytes may begin like it, but hardly any end like it.
 pub(super) fn without_mark(bytes: &[u8]) -> Inside {
     if bytes.len() < MIN_INSIDE || is_plain_text(bytes) {
         return Inside::NotCompressed;
@@ -92,7 +92,7 @@ pub(super) fn without_mark(bytes: &[u8]) -> Inside {
     }
 }
 
-/// Whether bytes are text without any damage.
+/// Whether bytes are UTF-8 text without control characters.
 fn is_plain_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(is_odd))
 }
@@ -101,7 +101,7 @@ fn is_odd(c: char) -> bool {
     c.is_control() && !c.is_ascii_whitespace()
 }
 
-/// What comes out, and whether that is all.
+/// The decompressed bytes, and whether these are all.
 fn read(decoder: &mut impl Read) -> (Vec<u8>, bool) {
     let mut out = Vec::new();
     let result = decoder.by_ref().take(MAX_INSIDE + 1).read_to_end(&mut out);
@@ -110,7 +110,7 @@ fn read(decoder: &mut impl Read) -> (Vec<u8>, bool) {
 }
 
 /// Whether bytes are text, a little damage aside: UTF-8, an encoding of one byte per character that is mostly ASCII, or
-/// UTF-16 of such text (zero bytes are looked through).
+/// UTF-16 of such text (zero bytes are skipped).
 pub(super) fn is_text(bytes: &[u8]) -> bool {
     let mut window = Window::default();
     bytes.utf8_chunks().all(|chunk| {
@@ -119,12 +119,12 @@ pub(super) fn is_text(bytes: &[u8]) -> bool {
     })
 }
 
-/// The last 32 bytes that were looked at, a bit for each that is no text.
+/// A sliding window over 32 bytes, one bit for each that is not text.
 #[derive(Default)]
 struct Window(u32);
 
 impl Window {
-    /// Takes in bytes; whether the window is still text.
+    /// Adds bytes; whether the window still counts as text.
     fn takes(&mut self, bytes: usize, are_odd: bool) -> bool {
         (0..bytes).all(|_| {
             self.0 = self.0 << 1 | u32::from(are_odd);

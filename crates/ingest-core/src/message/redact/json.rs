@@ -6,12 +6,12 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 
 use super::cursor::{after_blanks, after_number, after_string, after_value};
-use super::encoded::{self, Look};
+use super::encoded::{self, Inspection};
 use super::opaque::opaque_text;
 use super::token::TOKEN_KEY;
 use super::units;
 
-/// How many levels of JSON text within JSON strings are looked into; a string that goes deeper is masked as a whole.
+/// Most levels of JSON text within JSON strings that are inspected; a string that goes deeper is masked as a whole.
 const MAX_STRING_LEVELS: usize = 8;
 
 /// The text of a JSON object without its own `provision_token` members: all of them, however the key is spelled
@@ -28,24 +28,24 @@ pub fn without_token(object: &str) -> Cow<'_, str> {
 ///
 /// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`](super::opaque()).
 pub fn scrub(json: &str) -> Cow<'_, str> {
-    scrub_levels(json, MAX_STRING_LEVELS, &mut Look::at(json.len()))
+    scrub_levels(json, MAX_STRING_LEVELS, &mut Inspection::at(json.len()))
 }
 
-fn scrub_levels<'a>(json: &'a str, levels: usize, look: &mut Look) -> Cow<'a, str> {
+fn scrub_levels<'a>(json: &'a str, levels: usize, inspection: &mut Inspection) -> Cow<'a, str> {
     // No JSON text holds a zero byte; with one it could be a wider encoding, whose letters lie apart.
     let is_suspect = units::spells_key(json.as_bytes()) || json.as_bytes().contains(&0);
     if is_suspect && serde_json::from_str::<IgnoredAny>(json).is_err() {
         return opaque_text(json);
     }
-    redacted(json, Scope::Everything { levels, look })
+    redacted(json, Scope::Everything { levels, inspection })
 }
 
-/// How far a redaction goes.
+/// Extent of a redaction.
 enum Scope<'l> {
     /// The members of the outermost object.
     Members,
-    /// All members, and strings for so many levels; what may be encoded as far as the look goes.
-    Everything { levels: usize, look: &'l mut Look },
+    /// All members, strings up to this many levels, and encoded parts within the budget of the inspection.
+    Everything { levels: usize, inspection: &'l mut Inspection },
 }
 
 /// A change to the text.
@@ -97,9 +97,9 @@ fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
         match byte {
             b'{' | b'[' if matches!(scope, Scope::Members) && open.len() == 1 => at = after_value(bytes, at)?,
             b'{' | b'[' => {
-                if let Scope::Everything { look, .. } = &mut scope
+                if let Scope::Everything { inspection, .. } = &mut scope
                     && *byte == b'['
-                    && let Some((range, with)) = look.masked_list(bytes, at)
+                    && let Some((range, with)) = inspection.masked_list(bytes, at)
                 {
                     at = range.end + 1;
                     edits.push(Edit { range, with: Cow::Owned(with) });
@@ -138,8 +138,8 @@ fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
                     Some(object) if is_key => object.comma = None,
                     _ => {}
                 }
-                if let Scope::Everything { levels, look } = &mut scope
-                    && let Some(with) = scrubbed_string(&text[at..end], *levels, look)
+                if let Scope::Everything { levels, inspection } = &mut scope
+                    && let Some(with) = scrubbed_string(&text[at..end], *levels, inspection)
                 {
                     edits.push(Edit { range: at..end, with });
                 }
@@ -148,8 +148,8 @@ fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
             b'-' | b'0'..=b'9' => {
                 let end = after_number(bytes, at);
                 // Hexadecimal of hexadecimal has no letters: as JSON it is a number.
-                if let Scope::Everything { look, .. } = &mut scope
-                    && let Some(mask) = look.masked_string(&text[at..end])
+                if let Scope::Everything { inspection, .. } = &mut scope
+                    && let Some(mask) = inspection.masked_string(&text[at..end])
                 {
                     edits.push(Edit { range: at..end, with: Cow::Owned(format!("\"{mask}\"")) });
                 }
@@ -178,7 +178,7 @@ fn member_cut(bytes: &[u8], key: usize, key_end: usize, comma: Option<usize>) ->
 
 /// What a JSON string (with its quotes) becomes where it holds JSON text or other text with a token; `None` where it
 /// can stay.
-fn scrubbed_string(string: &str, levels: usize, look: &mut Look) -> Option<Cow<'static, str>> {
+fn scrubbed_string(string: &str, levels: usize, inspection: &mut Inspection) -> Option<Cow<'static, str>> {
     let is_suspect = may_spell_key(string);
     if !is_suspect && string.len() < encoded::MIN_RUN {
         return None;
@@ -187,10 +187,10 @@ fn scrubbed_string(string: &str, levels: usize, look: &mut Look) -> Option<Cow<'
     // A string that is none (a lone surrogate) but may spell the key.
     let Ok(text) = serde_json::from_str::<String>(string) else { return masked };
     if !units::spells_key(text.as_bytes()) {
-        return look.masked_string(&text).map(|mask| Cow::Owned(format!("\"{mask}\"")));
+        return inspection.masked_string(&text).map(|mask| Cow::Owned(format!("\"{mask}\"")));
     }
     let Some(levels) = levels.checked_sub(1) else { return masked };
-    match scrub_levels(&text, levels, look) {
+    match scrub_levels(&text, levels, inspection) {
         Cow::Borrowed(_) => None,
         Cow::Owned(text) => serde_json::to_string(&text).map(Cow::Owned).ok().or(masked),
     }

@@ -1,4 +1,4 @@
-//! Redaction: provision tokens stay out of everything that is stored or sent on.
+//! Redaction: removes provision tokens from everything that is stored or forwarded.
 //!
 //! Three rules for three kinds of input: [`without_token`] for a payload that is accepted (per message, so one scan),
 //! [`scrub`] for any JSON text that goes to the quarantine, [`opaque`] for bytes that are no JSON (and [`is_unreadable`]

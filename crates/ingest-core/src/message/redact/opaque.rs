@@ -1,4 +1,4 @@
-//! Redaction of bytes that are no JSON: cut in the middle, not UTF-8, with `NaN` in them, something else altogether.
+//! Redaction of bytes that are not JSON: truncated, not UTF-8, with `NaN` in them, or another format.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,11 +7,11 @@ use super::encoded;
 use super::token::MASK;
 use super::units::{self, Units};
 
-/// Bytes in which every value that follows the token's key is replaced by `***`, as far as bytes without a grammar
-/// let that be known; in doubt too much goes, up to everything behind the key.
+/// Bytes in which every value that follows the token's key is replaced by `***`, as far as
+/// bytes without a grammar allow; in doubt more is masked, up to everything behind the key.
 ///
 /// - The key counts however it is spelled: with `\u` escapes, percent-encoded, with any number of backslashes (JSON within JSON
-///   strings), in UTF-16 (zero bytes are looked through), and as a part of a longer name.
+///   strings), in UTF-16 (zero bytes are skipped), and as a part of a longer name.
 /// - After a colon or an equals sign, a string ends at the quotation mark that ends it (or not at all: then the rest
 ///   goes), a number or a literal at its delimiter.
 /// - Whatever else follows the key (an object, a bare word, no separator), the rest goes.
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn in_doubt_the_rest_goes() {
+    fn in_doubt_the_rest_is_masked() {
         for (text, expected) in [
             (r#"{"provision_token":"tok"#, r#"{"provision_token":"***"#),
             (r#"{"provision_token":"tok\"#, r#"{"provision_token":"***"#),

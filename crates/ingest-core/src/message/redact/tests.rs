@@ -6,7 +6,7 @@ use super::token::MASK;
 use super::{scrub, without_token};
 
 #[test]
-fn the_token_goes_and_the_rest_stays_byte_for_byte() {
+fn the_token_is_removed_and_the_rest_is_unchanged_byte_for_byte() {
     for (text, expected) in [
         (r#"{"provision_token":"x"}"#, r#"{}"#),
         (r#"{ "provision_token" : "x" }"#, r#"{  }"#),
@@ -59,7 +59,7 @@ fn scrubbing_goes_to_any_depth() {
 }
 
 #[test]
-fn scrubbing_looks_into_strings() {
+fn scrubbing_inspects_strings() {
     let inner = r#"{"a":1,"provision_token":"tok"}"#;
     let mut text = inner.to_owned();
     let mut expected = r#"{"a":1}"#.to_owned();
@@ -87,7 +87,7 @@ fn a_string_that_goes_too_deep_is_masked() {
 }
 
 #[test]
-fn what_is_no_json_is_scrubbed_all_the_same() {
+fn text_that_is_not_json_is_scrubbed_too() {
     assert_eq!(scrub(r#"{"provision_token":"tok","a":NaN}"#), r#"{"provision_token":"***","a":NaN}"#);
     assert_eq!(
         scrub("p\0r\0o\0v\0i\0s\0i\0o\0n\0_\0t\0o\0k\0e\0n\0=\0t\0o\0k"),

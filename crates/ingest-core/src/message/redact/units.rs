@@ -1,10 +1,10 @@
-//! Bytes seen through escapes: the characters that they spell, each with the place where its spelling begins.
+//! Unescaping: the characters that bytes spell with escapes, each with the position where its spelling begins.
 
 use std::borrow::Cow;
 
 use super::token::TOKEN_KEY;
 
-/// Bytes seen through all escapes: one unit per character.
+/// Bytes without their escapes: one unit per character.
 pub(super) struct Units<'a> {
     /// The bytes.
     pub bytes: &'a [u8],
@@ -12,7 +12,7 @@ pub(super) struct Units<'a> {
     pub text: Vec<u8>,
     /// Where each begins, and at the end the length of the bytes.
     pub starts: Vec<usize>,
-    /// Whether zero bytes were looked through.
+    /// Whether zero bytes were skipped.
     pub has_zero_bytes: bool,
 }
 
@@ -86,8 +86,8 @@ pub(super) fn hex_unit(bytes: &[u8]) -> Option<(u16, &[u8])> {
     hex::<4>(bytes)
 }
 
-/// The character that the bytes begin with, and what follows it: `\u` and `\x` escapes and percent-encoding are looked
-/// through. Backslashes and zero bytes belong to what they stand before; a backslash may itself be spelled `\u005c`, and
+/// The character that the bytes begin with, and what follows it: `\u` and `\x` escapes and percent-encoding are
+/// resolved. Backslashes and zero bytes belong to what they stand before; a backslash may itself be spelled `\u005c`, and
 /// a percent sign `%25`, any number of times.
 fn first_unit(bytes: &[u8]) -> (u8, &[u8]) {
     let mut rest = bytes;
@@ -116,7 +116,7 @@ fn first_unit(bytes: &[u8]) -> (u8, &[u8]) {
     }
 }
 
-/// What follows a percent sign, seen through.
+/// The character of a percent-encoded byte, and what follows it.
 fn percent_unit(after_sign: &[u8]) -> (u8, &[u8]) {
     let mut rest = after_sign;
     while let [b'2', b'5', after @ ..] = rest {

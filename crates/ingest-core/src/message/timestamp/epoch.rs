@@ -1,8 +1,8 @@
-//! Epoch numbers, read in decimal.
+//! Epoch numbers, computed in decimal.
 
 use super::calendar::in_range;
 
-/// The text of a JSON number, as Unix microseconds. Its unit is told by its size: below 1e11 seconds, below 1e14
+/// The text of a JSON number, as Unix microseconds. Its size determines its unit: below 1e11 seconds, below 1e14
 /// milliseconds, below 1e17 microseconds, else nanoseconds (the sign does not matter).
 ///
 /// Computed in decimal, so `1770628523.045` is exactly 45 ms past the second; what lies below the microsecond is cut
@@ -90,7 +90,7 @@ fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(bytes.iter().take_while(|b| b.is_ascii_digit()).count())
 }
 
-/// What follows the `e`; exponents beyond any meaning are bounded, not refused.
+/// What follows the `e`; exponents beyond any meaning are bounded, not rejected.
 fn parse_exponent(bytes: &[u8]) -> Option<i64> {
     let (negative, digits) = match bytes {
         [b'-', digits @ ..] => (true, digits),
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_unit_of_a_number_is_told_by_its_size() {
+    fn the_size_of_a_number_determines_its_unit() {
         for (text, expected) in [
             ("0", 0),
             ("-0", 0),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_without_an_instant_are_refused() {
+    fn numbers_without_an_instant_are_none() {
         for text in [
             "",
             "-",

@@ -1,6 +1,6 @@
 //! Timestamps: the event time that a payload states, ISO 8601 text or an epoch number, to the microsecond.
 //!
-//! What this module does not understand is `None`; the message then takes the broker's time, never the node's clock.
+//! What can't be parsed is `None`; the message then gets the broker's time, never the node's clock.
 
 mod calendar;
 mod epoch;

@@ -58,7 +58,7 @@ fn every_form_of_one_instant_is_the_same_instant() {
 }
 
 #[test]
-fn what_is_left_out_is_the_beginning() {
+fn a_missing_part_is_its_first_value() {
     for (text, expected) in [
         ("2026", "2026-01-01T00:00:00Z"),
         ("2026-02", "2026-02-01T00:00:00Z"),
@@ -81,7 +81,7 @@ fn what_is_left_out_is_the_beginning() {
 }
 
 #[test]
-fn what_names_no_instant_is_refused() {
+fn text_without_an_instant_is_none() {
     for text in [
         "",
         " ",

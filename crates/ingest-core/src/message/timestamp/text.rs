@@ -1,4 +1,4 @@
-//! ISO 8601 text, read in place.
+//! ISO 8601 text, parsed in place.
 
 use super::calendar::{DAY_US, SECOND_US, days_from_civil, instant, is_leap};
 
@@ -17,8 +17,8 @@ pub fn from_text(text: &str) -> Option<i64> {
     common(bytes).or_else(|| general(bytes))
 }
 
-/// The form that nearly every device sends, `YYYY-MM-DDThh:mm:ss[.f+](Z|±hh:mm)`: read in place, as each message
-/// pays for it.
+/// The form that nearly every device sends, `YYYY-MM-DDThh:mm:ss[.f+](Z|±hh:mm)`: a fast path, as nearly every
+/// message takes it.
 fn common(bytes: &[u8]) -> Option<i64> {
     let (head, tail) = bytes.split_first_chunk::<19>()?;
     if head[4] != b'-' || head[7] != b'-' || head[10] != b'T' || head[13] != b':' || head[16] != b':' {

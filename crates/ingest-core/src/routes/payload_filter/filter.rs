@@ -17,14 +17,14 @@ use super::condition::Condition;
 /// condition does not hold.
 ///
 /// - An object compares numbers: `$gt` `$gte` `$lt` `$lte` `$eq` `$ne`. Text that reads as a number counts as one,
-///   `true` and `false` as 1 and 0; a value or a threshold that is no number does not hold. An unknown operator asks
-///   for numbers only. `{}` asks only that there is a value.
+///   `true` and `false` as 1 and 0; a value or a threshold that is no number does not hold. An unknown operator
+///   requires numbers only. `{}` requires only that there is a value.
 /// - Anything else is compared as text, as the platform always wrote it: a number by its kind (`85` equals `85` and
 ///   `"85"`, not `85.0`), `true` as `True`, `false` as `False`. Lists and objects equal the same JSON.
 #[derive(Clone, Debug, Default)]
 pub struct PayloadFilter(Vec<(String, Condition)>);
 
-/// A filter of another shape than an object.
+/// A filter that is not a JSON object.
 #[derive(Debug, Error)]
 #[error("the payload filter is not a JSON object")]
 pub struct BadFilter(#[source] serde_json::Error);
@@ -40,7 +40,7 @@ impl PayloadFilter {
         Ok(Self(conditions.map(|(key, condition)| (key, Condition::parse(condition.get()))).collect()))
     }
 
-    /// Whether it asks for nothing.
+    /// Whether it has no condition.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -32,7 +32,7 @@ fn a_metric_comes_before_the_member_of_the_same_name() {
 }
 
 #[test]
-fn what_is_absent_or_null_never_matches() {
+fn absent_and_null_values_never_match() {
     for filter in [r#"{"t":null}"#, r#"{"t":"None"}"#, r#"{"t":{}}"#, r#"{"t":{"$ne":1}}"#] {
         assert!(!matches(filter, "{}", "{}"), "{filter}");
         assert!(!matches(filter, r#"{"t":null}"#, r#"{"t":null}"#), "{filter}");
@@ -100,7 +100,7 @@ fn all_conditions_must_hold() {
 }
 
 #[test]
-fn what_is_no_object_is_refused() {
+fn text_that_is_no_object_is_an_error() {
     for text in ["", "[]", "5", "\"x\"", "{", "true"] {
         assert!(PayloadFilter::parse(text).is_err(), "{text}");
     }

@@ -1,4 +1,4 @@
-//! A tenant's message routes: which messages they match and the jobs they make.
+//! One route, from its row in `message_routes`.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::job::{JobMessage, PAYLOAD, json_text};
 use crate::routes::payload_filter::PayloadFilter;
 use crate::routes::topic_filter::TopicFilter;
 
-/// The destination that other services read from PostgreSQL by themselves: such a route makes no job.
+/// The destination type whose consumers read PostgreSQL themselves: such a route makes no job.
 const POSTGRESQL: &str = "postgresql";
 /// Longest text of a row's columns. Routes are kept in memory, and each job repeats the texts of its route.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -45,7 +45,7 @@ pub struct Route {
 pub struct BadRoute {
     /// `message_routes.id` as text.
     pub id: String,
-    /// What is wrong with it.
+    /// The reason.
     pub why: String,
 }
 
@@ -61,7 +61,7 @@ impl Route {
     /// Reads a row.
     ///
     /// # Errors
-    /// Where a filter or a JSON column can't be read: such a route matches nothing, and somebody should know.
+    /// Where a filter or a JSON column can't be read: such a route matches nothing, and an operator should know.
     pub fn from_row(row: Row<'_>) -> Result<Self, BadRoute> {
         let bad = |why: String| BadRoute { id: row.id.to_owned(), why };
         let texts = [Some(row.topic_filter), Some(row.destination_type), row.destination_config, row.payload_filter];
@@ -109,7 +109,7 @@ impl Route {
     }
 }
 
-/// Ids are numbers in the table, and whoever reads a job writes them back into columns of numbers.
+/// An id as JSON: a number where it is one, as consumers of jobs write it back into numeric columns.
 fn json_id(id: &str) -> String {
     match id.parse::<i64>() {
         Ok(number) => number.to_string(),

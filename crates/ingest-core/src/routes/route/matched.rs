@@ -1,4 +1,4 @@
-//! Which of a tenant's routes an event matches.
+//! Matches: the routes of a tenant that an event matches.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Matched {
         &self.routes[index]
     }
 
-    /// The job of this route is dealt with.
+    /// Marks the job of this route as done.
     pub fn remove(&mut self, index: usize) {
         self.left[index / 64] &= !(1 << (index % 64));
     }
@@ -63,7 +63,7 @@ impl Matched {
     }
 }
 
-/// What a payload filter may ask about.
+/// The values that payload filters compare.
 struct Values<'a> {
     members: Vec<Metric<'a>>,
     metrics: Vec<Metric<'a>>,

@@ -76,7 +76,7 @@ fn holds(found: &Value, expected: &Value) -> bool {
 fn the_public_cases_hold() {
     let mut checked = 0;
     for case in ["topic_match", "payload_filter", "route_job"].iter().flat_map(|kind| cases::read(kind)) {
-        // Refused messages never get here.
+        // Rejected messages have no jobs.
         if case.alternatives()[0]["outcome"] != "stored" {
             continue;
         }
@@ -146,7 +146,7 @@ fn every_matching_route_makes_its_own_job() {
 }
 
 #[test]
-fn a_bad_row_says_which_and_why() {
+fn a_bad_row_is_reported_with_its_id_and_the_reason() {
     let long = format!("\"{}\"", "x".repeat(MAX_TEXT_BYTES));
     for (row, why) in [
         (Row { destination_config: Some(&long), ..EVERYTHING }, "route 7: a column is longer than 65536 bytes"),

@@ -6,7 +6,7 @@ use super::device::Observation;
 use crate::message::device::DeviceKey;
 use crate::validate::event::Event;
 
-/// The devices that were heard of since the last flush.
+/// The observations since the last flush, by device.
 #[derive(Debug)]
 pub struct Observations {
     devices: HashMap<DeviceKey, Observation>,
@@ -14,12 +14,12 @@ pub struct Observations {
 }
 
 impl Observations {
-    /// Nothing heard yet. Beyond `max_devices` the longest silent are forgotten.
+    /// None. Beyond `max_devices` those of the devices that were silent longest are evicted.
     pub fn new(max_devices: usize) -> Self {
         Self { devices: HashMap::new(), max_devices }
     }
 
-    /// Takes an event in; `received_us` is the broker's time of its message.
+    /// Adds an event; `received_us` is the broker's time of its message.
     pub fn observe(&mut self, received_us: i64, event: Event) {
         let newer = Observation::of(received_us, event);
         match self.devices.get_mut(&newer.device.key) {
@@ -28,7 +28,7 @@ impl Observations {
         }
     }
 
-    /// Takes back what could not be flushed; what has been heard since then is newer.
+    /// Puts back what could not be flushed; events since then are newer.
     pub fn put_back(&mut self, mut older: Observation) {
         let key = older.device.key.clone();
         if let Some(newer) = self.devices.remove(&key) {
@@ -37,36 +37,36 @@ impl Observations {
         self.devices.insert(key, older);
     }
 
-    /// Forgets the longest silent devices where there are too many, some at once; how many events that were.
-    pub fn shed(&mut self) -> u64 {
+    /// Evicts the devices that were silent longest where there are too many, several at once; the number of events lost.
+    pub fn evict(&mut self) -> u64 {
         if self.devices.len() <= self.max_devices {
             return 0;
         }
         let excess = (self.devices.len() - self.max_devices * 9 / 10).max(1);
         let mut seen: Vec<i64> = self.devices.values().map(|observation| observation.seen_us).collect();
-        let (_, &mut youngest_to_go, _) = seen.select_nth_unstable(excess - 1);
-        let mut shed = 0;
+        let (_, &mut newest_evicted, _) = seen.select_nth_unstable(excess - 1);
+        let mut evicted = 0;
         self.devices.retain(|_, observation| {
-            let stays = observation.seen_us > youngest_to_go;
-            shed += if stays { 0 } else { observation.events };
+            let stays = observation.seen_us > newest_evicted;
+            evicted += if stays { 0 } else { observation.events };
             stays
         });
-        shed
+        evicted
     }
 
-    /// Takes everything out, in the order of tenants and devices.
+    /// Takes all of them, in the order of tenants and devices.
     pub fn take(&mut self) -> Vec<Observation> {
         let mut all: Vec<Observation> = self.devices.drain().map(|(_, observation)| observation).collect();
         all.sort_unstable_by(|a, b| a.device.key.cmp(&b.device.key));
         all
     }
 
-    /// How many devices were heard of.
+    /// Number of devices.
     pub fn len(&self) -> usize {
         self.devices.len()
     }
 
-    /// Whether nothing was heard.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.devices.is_empty()
     }

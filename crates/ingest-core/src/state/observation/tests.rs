@@ -96,7 +96,7 @@ fn each_metric_is_as_new_as_the_newest_message_that_holds_it() {
 }
 
 #[test]
-fn metrics_come_in_the_order_in_which_they_were_first_heard() {
+fn metrics_come_in_the_order_in_which_they_were_first_seen() {
     let mut seen = all();
     // By the broker's times: neither those of the events nor the order of arrival decide.
     seen.observe(3, telemetry(10, r#"{"z":1,"a":1,"m":1}"#));
@@ -106,7 +106,7 @@ fn metrics_come_in_the_order_in_which_they_were_first_heard() {
 }
 
 #[test]
-fn a_metric_keeps_its_place_when_its_payload_is_read_early() {
+fn a_metric_keeps_its_place_when_its_payload_is_parsed_early() {
     let mut seen = all();
     for (received_us, metrics) in
         [r#"{"e":1}"#, r#"{"d":1}"#, r#"{"c":1}"#, r#"{"b":1}"#, r#"{"a":1}"#, r#"{"e":1,"f":1}"#].iter().enumerate()
@@ -128,7 +128,7 @@ fn a_time_far_ahead_counts_as_the_brokers() {
 }
 
 #[test]
-fn every_message_is_a_sign_of_life_and_only_a_heartbeat_measures_nothing() {
+fn every_message_updates_last_seen_and_only_a_heartbeat_measures_nothing() {
     let mut seen = all();
     seen.observe(100, event("d1", MsgType::Heartbeat, 5, r#"{"h":1}"#));
     seen.observe(300, event("d1", MsgType::Other("alert".into()), 5, r#"{"a":1}"#));
@@ -148,7 +148,7 @@ fn the_newest_position_wins() {
 }
 
 #[test]
-fn the_registrys_latest_word_on_the_device_counts() {
+fn the_latest_look_up_of_the_device_counts() {
     let mut seen = all();
     seen.observe(2, Event { device: device("d1", 30), ..telemetry(1, "{}") });
     seen.observe(1, Event { device: device("d1", 10), ..telemetry(9, "{}") });
@@ -163,23 +163,23 @@ fn a_device_that_sends_ever_other_metrics_stays_small_and_keeps_its_newest_value
     }
     let observation = only(seen);
     assert!(observation.signatures().is_none());
-    assert_eq!(observation.reports.len(), MAX_REPORTS);
+    assert_eq!(observation.payloads.len(), MAX_REPORTS);
     let values = values(&observation);
     assert!(values.len() <= MAX_SAMPLES + 2 * MAX_REPORTS, "{}", values.len());
     assert!(values.contains(&value("common", 1_999, "1999")) && values.contains(&value("m1999", 1_999, "1999")));
     assert!(values.contains(&value("m1900", 1_900, "1900")) && !values.contains(&value("m1500", 1_500, "1500")));
-    // Those that were heard first have the first claim to a sensor.
+    // Those that were seen first are the first to get a sensor.
     assert_eq!(order(&observation)[..4], ["m0", "common", "m1", "m2"]);
 }
 
 #[test]
-fn the_longest_silent_devices_are_forgotten_first() {
+fn the_devices_that_were_silent_longest_are_evicted_first() {
     let mut seen = Observations::new(10);
     for number in 0..11 {
         let id = format!("d{number:02}");
         seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
         seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
-        assert_eq!(seen.shed(), if number < 10 { 0 } else { 4 });
+        assert_eq!(seen.evict(), if number < 10 { 0 } else { 4 });
     }
     let left = seen.take();
     let left: Vec<_> = left.iter().map(|observation| &*observation.device.key.device_id).collect();

@@ -1,20 +1,20 @@
-//! What a metric's name says: its unit and its name for people.
+//! Inference from a metric's name: unit and display name.
 
 use super::unit;
 
 /// `device_sensors.source` of a sensor that was found, not described.
 pub const SOURCE: &str = "unmodeled";
 
-/// What a metric's name says.
+/// What a metric's name implies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inferred {
     /// The unit that its values seem to have.
     pub unit: Option<&'static str>,
-    /// Its name for people.
+    /// Its display name.
     pub display_name: String,
 }
 
-/// What a metric's name (after the mapping) says of its sensor.
+/// Infers a sensor from a metric's name (after the mapping).
 pub fn infer(metric_key: &str) -> Inferred {
     let unit = unit::of(&metric_key.to_lowercase());
     Inferred { unit, display_name: title_case(metric_key) }
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn names_for_people_have_blanks_and_capitals() {
+    fn display_names_have_blanks_and_capitals() {
         for (key, name) in [
             ("temp_c", "Temp C"),
             ("CO2 ppm", "Co2 Ppm"),

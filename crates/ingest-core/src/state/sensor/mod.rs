@@ -1,4 +1,4 @@
-//! What a metric says of its sensor: the columns that `device_sensors` gets for a sensor that nobody described.
+//! Sensor discovery: the columns of `device_sensors` for a sensor that was never described, inferred from its metric.
 
 mod infer;
 mod last_value;

@@ -1,9 +1,9 @@
-//! The unit that a metric's name states or lets one assume.
+//! Units: the one that a metric's name states or implies.
 //!
 //! A name states its unit by ending with it: `energy_kwh`, `flow_l_per_min`, `air_temp_c_2`. Symbols are those of UCUM and
-//! SenML (RFC 8428) as people write them. Names are not told apart by case, so a prefix `m` is the usual one of its unit:
-//! mega for W, Wh, VA, J, Hz and Pa, milli for all others. Units that the platform leaves empty stay so (`_ppm`, `_db`,
-//! `_kg`, `_g`, `_rpm`): its own rules tell such sensors by their names.
+//! SenML (RFC 8428) as people write them. Names are compared without case, so a prefix `m` is the usual one of its unit:
+//! mega for W, Wh, VA, J, Hz and Pa, milli for all others. Units that the platform leaves empty are not inferred
+//! (`_ppm`, `_db`, `_kg`, `_g`, `_rpm`): its own rules recognise such sensors by their names.
 
 use super::unit_tables::{AFTER_UNIT, Clue, LETTERS, NOT_BATTERY, QUANTITIES, RATIOS, STATED, WORDS};
 

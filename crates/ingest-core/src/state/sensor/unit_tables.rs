@@ -99,7 +99,7 @@ pub(super) const LETTERS: [(&str, &str); 8] =
 /// Words that may follow a unit, as numbers may.
 pub(super) const AFTER_UNIT: [&str; 9] = ["min", "max", "avg", "mean", "sum", "total", "peak", "last", "now"];
 
-/// Where a clue stands in a name.
+/// A part of a name that states a unit.
 #[derive(Clone, Copy)]
 pub(super) enum Clue {
     /// Anywhere.

@@ -4,9 +4,10 @@
 
 use super::super::token::TOKEN_KEY;
 
-/// Bytes that are fewer can't hold the key.
+/// Fewer bytes can't hold the key.
 pub(super) const MIN_BYTES: usize = TOKEN_KEY.len();
 
+/// Whether a unit is a letter of base64 in either alphabet.
 pub(super) fn is_base64(unit: u8) -> bool {
     unit.is_ascii_alphanumeric() || matches!(unit, b'+' | b'/' | b'-' | b'_')
 }
@@ -38,6 +39,7 @@ pub(super) fn base64(letters: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of hexadecimal digits.
 pub(super) fn hexadecimal(digits: &[u8]) -> Vec<u8> {
     let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0) as u8;
     digits.chunks_exact(2).map(|pair| value(pair[0]) << 4 | value(pair[1])).collect()

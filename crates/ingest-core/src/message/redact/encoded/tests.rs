@@ -5,8 +5,8 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::super::json::scrub;
 use super::super::opaque::opaque;
+use super::inspection::ENCODED_MARK;
 use super::is_unreadable;
-use super::look::ENCODED_MARK;
 
 const SECRET: &str = r#"{"seq":1,"provision_token":"S3CR3T-0001","metrics":{"temp_c":21.5}}"#;
 const HARMLESS: &str = r#"{"seq":1,"device":"dev-0001","note":"nothing to hide","metrics":{"temp_c":21.5}}"#;
@@ -113,7 +113,7 @@ fn an_encoded_token_is_masked_in_text_and_in_json() {
 }
 
 #[test]
-fn what_holds_no_token_stays_however_it_is_encoded() {
+fn an_encoding_without_a_token_is_unchanged() {
     for encoded in texts(HARMLESS) {
         let json = serde_json::json!({ "a": [1, { "b": encoded }], "c": 2 }).to_string();
         assert_eq!(scrub(&json), json);
@@ -138,14 +138,14 @@ fn a_list_of_bytes_is_masked_and_the_rest_stays_json() {
 }
 
 #[test]
-fn characters_that_are_bytes_are_looked_into() {
+fn characters_that_are_bytes_are_inspected() {
     let text: String = gzip(SECRET.as_bytes()).into_iter().map(char::from).collect();
     let json = serde_json::json!({ "a": text }).to_string();
     assert!(scrub(&json).contains(ENCODED_MARK));
 }
 
 #[test]
-fn what_can_not_be_opened_counts_as_hiding_something() {
+fn a_compression_that_can_not_be_opened_counts_as_hiding_a_token() {
     let bomb = gzip(&vec![b' '; 1024 * 1024]);
     let cut = gzip(SECRET.repeat(20).as_bytes());
     let followed = [gzip(HARMLESS.as_bytes()), gzip(SECRET.as_bytes())].concat();
@@ -174,7 +174,7 @@ fn bytes_are_readable_where_they_are_text_or_open_to_harmless_text() {
 }
 
 #[test]
-fn texts_that_are_much_work_are_given_up_and_show_no_secret() {
+fn texts_beyond_the_budget_are_masked_and_show_no_secret() {
     let mut nested = SECRET.as_bytes().to_vec();
     for _ in 0..12 {
         nested = base64_of(&nested, false, true).into_bytes();

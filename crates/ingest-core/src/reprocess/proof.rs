@@ -1,13 +1,14 @@
-//! Replays from the quarantine: the header that makes a message one, and its proof.
+//! Proof of reprocessing: the signed header of a message that is sent through again from the quarantine.
 //!
-//! A refused message is kept without its provision token, so a replay of it can't authenticate as its device. Instead
-//! the operator's command signs it, header and body, with a key that only the database holds:
+//! The quarantine holds no provision token, so a reprocessed message can't authenticate as its device. Instead the
+//! operator's command signs it, header and body, with a key that only the database holds:
 //!
 //! ```text
 //! Ingest-Replay: v1;{stream};{stream_seq};{received_us};{trusted|judged};{hmac-sha256, lower-case hexadecimal}
 //! ```
 //!
-//! The facts are those of the message's first life, so that everything stored of a replay has the keys of the original.
+//! The origin is that of the first delivery, so that everything stored of a reprocessed message has the keys of the
+//! original.
 
 use std::fmt::{self, Write};
 
@@ -20,9 +21,9 @@ pub const HEADER: &str = "Ingest-Replay";
 
 const VERSION: &str = "v1";
 const TRUSTED: &str = "trusted";
-const JUDGED: &str = "judged";
+const UNTRUSTED: &str = "judged";
 
-/// The secret that signs replays. Its `Debug` says `***`.
+/// The secret that signs reprocessed messages. Its `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key([u8; 32]);
 
@@ -32,7 +33,8 @@ impl Key {
         secret.try_into().ok().map(Self)
     }
 
-    /// Over the header without its last field, and the body. The length comes first: no other pair reads the same.
+    /// HMAC over the header without its last field, and the body. The header's length comes first, so that no other pair has
+    /// the same input.
     fn sign(&self, facts: &str, body: &[u8]) -> String {
         // HMAC itself fills a short key up with zeros.
         let mut block = [0; 64];
@@ -56,41 +58,41 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What a replay says about the message's first life.
+/// The first delivery of a reprocessed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Origin {
     /// The stream it came in on.
     pub stream: String,
     /// Its sequence number there.
     pub stream_seq: u64,
     /// When the broker stored it, Unix microseconds.
     pub received_us: i64,
-    /// Its sender had proven who it is, or the operator vouches for it: no token is asked for.
+    /// Its sender was authenticated, or the operator vouches for it: no token is required.
     pub trusted: bool,
 }
 
-impl Facts {
-    /// The header of a replay with this body.
+impl Origin {
+    /// The header of a reprocessed message with this body.
     pub fn header(&self, key: &Key, body: &[u8]) -> String {
         let facts = self.to_string();
         let proof = key.sign(&facts, body);
         format!("{facts};{proof}")
     }
 
-    /// The facts of a header; `None` where it is not exactly what [`Facts::header`] wrote for this body. Takes the same
-    /// time however much of a proof is right.
+    /// The origin in a header; `None` where it is not exactly what [`Origin::header`] wrote for this body. Takes
+    /// the same time however much of the proof is right.
     pub fn proven(header: &str, key: &Key, body: &[u8]) -> Option<Self> {
         let (facts, proof) = header.rsplit_once(';')?;
         let is_right: bool = key.sign(facts, body).as_bytes().ct_eq(proof.as_bytes()).into();
         if is_right { Self::read(facts) } else { None }
     }
 
-    /// From the right: a stream may have semicolons in its name.
+    /// Parsed from the right: a stream may have semicolons in its name.
     fn read(facts: &str) -> Option<Self> {
         let mut fields = facts.strip_prefix(VERSION)?.strip_prefix(';')?.rsplitn(4, ';');
         let trusted = match fields.next()? {
             TRUSTED => true,
-            JUDGED => false,
+            UNTRUSTED => false,
             _ => return None,
         };
         let received_us = fields.next()?.parse().ok()?;
@@ -99,15 +101,15 @@ impl Facts {
     }
 }
 
-impl fmt::Display for Facts {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stream, stream_seq, received_us, trusted } = self;
-        let trust = if *trusted { TRUSTED } else { JUDGED };
+        let trust = if *trusted { TRUSTED } else { UNTRUSTED };
         write!(f, "{VERSION};{stream};{stream_seq};{received_us};{trust}")
     }
 }
 
-/// The envelope of a replay. `payload` is JSON text.
+/// The envelope of a reprocessed message. `payload` is JSON text.
 pub fn envelope(topic: &str, payload: &str) -> String {
     format!(r#"{{"topic":{},"payload":{}}}"#, serde_json::Value::from(topic), compact(payload))
 }
@@ -137,13 +139,13 @@ mod tests {
         Key::new(&[byte; 32]).unwrap()
     }
 
-    fn facts() -> Facts {
-        Facts { stream: "TELEMETRY".to_owned(), stream_seq: 120, received_us: 1_770_628_523_045_000, trusted: true }
+    fn origin() -> Origin {
+        Origin { stream: "TELEMETRY".to_owned(), stream_seq: 120, received_us: 1_770_628_523_045_000, trusted: true }
     }
 
     #[test]
     fn a_header_is_the_facts_and_their_hmac() {
-        let header = facts().header(&key(7), BODY);
+        let header = origin().header(&key(7), BODY);
         // As Python's hmac module makes it of the facts' length (8 bytes, big-endian), the facts and the body.
         let proof = "5ec92cb32159fb03aef1de2a47581f8ba7f1d6fae5c61c4412220c0445dcc707";
         assert_eq!(header, format!("v1;TELEMETRY;120;1770628523045000;trusted;{proof}"));
@@ -151,27 +153,27 @@ mod tests {
 
     #[test]
     fn only_the_key_of_the_database_proves_anything() {
-        let header = facts().header(&key(7), BODY);
-        assert_eq!(Facts::proven(&header, &key(7), BODY), Some(facts()));
-        assert_eq!(Facts::proven(&header, &key(8), BODY), None);
-        assert_eq!(Facts::proven(&header, &key(7), b"{ }"), None);
-        assert_eq!(Facts::proven(&header.to_uppercase(), &key(7), BODY), None);
+        let header = origin().header(&key(7), BODY);
+        assert_eq!(Origin::proven(&header, &key(7), BODY), Some(origin()));
+        assert_eq!(Origin::proven(&header, &key(8), BODY), None);
+        assert_eq!(Origin::proven(&header, &key(7), b"{ }"), None);
+        assert_eq!(Origin::proven(&header.to_uppercase(), &key(7), BODY), None);
     }
 
     #[test]
-    fn what_was_judged_can_not_be_made_trusted() {
-        let judged = Facts { trusted: false, ..facts() }.header(&key(7), BODY);
-        assert_eq!(Facts::proven(&judged.replace("judged", "trusted"), &key(7), BODY), None);
+    fn an_untrusted_origin_can_not_be_made_trusted() {
+        let untrusted = Origin { trusted: false, ..origin() }.header(&key(7), BODY);
+        assert_eq!(Origin::proven(&untrusted.replace("judged", "trusted"), &key(7), BODY), None);
     }
 
     #[test]
-    fn what_is_no_header_proves_nothing() {
+    fn text_that_is_no_header_proves_nothing() {
         for text in ["", ";", "v1", "v1;TELEMETRY;120;5;trusted", "v1;TELEMETRY;120;5;trusted;", ";;;;;;"] {
-            assert_eq!(Facts::proven(text, &key(7), BODY), None, "{text}");
+            assert_eq!(Origin::proven(text, &key(7), BODY), None, "{text}");
         }
         for facts in ["v2;S;1;5;trusted", "v1;S;1;5;yes", "v1;S;-1;5;trusted", "v1;1;5;trusted"] {
             let header = format!("{facts};{}", key(7).sign(facts, BODY));
-            assert_eq!(Facts::proven(&header, &key(7), BODY), None, "{facts}");
+            assert_eq!(Origin::proven(&header, &key(7), BODY), None, "{facts}");
         }
     }
 

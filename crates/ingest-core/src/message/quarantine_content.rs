@@ -1,5 +1,5 @@
-//! What the quarantine keeps of a refused content: bounded in bytes, without provision tokens, and as bytes wherever
-//! jsonb can't hold it.
+//! Quarantine content: what the quarantine (dead letter store) retains of a rejected message. Bounded in bytes, without
+//! provision tokens, and as bytes wherever jsonb can't hold it.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::message::digest::sha256_hex;
 use crate::message::redact;
 use crate::message::storable;
 
-/// The refused content, in the form that the quarantine can hold.
+/// Retained content, in the form that the quarantine can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A payload that jsonb can hold.
@@ -16,33 +16,34 @@ pub enum Content {
     Raw(Bytes),
 }
 
-/// How much is kept of what is too large; what is not larger is kept whole, whatever the limit of payloads.
+/// Most bytes that are retained of a content beyond the limit; a content up to this size is retained whole, whatever the
+/// limit of payloads.
 pub const CUT_BYTES: usize = 8 * 1024;
-/// How much is kept of what can't be looked into: the mark of its format. No encoding of the token's key is so short that
-/// a part of the token could be among them.
+/// Bytes that are retained of a content that can't be inspected: the magic number of its format. No encoding of the token's
+/// key is so short that a part of the token could be among them.
 const MARK_BYTES: usize = 8;
 
-/// A content, and what there is to say about it.
+/// Retained content, with a note on what is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// What is kept.
+pub struct Retained {
+    /// What is retained.
     pub content: Content,
-    /// What is not, for people.
+    /// What is not retained or masked, for people.
     pub note: Option<String>,
 }
 
-/// Of a payload's text. What is larger than `max_payload_bytes` (and [`CUT_BYTES`]) is cut.
-pub fn text(text: &str, max_payload_bytes: usize) -> Kept {
+/// Retains a payload's text; truncated where it is larger than `max_payload_bytes` (and [`CUT_BYTES`]).
+pub fn text(text: &str, max_payload_bytes: usize) -> Retained {
     if is_too_large(text.len(), max_payload_bytes) || !storable::is_storable(text) {
         return bytes(text.as_bytes(), max_payload_bytes);
     }
     let kept = redact::scrub(text);
     let note = note_of_masks(text.as_bytes(), kept.as_bytes());
-    Kept { content: Content::Json(kept.into_owned()), note }
+    Retained { content: Content::Json(kept.into_owned()), note }
 }
 
-/// Of bytes that need not be text. What is larger than `max_payload_bytes` (and [`CUT_BYTES`]) is cut.
-pub fn bytes(all: &[u8], max_payload_bytes: usize) -> Kept {
+/// Retains bytes that need not be text; truncated where they are more than `max_payload_bytes` (and [`CUT_BYTES`]).
+pub fn bytes(all: &[u8], max_payload_bytes: usize) -> Retained {
     let is_cut = is_too_large(all.len(), max_payload_bytes);
     let part = if is_cut { &all[..CUT_BYTES] } else { all };
     if redact::is_unreadable(part) {
@@ -55,20 +56,20 @@ pub fn bytes(all: &[u8], max_payload_bytes: usize) -> Kept {
     };
     // A mask may be longer than what it masks.
     let content = Content::Raw(Bytes::copy_from_slice(&kept[..kept.len().min(all.len().max(CUT_BYTES))]));
-    Kept { content, note }
+    Retained { content, note }
 }
 
-/// Of what was valid and is refused later in life, a row or a point: without tokens at any depth, whole.
+/// Retains what was valid and is rejected later by a store, a row or a point: whole, without tokens at any depth.
 pub fn raw(all: &[u8]) -> Content {
     bytes(all, all.len()).content
 }
 
-/// Of bytes that nobody has looked into, or could.
-pub fn unread(all: &[u8]) -> Kept {
+/// Retains bytes that were not or can't be inspected: their first bytes and their hash.
+pub fn unread(all: &[u8]) -> Retained {
     let part = &all[..all.len().min(MARK_BYTES)];
     let note =
         format!("not readable: kept the first {} of {} bytes, sha256 {}", part.len(), all.len(), sha256_hex(all));
-    Kept { content: Content::Raw(Bytes::copy_from_slice(part)), note: Some(note) }
+    Retained { content: Content::Raw(Bytes::copy_from_slice(part)), note: Some(note) }
 }
 
 fn is_too_large(bytes: usize, max_payload_bytes: usize) -> bool {

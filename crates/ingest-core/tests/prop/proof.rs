@@ -1,9 +1,9 @@
-use ingest_core::reprocess::replay::{Facts, Key, envelope};
+use ingest_core::reprocess::proof::{Key, Origin, envelope};
 use proptest::prelude::*;
 
-fn facts() -> impl Strategy<Value = Facts> {
+fn origin() -> impl Strategy<Value = Origin> {
     ("[A-Z;v1 ]{0,8}", any::<u64>(), any::<i64>(), any::<bool>())
-        .prop_map(|(stream, stream_seq, received_us, trusted)| Facts { stream, stream_seq, received_us, trusted })
+        .prop_map(|(stream, stream_seq, received_us, trusted)| Origin { stream, stream_seq, received_us, trusted })
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -12,26 +12,26 @@ fn key() -> impl Strategy<Value = Key> {
 
 proptest! {
     #[test]
-    fn a_header_proves_the_facts_it_was_made_of(facts in facts(), key in key(), body in any::<Vec<u8>>()) {
-        let header = facts.header(&key, &body);
-        prop_assert_eq!(Facts::proven(&header, &key, &body), Some(facts));
+    fn a_header_proves_the_origin_it_was_made_of(origin in origin(), key in key(), body in any::<Vec<u8>>()) {
+        let header = origin.header(&key, &body);
+        prop_assert_eq!(Origin::proven(&header, &key, &body), Some(origin));
     }
 
     #[test]
     fn a_changed_header_or_body_proves_nothing(
-        facts in facts(), key in key(), body in "[a-z]{0,20}", at in any::<prop::sample::Index>(), with in "[0-9a-z;]",
+        origin in origin(), key in key(), body in "[a-z]{0,20}", at in any::<prop::sample::Index>(), with in "[0-9a-z;]",
     ) {
-        let header = facts.header(&key, body.as_bytes());
+        let header = origin.header(&key, body.as_bytes());
         let at = at.index(header.len());
         let mut changed = header.clone();
         changed.replace_range(at..=at, &with);
-        prop_assert_eq!(Facts::proven(&changed, &key, body.as_bytes()).is_some(), changed == header);
-        prop_assert_eq!(Facts::proven(&header, &key, (body.clone() + &with).as_bytes()), None);
+        prop_assert_eq!(Origin::proven(&changed, &key, body.as_bytes()).is_some(), changed == header);
+        prop_assert_eq!(Origin::proven(&header, &key, (body.clone() + &with).as_bytes()), None);
         // Nothing may move from the header to the body.
         let (facts, proof) = header.rsplit_once(';').unwrap();
         let at = at.min(facts.len());
         let moved = format!("{};{proof}", &facts[..at]);
-        prop_assert_eq!(Facts::proven(&moved, &key, (facts[at..].to_owned() + &body).as_bytes()).is_some(), at == facts.len());
+        prop_assert_eq!(Origin::proven(&moved, &key, (facts[at..].to_owned() + &body).as_bytes()).is_some(), at == facts.len());
     }
 
     #[test]
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_strange_to_be_refused(text in "\\PC{0,40}", key in key()) {
-        prop_assert_eq!(Facts::proven(&text, &key, b""), None);
+    fn arbitrary_text_proves_nothing(text in "\\PC{0,40}", key in key()) {
+        prop_assert_eq!(Origin::proven(&text, &key, b""), None);
     }
 }

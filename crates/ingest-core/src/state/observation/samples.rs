@@ -1,4 +1,4 @@
-//! The metrics of one device: whole payloads, and single values out of payloads that are not kept.
+//! Samples of one device: latest payloads, and single values out of payloads that are no longer retained.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,55 +16,58 @@ pub struct Reading<'a> {
     pub json: &'a str,
 }
 
-/// When a metric was first heard: the broker's time of the message, and the metric's place in it.
-pub(super) type FirstHeard = (i64, usize);
+/// When a metric was first seen: the broker's time of the message, and the metric's place in it.
+pub(super) type FirstSeen = (i64, usize);
 
+/// The newest of all payloads with the same metrics.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
+pub(super) struct LatestPayload {
     pub(super) signature: u64,
     /// The broker's time of the first message with these metrics.
-    pub(super) first_heard_us: i64,
+    pub(super) first_seen_us: i64,
     pub(super) event_us: i64,
     pub(super) payload: ByteString,
 }
 
+/// The newest value of one metric.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
-    pub(super) first_heard: FirstHeard,
+    pub(super) first_seen: FirstSeen,
     pub(super) event_us: i64,
     pub(super) json: String,
 }
 
-impl Report {
-    /// Adds a later report of the same metrics in the same order.
-    pub(super) fn merge(&mut self, later: Report) {
-        let first_heard_us = self.first_heard_us.min(later.first_heard_us);
+impl LatestPayload {
+    /// Adds a later payload with the same metrics in the same order.
+    pub(super) fn merge(&mut self, later: LatestPayload) {
+        let first_seen_us = self.first_seen_us.min(later.first_seen_us);
         if later.event_us >= self.event_us {
             *self = later;
         }
-        self.first_heard_us = first_heard_us;
+        self.first_seen_us = first_seen_us;
     }
 
     /// The payload's metrics in their order, equal names included.
-    pub(super) fn readings(&self) -> Vec<(Cow<'_, str>, FirstHeard, Reading<'_>)> {
+    pub(super) fn readings(&self) -> Vec<(Cow<'_, str>, FirstSeen, Reading<'_>)> {
         let members = metric::read(&self.payload).unwrap_or_default();
         let metrics = members.iter().rev().find(|member| member.key == "metrics").map(|member| member.raw);
         let metrics = metrics.and_then(metric::read).unwrap_or_default().into_iter();
         let reading = |(place, Metric { key, raw })| {
-            (key, (self.first_heard_us, place), Reading { event_us: self.event_us, json: raw })
+            (key, (self.first_seen_us, place), Reading { event_us: self.event_us, json: raw })
         };
         metrics.enumerate().map(reading).collect()
     }
 }
 
-pub(super) fn keep_newest(samples: &mut BTreeMap<String, Sample>, metric: String, sample: Sample) {
+/// Inserts a sample where it is newer than the one of its metric.
+pub(super) fn insert_newest(samples: &mut BTreeMap<String, Sample>, metric: String, sample: Sample) {
     match samples.get_mut(&metric) {
         Some(known) => {
-            let first_heard = known.first_heard.min(sample.first_heard);
+            let first_seen = known.first_seen.min(sample.first_seen);
             if sample.event_us >= known.event_us {
                 *known = sample;
             }
-            known.first_heard = first_heard;
+            known.first_seen = first_seen;
         }
         None => drop(samples.insert(metric, sample)),
     }

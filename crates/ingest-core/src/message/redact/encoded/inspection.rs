@@ -1,4 +1,4 @@
-//! A bounded search of a content for encoded tokens.
+//! Inspection: a search of one content for encoded tokens, with a budget.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,15 +8,16 @@ use super::super::units::{self, Units};
 use super::decode::{MIN_BYTES, base64, byte_list, bytes_as_characters, distinct, hexadecimal, is_base64};
 use crate::message::digest::sha256_hex;
 
-/// The same for the letters of base64, the densest of the encodings in letters.
+/// Fewer letters of base64, the densest of the encodings in letters, can't hold the key.
 pub(in crate::message::redact) const MIN_RUN: usize = MIN_BYTES * 4 / 3;
 /// The key in any encoding has more different letters, hexadecimal digits of digits too: padding has fewer.
 const MIN_DISTINCT: u32 = 4;
-/// How many encodings within each other are looked through.
+/// Most nested encodings that are decoded.
 const MAX_DEPTH: usize = 8;
-/// How much is decoded of one content: every byte in any encoding once, and what is small also when it is nested or
-/// compressed. A content that asks for more was made to be expensive.
+/// Budget of decoded bytes per byte of the content: enough for every byte in any encoding once. A content that takes more
+/// counts as hiding a token.
 const WORK_PER_BYTE: usize = 4;
+/// Least budget, so that small contents are also decoded where they are nested or compressed.
 const WORK_AT_LEAST: usize = 256 * 1024;
 
 /// What stands in place of an encoded part: its hash, so that two of them can be compared.
@@ -29,7 +30,7 @@ pub(in crate::message::redact) const ENCODED_MARK: &str = "*** (encoded; sha256 
 
 /// Bytes in which every encoded part that hides a token is masked.
 pub(in crate::message::redact) fn without_runs(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let parts = Look::at(bytes.len()).parts(&units::text_of(bytes), 0);
+    let parts = Inspection::at(bytes.len()).parts(&units::text_of(bytes), 0);
     if parts.is_empty() {
         return Cow::Borrowed(bytes);
     }
@@ -58,31 +59,30 @@ pub fn has_masked_encoding(before: &[u8], after: &[u8]) -> bool {
     masks(after) > masks(before)
 }
 
-/// Whether the bytes are something that can't be read as text, also after it is decompressed: nobody can say what is in
-/// them.
+/// Whether the bytes can't be read as text, not even after decompression: what they hold is unknown.
 pub fn is_unreadable(bytes: &[u8]) -> bool {
     if bytes.len() < MIN_BYTES {
         return false;
     }
     match compressed::whole(bytes) {
         Inside::Closed => true,
-        Inside::Opened(inside) => is_unreadable(&inside) || Look::at(inside.len()).hides(&inside, 0),
+        Inside::Opened(inside) => is_unreadable(&inside) || Inspection::at(inside.len()).hides(&inside, 0),
         Inside::NotCompressed => !compressed::is_text(bytes),
     }
 }
 
-/// One look into a content, with an end to its patience.
-pub(in crate::message::redact) struct Look {
+/// The inspection of one content, with the budget that is left.
+pub(in crate::message::redact) struct Inspection {
     work_left: usize,
 }
 
-impl Look {
-    /// A look into so many bytes.
+impl Inspection {
+    /// The inspection of a content of this length.
     pub(in crate::message::redact) fn at(bytes: usize) -> Self {
         Self { work_left: (bytes * WORK_PER_BYTE).max(WORK_AT_LEAST) }
     }
 
-    /// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it can stay.
+    /// What a string (its text, decoded) becomes where it holds an encoded token; `None` where it is unchanged.
     pub(in crate::message::redact) fn masked_string(&mut self, text: &str) -> Option<String> {
         if text.len() < MIN_RUN {
             return None;
