@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-/// Takes the oldest items, at most `room`, and reduces `room` by their number.
-pub fn take<T>(queue: &mut VecDeque<T>, room: &mut usize) -> Vec<T> {
-    let count = queue.len().min(*room);
-    *room -= count;
+/// Takes the oldest items, at most `capacity`, and reduces `capacity` by their number.
+pub fn take<T>(queue: &mut VecDeque<T>, capacity: &mut usize) -> Vec<T> {
+    let count = queue.len().min(*capacity);
+    *capacity -= count;
     queue.drain(..count).collect()
 }
 

@@ -102,8 +102,8 @@ impl<'a> Edit<'a> {
         Self { line, out: None, fields: 0, end: line.len() }
     }
 
-    /// The field stays as it is.
-    pub fn keep(&mut self, field: &Field<'_>) {
+    /// The field is unchanged.
+    pub fn copy_field(&mut self, field: &Field<'_>) {
         self.separate();
         if let Some(out) = &mut self.out {
             out.push_str(&self.line[field.start..field.end]);
@@ -114,7 +114,7 @@ impl<'a> Edit<'a> {
     /// The field gets this value.
     pub fn write(&mut self, field: &Field<'_>, value: &str) {
         if field.value == value {
-            return self.keep(field);
+            return self.copy_field(field);
         }
         self.copy(field.start);
         self.separate();
@@ -171,7 +171,7 @@ pub fn with_only(line: &str, is_wanted: impl Fn(&Field<'_>) -> bool) -> Option<S
     let mut edit = Edit::of(line);
     for field in Fields::of(line) {
         if is_wanted(&field) {
-            edit.keep(&field);
+            edit.copy_field(&field);
         } else {
             edit.skip(&field);
         }

@@ -74,7 +74,7 @@ impl<'a> Metric<'a> {
         keys.and_then(|keys| keys.get(&self.key)).unwrap_or(&self.key)
     }
 
-    /// The spelling under which jsonb keeps a float a float, where the one sent would lose its kind: jsonb holds
+    /// The spelling under which jsonb returns a float as a float, where the one sent would lose its kind: jsonb holds
     /// numbers as decimals whose scale is the mantissa's digits after the point less the exponent, so `2.4e1` would
     /// come back as `24`, `2.40e1` comes back as `24.0`.
     pub fn spelling_for_jsonb(&self) -> Option<String> {

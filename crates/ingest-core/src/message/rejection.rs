@@ -94,7 +94,7 @@ impl Reason {
     }
 
     /// Whether the message can't be attributed to a tenant, whatever its topic names.
-    pub const fn is_of_nobody(self) -> bool {
+    pub const fn is_unattributed(self) -> bool {
         matches!(self, Reason::BadEnvelope | Reason::BadTopicFormat | Reason::SubjectMismatch)
     }
 

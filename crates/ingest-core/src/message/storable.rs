@@ -1,6 +1,6 @@
 //! Limits of PostgreSQL's jsonb: what it can hold, and hold without growing.
 //!
-//! jsonb keeps numbers as decimals and writes them out digit by digit: `1e131000` is seven characters on the wire and
+//! jsonb stores numbers as decimals and writes them out digit by digit: `1e131000` is seven characters on the wire and
 //! 131 kB wherever the row is read. So the length of a payload's numbers, written out, is bounded.
 
 use serde::de::IgnoredAny;

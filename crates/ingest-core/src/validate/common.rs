@@ -46,7 +46,7 @@ fn after_lane(subject: &str) -> Option<&str> {
     subject.bytes().position(|byte| byte == b'.').map(|dot| &subject[dot..])
 }
 
-/// What follows this token, where the text is a dot and just it, or goes on with another dot.
+/// What follows this token, where the text begins with a dot and the token, and ends there or continues with a dot.
 fn after_token<'a>(text: Option<&'a str>, token: &str) -> Option<&'a str> {
     let rest = text?.strip_prefix('.')?.strip_prefix(token)?;
     (rest.is_empty() || rest.starts_with('.')).then_some(rest)

@@ -4,14 +4,14 @@ use super::settings::Settings;
 use crate::influx::point::{Layout, SkipCounts};
 use crate::message::rejection::Rejection;
 
-/// The operator's decisions about authentication and targets; fixed while the process runs.
+/// The operator's decisions about authentication and points; fixed while the process runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// `REQUIRE_TOKEN`.
     pub require_token: bool,
     /// `CERT_AUTH_ENABLED`.
     pub cert_auth_enabled: bool,
-    /// How points are laid out; `None` where no target wants any.
+    /// How points are laid out; `None` where no InfluxDB is configured.
     pub points: Option<Layout>,
 }
 

@@ -26,7 +26,7 @@ pub struct Event {
     /// The payload as the row holds it: JSON text, metrics under their mapped names, no provision token.
     /// Shared by the sinks.
     pub payload: ByteString,
-    /// The point as line protocol, without its line feed; `None` where the type makes no point or no target wants one.
+    /// The point as line protocol, without its line feed; `None` where the type makes no point or no InfluxDB is configured.
     pub line: Option<String>,
     /// Latitude and longitude in degrees, where the message holds both.
     pub location: Option<(f64, f64)>,
@@ -86,7 +86,7 @@ impl QuarantineRecord {
     /// tenant has no registered device. Senders choose the tenant in a topic, so all of these share one count and one cap.
     pub fn counted_tenant(&self) -> &str {
         match &self.tenant_id {
-            Some(tenant) if !self.of_unknown_tenant && !self.rejection.reason.is_of_nobody() => tenant,
+            Some(tenant) if !self.of_unknown_tenant && !self.rejection.reason.is_unattributed() => tenant,
             _ => "unknown",
         }
     }

@@ -4,6 +4,8 @@ use influxdb_line_protocol::{FieldValue as Parsed, parse_lines};
 use ingest_core::influx::line_protocol::{self, FieldValue, Kind, Skipped, Tags, is_reserved};
 use proptest::prelude::*;
 
+use crate::line_names::decoded;
+
 /// Names with every special character of line protocol, and with what the percent-encoding writes.
 fn names() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -34,29 +36,6 @@ fn field_value(json: &str) -> Result<FieldValue<'_>, Skipped> {
         "false" => Ok(FieldValue::Boolean(false)),
         number => FieldValue::from_number(number),
     }
-}
-
-/// A name as the reader of a point gets it back.
-fn decoded(written: &str) -> String {
-    let is_code = |code: &str| {
-        code.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'))
-            && u8::from_str_radix(code, 16).is_ok_and(|byte| byte < 0x20 || matches!(byte, 0x25 | 0x5C | 0x7F))
-    };
-    let mut parts = written.split('%');
-    let mut name = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        match part.get(..2).filter(|code| is_code(code)) {
-            Some(code) => {
-                name.push(char::from(u8::from_str_radix(code, 16).unwrap()));
-                name.push_str(&part[2..]);
-            }
-            None => {
-                name.push('%');
-                name.push_str(part);
-            }
-        }
-    }
-    name
 }
 
 #[derive(Clone, Debug)]

@@ -6,6 +6,8 @@ mod batch;
 mod coercion;
 mod disposition;
 mod gaps;
+#[path = "../fuzz/line_names.rs"]
+mod line_names;
 mod line_protocol;
 mod metric_keys;
 mod names;

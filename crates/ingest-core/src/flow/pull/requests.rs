@@ -84,7 +84,7 @@ impl Pulls {
         })
     }
 
-    /// A message of so many bytes has arrived.
+    /// A message with a body of `bytes` has arrived.
     pub fn arrived(&mut self, bytes: usize) {
         // Where one is too large the next one may be so as well: it is tried alone at once.
         self.oversized &= bytes > self.limits.share_bytes();

@@ -102,6 +102,6 @@ impl Coercion {
 }
 
 fn write_unchanged(edit: &mut Edit<'_>, field: &Field<'_>) -> Option<Skipped> {
-    edit.keep(field);
+    edit.copy_field(field);
     None
 }

@@ -13,8 +13,8 @@ use super::units::{self, Units};
 /// - The key counts however it is spelled: with `\u` escapes, percent-encoded, with any number of backslashes (JSON within JSON
 ///   strings), in UTF-16 (zero bytes are skipped), and as a part of a longer name.
 /// - After a colon or an equals sign, a string ends at the quotation mark that ends it (or not at all: then the rest
-///   goes), a number or a literal at its delimiter.
-/// - Whatever else follows the key (an object, a bare word, no separator), the rest goes.
+///   is masked), a number or a literal at its delimiter.
+/// - Whatever else follows the key (an object, a bare word, no separator), the rest is masked.
 /// - Text that is encoded once more (base64, hexadecimal) is masked where the key is inside.
 pub fn opaque(bytes: &[u8]) -> Cow<'_, [u8]> {
     match without_values(bytes) {
@@ -115,7 +115,7 @@ impl Units<'_> {
     }
 }
 
-/// Whether a quotation mark behind so many backslashes closes a string so many levels deep.
+/// Whether a quotation mark after this number of backslashes closes a string of this level.
 fn closes(mut backslashes: usize, levels: u32) -> bool {
     for _ in 0..levels {
         if backslashes.is_multiple_of(2) {

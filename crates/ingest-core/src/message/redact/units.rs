@@ -71,7 +71,7 @@ fn find_key(text: &[u8]) -> Option<usize> {
     text.windows(key.len()).position(|window| window.first() == key.first() && window == key)
 }
 
-/// The value of so many hexadecimal digits at the beginning, and what follows them.
+/// The value of `DIGITS` hexadecimal digits at the beginning, and what follows them.
 fn hex<const DIGITS: usize>(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let (digits, rest) = bytes.split_first_chunk::<DIGITS>()?;
     let mut unit = 0;

@@ -10,7 +10,7 @@ use crate::routes::topic_filter::TopicFilter;
 
 /// The destination type whose consumers read PostgreSQL themselves: such a route makes no job.
 const POSTGRESQL: &str = "postgresql";
-/// Longest text of a row's columns. Routes are kept in memory, and each job repeats the texts of its route.
+/// Longest text of a row's columns. Routes stay in memory, and each job repeats the texts of its route.
 pub(super) const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 /// A row of `message_routes`, its JSON columns as text.

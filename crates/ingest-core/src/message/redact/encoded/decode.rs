@@ -1,6 +1,6 @@
 //! Decoders of the encodings that are text: base64, hexadecimal, lists of byte values, characters that are bytes.
 //!
-//! They take what decoders of other crates refuse: either alphabet, no or wrong padding, anything left over at the end.
+//! They accept what decoders of other crates reject: either alphabet, no or wrong padding, anything left over at the end.
 
 use super::super::token::TOKEN_KEY;
 

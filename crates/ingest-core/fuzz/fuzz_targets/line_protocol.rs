@@ -1,0 +1,8 @@
+//! Feeds `targets::line_protocol`.
+#![no_main]
+
+#[allow(dead_code, reason = "every fuzzer runs one of the targets")]
+#[path = "../../tests/fuzz/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::line_protocol(data));
