@@ -31,7 +31,7 @@ use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
 use ingest_core::routes::route::Matched;
 pub(crate) use ingest_core::routes::route::TenantRoutes;
-use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
+use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowReport};
 use ingest_core::validate::settings::Settings;
 
 /// Consumer to Validator: deliveries of one shard, in the order of their arrival.
@@ -118,7 +118,7 @@ pub struct Write {
     /// Rows of `raw_events`.
     pub events: Vec<(Delivery, Event)>,
     /// Refusals, for the counters and the quarantine.
-    pub refusals: Vec<(Delivery, Refusal)>,
+    pub refusals: Vec<(Delivery, QuarantineRecord)>,
     /// Reports of the shadow lane.
     pub shadows: Vec<(Delivery, ShadowReport)>,
     /// Acknowledgements of the command lane.

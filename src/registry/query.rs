@@ -10,7 +10,7 @@ use tokio_postgres::{Error, Row};
 
 use super::fault::Fault;
 use ingest_core::message::device::DeviceKey;
-use ingest_core::reprocess::replay;
+use ingest_core::reprocess::proof;
 
 /// Bound on one statement, kept on our side: a frozen server becomes a fault that passes.
 const BOUND: Duration = Duration::from_secs(5);
@@ -100,9 +100,9 @@ pub(super) async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
-pub async fn replay_key(client: &tokio_postgres::Client) -> Result<Option<replay::Key>, Error> {
+pub async fn replay_key(client: &tokio_postgres::Client) -> Result<Option<proof::Key>, Error> {
     match client.query_opt("SELECT secret FROM ingest_node.secrets WHERE name = 'replay'", &[]).await {
-        Ok(row) => Ok(row.as_ref().and_then(|row| row.try_get(0).ok()).and_then(replay::Key::new)),
+        Ok(row) => Ok(row.as_ref().and_then(|row| row.try_get(0).ok()).and_then(proof::Key::new)),
         Err(error) if is_out_of_reach(&error) => Ok(None),
         Err(error) => Err(error),
     }

@@ -10,8 +10,8 @@ use super::actor::Registry;
 use super::fault::Fault;
 use super::query::{ask, read, replay_key};
 use crate::message::SettingsChanged;
-use ingest_core::reprocess::replay;
-use ingest_core::validate::settings::{Refused, Settings};
+use ingest_core::reprocess::proof;
+use ingest_core::validate::settings::{InvalidSetting, Settings};
 
 /// What the remark in `/ready` is about.
 const SUBJECT: &str = "app_settings";
@@ -21,7 +21,7 @@ const SUBJECT: &str = "app_settings";
 pub(super) struct SettingsBook {
     /// In force; `None` before they have been read.
     pub in_force: Option<Arc<Settings>>,
-    refused: Vec<Refused>,
+    refused: Vec<InvalidSetting>,
     /// Why they could not be read the last time.
     fault: Option<Fault>,
 }
@@ -30,7 +30,7 @@ pub(super) struct SettingsBook {
 struct SettingsRead {
     rows: Vec<(String, String)>,
     /// What signs replays; `None` where it can't be read.
-    replay_key: Option<Option<replay::Key>>,
+    replay_key: Option<Option<proof::Key>>,
 }
 
 /// The rows of `app_settings` that are ours, whatever their columns' types; a value that is too long is none.

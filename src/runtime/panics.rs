@@ -10,8 +10,8 @@ use bytes::Bytes;
 use super::failpoint;
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::{Reason, Rejection};
-use ingest_core::validate::event::Refusal;
-use ingest_core::validate::{Judged, refusal};
+use ingest_core::validate::event::QuarantineRecord;
+use ingest_core::validate::{Validated, quarantine_record};
 
 /// Opens an envelope.
 ///
@@ -29,7 +29,7 @@ pub(crate) fn open(body: &Bytes) -> Result<Envelope, Rejection> {
 ///
 /// # Errors
 /// Theirs, and `PROCESSING_FAILED` where one panics.
-pub(crate) fn judge<T>(checks: impl FnOnce() -> Judged<T>) -> Judged<T> {
+pub(crate) fn judge<T>(checks: impl FnOnce() -> Validated<T>) -> Validated<T> {
     let judged = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("judge");
         checks()
@@ -38,13 +38,17 @@ pub(crate) fn judge<T>(checks: impl FnOnce() -> Judged<T>) -> Judged<T> {
 }
 
 /// What the quarantine keeps: as `keep` has it or, where that panics, the message's mark and hash.
-pub(crate) fn refuse(body: &Bytes, rejection: Rejection, keep: impl FnOnce(Rejection) -> Refusal) -> Refusal {
+pub(crate) fn refuse(
+    body: &Bytes,
+    rejection: Rejection,
+    keep: impl FnOnce(Rejection) -> QuarantineRecord,
+) -> QuarantineRecord {
     let reason = rejection.reason;
     let kept = catch_unwind(AssertUnwindSafe(|| {
         failpoint::pass("refuse");
         keep(rejection)
     }));
-    kept.unwrap_or_else(|_| refusal::of_unreadable(body, reason))
+    kept.unwrap_or_else(|_| quarantine_record::of_unreadable(body, reason))
 }
 
 /// What `rule` returns; where it panics, the default.

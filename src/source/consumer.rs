@@ -34,8 +34,8 @@ use ingest_core::flow::identity::Identity;
 use ingest_core::flow::in_flight::{InFlight, Window};
 use ingest_core::flow::lane_watch::LaneWatch;
 use ingest_core::flow::pull::Pulls;
-use ingest_core::flow::pull_refusals::PullRefusals;
-use ingest_core::reprocess::replay::Key;
+use ingest_core::flow::pull_backoff::PullBackoff;
+use ingest_core::reprocess::proof::Key;
 
 /// What a consumer is made of.
 pub(crate) struct Parts {
@@ -75,7 +75,7 @@ pub(crate) struct Consumer {
     /// nobody listens.
     untouched: Vec<Subject>,
     pulls: Pulls,
-    refusals: PullRefusals,
+    refusals: PullBackoff,
     watch: LaneWatch,
     condition: LaneCondition,
     replay_key: Option<Key>,
@@ -166,7 +166,7 @@ impl Consumer {
             kept_back: Vec::new(),
             untouched: Vec::new(),
             pulls: Pulls::new(pulling::limits(&parts, None)),
-            refusals: PullRefusals::default(),
+            refusals: PullBackoff::default(),
             watch: LaneWatch::default(),
             condition: LaneCondition::default(),
             replay_key: None,

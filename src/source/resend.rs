@@ -8,7 +8,7 @@ use async_nats::{HeaderMap, Subject, header};
 use bytes::Bytes;
 
 use crate::delivery::Origin;
-use ingest_core::reprocess::replay::{self, Facts, Key};
+use ingest_core::reprocess::proof::{self, Key};
 
 /// What the consumer keeps of a delivery that the broker delivers only so often.
 #[derive(Debug)]
@@ -28,13 +28,13 @@ impl Kept {
     fn headers(&self, key: &Key) -> HeaderMap {
         let Origin { stream, stream_seq, received_us } = &self.origin;
         // Of a copy of a copy the first life counts.
-        let proven = self.replay.as_ref().filter(|header| Facts::proven(header, key, &self.body).is_some());
+        let proven = self.replay.as_ref().filter(|header| proof::Origin::proven(header, key, &self.body).is_some());
         let facts = proven.cloned().unwrap_or_else(|| {
             let (stream, stream_seq, received_us) = (stream.to_string(), *stream_seq, *received_us);
-            Facts { stream, stream_seq, received_us, trusted: false }.header(key, &self.body)
+            proof::Origin { stream, stream_seq, received_us, trusted: false }.header(key, &self.body)
         });
         let mut headers = HeaderMap::new();
-        headers.insert(replay::HEADER, facts.as_str());
+        headers.insert(proof::HEADER, facts.as_str());
         // Of this very delivery: two nodes that send it again make one copy, and a copy of the copy is another one.
         headers.insert(header::NATS_MESSAGE_ID, format!("resend:{stream}:{stream_seq}:{received_us}").as_str());
         headers
@@ -68,15 +68,15 @@ mod tests {
         }
     }
 
-    fn facts(kept: &Kept, key: &Key) -> Facts {
+    fn facts(kept: &Kept, key: &Key) -> proof::Origin {
         let headers = kept.headers(key);
-        Facts::proven(headers.get(replay::HEADER).unwrap().as_str(), key, &kept.body).unwrap()
+        proof::Origin::proven(headers.get(proof::HEADER).unwrap().as_str(), key, &kept.body).unwrap()
     }
 
     #[test]
     fn a_copy_has_the_keys_of_the_original_and_is_trusted_no_more_than_it() {
         let key = Key::new(&[7; 32]).unwrap();
-        let first = Facts { stream: "TELEMETRY".to_owned(), stream_seq: 7, received_us: 9, trusted: false };
+        let first = proof::Origin { stream: "TELEMETRY".to_owned(), stream_seq: 7, received_us: 9, trusted: false };
         assert_eq!(facts(&kept(None), &key), first);
         assert_eq!(facts(&kept(Some("forged".to_owned())), &key), first);
     }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_replay_has_the_keys_of_its_first_life() {
         let key = Key::new(&[7; 32]).unwrap();
-        let first = Facts { stream: "SHADOW".to_owned(), stream_seq: 1, received_us: 2, trusted: true };
+        let first = proof::Origin { stream: "SHADOW".to_owned(), stream_seq: 1, received_us: 2, trusted: true };
         assert_eq!(facts(&kept(Some(first.header(&key, b"{}"))), &key), first);
     }
 }

@@ -5,7 +5,7 @@ use crate::metrics::{Label, Metrics, MsgKind};
 use ingest_core::influx::line_protocol::Skipped;
 use ingest_core::message::msg_type::MsgType;
 use ingest_core::message::rejection::Reason;
-use ingest_core::validate::Tally;
+use ingest_core::validate::ValidationCounts;
 
 /// A chunk's counts.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct ChunkTally {
     /// Look-ups in the cache.
     pub lookups: Lookups,
     /// What the checks themselves count.
-    pub fields: Tally,
+    pub fields: ValidationCounts,
 }
 
 /// Look-ups in the cache.

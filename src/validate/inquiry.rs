@@ -57,7 +57,7 @@ impl<'a> Inquiry<'a> {
     /// What is refused before the registry is asked needs its answer all the same: made-up tenants share one count and one
     /// cap, whatever is wrong with their messages.
     pub(super) fn is_of_stranger(&self, envelope: &Envelope, reason: Reason, lookups: &mut Lookups) -> Option<bool> {
-        if reason.is_of_nobody() {
+        if reason.is_unattributed() {
             return Some(false);
         }
         let Some(topic) = Topic::parse(&envelope.topic) else { return Some(false) };

@@ -23,11 +23,11 @@ use ingest_core::message::device::{DeviceKey, DeviceRef};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::message::topic::Topic;
-use ingest_core::reprocess::replay::Facts;
+use ingest_core::reprocess::proof;
 use ingest_core::routes::route::Matched;
-use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
+use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowReport};
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context as Checks, Policy, refusal};
+use ingest_core::validate::{self, Context as Checks, Policy, quarantine_record};
 
 /// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
 const UNHEARD_TTL_MS: u64 = 5_000;
@@ -80,7 +80,7 @@ enum Judgement {
     Refused {
         rejection: Rejection,
         /// No device of its tenant is registered.
-        of_stranger: bool,
+        of_unknown_tenant: bool,
     },
     /// The registry must be asked first; whether it may provision the device.
     Waits {
@@ -155,11 +155,11 @@ impl Validator {
                 Judgement::Waits { may_provision } => {
                     unknown.extend(self.park(lane, delivery, envelope, may_provision));
                 }
-                Judgement::Refused { rejection, of_stranger } => {
+                Judgement::Refused { rejection, of_unknown_tenant } => {
                     tally.refused(&delivery, rejection.reason);
-                    let (delivery, mut refusal) = self.refused(delivery, Some(&envelope), rejection);
-                    refusal.of_stranger = of_stranger;
-                    write.refusals.push((delivery, refusal));
+                    let (delivery, mut quarantine_record) = self.refused(delivery, Some(&envelope), rejection);
+                    quarantine_record.of_unknown_tenant = of_unknown_tenant;
+                    write.refusals.push((delivery, quarantine_record));
                 }
             }
         }
@@ -180,10 +180,10 @@ impl Validator {
     fn check_replay(&self, delivery: &mut Delivery) {
         let Some(Replay::Claimed(header)) = delivery.replay.as_deref() else { return };
         let key = self.settings.as_ref().and_then(|settings| settings.replay_key.as_ref());
-        let facts = key.and_then(|key| Facts::proven(header, key, &delivery.body));
+        let facts = key.and_then(|key| proof::Origin::proven(header, key, &delivery.body));
         let replays = &self.parts.spawn.metrics.validation.replays;
         delivery.replay = match facts {
-            Some(Facts { stream, stream_seq, received_us, trusted }) => {
+            Some(proof::Origin { stream, stream_seq, received_us, trusted }) => {
                 replays.of(ReplayClaim::Proven).inc();
                 delivery.origin = Origin { stream: stream.into(), stream_seq, received_us };
                 Some(Box::new(Replay::Proven { trusted }))
@@ -196,17 +196,22 @@ impl Validator {
     }
 
     /// What the quarantine keeps of a message.
-    fn refused(&self, delivery: Delivery, envelope: Option<&Envelope>, rejection: Rejection) -> (Delivery, Refusal) {
+    fn refused(
+        &self,
+        delivery: Delivery,
+        envelope: Option<&Envelope>,
+        rejection: Rejection,
+    ) -> (Delivery, QuarantineRecord) {
         if rejection.reason == Reason::ProcessingFailed {
             error!(self.parts.spawn.log, "a message crashes validation; quarantined";
                 "stream_seq" => delivery.origin.stream_seq, "attempt" => delivery.attempt);
         }
         let limit = self.settings.as_ref().map_or(0, |settings| settings.max_payload_bytes);
-        let refusal = panics::refuse(&delivery.body, rejection, |rejection| match envelope {
-            Some(envelope) => refusal::of_envelope(envelope, rejection, limit),
-            None => refusal::of_bytes(&delivery.body, rejection, limit),
+        let quarantine_record = panics::refuse(&delivery.body, rejection, |rejection| match envelope {
+            Some(envelope) => quarantine_record::of_envelope(envelope, rejection, limit),
+            None => quarantine_record::of_bytes(&delivery.body, rejection, limit),
         });
-        (delivery, refusal)
+        (delivery, quarantine_record)
     }
 
     fn judge(
@@ -239,7 +244,7 @@ impl Validator {
             Ok(Some(valid)) => Judgement::Valid(valid),
             Ok(None) => Judgement::Waits { may_provision: lane == Lane::Telemetry },
             Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut tally.lookups) {
-                Some(of_stranger) => Judgement::Refused { rejection, of_stranger },
+                Some(of_unknown_tenant) => Judgement::Refused { rejection, of_unknown_tenant },
                 // Nothing is provisioned for a message that is refused in any case.
                 None => Judgement::Waits { may_provision: false },
             },
@@ -284,7 +289,7 @@ fn check(
     inquiry: &Inquiry<'_>,
     admit: impl FnOnce(&DeviceKey) -> bool,
     tally: &mut ChunkTally,
-) -> validate::Judged<Valid> {
+) -> validate::Validated<Valid> {
     let ChunkTally { lookups, fields, .. } = tally;
     let claims_a_site = lane == Lane::Telemetry;
     let lookup = |device: DeviceRef<'_>| inquiry.lookup(device, claims_a_site, lookups);

@@ -1,7 +1,8 @@
 //! `ingest-node quarantine`: what was refused is looked at, and replayed.
 #![allow(clippy::unwrap_used)]
 
-use ingest_core::reprocess::replay::{self, Facts, Key};
+use ingest_core::reprocess::proof;
+use ingest_core::reprocess::proof::{Key, Origin};
 use ingest_kit::envelope::{device, outgoing, payload, telemetry, token};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device};
@@ -121,16 +122,16 @@ async fn a_forged_replay_gains_nothing() {
     let secret = world.database.query("SELECT secret FROM ingest_node.secrets WHERE name = 'replay'", &[]).await;
     let key = Key::new(secret[0].get(0)).expect("the migration's key");
     let facts =
-        Facts { stream: "TELEMETRY".to_owned(), stream_seq: 77, received_us: 1_795_219_200_000_000, trusted: true };
+        Origin { stream: "TELEMETRY".to_owned(), stream_seq: 77, received_us: 1_795_219_200_000_000, trusted: true };
     let tokenless = |seq| with(&target, seq, json!({"provision_token": null}));
     let genuine = facts.header(&key, &tokenless(0).payload);
-    let judged = Facts { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
+    let judged = Origin { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
     world
         .publish([
-            tokenless(1).header(replay::HEADER, &genuine),
-            tokenless(1).header(replay::HEADER, &judged.replace("judged", "trusted")),
-            tokenless(2).header(replay::HEADER, &facts.header(&Key::new(&[0; 32]).unwrap(), &tokenless(2).payload)),
-            tokenless(3).header(replay::HEADER, "v1;TELEMETRY;77;1795219200000000;trusted;"),
+            tokenless(1).header(proof::HEADER, &genuine),
+            tokenless(1).header(proof::HEADER, &judged.replace("judged", "trusted")),
+            tokenless(2).header(proof::HEADER, &facts.header(&Key::new(&[0; 32]).unwrap(), &tokenless(2).payload)),
+            tokenless(3).header(proof::HEADER, "v1;TELEMETRY;77;1795219200000000;trusted;"),
         ])
         .await;
     world.wait_settled(LANES[0], DEADLINE).await;
@@ -140,7 +141,7 @@ async fn a_forged_replay_gains_nothing() {
     assert_eq!(node.metrics().await.count("ingest_replays_total", &[("result", "unproven")]), 4);
 
     // The same header on its own message is good, and good for one row.
-    let replayed = tokenless(0).header(replay::HEADER, &genuine);
+    let replayed = tokenless(0).header(proof::HEADER, &genuine);
     world.publish([replayed.clone(), replayed]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     assert_eq!(world.database.count("raw_events").await, 1);

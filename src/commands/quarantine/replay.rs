@@ -24,7 +24,8 @@ use crate::runtime::error_chain::error_chain;
 use ingest_core::message::names::subject_token;
 use ingest_core::message::rejection::Reason;
 use ingest_core::message::topic::Topic;
-use ingest_core::reprocess::replay::{self, Facts, Key};
+use ingest_core::reprocess::proof;
+use ingest_core::reprocess::proof::{Key, Origin};
 
 /// Events read, published and marked together: enough to hide the round trips, few enough to hold.
 const CHUNK: usize = 500;
@@ -147,7 +148,7 @@ async fn publish(jetstream: &Context, parcels: Vec<RouteMessage>, pace: &mut Pac
     for RouteMessage { subject, header, body, .. } in parcels {
         pace.wait().await;
         let mut headers = HeaderMap::new();
-        headers.insert(replay::HEADER, header.as_str());
+        headers.insert(proof::HEADER, header.as_str());
         let sent = jetstream.publish_with_headers(subject, headers, body.into()).await;
         open.push(sent.map_err(|error| lost(&error))?);
     }
@@ -191,8 +192,8 @@ impl RouteMessage {
         if lane == Lane::Telemetry && asks_token && !event.authenticated {
             return Err("its sender had not proven who it is; --trust replays it all the same");
         }
-        let body = replay::envelope(text, payload.get());
-        let facts = Facts {
+        let body = proof::envelope(text, payload.get());
+        let facts = Origin {
             stream: stream.clone(),
             stream_seq: stream_seq as u64,
             received_us,
@@ -281,8 +282,8 @@ mod tests {
         let RouteMessage { subject, body, header, .. } = parcel(&event(), false).unwrap();
         assert_eq!(subject, "shadow.acme%20north");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
-        let facts = Facts { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
-        assert_eq!(Facts::proven(&header, &key(), body.as_bytes()), Some(facts));
+        let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
+        assert_eq!(Origin::proven(&header, &key(), body.as_bytes()), Some(facts));
     }
 
     #[test]
@@ -290,7 +291,7 @@ mod tests {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
         assert!(parcel(&stranger, false).unwrap_err().contains("--trust"));
         let RouteMessage { header, body, .. } = parcel(&stranger, true).unwrap();
-        assert!(Facts::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
+        assert!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
     }
 
     #[test]

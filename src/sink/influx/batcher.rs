@@ -31,8 +31,8 @@ use crate::metrics::InfluxMetrics;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use ingest_core::flow::backoff::Backoff;
+use ingest_core::influx::coercion::Coercion;
 use ingest_core::influx::field_budget::FieldBudget;
-use ingest_core::influx::fitting::Fitting;
 
 /// A batch is full at this size too: InfluxDB takes 10 MiB unless it is told otherwise.
 const FULL_BYTES: usize = 8 * 1024 * 1024;
@@ -109,7 +109,7 @@ pub(super) struct Batcher {
     _exit_guard: ExitGuard,
     parts: Parts,
     breaker: Breaker,
-    fitting: Fitting,
+    fitting: Coercion,
     trials: Trials,
     trouble: Trouble,
     filling: Filling,
@@ -139,7 +139,7 @@ impl Batcher {
         Self {
             _exit_guard: exit_guard,
             breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
-            fitting: Fitting::new(budget, Duration::from_secs(config.column_retry_secs)),
+            fitting: Coercion::new(budget, Duration::from_secs(config.column_retry_secs)),
             trials: Trials::default(),
             trouble: Trouble::new(parts.condition.concern(parts.tenant_id.clone())),
             parts,

@@ -7,9 +7,10 @@ use super::queue::Queue;
 use crate::delivery::Delivery;
 use crate::delivery::pending_ack::PendingAck;
 use crate::postgres::classify::Answer;
-use ingest_core::message::kept::{self, Content};
+use ingest_core::message::quarantine_content;
+use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::{Reason, Rejection};
-use ingest_core::validate::event::{CommandAck, Event, Refusal, ShadowReport};
+use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowReport};
 
 /// What items of a batch are: each kind has tables of its own, and one kind's trouble is not another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,30 +177,35 @@ impl Batch {
     }
 }
 
-fn refused_row(event: Event, message: String) -> Refusal {
+fn refused_row(event: Event, message: String) -> QuarantineRecord {
     let key = &event.device.key;
-    Refusal {
+    QuarantineRecord {
         rejection: Rejection::new(Reason::RowRefused, message),
         tenant_id: Some(key.tenant_id.to_string()),
         site_id: Some(event.device.site_id.clone()),
         device_id: Some(key.device_id.to_string()),
         msg_type: Some(event.msg_type.as_str().to_owned()),
-        of_stranger: false,
+        of_unknown_tenant: false,
         event_us: Some(event.event_us),
         topic: event.topic.to_string(),
         content: content(event.payload.as_bytes()),
     }
 }
 
-fn refused_side(key: &ingest_core::message::device::DeviceKey, kind: &str, body: String, message: String) -> Refusal {
-    Refusal {
+fn refused_side(
+    key: &ingest_core::message::device::DeviceKey,
+    kind: &str,
+    body: String,
+    message: String,
+) -> QuarantineRecord {
+    QuarantineRecord {
         rejection: Rejection::new(Reason::RowRefused, message),
         topic: format!("tenant/{}/device/{}/{kind}", key.tenant_id, key.device_id),
         tenant_id: Some(key.tenant_id.to_string()),
         site_id: None,
         device_id: Some(key.device_id.to_string()),
         msg_type: Some(kind.to_owned()),
-        of_stranger: false,
+        of_unknown_tenant: false,
         event_us: None,
         content: content(body.as_bytes()),
     }
@@ -208,12 +214,12 @@ fn refused_side(key: &ingest_core::message::device::DeviceKey, kind: &str, body:
 /// JSON as such where jsonb can hold it: a row may be refused for its device or its time.
 fn content(json: &[u8]) -> Content {
     match std::str::from_utf8(json) {
-        Ok(text) => kept::text(text, text.len()).content,
-        Err(_) => kept::raw(json),
+        Ok(text) => quarantine_content::text(text, text.len()).content,
+        Err(_) => quarantine_content::raw(json),
     }
 }
 
-fn refused_by_postgres(delivery: Delivery, refusal: Refusal, gate: &Gate) -> Refused {
+fn refused_by_postgres(delivery: Delivery, refusal: QuarantineRecord, gate: &Gate) -> Refused {
     // The mirror is a row of the table that has just refused it.
     let (keep, _) = gate.decide(&delivery.origin, &refusal, false);
     Refused::message(delivery, refusal, keep)

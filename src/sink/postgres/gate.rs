@@ -10,7 +10,7 @@ use super::stranger_names::StrangerNames;
 use crate::delivery::Origin;
 use crate::message::RejectedPoint;
 use ingest_core::message::rejection::Reason;
-use ingest_core::validate::event::Refusal;
+use ingest_core::validate::event::QuarantineRecord;
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -61,7 +61,7 @@ impl Gate {
 
     /// Where a refused message goes. `has_rows` says whether its lane has rows in `raw_events` at all. The second value
     /// tells whether a cap alone kept it out.
-    pub fn decide(&self, origin: &Origin, refusal: &Refusal, has_rows: bool) -> (Keep, bool) {
+    pub fn decide(&self, origin: &Origin, refusal: &QuarantineRecord, has_rows: bool) -> (Keep, bool) {
         let mut policy = self.policy();
         let reason = refusal.rejection.reason;
         let tenant = refusal.counted_tenant();
@@ -80,13 +80,13 @@ impl Gate {
 
     /// Counts a tenant by name that has no registered device because its subscriptions have no room for one: that is an
     /// operator's business, unlike other strangers' messages. Only so many names a minute, for senders choose them.
-    pub fn name_stranger(&self, origin: &Origin, refusal: &mut Refusal) {
-        if refusal.of_stranger
+    pub fn name_stranger(&self, origin: &Origin, refusal: &mut QuarantineRecord) {
+        if refusal.of_unknown_tenant
             && refusal.rejection.reason == Reason::NoSubscriptionCapacity
             && let Some(tenant) = &refusal.tenant_id
         {
             let minute = origin.received_us.div_euclid(MINUTE_US);
-            refusal.of_stranger = !self.policy().stranger_names.admit(minute, tenant);
+            refusal.of_unknown_tenant = !self.policy().stranger_names.admit(minute, tenant);
         }
     }
 
@@ -161,18 +161,18 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ingest_core::message::kept::Content;
+    use ingest_core::message::quarantine_content::Content;
     use ingest_core::message::rejection::Rejection;
 
-    fn refusal(tenant: &str, device: &str, reason: Reason) -> Refusal {
-        Refusal {
+    fn refusal(tenant: &str, device: &str, reason: Reason) -> QuarantineRecord {
+        QuarantineRecord {
             rejection: Rejection::from(reason),
             topic: String::new(),
             tenant_id: Some(tenant.to_owned()),
             site_id: None,
             device_id: Some(device.to_owned()),
             msg_type: None,
-            of_stranger: false,
+            of_unknown_tenant: false,
             event_us: None,
             content: Content::Json("{}".to_owned()),
         }
@@ -182,7 +182,7 @@ mod tests {
         Origin { stream: "TELEMETRY".into(), stream_seq: 1, received_us }
     }
 
-    fn stored(gate: &Gate, us: i64, refusal: &Refusal) -> bool {
+    fn stored(gate: &Gate, us: i64, refusal: &QuarantineRecord) -> bool {
         gate.decide(&at(us), refusal, true).0.event
     }
 
@@ -207,7 +207,7 @@ mod tests {
             for device in ["d", "e"] {
                 let kept = [0, 1, 2].map(|us| stored(&gate, us, &refusal("a", device, reason)));
                 // What is of nobody has no device either: one cap for all of it.
-                let always = reason.is_always_stored() && (device == "d" || !reason.is_of_nobody());
+                let always = reason.is_always_stored() && (device == "d" || !reason.is_unattributed());
                 assert_eq!(kept, [always, always, false], "{reason}");
             }
         }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn bytes_of_nobody_share_one_cap() {
         let gate = Gate::new(2);
-        let nobody = Refusal { tenant_id: None, device_id: None, ..refusal("", "", Reason::BadEnvelope) };
+        let nobody = QuarantineRecord { tenant_id: None, device_id: None, ..refusal("", "", Reason::BadEnvelope) };
         assert_eq!([0, 1, 2].map(|us| stored(&gate, us, &nobody)), [true, true, false]);
     }
 
@@ -228,7 +228,7 @@ mod tests {
     fn a_stranger_whose_subscription_has_no_room_is_counted_by_name_and_any_other_is_not() {
         let gate = Gate::new(2);
         for (reason, counted) in [(Reason::NoSubscriptionCapacity, "a"), (Reason::UnregisteredDevice, "unknown")] {
-            let mut refusal = Refusal { of_stranger: true, ..refusal("a", "d", reason) };
+            let mut refusal = QuarantineRecord { of_unknown_tenant: true, ..refusal("a", "d", reason) };
             gate.name_stranger(&at(0), &mut refusal);
             assert_eq!(refusal.counted_tenant(), counted, "{reason}");
         }

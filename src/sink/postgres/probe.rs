@@ -15,9 +15,9 @@ use super::{refusals, statement};
 use crate::delivery::{Delivery, Origin};
 use crate::postgres::classify::{Answer, Failure, Meaning};
 use ingest_core::message::device::DeviceKey;
-use ingest_core::message::kept::Content;
+use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::{Reason, Rejection};
-use ingest_core::validate::event::{Event, Refusal};
+use ingest_core::validate::event::{Event, QuarantineRecord};
 
 /// Tenants of which a stored row is remembered: a table may refuse one of them only.
 const TENANTS: usize = 4;
@@ -167,14 +167,14 @@ pub(super) async fn quarantine(
     answer: &Answer,
     counters: bool,
 ) -> Result<bool, Failure> {
-    let simplest = Refusal {
+    let simplest = QuarantineRecord {
         rejection: Rejection::from(Reason::BadEnvelope),
         topic: String::new(),
         tenant_id: None,
         site_id: None,
         device_id: None,
         msg_type: None,
-        of_stranger: false,
+        of_unknown_tenant: false,
         event_us: None,
         content: Content::Raw("{}".into()),
     };

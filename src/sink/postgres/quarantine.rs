@@ -6,9 +6,10 @@ use crate::delivery::pending_ack::PendingAck;
 use crate::delivery::{Delivery, DeliveryGuard, Origin};
 use crate::message::RejectedPoint;
 use ingest_core::flow::disposition::Verdict;
-use ingest_core::message::kept::{self, Content};
+use ingest_core::message::quarantine_content;
+use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::{Reason, Rejection};
-use ingest_core::validate::event::Refusal;
+use ingest_core::validate::event::QuarantineRecord;
 
 /// A refusal with what is to be done about it.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub struct Refused {
     /// The broker facts that key it.
     pub origin: Origin,
     /// The refusal.
-    pub refusal: Refusal,
+    pub refusal: QuarantineRecord,
     /// Where it goes.
     pub keep: Keep,
     /// Whom it is counted for.
@@ -68,9 +69,9 @@ pub enum Traces {
     /// None: it is delivered for the first time.
     None,
     /// The same refusal.
-    Refusal,
+    Rejection,
     /// The same refusal, or a row: it was valid then.
-    RefusalOrRow,
+    RejectionOrRow,
 }
 
 /// What is there already of a refused message.
@@ -79,18 +80,18 @@ pub enum Known {
     /// Nothing, as far as it is known.
     Nothing,
     /// The same refusal is stored, and counted.
-    Refusal,
+    Rejection,
     /// Its row. A row that is stored stays stored, and its message is no rejection.
     Row,
 }
 
 impl Refused {
     /// A refused message.
-    pub fn message(delivery: Delivery, refusal: Refusal, keep: Keep) -> Self {
+    pub fn message(delivery: Delivery, refusal: QuarantineRecord, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
         let traces = match (delivery.may_have_row(), delivery.may_be_stored()) {
-            (true, _) => Traces::RefusalOrRow,
-            (false, true) => Traces::Refusal,
+            (true, _) => Traces::RejectionOrRow,
+            (false, true) => Traces::Rejection,
             (false, false) => Traces::None,
         };
         let origin = delivery.origin.clone();
@@ -100,24 +101,24 @@ impl Refused {
 
     /// A refused point: its row stays, so the delivery, where it still waits, is done.
     pub fn point(point: RejectedPoint, keep: Keep) -> Self {
-        let refusal = Refusal {
+        let refusal = QuarantineRecord {
             rejection: Rejection::new(Reason::PointRefused, point.message),
             topic: String::new(),
             tenant_id: Some(point.tenant_id.to_string()),
             site_id: None,
             device_id: None,
             msg_type: None,
-            of_stranger: false,
+            of_unknown_tenant: false,
             event_us: None,
-            content: kept::raw(point.line.as_bytes()),
+            content: quarantine_content::raw(point.line.as_bytes()),
         };
         let (guard, owed) = (point.guard, point.owed);
         // A point may be written, and refused, more than once.
-        Self { traces: Traces::Refusal, guard, owed, ..Self::of(point.origin, refusal, keep) }
+        Self { traces: Traces::Rejection, guard, owed, ..Self::of(point.origin, refusal, keep) }
     }
 
     /// A refusal that no delivery waits for.
-    pub fn of(origin: Origin, refusal: Refusal, keep: Keep) -> Self {
+    pub fn of(origin: Origin, refusal: QuarantineRecord, keep: Keep) -> Self {
         Self {
             origin,
             refusal,
@@ -141,7 +142,7 @@ impl Refused {
     pub fn counted_tenant(&self) -> Option<&str> {
         match (self.known, self.counted_for) {
             (Known::Row, _) | (_, CountedFor::Nobody) => None,
-            (Known::Refusal, _) if !self.keep.event => None,
+            (Known::Rejection, _) if !self.keep.event => None,
             (_, CountedFor::Tenant) => Some(self.refusal.counted_tenant()),
             (_, CountedFor::Unknown) => Some("unknown"),
         }
@@ -168,14 +169,14 @@ mod tests {
 
     #[test]
     fn whatever_is_refused_asks_for_less_until_nothing_is_left_to_refuse() {
-        let refusal = Refusal {
+        let refusal = QuarantineRecord {
             rejection: Rejection::from(Reason::TokenInvalid),
             topic: String::new(),
             tenant_id: Some("a".to_owned()),
             site_id: None,
             device_id: None,
             msg_type: None,
-            of_stranger: false,
+            of_unknown_tenant: false,
             event_us: None,
             content: Content::Json("{}".to_owned()),
         };

@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 
 use super::quarantine::{Known, Refused, Traces};
 use crate::postgres::types::{UnixMicros, storable};
-use ingest_core::message::kept::Content;
+use ingest_core::message::quarantine_content::Content;
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -41,14 +41,14 @@ pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refu
     let streams: Vec<&str> = asked.iter().map(|one| &*one.origin.stream).collect();
     let seqs: Vec<i64> = asked.iter().map(|one| one.origin.stream_seq as i64).collect();
     let reasons: Vec<&str> = asked.iter().map(|one| one.refusal.rejection.reason.as_str()).collect();
-    let rows: Vec<bool> = asked.iter().map(|one| one.traces == Traces::RefusalOrRow).collect();
+    let rows: Vec<bool> = asked.iter().map(|one| one.traces == Traces::RejectionOrRow).collect();
     let statement = transaction.prepare_cached(SQL).await?;
     let found = transaction.query(&statement, &[&received, &streams, &seqs, &reasons, &rows]).await?;
     asked.iter_mut().for_each(|one| one.known = Known::Nothing);
     for row in found {
         let place = row.get::<_, i64>(0) as usize - 1;
         if let Some(one) = asked.get_mut(place) {
-            one.known = if row.get(1) { Known::Row } else { Known::Refusal };
+            one.known = if row.get(1) { Known::Row } else { Known::Rejection };
         }
     }
     Ok(())

@@ -166,7 +166,7 @@ impl Publisher {
         if faults.iter().any(|fault| matches!(fault, Fault::Fatal(_))) {
             self.ensure_stream(ctx);
         }
-        self.hand_back_overdue(now);
+        self.nack_overdue(now);
     }
 
     /// Jobs that the stream can never take are lost, as their rows are not: somebody has to know which.
@@ -197,7 +197,7 @@ impl Publisher {
     }
 
     /// Hands deliveries back whose jobs have not been taken for too long.
-    fn hand_back_overdue(&mut self, now: Instant) {
+    fn nack_overdue(&mut self, now: Instant) {
         let bound = Duration::from_secs(self.parts.config.retry_secs);
         let overdue = self.backlog.take_overdue(now, bound);
         self.hand_back(overdue.into_iter().map(|parcel| parcel.jobs));
@@ -219,7 +219,7 @@ impl Publisher {
         if self.backlog.is_refused() && !std::mem::replace(&mut self.timer, true) {
             ctx.run_later(RETRY_FIRST, |publisher, ctx| {
                 publisher.timer = false;
-                publisher.hand_back_overdue(Instant::now());
+                publisher.nack_overdue(Instant::now());
                 publisher.report_faults(&[]);
                 publisher.pump(ctx);
             });

@@ -130,7 +130,7 @@ impl DerivedStateWriter {
         }
         let left = self.round.take().map(|round| round.left).unwrap_or_default();
         chunk.into_iter().chain(left).for_each(|observation| self.heard.put_back(observation));
-        self.shed();
+        self.evict();
         self.parts.spawn.actor_guard.busy(false);
         let delay = self.backoff.next(fastrand::f64());
         self.begin_round_in(delay, ctx);
@@ -149,8 +149,8 @@ impl DerivedStateWriter {
     }
 
     /// Keeps memory bounded while nothing can be written.
-    fn shed(&mut self) {
-        let shed = self.heard.shed();
+    fn evict(&mut self) {
+        let shed = self.heard.evict();
         if shed > 0 {
             self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(shed);
             warn!(self.parts.spawn.log, "derived state of the longest silent devices forgotten"; "events" => shed);
@@ -183,7 +183,7 @@ impl Handler<Observe> for DerivedStateWriter {
         for (received_us, event) in events {
             self.heard.observe(received_us, event);
         }
-        self.shed();
+        self.evict();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::source::resend::Kept;
 use ingest_core::flow::{ack_subject, shard};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
-use ingest_core::reprocess::replay;
+use ingest_core::reprocess::proof;
 
 type Opened = (Delivery, Result<Envelope, Rejection>);
 
@@ -155,5 +155,5 @@ fn size(message: &NatsMessage, reply: &Subject) -> usize {
 
 /// What a message's headers say about it being a replay.
 fn replay_header(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(replay::HEADER)?.as_str().to_owned())
+    Some(headers.get(proof::HEADER)?.as_str().to_owned())
 }

@@ -12,7 +12,7 @@ use crate::nats::fitness;
 use crate::nats::provision::{self, Binding, consumer_config, consumer_info};
 use crate::source::lag;
 use ingest_core::flow::identity::{Question, Seen};
-use ingest_core::flow::lane_watch::OutboxBacklog;
+use ingest_core::flow::lane_watch::ConsumerBacklog;
 use ingest_core::flow::permission::Operation;
 
 impl Consumer {
@@ -94,15 +94,15 @@ impl Consumer {
         self.condition.ack_floor = ack_floor;
         let credit = self.in_flight.credit();
         let has_room = self.stage == Stage::Bound && credit.messages > 0 && credit.bytes > 0;
-        let standing = OutboxBacklog { pending: info.num_pending, ack_floor };
-        let ailment = self.watch.look(standing, has_room, self.now_ms());
+        let standing = ConsumerBacklog { pending: info.num_pending, ack_floor };
+        let ailment = self.watch.check(standing, has_room, self.now_ms());
         self.condition.ailment = ailment.map(|ailment| super::lane_condition::sentence(ailment, info));
     }
 
     /// Whatever is held belongs to a consumer that exists no more: nothing is sent for it, under no circumstances. What it
     /// was made into is recognised when the new consumer delivers it.
     pub(super) fn let_go(&mut self, before: i128, created: OffsetDateTime) {
-        let count = self.in_flight.hand_back_all().len();
+        let count = self.in_flight.nack_all().len();
         self.untouched.clear();
         let kept_back = std::mem::take(&mut self.kept_back);
         for settled in &kept_back {

@@ -48,7 +48,7 @@ impl Consumer {
         self.settle_kept_back(ctx);
         self.kept_back.clear();
         self.return_untouched();
-        let released = self.in_flight.hand_back_all();
+        let released = self.in_flight.nack_all();
         let count = released.len();
         {
             let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);

@@ -5,7 +5,7 @@ use slog::{info, warn};
 
 use super::Consumer;
 use crate::runtime::readiness::Condition;
-use ingest_core::flow::lane_watch::Ailment;
+use ingest_core::flow::lane_watch::LaneFault;
 use ingest_core::flow::permission::Operation;
 
 /// What speaks against the lane, most telling first.
@@ -81,15 +81,15 @@ impl Consumer {
 }
 
 /// What is wrong, in words.
-pub(super) fn sentence(ailment: Ailment, info: &Info) -> String {
+pub(super) fn sentence(ailment: LaneFault, info: &Info) -> String {
     match ailment {
-        Ailment::Starved if info.paused => format!("paused: {} messages are pending", info.num_pending),
-        Ailment::Starved if info.num_ack_pending as i64 >= info.config.max_ack_pending.max(1) => format!(
+        LaneFault::Starved if info.paused => format!("paused: {} messages are pending", info.num_pending),
+        LaneFault::Starved if info.num_ack_pending as i64 >= info.config.max_ack_pending.max(1) => format!(
             "max_ack_pending ({}) is reached: {} messages are pending and none has arrived for 30 s",
             info.config.max_ack_pending, info.num_pending
         ),
-        Ailment::Starved => format!("{} messages are pending and none has arrived for 30 s", info.num_pending),
-        Ailment::AcksIgnored => format!(
+        LaneFault::Starved => format!("{} messages are pending and none has arrived for 30 s", info.num_pending),
+        LaneFault::AcksIgnored => format!(
             "acknowledgements have no effect: the broker's ack floor has stayed at {} for 30 s",
             info.ack_floor.stream_sequence
         ),

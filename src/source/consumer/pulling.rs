@@ -115,7 +115,7 @@ impl Consumer {
         match read {
             PullStatus::Heartbeat | PullStatus::TooSmall | PullStatus::Ended => self.accepted(),
             PullStatus::Gone => self.lost(if words.is_empty() { "no responders" } else { words }, ctx),
-            PullStatus::Refused(limit) => {
+            PullStatus::Rejected(limit) => {
                 if !self.obey(limit, words) {
                     self.refused(words);
                 }
@@ -155,7 +155,7 @@ impl Consumer {
     }
 
     fn refused(&mut self, words: &str) {
-        let is_out = self.refusals.refused(self.now_ms()) && !self.pulls.is_open();
+        let is_out = self.refusals.rejected(self.now_ms()) && !self.pulls.is_open();
         self.log_once(words);
         if is_out {
             self.condition.refused = Some(words.to_owned());

@@ -27,7 +27,7 @@ impl Consumer {
         let (mut lost, mut postponed) = (0, 0);
         for Settled { slot, verdict } in settled {
             let is_lost = u64::from(verdict == Verdict::Lost);
-            if limit.keeps(verdict)
+            if limit.retries_locally(verdict)
                 && let Some(entry) = self.in_flight.get(slot)
             {
                 lost += is_lost;
@@ -88,11 +88,11 @@ impl Consumer {
     }
 
     /// A delivery held past the bound goes back, for another replica to try; never where deliveries are counted.
-    pub(super) fn hand_back_overdue(&mut self, now_ms: u64) {
+    pub(super) fn nack_overdue(&mut self, now_ms: u64) {
         if self.limit().is_finite() {
             return;
         }
-        let overdue = self.in_flight.hand_back_overdue(now_ms, self.parts.config.hold_secs * 1_000);
+        let overdue = self.in_flight.nack_overdue(now_ms, self.parts.config.hold_secs * 1_000);
         if overdue.is_empty() {
             return;
         }

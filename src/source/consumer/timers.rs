@@ -25,7 +25,7 @@ impl Consumer {
         self.watch_connection(now_ms, ctx);
         if self.may_send() {
             self.keep_alive(now_ms);
-            self.hand_back_overdue(now_ms);
+            self.nack_overdue(now_ms);
         }
         self.retry_due(now_ms);
         self.pulls.expire(now_ms);

@@ -8,9 +8,10 @@ use ingest_core::influx::rebuild;
 use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::metric_keys::MetricKeyMap;
+use ingest_core::validate;
 use ingest_core::validate::event::Event;
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context, Policy, Tally};
+use ingest_core::validate::{Context, Policy, ValidationCounts};
 use ingest_kit::Postgres;
 use ingest_kit::influx::parse_line;
 use ingest_node::testing::postgres::raw_events;
@@ -152,7 +153,7 @@ fn judge(body: &str, device: &Lookup) -> Option<Event> {
     let policy = Policy { require_token: false, cert_auth_enabled: false, points: Some(Layout::PerTenant) };
     let context = Context { settings: &settings, policy, subject: None, received_us: 0, trusted: false };
     let envelope = Envelope::open(&Bytes::copy_from_slice(body.as_bytes())).ok()?;
-    validate::telemetry(&envelope, context, |_| Some(device), |_| true, &mut Tally::default()).ok()?
+    validate::telemetry(&envelope, context, |_| Some(device), |_| true, &mut ValidationCounts::default()).ok()?
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

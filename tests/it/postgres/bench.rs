@@ -9,11 +9,11 @@ use actix::prelude::*;
 use actix_rt::ArbiterHandle;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::device::{Device, DeviceKey, Subscription};
-use ingest_core::message::kept::Content;
 use ingest_core::message::metric_keys::MetricKeyMap;
 use ingest_core::message::msg_type::MsgType;
+use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::{Reason, Rejection};
-use ingest_core::validate::event::{Event, Refusal};
+use ingest_core::validate::event::{Event, QuarantineRecord};
 use ingest_kit::{Database, Postgres, wait_for};
 use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
 use ingest_node::testing::message::{Settle, Write};
@@ -142,7 +142,7 @@ impl Bench {
     }
 
     /// Sends one refusal; the slot.
-    pub(super) fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: Refusal) -> u64 {
+    pub(super) fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: QuarantineRecord) -> u64 {
         let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
         self.writer.do_send(Write { refusals: vec![(delivery, refusal)], ..Write::default() });
         slot
@@ -198,15 +198,15 @@ pub(super) fn event(payload: &str) -> Event {
 }
 
 /// A refused message of a tenant.
-pub(super) fn refusal(tenant_id: &str, reason: Reason) -> Refusal {
-    Refusal {
+pub(super) fn refusal(tenant_id: &str, reason: Reason) -> QuarantineRecord {
+    QuarantineRecord {
         rejection: Rejection::new(reason, "why"),
         topic: format!("tenant/{tenant_id}/device/d1/telemetry"),
         tenant_id: Some(tenant_id.to_owned()),
         site_id: Some("site-1".to_owned()),
         device_id: Some("d1".to_owned()),
         msg_type: Some("telemetry".to_owned()),
-        of_stranger: false,
+        of_unknown_tenant: false,
         event_us: Some(RECEIVED_US),
         content: Content::Json(r#"{"metrics":{}}"#.to_owned()),
     }

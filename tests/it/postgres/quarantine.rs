@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ingest_core::flow::disposition::Verdict;
-use ingest_core::message::kept::Content;
+use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};

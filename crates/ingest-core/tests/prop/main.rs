@@ -1,5 +1,5 @@
 //! Property tests of the rules: one module per rule.
-#![allow(clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that panics has said what it had to say")]
 
 mod backoff;
 mod batch;

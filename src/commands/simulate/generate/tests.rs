@@ -9,8 +9,9 @@ use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::metric_keys::MetricKeyMap;
+use ingest_core::validate;
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context, Policy, Tally};
+use ingest_core::validate::{Context, Policy, ValidationCounts};
 
 const FLEET: Fleet = Fleet { devices: 7, tenants: 3 };
 const MIX: Mix = Mix { bad_share: 0.2, heartbeat_share: 0.33, seed: 1, start_us: 1_795_219_200_000_000, spacing_us: 1 };
@@ -42,7 +43,7 @@ fn every_message_ends_as_it_says() {
     for message in Generator::new(FLEET, MIX).take(2_000) {
         let context =
             Context { settings: &settings, policy, subject: Some(&message.subject), received_us: 0, trusted: false };
-        let mut tally = Tally::default();
+        let mut tally = ValidationCounts::default();
         let judged = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
             let lookup = |key: ingest_core::message::device::DeviceRef<'_>| {
                 let answer = registry.get(&(key.tenant_id.to_owned(), key.device_id.to_owned()));

@@ -9,8 +9,8 @@ use super::Batcher;
 use super::told::MOST;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::classify::{Cause, RefusedLine};
+use ingest_core::influx::coercion::Coerced;
 use ingest_core::influx::field_types::Conflict;
-use ingest_core::influx::fitting::Fitted;
 use ingest_core::influx::line_fields::{self, Fields};
 use ingest_core::influx::line_protocol::Skipped;
 
@@ -23,16 +23,16 @@ impl Batcher {
         let (mut changed, mut nothing, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         let mut asks = false;
         for (index, line) in batch.lines().enumerate() {
-            match self.fitting.fit(line, now) {
-                Fitted::AsIs => {}
-                Fitted::Changed { line, skipped } => {
+            match self.fitting.coerce(line, now) {
+                Coerced::AsIs => {}
+                Coerced::Changed { line, skipped } => {
                     changed.push((index, line));
                     left_out.extend(skipped);
                 }
-                Fitted::Nothing => {
+                Coerced::Nothing => {
                     nothing.push(RefusedLine { index, message: NOTHING_FITS.to_owned(), cause: Cause::Line });
                 }
-                Fitted::Ask => {
+                Coerced::Ask => {
                     asks = true;
                     break;
                 }
@@ -64,7 +64,7 @@ impl Batcher {
     /// Whether what is known changes a line of a batch that was refused as a whole.
     pub(super) fn would_change(&mut self, batch: &Batch) -> bool {
         let now = Instant::now();
-        batch.lines().any(|line| self.fitting.fit(line, now) != Fitted::AsIs)
+        batch.lines().any(|line| self.fitting.coerce(line, now) != Coerced::AsIs)
     }
 
     /// A batch was refused for a column's type, without a line's number: learns the type, where it can be told of which

@@ -11,7 +11,7 @@ use crate::message::{Point, QuarantinePoints, RejectedPoint};
 use crate::metrics::{LineResult, ServerLimit};
 use crate::sink::influx::batch::{Batch, Filling};
 use crate::sink::influx::classify::{Cause, RefusedLine, without_quotes};
-use ingest_core::influx::fitting::Fitted;
+use ingest_core::influx::coercion::Coerced;
 use ingest_core::influx::line_fields;
 
 impl Batcher {
@@ -31,7 +31,7 @@ impl Batcher {
                 Cause::Type(conflict) => {
                     let now = Instant::now();
                     self.fitting.columns.conflict(line_fields::table(&point.line), conflict, now);
-                    if self.fitting.fit(&point.line, now) == Fitted::AsIs {
+                    if self.fitting.coerce(&point.line, now) == Coerced::AsIs {
                         refused.push(self.refused(point, message));
                     } else {
                         repaired.push(point, since);
@@ -68,7 +68,7 @@ impl Batcher {
     /// Whether a point that brings a column too many can be written without. Where all its fields have columns, what is
     /// known of them is out of date, or the table lacks the tags: then it stays owed, and everything is learned anew.
     fn has_a_way(&mut self, line: &str) -> bool {
-        if self.fitting.columns.has_open(line) || self.fitting.fit(line, Instant::now()) != Fitted::AsIs {
+        if self.fitting.columns.has_open(line) || self.fitting.coerce(line, Instant::now()) != Coerced::AsIs {
             return true;
         }
         self.fitting.columns.forget(line_fields::table(line));

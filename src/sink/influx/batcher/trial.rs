@@ -124,11 +124,11 @@ impl Batcher {
             Cause::NoColumn => columns.missing(trial, now),
             Cause::Type(conflict) => {
                 if conflict.column != trial.column {
-                    columns.untold(trial);
+                    columns.inconclusive(trial);
                 }
                 columns.conflict(&trial.table, conflict, now);
             }
-            Cause::NoTable => columns.untold(trial),
+            Cause::NoTable => columns.inconclusive(trial),
             // Its point is refused for the same reason, and is told so itself.
             Cause::Line => columns.there(trial, now),
         }
@@ -148,11 +148,11 @@ impl Batcher {
         self.trials.failures += 1;
         if self.trials.failures < STUBBORN || self.written == self.trials.written_before {
             let waiting = std::mem::take(&mut self.trials.waiting);
-            trials.iter().chain(waiting.iter().flatten()).for_each(|trial| self.fitting.columns.untold(trial));
+            trials.iter().chain(waiting.iter().flatten()).for_each(|trial| self.fitting.columns.inconclusive(trial));
         } else if trials.len() > 1 {
             self.halve_trials(trials);
         } else {
-            trials.iter().for_each(|trial| self.fitting.columns.give_up(trial, now));
+            trials.iter().for_each(|trial| self.fitting.columns.assume_missing(trial, now));
             self.trials.failures = 0;
         }
     }

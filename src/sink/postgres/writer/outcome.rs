@@ -164,7 +164,7 @@ impl Writer {
             if reason == Reason::RowRefused {
                 rows += 1;
                 refused = refused.or(Some(&one.refusal.rejection.detail));
-            } else if one.traces == Traces::RefusalOrRow {
+            } else if one.traces == Traces::RejectionOrRow {
                 // Only now it is known that it is one.
                 self.parts.spawn.metrics.validation.rejections.of(reason).inc();
             }
