@@ -11,7 +11,7 @@ use slog::{info, warn};
 use super::Config;
 use super::availability::{Availability, Reach};
 use super::fault::Fault;
-use super::listen::{self, Change};
+use super::listen::{self, Change, Changed, Listening};
 use super::query::Asked;
 use super::resolve::{self, Answers, Policy};
 use super::routes::RouteBook;
@@ -92,16 +92,6 @@ impl Default for Stage {
         Self { under_way: 0, pausing: false, backoff: Backoff::new(100, 1_000), fault: None }
     }
 }
-
-/// From the listener: whether it hears changes.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Listening(pub bool);
-
-/// From the listener: something changed; `None` = no telling what.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Changed(pub Option<Change>);
 
 impl Registry {
     /// A registry that has read nothing yet.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::{Addr, Message};
 use deadpool_postgres::Pool;
 use futures_util::future::{Either, select};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
-use super::actor::{Changed, Listening, Registry};
+use super::Registry;
 use crate::postgres::session::{self, ConnectError};
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
@@ -29,6 +29,16 @@ const PULSE_BOUND: Duration = Duration::from_secs(3);
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 /// Longest pause between attempts. Meanwhile nobody trusts what is cached for long.
 const LONGEST_PAUSE_MS: u64 = 2_000;
+
+/// From the listener: something changed; `None` = no telling what.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Changed(pub Option<Change>);
+
+/// From the listener: whether it hears changes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Listening(pub bool);
 
 /// A notification, as the triggers write it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

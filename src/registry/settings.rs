@@ -6,7 +6,7 @@ use actix::prelude::*;
 use deadpool_postgres::Pool;
 use slog::{info, warn};
 
-use super::actor::Registry;
+use super::Registry;
 use super::fault::Fault;
 use super::query::{ask, read, replay_key};
 use crate::message::SettingsChanged;

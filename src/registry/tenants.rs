@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use deadpool_postgres::Pool;
 
-use super::actor::Registry;
+use super::Registry;
 use super::fault::Fault;
 use super::query::{ask, read};
 use crate::message::TenantsRegistered;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use slog::{Logger, warn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::consumer::AcksSent;
+use super::events::AcksSent;
 use ingest_core::flow::disposition::Disposition;
 
 /// Acknowledgements on their way at once: what the client holds when the connection breaks is sent on the next one, to

@@ -1,15 +1,15 @@
 //! The server's advisories about a lane's stream and consumer: a deletion is known at once. Best effort, since the node
 //! may lack the permission to hear them; the consumer's state is read every second anyway.
 
-use actix::Addr;
+use actix::Recipient;
 use async_nats::Client;
 use futures_util::StreamExt;
 
-use super::consumer::{Consumer, Deleted};
+use super::events::Deleted;
 use crate::delivery::Lane;
 
 /// Listens until the consumer is gone.
-pub(super) async fn listen(client: Client, lane: Lane, consumer: Addr<Consumer>) {
+pub(super) async fn listen(client: Client, lane: Lane, consumer: Recipient<Deleted>) {
     let (stream, durable) = (lane.stream(), lane.consumer());
     let subjects = [
         format!("$JS.EVENT.ADVISORY.STREAM.DELETED.{stream}"),

@@ -1,14 +1,22 @@
 //! The subscription that the pull requests of a lane are answered on.
 
-use actix::Addr;
+use actix::Recipient;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
-use super::consumer::{Arrived, Consumer, InletClosed};
+use super::events::{Arrived, InletClosed};
 
 /// Most messages in one chunk: enough to make a mailbox hop cheap, few enough to keep the validators evenly busy.
 const CHUNK: usize = 1_024;
+
+/// Who hears what comes in.
+pub(super) struct Listener {
+    /// Gets messages, in chunks.
+    pub arrived: Recipient<Arrived>,
+    /// Hears of the end.
+    pub closed: Recipient<InletClosed>,
+}
 
 /// A lane's inlet: an inbox whose last token names the pull request.
 #[derive(Debug)]
@@ -24,7 +32,7 @@ impl Inlet {
     ///
     /// # Errors
     /// What the client says.
-    pub(super) async fn open(client: &Client, number: u64, consumer: Addr<Consumer>) -> Result<Self, String> {
+    pub(super) async fn open(client: &Client, number: u64, consumer: Listener) -> Result<Self, String> {
         let inbox = client.new_inbox();
         let subscriber = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
         let (close, closed) = oneshot::channel();
@@ -53,12 +61,12 @@ pub(super) fn request_of(message: &Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
 }
 
-async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<()>, consumer: Addr<Consumer>) {
+async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<()>, consumer: Listener) {
     let mut chunks = subscriber.ready_chunks(CHUNK);
     loop {
         tokio::select! {
             chunk = chunks.next() => match chunk {
-                Some(messages) => consumer.do_send(Arrived { inlet, messages }),
+                Some(messages) => consumer.arrived.do_send(Arrived { inlet, messages }),
                 None => break,
             },
             _ = &mut closed => {
@@ -66,12 +74,12 @@ async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<(
                 if subscriber.drain().await.is_ok() {
                     let mut rest = subscriber.ready_chunks(CHUNK);
                     while let Some(messages) = rest.next().await {
-                        consumer.do_send(Arrived { inlet, messages });
+                        consumer.arrived.do_send(Arrived { inlet, messages });
                     }
                 }
                 break;
             }
         }
     }
-    consumer.do_send(InletClosed { inlet });
+    consumer.closed.do_send(InletClosed { inlet });
 }

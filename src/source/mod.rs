@@ -3,9 +3,10 @@
 mod ack;
 mod advisory;
 mod consumer;
+mod events;
 mod inbox;
 mod lag;
 mod resend;
 
-pub(crate) use self::consumer::{Consumer, Parts};
 pub(crate) use crate::nats::config::Config;
+pub(crate) use crate::source::consumer::{Consumer, Parts};

@@ -14,7 +14,7 @@ use slog::{Logger, info, o};
 use thiserror::Error;
 use time::OffsetDateTime;
 
-pub(crate) use self::generate::{Fleet, Generator, Mix};
+pub(crate) use super::simulate::generate::{Fleet, Generator, Mix};
 use crate::config::Config;
 use ingest_core::message::rejection::Reason;
 

@@ -20,8 +20,8 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::classify::Provisioned;
 pub(crate) use self::config::{Api, Config};
 pub(crate) use self::router::{Parts, Router};
 pub(crate) use super::influx::backend::Backend;
 pub(crate) use super::influx::check::Survey;
+pub(crate) use super::influx::classify::Provisioned;

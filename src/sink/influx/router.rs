@@ -13,7 +13,8 @@ use slog::{Logger, error, info, o, warn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::backend::Backend;
-use super::batcher::{self, Batcher, BatcherExited, ExitGuard, Finish, Retire};
+use super::batcher;
+use super::batcher::{Batcher, BatcherExited, ExitGuard, Finish, Retire};
 use super::buffer_stats::{Accounts, BufferStats};
 use super::server_health::ServerHealth;
 use super::{Config, tenants};

@@ -3,7 +3,6 @@
 use super::gate::Gate;
 use super::partitions::Day;
 use super::quarantine::Refused;
-use super::queue::Queue;
 use crate::delivery::Delivery;
 use crate::delivery::pending_ack::PendingAck;
 use crate::postgres::classify::Answer;
@@ -122,18 +121,6 @@ impl Batch {
             }
         }
         days
-    }
-
-    /// Cuts it into batches of at most `size`, each to be written in isolation: so that the transactions that look for
-    /// what was refused stay short, however much of it there is.
-    pub fn split(self, size: usize) -> Vec<Batch> {
-        let has_unknown_end = self.has_unknown_end;
-        let mut parts = Vec::with_capacity(self.len() / size.max(1) + 1);
-        let mut queue = Queue::from(self);
-        while !queue.is_empty() {
-            parts.push(Batch { manner: Manner::Isolated, has_unknown_end, ..queue.take(size) });
-        }
-        parts
     }
 
     /// Takes the items of a kind out, where there are any, to be written in isolation.

@@ -6,16 +6,13 @@ use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::quarantine::Keep;
-use super::stranger_names::StrangerNames;
+use super::unregistered_names::{MINUTES_REMEMBERED, UnregisteredNames};
 use crate::delivery::Origin;
 use crate::message::RejectedPoint;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::event::QuarantineRecord;
 
 const MINUTE_US: i64 = 60_000_000;
-
-/// Minutes whose counts are remembered: redeliveries and the lanes' different lags make them overlap a little.
-pub(super) const MINUTES_REMEMBERED: usize = 60;
 
 /// Senders told apart within a minute; the others share one count. A count takes some 20 bytes, so that all of them
 /// together stay below 16 MiB.
@@ -38,7 +35,7 @@ struct Policy {
     mirror_rejects: bool,
     cap: u32,
     stored: Counts,
-    stranger_names: StrangerNames,
+    unregistered_names: UnregisteredNames,
 }
 
 impl Gate {
@@ -49,7 +46,7 @@ impl Gate {
             mirror_rejects: false,
             cap,
             stored: Counts::default(),
-            stranger_names: StrangerNames::default(),
+            unregistered_names: UnregisteredNames::default(),
         }))
     }
 
@@ -86,7 +83,7 @@ impl Gate {
             && let Some(tenant) = &refusal.tenant_id
         {
             let minute = origin.received_us.div_euclid(MINUTE_US);
-            refusal.of_unknown_tenant = !self.policy().stranger_names.admit(minute, tenant);
+            refusal.of_unknown_tenant = !self.policy().unregistered_names.admit(minute, tenant);
         }
     }
 

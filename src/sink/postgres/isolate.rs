@@ -10,7 +10,7 @@ use super::batch::{Batch, Kind, Manner, PutOff};
 use super::bisect::{Sorted, bisect};
 use super::gate::Gate;
 use super::probe::{self, Samples};
-use super::store::Stored;
+use super::stored::Stored;
 use super::{refusals, statement};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::outbox::insert;

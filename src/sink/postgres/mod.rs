@@ -14,9 +14,10 @@ mod queue;
 mod refusals;
 mod statement;
 mod store;
-mod stranger_names;
+mod stored;
+mod unregistered_names;
 mod writer;
 
 pub use self::duty::Duty;
-pub use self::writer::{Parts, Writer};
 pub use super::postgres::downstream::Downstream;
+pub use super::postgres::writer::{Parts, Writer};

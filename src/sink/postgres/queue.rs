@@ -111,3 +111,15 @@ impl From<Batch> for Queue {
         }
     }
 }
+
+/// Cuts a batch into batches of at most `size`, each to be written in isolation: so that the transactions that look for
+/// what was refused stay short, however much of it there is.
+pub(super) fn split(batch: Batch, size: usize) -> Vec<Batch> {
+    let has_unknown_end = batch.has_unknown_end;
+    let mut parts = Vec::with_capacity(batch.len() / size.max(1) + 1);
+    let mut queue = Queue::from(batch);
+    while !queue.is_empty() {
+        parts.push(Batch { manner: super::batch::Manner::Isolated, has_unknown_end, ..queue.take(size) });
+    }
+    parts
+}

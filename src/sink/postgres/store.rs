@@ -11,6 +11,7 @@ use super::gate::Gate;
 use super::isolate::Isolation;
 use super::partitions::Partitions;
 use super::probe::Samples;
+use super::stored::Stored;
 use super::{refusals, statement};
 use crate::delivery::Delivery;
 use crate::delivery::pending_ack::Outbox;
@@ -32,21 +33,6 @@ pub(super) struct Store {
     gate: Arc<Gate>,
     samples: Samples,
     log: Logger,
-}
-
-/// What an attempt has made durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Stored {
-    /// New rows of `raw_events`.
-    pub rows: u64,
-    /// Rows that were there already.
-    pub duplicates: u64,
-    /// New events of the quarantine.
-    pub quarantined: u64,
-    /// Shadow reports that changed their device's state.
-    pub shadows: u64,
-    /// Acknowledgements that changed their command.
-    pub acks: u64,
 }
 
 impl Store {

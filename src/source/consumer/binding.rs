@@ -10,7 +10,7 @@ use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::provision::{BindError, Binding, Provisioner};
 use crate::runtime::spawn::SpawnContext;
-use crate::source::inbox::Inlet;
+use crate::source::inbox::{Inlet, Listener};
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::permission::Operation;
@@ -33,10 +33,11 @@ impl Consumer {
         let (number, question) = (self.inlets.begun, self.identity.question());
         let Parts { config, client, spawn: SpawnContext { metrics, log, .. }, .. } = &self.parts;
         let provisioner = Provisioner::new(client, config, metrics, log);
-        let (client, addr, lane) = (client.clone(), ctx.address(), self.lane);
+        let (client, lane) = (client.clone(), self.lane);
+        let listener = Listener { arrived: ctx.address().recipient(), closed: ctx.address().recipient() };
         let attempt = async move {
             let binding = provisioner.bind(lane).await?;
-            let inlet = Inlet::open(&client, number, addr).await.map_err(BindError::Unavailable)?;
+            let inlet = Inlet::open(&client, number, listener).await.map_err(BindError::Unavailable)?;
             Ok((binding, inlet))
         };
         ctx.spawn(attempt.into_actor(self).map(move |outcome, consumer, ctx| consumer.bound(outcome, question, ctx)));

@@ -97,7 +97,9 @@ impl Consumer {
             return;
         }
         warn!(self.parts.spawn.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
-        let delayed = |entry: super::Entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)));
+        let delayed = |entry: crate::source::consumer::actor::Entry| {
+            (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)))
+        };
         let settled: Vec<_> = overdue.into_iter().map(delayed).collect();
         self.account_for(&settled);
         self.tell(settled);

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
-use super::*;
+use std::time::Duration;
+
+use super::outcome::*;
+use crate::sink::influx::Api;
 use ingest_core::influx::field_types::FieldType;
 
 /// Recorded from InfluxDB 3 Core 3.10.1.

@@ -38,9 +38,9 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Cause, classify};
     use super::*;
     use crate::sink::influx::Api;
+    use crate::sink::influx::classify::outcome::{Cause, classify};
     use ingest_core::influx::field_types::FieldType;
 
     fn answered(status: u16, message: &str) -> Outcome {

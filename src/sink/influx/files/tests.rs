@@ -1,9 +1,13 @@
 //! The files of a database on a disk that counts, and that fails when it is told to.
 
-use std::sync::Mutex;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::*;
+use super::disk::{Disk, System};
+use super::writer::*;
 
 /// A real file system whose calls are written down. The next calls fail as often as it is told, with this error number.
 #[derive(Debug, Default)]

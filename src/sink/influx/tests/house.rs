@@ -9,8 +9,6 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use ingest_kit::wait_for;
 
-use super::super::batcher::Batcher;
-use super::super::files::Disk;
 use super::super::{Backend, Config, Parts, Router};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::delivery::{Delivery, Origin, SettleHandle};
@@ -21,6 +19,8 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::secret::Secret;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
+use crate::sink::influx::batcher::Batcher;
+use crate::sink::influx::files::Disk;
 use ingest_core::flow::disposition::Verdict;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
-use crate::sink::postgres::queue::Queue;
+use crate::sink::postgres::queue::{Queue, split};
 use ingest_core::flow::backoff::Backoff;
 
 /// Most items of a batch that is written in isolation: keeps its transaction short however much of it is refused.
@@ -62,7 +62,7 @@ struct Hold {
 impl Backlog {
     /// Appends a batch of which something was refused, in parts of at most `size`.
     pub(super) fn bisect(&mut self, batch: Batch, size: usize) {
-        self.parts.extend(batch.split(size));
+        self.parts.extend(split(batch, size));
     }
 
     /// Takes what could not be stored; whether it is news that its kind is held.

@@ -12,7 +12,7 @@ use crate::postgres::classify::{Answer, Cause, Failure, Meaning};
 use crate::runtime::failpoint;
 use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
 use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
-use crate::sink::postgres::store::Stored;
+use crate::sink::postgres::stored::Stored;
 use ingest_core::message::rejection::Reason;
 
 /// Attempts of a whole batch that meet trouble of the server's own: a deadlock passes with the next one. Then its parts are

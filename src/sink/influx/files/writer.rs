@@ -7,25 +7,21 @@
 //!
 //! Everything here blocks; [`crate::sink::influx::backend`] calls it off the actors' threads.
 
-mod disk;
-#[cfg(test)]
-pub(super) mod tests;
-
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(super) use self::disk::{Disk, System};
+use super::disk::Disk;
 
-const CURRENT: &str = "current.lp";
+pub(super) const CURRENT: &str = "current.lp";
 
 /// Longest part of a path: file systems allow 255 bytes, a database's name may have 511.
 const LONGEST_PART: usize = 200;
 
 /// The files of one database.
 #[derive(Debug)]
-pub(super) struct LineFiles {
+pub(crate) struct LineFiles {
     data_dir: PathBuf,
     directory: PathBuf,
     rotate_bytes: u64,
@@ -45,7 +41,7 @@ struct Current {
 
 impl LineFiles {
     /// The files of `database` below `data_dir`. Nothing is touched yet.
-    pub(super) fn new(data_dir: &Path, database: &str, rotate_bytes: u64, disk: Arc<dyn Disk>) -> Self {
+    pub(crate) fn new(data_dir: &Path, database: &str, rotate_bytes: u64, disk: Arc<dyn Disk>) -> Self {
         // A database's name is ASCII without dots and slashes: safe as a path, cut anywhere, and never a file of ours.
         let parts = database.as_bytes().chunks(LONGEST_PART).map(|part| String::from_utf8_lossy(part).into_owned());
         let directory = parts.fold(data_dir.to_path_buf(), |path, part| path.join(part));
@@ -53,7 +49,7 @@ impl LineFiles {
     }
 
     /// Where they are.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
@@ -61,7 +57,7 @@ impl LineFiles {
     ///
     /// # Errors
     /// Those of the file system; then none of the lines counts as written.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.current.as_ref().is_some_and(|current| current.bytes >= self.rotate_bytes) {
             self.rotate()?;
         }
@@ -85,7 +81,7 @@ impl LineFiles {
     }
 
     /// Lets go of the file: what counts as written is durable already.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.current = None;
     }
 

@@ -340,6 +340,3 @@ fn timestamp(us: i64) -> String {
         .and_then(|time| time.format(TIMESTAMP).ok())
         .unwrap_or_default()
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,19 +5,20 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 
-use super::gate::MINUTES_REMEMBERED;
+/// Minutes whose counts are remembered: redeliveries and the lanes' different lags make them overlap a little.
+pub(super) const MINUTES_REMEMBERED: usize = 60;
 
 /// Names that one minute has counters for; the others are counted for `unknown`.
 const NAMES_PER_MINUTE: usize = 100;
 
 /// The names of the last minutes, as keyed hashes: they are as long as strangers make them.
 #[derive(Debug, Default)]
-pub(super) struct StrangerNames {
+pub(super) struct UnregisteredNames {
     minutes: BTreeMap<i64, HashSet<u64>>,
     hasher: RandomState,
 }
 
-impl StrangerNames {
+impl UnregisteredNames {
     /// Whether the minute knows the name or has room for it. Minutes that are forgotten have none.
     pub(super) fn admit(&mut self, minute: i64, tenant: &str) -> bool {
         let is_full = self.minutes.len() >= MINUTES_REMEMBERED && !self.minutes.contains_key(&minute);
@@ -39,7 +40,7 @@ mod tests {
 
     #[test]
     fn a_minute_knows_only_so_many_names() {
-        let mut names = StrangerNames::default();
+        let mut names = UnregisteredNames::default();
         let admitted = (0..1_000).filter(|number: &i32| names.admit(7, &number.to_string())).count();
         assert_eq!(admitted, NAMES_PER_MINUTE);
         assert!(names.admit(7, "0") && !names.admit(7, "one more") && names.admit(8, "one more"));
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn old_minutes_are_forgotten_and_have_no_names() {
-        let mut names = StrangerNames::default();
+        let mut names = UnregisteredNames::default();
         assert!((100..200).all(|minute| names.admit(minute, "a")));
         assert_eq!(names.minutes.len(), MINUTES_REMEMBERED);
         assert!(!names.admit(100, "a") && names.admit(199, "b"));

@@ -5,12 +5,10 @@
 //! an answer that names the line, or to a single line; everything that is not understood keeps the data and asks for an
 //! operator.
 
-mod v2;
-mod v3;
-
+use super::{v2, v3};
 use std::time::Duration;
 
-use super::Api;
+use crate::sink::influx::Api;
 use ingest_core::influx::field_types::Conflict;
 
 /// What became of one request.
@@ -64,7 +62,7 @@ impl Outcome {
     }
 
     /// A failure that an operator has to end.
-    fn lasting(trouble: Trouble, message: impl Into<String>) -> Self {
+    pub(super) fn lasting(trouble: Trouble, message: impl Into<String>) -> Self {
         Outcome::Failed { trouble, message: message.into() }
     }
 }
@@ -109,7 +107,7 @@ pub(crate) enum Provisioned {
 
 /// Reads the answer to a request of `lines` lines. The API's own success alone confirms: a proxy's sign-in page is a 200,
 /// too.
-pub(super) fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
+pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
     match status {
         204 => Outcome::Written,
         200..=299 => Outcome::lasting(
@@ -154,7 +152,7 @@ pub(super) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
 }
 
 /// A server full of databases says so in these words, whichever API was asked (and with 422 or 400).
-fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
+pub(super) fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
     const DATABASE_LIMIT: &str = "would exceed limit of";
     (message.contains(DATABASE_LIMIT) && message.contains("database")).then(|| {
         Outcome::lasting(
@@ -169,12 +167,12 @@ fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outco
 }
 
 /// A token with a blank in it, or with its scheme before it, makes a header that InfluxDB 3 can't read.
-pub(super) fn is_header_malformed(body: &[u8]) -> bool {
+pub(crate) fn is_header_malformed(body: &[u8]) -> bool {
     String::from_utf8_lossy(body).contains("Authorization header was malformed")
 }
 
 /// What the server's words about a line mean.
-fn cause(message: &str) -> Cause {
+pub(super) fn cause(message: &str) -> Cause {
     if let Some(conflict) = Conflict::parse(message) {
         Cause::Type(conflict)
     } else if !message.contains(SCHEMA_LIMIT) {
@@ -188,11 +186,11 @@ fn cause(message: &str) -> Cause {
 }
 
 /// How InfluxDB 3 begins, when it can hold no more tables, columns or fields of a family.
-const SCHEMA_LIMIT: &str = "Update to schema would exceed";
+pub(super) const SCHEMA_LIMIT: &str = "Update to schema would exceed";
 
 /// The server's words without what they repeat of a line, for the log: what stands in quotation marks is left out, from the
 /// first one to the last of its kind, for a name may hold some.
-pub(super) fn without_quotes(message: &str) -> String {
+pub(crate) fn without_quotes(message: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(message.len()), message);
     while let Some(at) = rest.find(['`', '\'', '"']) {
         let (before, quoted) = rest.split_at(at);
@@ -206,7 +204,7 @@ pub(super) fn without_quotes(message: &str) -> String {
 }
 
 /// Reads the answer to a request for a database: `POST /api/v3/configure/database`.
-pub(super) fn database_made(status: u16, body: &[u8]) -> Provisioned {
+pub(crate) fn database_made(status: u16, body: &[u8]) -> Provisioned {
     let is_empty = body.trim_ascii().is_empty();
     match status {
         200..=204 if is_empty => Provisioned::Made,
@@ -222,12 +220,9 @@ pub(super) fn database_made(status: u16, body: &[u8]) -> Provisioned {
 }
 
 /// Status and the beginning of the body, on one line: for logs and `/stats`.
-fn said(status: u16, body: &[u8]) -> String {
+pub(super) fn said(status: u16, body: &[u8]) -> String {
     const LONGEST: usize = 240;
     let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST)]);
     let text = text.trim().replace(['\n', '\r'], " ");
     if text.is_empty() { format!("status {status}") } else { format!("status {status}: {text}") }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,26 +1,14 @@
 //! A lane's consumer: pulls what its window has room for, hands it to the validators, and settles it.
 
-mod admission;
-mod binding;
-mod certainty;
-mod drain;
-mod lane_condition;
-mod pulling;
-mod settlement;
-mod timers;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use async_nats::connection::State;
-use async_nats::{Client, Message as NatsMessage, Subject};
+use async_nats::{Client, Subject};
 
-use self::lane_condition::LaneCondition;
-use super::ack::Acks;
-use super::advisory;
-use super::inbox::Inlet;
-use super::resend::Kept;
+use super::lane_condition::LaneCondition;
+use super::{pulling, timers};
 use crate::delivery::{Lane, SettleHandle, Settled};
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
 use crate::nats::config::Config;
@@ -28,6 +16,11 @@ use crate::nats::permissions::Permissions;
 use crate::nats::provision::Binding;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
+use crate::source::ack::Acks;
+use crate::source::advisory;
+use crate::source::events::{AcksSent, Arrived, Deleted, InletClosed};
+use crate::source::inbox::Inlet;
+use crate::source::resend::Kept;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::DeliveryLimit;
 use ingest_core::flow::identity::Identity;
@@ -55,65 +48,65 @@ pub(crate) struct Parts {
 
 /// One lane's consumer.
 pub(crate) struct Consumer {
-    lane: Lane,
-    parts: Parts,
-    stage: Stage,
+    pub(super) lane: Lane,
+    pub(super) parts: Parts,
+    pub(super) stage: Stage,
     /// The consumer at the broker, as it was last found.
-    binding: Option<Binding>,
-    identity: Identity,
+    pub(super) binding: Option<Binding>,
+    pub(super) identity: Identity,
     /// Whether the broker is being asked about the consumer, and when it was asked for the last time.
-    asking: bool,
-    asked_ms: u64,
-    settle_handle: Option<Arc<SettleHandle>>,
-    acks: Option<Acks>,
-    inlet: Option<Inlet>,
-    inlets: Inlets,
-    in_flight: InFlight<Entry>,
+    pub(super) asking: bool,
+    pub(super) asked_ms: u64,
+    pub(super) settle_handle: Option<Arc<SettleHandle>>,
+    pub(super) acks: Option<Acks>,
+    pub(super) inlet: Option<Inlet>,
+    pub(super) inlets: Inlets,
+    pub(super) in_flight: InFlight<Entry>,
     /// Verdicts that wait until it is certain again whose messages they settle. Their slots stay open.
-    kept_back: Vec<Settled>,
+    pub(super) kept_back: Vec<Settled>,
     /// What came during the drain. It goes back when the broker has closed the inlet: before, it would send it again to where
     /// nobody listens.
-    untouched: Vec<Subject>,
-    pulls: Pulls,
-    refusals: PullBackoff,
-    watch: LaneWatch,
-    condition: LaneCondition,
-    replay_key: Option<Key>,
-    started: Instant,
-    last_sign_ms: u64,
-    connects: u64,
-    bind_attempt: u64,
-    newest_us: i64,
-    stream: Arc<str>,
-    drained: DrainWaiters,
+    pub(super) untouched: Vec<Subject>,
+    pub(super) pulls: Pulls,
+    pub(super) refusals: PullBackoff,
+    pub(super) watch: LaneWatch,
+    pub(super) condition: LaneCondition,
+    pub(super) replay_key: Option<Key>,
+    pub(super) started: Instant,
+    pub(super) last_sign_ms: u64,
+    pub(super) connects: u64,
+    pub(super) bind_attempt: u64,
+    pub(super) newest_us: i64,
+    pub(super) stream: Arc<str>,
+    pub(super) drained: DrainWaiters,
 }
 
 /// What the consumer remembers of a delivery.
-struct Entry {
-    reply: Subject,
+pub(super) struct Entry {
+    pub(super) reply: Subject,
     /// How often the broker has delivered it.
-    attempt: u32,
+    pub(super) attempt: u32,
     /// How often it has been tried again within the node.
-    retries: u32,
-    stream_seq: u64,
+    pub(super) retries: u32,
+    pub(super) stream_seq: u64,
     /// The whole message, where the broker delivers it only so often.
-    kept: Option<Box<Kept>>,
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 /// The inlets opened so far.
 #[derive(Default)]
-struct Inlets {
+pub(super) struct Inlets {
     /// How many were begun; also the number of the newest.
-    begun: u64,
+    pub(super) begun: u64,
     /// How many may still bring messages.
-    open: usize,
+    pub(super) open: usize,
     /// Whatever an inlet before this one brings belongs to a consumer that exists no more.
-    oldest_valid: u64,
+    pub(super) oldest_valid: u64,
 }
 
 /// Where the consumer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Making or finding its stream and consumer.
     Binding,
     /// Pulling.
@@ -121,31 +114,6 @@ enum Stage {
     /// Takes nothing new.
     Draining,
 }
-
-/// From the inlet: messages and status words, in order.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Arrived {
-    pub(super) inlet: u64,
-    pub(super) messages: Vec<NatsMessage>,
-}
-
-/// From the inlet: nothing more will arrive.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct InletClosed {
-    pub(super) inlet: u64,
-}
-
-/// From the acknowledger: a group has been sent.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct AcksSent;
-
-/// From the advisories: the stream or the consumer was deleted.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Deleted;
 
 impl Consumer {
     /// A consumer of this lane.
@@ -181,24 +149,24 @@ impl Consumer {
         }
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
 
-    fn connects_so_far(&self) -> u64 {
+    pub(super) fn connects_so_far(&self) -> u64 {
         self.parts.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether the connection stands, and is the one that the lane was bound on.
-    fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         self.parts.client.connection_state() == State::Connected && self.connects_so_far() == self.connects
     }
 
-    fn limit(&self) -> DeliveryLimit {
+    pub(super) fn limit(&self) -> DeliveryLimit {
         self.binding.as_ref().map_or(DeliveryLimit::Unlimited, |binding| binding.terms.limit)
     }
 
-    fn retry_delay(&self, attempt: u32) -> Duration {
+    pub(super) fn retry_delay(&self, attempt: u32) -> Duration {
         let first = Duration::from_millis(self.parts.config.nak_delay_ms);
         let longest = Duration::from_millis(self.parts.config.nak_delay_max_ms);
         delay_for_attempt(u64::from(attempt), first, longest)
@@ -215,7 +183,7 @@ impl Actor for Consumer {
         let log = self.parts.spawn.log.clone();
         self.acks = Some(Acks::start(self.parts.client.clone(), ctx.address().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
-        actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address()));
+        actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address().recipient()));
         self.bind(ctx);
         ctx.run_interval(timers::TICK, |consumer, ctx| consumer.tick(ctx));
     }

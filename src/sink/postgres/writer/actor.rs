@@ -1,9 +1,5 @@
 //! The Writer: collects what is to be made durable into batches and sees each of them through.
 
-mod backlog;
-mod faults;
-mod outcome;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,21 +8,21 @@ use actix::{Actor, AsyncContext, Context, Handler, ResponseFuture, SpawnHandle};
 use deadpool_postgres::Pool;
 use slog::warn;
 
-use self::backlog::{Backlog, Role};
-use self::faults::Faults;
-use super::batch::Batch;
-use super::downstream::Downstream;
-use super::duty::Duty;
-use super::gate::Gate;
-use super::quarantine::{Keep, Refused};
-use super::queue::Queue;
-use super::store::Store;
+use super::backlog::{Backlog, Role};
+use super::faults::Faults;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, QuarantinePoints, SettingsChanged, Write};
 use crate::postgres::config::Config;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
+use crate::sink::postgres::batch::Batch;
+use crate::sink::postgres::downstream::Downstream;
+use crate::sink::postgres::duty::Duty;
+use crate::sink::postgres::gate::Gate;
+use crate::sink::postgres::quarantine::{Keep, Refused};
+use crate::sink::postgres::queue::Queue;
+use crate::sink::postgres::store::Store;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::message::rejection::Reason;
 
@@ -60,40 +56,40 @@ pub struct Parts {
 /// batch is retried until it is stored; whether its deliveries are held so long is the consumers' decision. What
 /// PostgreSQL does not take while it takes the rest waits in the backlog, and keeps no transaction.
 pub struct Writer {
-    parts: Parts,
-    store: Arc<Store>,
-    gate: Arc<Gate>,
-    queue: Queue,
+    pub(super) parts: Parts,
+    pub(super) store: Arc<Store>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) queue: Queue,
     /// Since when the oldest item of the queue waits.
-    waiting_since: Option<Instant>,
+    pub(super) waiting_since: Option<Instant>,
     /// Whether a timer will look when it has waited long enough.
-    timer: bool,
-    backlog: Backlog,
+    pub(super) timer: bool,
+    pub(super) backlog: Backlog,
     /// Looks when the backlog is due.
-    backlog_timer: Option<(Instant, SpawnHandle)>,
+    pub(super) backlog_timer: Option<(Instant, SpawnHandle)>,
     /// Transactions taken, those between two attempts included, and the items in them.
-    in_flight: usize,
-    items_in_flight: usize,
+    pub(super) in_flight: usize,
+    pub(super) items_in_flight: usize,
     /// How many of them are the backlog's.
-    backlog_in_flight: usize,
+    pub(super) backlog_in_flight: usize,
     /// Whether the last one was. With one transaction at a time they take turns.
-    was_backlog: bool,
+    pub(super) was_backlog: bool,
     /// Batches stored so far.
-    successes: u64,
-    faults: Faults,
-    drained: DrainWaiters,
+    pub(super) successes: u64,
+    pub(super) faults: Faults,
+    pub(super) drained: DrainWaiters,
 }
 
 /// A batch on its way.
-struct Flush {
-    batch: Batch,
-    role: Role,
+pub(super) struct Flush {
+    pub(super) batch: Batch,
+    pub(super) role: Role,
     /// The items that it began with.
-    items: usize,
-    began: Instant,
+    pub(super) items: usize,
+    pub(super) began: Instant,
     /// The batches stored before it.
-    successes: u64,
-    backoff: Backoff,
+    pub(super) successes: u64,
+    pub(super) backoff: Backoff,
 }
 
 impl Writer {
@@ -122,7 +118,7 @@ impl Writer {
     }
 
     /// Starts as many transactions as there is work and room for.
-    fn flush(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn flush(&mut self, ctx: &mut Context<Self>) {
         while self.in_flight < self.parts.config.slots() {
             let Some((batch, role)) = self.next_batch() else { break };
             let items = batch.len();
@@ -142,7 +138,7 @@ impl Writer {
     }
 
     /// The backlog's next batch, unless that would take the last transaction from fresh work; else a fresh one.
-    fn next_batch(&mut self) -> Option<(Batch, Role)> {
+    pub(super) fn next_batch(&mut self) -> Option<(Batch, Role)> {
         let is_fresh_due = self.is_fresh_due();
         let leaves_room = match self.parts.config.slots() {
             1 => !(is_fresh_due && self.was_backlog),
@@ -159,7 +155,7 @@ impl Writer {
         Some((batch, Role::Fresh))
     }
 
-    fn is_fresh_due(&self) -> bool {
+    pub(super) fn is_fresh_due(&self) -> bool {
         let open = self.queue.open_len();
         let is_due = open >= self.parts.config.batch_size.max(1)
             || self.drained.is_awaited()
@@ -168,17 +164,17 @@ impl Writer {
     }
 
     /// A transaction is free again.
-    fn release(&mut self, role: &Role, items: usize) {
+    pub(super) fn release(&mut self, role: &Role, items: usize) {
         self.in_flight -= 1;
         self.items_in_flight -= items;
         self.backlog_in_flight -= usize::from(!matches!(role, Role::Fresh));
     }
 
-    fn interval(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         Duration::from_millis(self.parts.config.flush_interval_ms)
     }
 
-    fn attempt(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
+    pub(super) fn attempt(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         let attempt = async move {
             let result = store.store(&mut flush.batch).await;
@@ -194,7 +190,7 @@ impl Writer {
         }));
     }
 
-    fn report_load(&self) {
+    pub(super) fn report_load(&self) {
         let load = self.queue.len() + self.backlog.len() + self.items_in_flight;
         if self.parts.duty == Duty::Messages {
             self.parts.spawn.metrics.postgres.buffered.set(load as i64);
@@ -202,7 +198,7 @@ impl Writer {
         self.parts.spawn.actor_guard.busy(load > 0);
     }
 
-    fn capped(&self, (keep, is_capped): (Keep, bool)) -> Keep {
+    pub(super) fn capped(&self, (keep, is_capped): (Keep, bool)) -> Keep {
         if is_capped {
             self.parts.spawn.metrics.postgres.quarantine_capped.inc();
         }
@@ -210,7 +206,7 @@ impl Writer {
     }
 
     /// Something was queued.
-    fn queued(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn queued(&mut self, ctx: &mut Context<Self>) {
         if self.waiting_since.is_none() && !self.queue.is_empty() {
             self.waiting_since = Some(Instant::now());
         }
@@ -218,7 +214,7 @@ impl Writer {
     }
 
     /// Comes back when what waits has waited long enough. What has already is flushed as soon as a transaction is free.
-    fn arm_timer(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn arm_timer(&mut self, ctx: &mut Context<Self>) {
         let Some(left) = self.waiting_since.and_then(|since| self.interval().checked_sub(since.elapsed())) else {
             return;
         };
@@ -232,7 +228,7 @@ impl Writer {
     }
 
     /// Comes back when something of the backlog becomes due.
-    fn arm_backlog_timer(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn arm_backlog_timer(&mut self, ctx: &mut Context<Self>) {
         // What is due already goes as soon as a transaction is free.
         let Some(due) = self.backlog.due().filter(|due| *due > Instant::now()) else { return };
         match self.backlog_timer {
@@ -247,7 +243,7 @@ impl Writer {
         self.backlog_timer = Some((due, timer));
     }
 
-    fn make_partitions(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn make_partitions(&mut self, ctx: &mut Context<Self>) {
         let store = self.store.clone();
         let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
         let log = self.parts.spawn.log.clone();

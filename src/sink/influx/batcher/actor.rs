@@ -1,13 +1,5 @@
 //! One tenant's lines on their way: collects them into batches, writes the batches, and ends every line exactly once.
 
-mod fit;
-mod outcome;
-mod question;
-mod refusal;
-mod told;
-mod trial;
-mod trouble;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,20 +8,20 @@ use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::Logger;
 
-use self::told::Told;
-use self::trial::Trials;
-use self::trouble::Trouble;
-use super::Config;
-use super::backend::Target;
-use super::batch::{Batch, Filling};
-use super::breaker::Breaker;
-use super::buffer_stats::BufferStats;
-use super::classify::Outcome;
-use super::server_health::ServerHealth;
+use super::told::Told;
+use super::trial::Trials;
+use super::trouble::Trouble;
 use crate::message::{Point, Points, QuarantinePoints};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
+use crate::sink::influx::Config;
+use crate::sink::influx::backend::Target;
+use crate::sink::influx::batch::{Batch, Filling};
+use crate::sink::influx::breaker::Breaker;
+use crate::sink::influx::buffer_stats::BufferStats;
+use crate::sink::influx::classify::Outcome;
+use crate::sink::influx::server_health::ServerHealth;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::influx::coercion::Coercion;
 use ingest_core::influx::field_budget::FieldBudget;
@@ -42,7 +34,7 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 const PROBE_LINES: usize = 100;
 
 /// What a batcher is made of.
-pub(super) struct Parts {
+pub(crate) struct Parts {
     /// Whose lines.
     pub tenant_id: Arc<str>,
     /// Where they go.
@@ -64,7 +56,7 @@ pub(super) struct Parts {
 }
 
 /// Tells the router that a batcher is gone, for whatever reason: held as long as it lives.
-pub(super) struct ExitGuard {
+pub(crate) struct ExitGuard {
     /// Whose batcher.
     pub tenant_id: Arc<str>,
     /// Which of the tenant's batchers, one after another.
@@ -97,41 +89,41 @@ impl Drop for ExitGuard {
 /// Router to Batcher: write what you have, then answer. What a failing database does not take by then is given up.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Finish;
+pub(crate) struct Finish;
 
 /// Router to Batcher: nothing is left for you; go.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(super) struct Retire;
+pub(crate) struct Retire;
 
 /// One tenant's batcher.
-pub(super) struct Batcher {
-    _exit_guard: ExitGuard,
-    parts: Parts,
-    breaker: Breaker,
-    fitting: Coercion,
-    trials: Trials,
-    trouble: Trouble,
-    filling: Filling,
+pub(crate) struct Batcher {
+    pub(super) _exit_guard: ExitGuard,
+    pub(super) parts: Parts,
+    pub(super) breaker: Breaker,
+    pub(super) fitting: Coercion,
+    pub(super) trials: Trials,
+    pub(super) trouble: Trouble,
+    pub(super) filling: Filling,
     /// Full batches and those to be tried again, the oldest first.
-    ready: VecDeque<Batch>,
+    pub(super) ready: VecDeque<Batch>,
     /// When the requests under way were sent, the oldest first.
-    flights: VecDeque<(u64, Instant)>,
-    flights_sent: u64,
+    pub(super) flights: VecDeque<(u64, Instant)>,
+    pub(super) flights_sent: u64,
     /// Requests that the database took.
-    written: u64,
+    pub(super) written: u64,
     /// When the server was asked for its columns, while it is.
-    asked: Option<Instant>,
-    alarm: Option<(Instant, SpawnHandle)>,
-    told: Told,
-    drained: DrainWaiters,
-    drain_until: Option<Instant>,
-    closing: bool,
+    pub(super) asked: Option<Instant>,
+    pub(super) alarm: Option<(Instant, SpawnHandle)>,
+    pub(super) told: Told,
+    pub(super) drained: DrainWaiters,
+    pub(super) drain_until: Option<Instant>,
+    pub(super) closing: bool,
 }
 
 impl Batcher {
     /// A batcher with nothing to do yet.
-    pub(super) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
+    pub(crate) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
         let config = &parts.config;
         let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);
@@ -157,7 +149,7 @@ impl Batcher {
         }
     }
 
-    fn take_in(&mut self, points: Vec<Point>) {
+    pub(super) fn take_in(&mut self, points: Vec<Point>) {
         let now = Instant::now();
         let full = self.parts.config.batch_size.max(1);
         for point in points {
@@ -169,7 +161,7 @@ impl Batcher {
     }
 
     /// Sends what may be sent, gives back what should not be held, and sets the alarm for the next look.
-    fn pump(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         while self.may_send(now) {
             let Some(mut batch) = self.next_batch(now) else { break };
@@ -190,11 +182,11 @@ impl Batcher {
     }
 
     /// Batches wait for a free request, and for what the server has to tell first of the columns that they need.
-    fn may_send(&self, now: Instant) -> bool {
+    pub(super) fn may_send(&self, now: Instant) -> bool {
         self.asked.is_none() && !self.trials.are_awaited() && self.flights.len() < self.permits(now)
     }
 
-    fn permits(&self, now: Instant) -> usize {
+    pub(super) fn permits(&self, now: Instant) -> usize {
         let config = &self.parts.config;
         // More only for a tenant that is fast: one whose server hangs, and few lines come, opens few connections.
         let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch_size);
@@ -202,7 +194,7 @@ impl Batcher {
         self.breaker.permits(now, self.parts.target.most_in_flight(most))
     }
 
-    fn next_batch(&mut self, now: Instant) -> Option<Batch> {
+    pub(super) fn next_batch(&mut self, now: Instant) -> Option<Batch> {
         if let Some(batch) = self.ready.pop_front() {
             return Some(batch);
         }
@@ -210,11 +202,11 @@ impl Batcher {
         if is_due { self.filling.seal() } else { None }
     }
 
-    fn due_at(&self) -> Option<Instant> {
+    pub(super) fn due_at(&self) -> Option<Instant> {
         Some(self.filling.since()? + Duration::from_millis(self.parts.config.flush_interval_ms))
     }
 
-    fn send(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) {
+    pub(super) fn send(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) {
         failpoint::pass("batcher");
         let flight = self.take_off(now);
         let round = self.breaker.round();
@@ -227,7 +219,7 @@ impl Batcher {
     }
 
     /// A request is sent; its number.
-    fn take_off(&mut self, now: Instant) -> u64 {
+    pub(super) fn take_off(&mut self, now: Instant) -> u64 {
         self.flights_sent += 1;
         self.flights.push_back((self.flights_sent, now));
         self.parts.account.request_sent();
@@ -235,7 +227,7 @@ impl Batcher {
     }
 
     /// A request that was sent then has ended.
-    fn touch_down(&mut self, flight: u64, sent: Instant, outcome: &Outcome) {
+    pub(super) fn touch_down(&mut self, flight: u64, sent: Instant, outcome: &Outcome) {
         self.flights.retain(|(other, _)| *other != flight);
         self.parts.metrics.flush_seconds.observe(sent.elapsed().as_secs_f64());
         if *outcome == Outcome::Written {
@@ -244,7 +236,7 @@ impl Batcher {
     }
 
     /// Answers a drain when nothing is left, or nothing more can be done.
-    fn finish_drain(&mut self, now: Instant, ctx: &mut Context<Self>) {
+    pub(super) fn finish_drain(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let Some(until) = self.drain_until else { return };
         let is_hopeless = self.breaker.is_open() && self.breaker.resumes_at(now).is_some();
         if until <= now || is_hopeless {
@@ -263,12 +255,12 @@ impl Batcher {
         }
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         !self.ready.is_empty() || self.filling.since().is_some() || self.trials.are_waiting()
     }
 
     /// Sets the alarm for the next moment at which time alone changes something.
-    fn set_alarm(&mut self, now: Instant, ctx: &mut Context<Self>) {
+    pub(super) fn set_alarm(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let has_slot = self.flights.len() < self.permits(now);
         let hold = Duration::from_secs(self.parts.config.hold_secs);
         let moments = [

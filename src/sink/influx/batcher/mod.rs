@@ -1,0 +1,13 @@
+//! One tenant's lines on their way: collects them into batches, writes the batches, and ends every line exactly once.
+
+mod actor;
+mod fit;
+mod outcome;
+mod question;
+mod refusal;
+mod told;
+mod trial;
+mod trouble;
+
+pub(crate) use self::actor::BatcherExited;
+pub(super) use self::actor::{Batcher, ExitGuard, Finish, Parts, Retire};

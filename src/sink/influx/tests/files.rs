@@ -1,0 +1,63 @@
+//! Points without a server go to files.
+
+use std::sync::Arc;
+
+use ingest_kit::wait_for;
+
+use super::house::{DEADLINE, House, lines, quick};
+use crate::message::Drain;
+use crate::metrics::LineResult;
+use crate::outbox::policy::WritePolicy;
+use crate::sink::influx::Config;
+use crate::sink::influx::files::tests::Watched;
+use ingest_core::flow::disposition::Verdict;
+
+#[actix_rt::test]
+async fn without_a_server_points_go_to_a_file_per_tenant() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config {
+        url: None,
+        data_dir: directory.path().to_path_buf(),
+        write_policy: WritePolicy::Required,
+        file_rotate_bytes: 500,
+        batch_size: 10,
+        flush_interval_ms: 10,
+        ..Config::default()
+    };
+    let house = House::new(config);
+    house.send_required("acme", 0, lines(25));
+    house.send_required("müller", 100, lines(5));
+    house.wait_for_verdicts(Verdict::Done, 30).await;
+    house.router.send(Drain).await.unwrap();
+    let read = |path: &str| std::fs::read_to_string(directory.path().join(path)).unwrap_or_default();
+    let of = |from: u64, to: u64| lines(to).skip(from as usize).map(|line| line + "\n").collect::<String>();
+    assert_eq!(read("telemetry_acme/0000000001.lp"), of(0, 10));
+    assert_eq!(read("telemetry_acme/0000000002.lp"), of(10, 20));
+    assert_eq!(read("telemetry_acme/current.lp"), of(20, 25));
+    assert_eq!(read("telemetry-x-m_C3_BCller/current.lp"), of(0, 5));
+}
+
+#[actix_rt::test]
+async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
+    for write_policy in [WritePolicy::BestEffort, WritePolicy::Required] {
+        let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+        let data_dir = directory.path().to_path_buf();
+        let house = House::on_disk(Config { url: None, data_dir, write_policy, ..quick("") }, disk.clone());
+        disk.fail_syncs(usize::MAX);
+        match write_policy {
+            WritePolicy::BestEffort => house.send("acme", lines(5)),
+            WritePolicy::Required => house.send_required("acme", 0, lines(5)),
+        }
+        let mut attempts = 0;
+        wait_for("several attempts", DEADLINE, async || {
+            attempts += disk.take_calls().iter().filter(|call| **call == "fsync").count();
+            attempts > 3
+        })
+        .await;
+        assert_eq!((house.count(LineResult::Ok), house.verdicts()), (0, Vec::new()));
+        disk.fail_syncs(0);
+        house.wait_for(LineResult::Ok, 5).await;
+        let text = std::fs::read_to_string(directory.path().join("telemetry_acme/current.lp")).unwrap();
+        assert_eq!(text, lines(5).map(|line| line + "\n").collect::<String>());
+    }
+}

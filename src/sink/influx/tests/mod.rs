@@ -1,0 +1,10 @@
+//! Router and batchers together, against a stand-in for InfluxDB.
+
+mod batching;
+mod bounds;
+mod columns;
+mod condition;
+mod failures;
+mod files;
+mod house;
+mod life;

@@ -1,0 +1,9 @@
+//! The Writer: collects what is to be made durable into batches and sees each of them through.
+
+mod actor;
+mod backlog;
+mod faults;
+mod outcome;
+
+use self::actor::Flush;
+pub use self::actor::{Parts, Writer};
