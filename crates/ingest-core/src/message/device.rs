@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use quick_cache::Equivalent;
 
 use crate::message::metric_keys::MetricKeyMap;
@@ -141,17 +142,7 @@ pub struct TokenHash(pub [u8; 32]);
 impl TokenHash {
     /// From the registry's hexadecimal text (either case); `None` for any other text.
     pub fn from_hex(hex: &str) -> Option<Self> {
-        let hex = hex.as_bytes();
-        if hex.len() != 64 {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16)?;
-            let low = char::from(pair[1]).to_digit(16)?;
-            *byte = (high << 4 | low) as u8;
-        }
-        Some(Self(bytes))
+        HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok().map(Self)
     }
 }
 
@@ -166,4 +157,19 @@ pub enum Lookup {
     NoCapacity,
     /// Invalid device: PostgreSQL rejects the look-up of this device, or its row can't be read. The reason, without values.
     Invalid(Arc<str>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_hash_is_64_hexadecimal_digits_of_either_case() {
+        let hash = TokenHash::from_hex(&"0aB9".repeat(16)).unwrap();
+        assert_eq!(hash.0, [0x0A, 0xB9].repeat(16)[..]);
+        for text in ["", "0a", &"0".repeat(62), &"0".repeat(63), &"0".repeat(66), &"0g".repeat(32), &" 0".repeat(32)] {
+            assert_eq!(TokenHash::from_hex(text), None, "{text}");
+        }
+        assert_eq!(TokenHash::from_hex(&"é".repeat(32)), None);
+    }
 }

@@ -10,8 +10,9 @@
 //! The origin is that of the first delivery, so that everything stored of a reprocessed message has the keys of the
 //! original.
 
-use std::fmt::{self, Write};
+use std::fmt;
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -43,12 +44,7 @@ impl Key {
         mac.update(&(facts.len() as u64).to_be_bytes());
         mac.update(facts.as_bytes());
         mac.update(body);
-        let mut hex = String::with_capacity(64);
-        for byte in mac.finalize().into_bytes() {
-            // Writing to a String never fails.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
+        HEXLOWER.encode(&mac.finalize().into_bytes())
     }
 }
 
