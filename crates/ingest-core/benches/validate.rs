@@ -1,7 +1,7 @@
 //! Cost of validating one message, without I/O: opening the envelope, the checks, the row and the line.
 //!
-//! `cargo bench -p ingest-core --bench validate`. Prints nanoseconds per message, the least of several rounds, as that is the
-//! least disturbed one.
+//! `cargo bench -p ingest-core --bench validate`. Prints nanoseconds per message, the least of
+//! several rounds.
 #![allow(clippy::print_stdout)]
 #![allow(clippy::expect_used, reason = "a benchmark without its input has nothing to measure")]
 

@@ -51,8 +51,8 @@ impl DeliveryLimit {
         matches!(self, DeliveryLimit::AtMost(_))
     }
 
-    /// Whether the node retries the message itself instead of sending a NAK: where deliveries are limited, an outage must not
-    /// use them up.
+    /// Whether the node retries the message itself instead of sending a NAK: where deliveries are limited, an outage
+    /// must not use them up.
     pub fn retries_locally(self, verdict: Verdict) -> bool {
         self.is_finite() && matches!(verdict, Verdict::Retry | Verdict::Lost)
     }

@@ -1,4 +1,4 @@
-//! The envelope: the JSON on the wire, parsed just far enough to read the topic, the user name and the extent of the payload.
+//! The envelope: the JSON on the wire, parsed just far enough to find topic, user name and payload.
 
 use std::borrow::Cow;
 use std::fmt;

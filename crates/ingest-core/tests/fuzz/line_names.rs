@@ -1,4 +1,4 @@
-//! The inverse of the percent-encoding of names in line protocol, for tests that compare what is written with what is parsed.
+//! The inverse of the percent-encoding of names in line protocol, for tests that compare written with parsed names.
 
 /// A name as a reader of points decodes it.
 pub(crate) fn decoded(written: &str) -> String {

@@ -67,8 +67,8 @@ pub(crate) fn envelope(data: &[u8]) {
     assert_eq!((&again.topic, &again.payload, &again.username), (topic, payload, username));
 }
 
-/// The format owner's parser reads a line as the values it was made of; all else is left out and counted. Input, parted by
-/// bytes 0xFF: device, site, tenant, sequence number, time in microseconds, then names and JSON values by turns.
+/// The format owner's parser reads a line as the values it was made of; the rest is left out and counted. Input, separated
+/// by bytes 0xFF: device, site, tenant, sequence number, time in microseconds, then names and JSON values in turn.
 pub(crate) fn line_protocol(data: &[u8]) {
     let mut parts = data.split(|byte| *byte == 0xFF).map(String::from_utf8_lossy);
     let mut next = || parts.next().unwrap_or_default();
@@ -79,7 +79,7 @@ pub(crate) fn line_protocol(data: &[u8]) {
     let pairs = rest.chunks_exact(2).filter(|pair| !pair[0].is_empty() && is_json(&pair[1]));
     let metrics: Vec<_> = pairs.map(|pair| Metric { key: Cow::Borrowed(&*pair[0]), raw: &pair[1] }).collect();
     if device_id.is_empty() || site_id.is_empty() {
-        return; // validation lets no such message pass
+        return; // validation rejects such messages
     }
     let tenant_id = (!tenant_id.is_empty()).then_some(&*tenant_id);
     let tags = Tags { device_id: &device_id, site_id: &site_id, tenant_id };

@@ -1,4 +1,4 @@
-//! Pull requests: those that are open at the broker, and the share of the credit that they have taken, in messages and bytes.
+//! Pull requests: those that are open at the broker, and the share of the credit that they have taken.
 
 mod limits;
 mod requests;

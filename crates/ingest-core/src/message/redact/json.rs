@@ -26,7 +26,8 @@ pub fn without_token(object: &str) -> Cow<'_, str> {
 /// such a string is no JSON, the value that follows the key is masked). A string or a list of bytes in which a token is
 /// encoded (base64, hexadecimal, compressed) is masked as a whole.
 ///
-/// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as [`opaque`](super::opaque()).
+/// Neither deep nesting nor strings within strings cost stack. Text that is no JSON is treated as
+/// [`opaque`](super::opaque()).
 pub fn scrub(json: &str) -> Cow<'_, str> {
     scrub_levels(json, MAX_STRING_LEVELS, &mut Inspection::at(json.len()))
 }
