@@ -34,7 +34,7 @@ const FULL_BYTES: usize = 8 * 1024 * 1024;
 const PROBE_LINES: usize = 100;
 
 /// What a batcher is made of.
-pub(crate) struct Parts {
+pub(in crate::sink::influx) struct Parts {
     /// Whose lines.
     pub tenant_id: Arc<str>,
     /// Where they go.
@@ -123,7 +123,7 @@ pub(crate) struct Batcher {
 
 impl Batcher {
     /// A batcher with nothing to do yet.
-    pub(crate) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
+    pub(in crate::sink::influx) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
         let config = &parts.config;
         let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);
