@@ -1,4 +1,4 @@
-//! The lanes' accounts of their deliveries, always in balance.
+//! The delivery ledger of each lane, always in balance.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,17 +11,17 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::delivery::Lane;
 
-/// A lane's account: `received = acked + nacked + termed + in_flight`, at every moment. It changes under one lock, so
+/// A lane's delivery ledger: `received = acked + nacked + termed + in_flight`, at every moment. It changes under one lock, so
 /// that no scrape sees it out of balance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Deliveries handed to us.
+    /// Deliveries received, redeliveries included.
     pub received: u64,
-    /// Settled as done.
+    /// Settled with an ack.
     pub acked: u64,
-    /// Settled as to be delivered again.
+    /// Settled with a nak: the broker delivers again.
     pub nacked: u64,
-    /// Settled as never to be delivered again.
+    /// Settled with a term: never delivered again.
     pub termed: u64,
     /// Not settled yet.
     pub in_flight: u64,

@@ -1,13 +1,24 @@
-//! The metrics: typed handles for the components, the accounts of the lanes, and what the outbox holds.
+//! Metrics: typed handles for each component, the lanes' delivery ledgers, and the exposition that `/metrics` serves.
 
-mod instruments;
+mod consumer;
+mod exposition;
+mod influx;
 mod label;
 mod ledger;
-mod owed;
+mod nats;
+mod node;
+mod outbox;
+mod postgres;
 #[cfg(test)]
 mod reference;
+mod registry;
+mod routes;
+mod state;
+mod supervisor;
+mod validation;
 
-pub use self::instruments::*;
+pub use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
-pub(crate) use self::owed::OutboxBacklog;
+pub use self::node::Metrics;
+pub(crate) use self::outbox::OutboxBacklog;

@@ -3,17 +3,17 @@
 use std::fmt::Write;
 use std::fs;
 
-use super::instruments::Metrics;
-use super::owed::OutboxBacklog;
+use super::node::Metrics;
+use super::outbox::OutboxBacklog;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics.rs -->\n", "<!-- /metrics -->\n");
+const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!-- /metrics -->\n");
 
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
     let metrics = Metrics::new();
     metrics.restarted("writer");
-    metrics.influx.owed.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
+    metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
     for metric in scrape.split("# HELP ").skip(1) {

@@ -45,7 +45,7 @@ impl Permissions {
     /// The server said something; whether that was about permissions. Logged once per subject, until it works again.
     pub(crate) fn heard(&self, sentence: &str, log: &Logger) -> bool {
         let Some(violation) = permission::read(sentence) else { return false };
-        self.metrics.permission_violations.of(violation.operation).inc();
+        self.metrics.nats.permission_violations.of(violation.operation).inc();
         let lane = Lane::ALL.into_iter().find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
         let refused = Refused { sentence: sentence.to_owned(), at: Instant::now() };
         let is_new = {
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(refused(Operation::Inbox, Lane::Telemetry).as_deref(), Some(INBOX));
         permissions.heard(r#"Permissions Violation for Publish to "$JS.API.STREAM.INFO.ROUTES""#, &log);
         assert_eq!(refused(Operation::Api, Lane::Telemetry), None, "of no lane");
-        assert_eq!(permissions.metrics.permission_violations.of(Operation::Pull).get(), 1);
+        assert_eq!(permissions.metrics.nats.permission_violations.of(Operation::Pull).get(), 1);
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Provisioner {
             made = self.ask(&subject, &wanted).await;
         }
         let made = made?;
-        self.metrics.streams_created.inc();
+        self.metrics.nats.streams_created.inc();
         let found = &made.config;
         warn!(self.log, "stream was missing and has been created"; "stream" => &found.name,
             "subjects" => found.subjects.join(" "), "replicas" => found.num_replicas, "max_bytes" => found.max_bytes,
@@ -198,7 +198,7 @@ impl Provisioner {
             made = self.ask_to_create(lane, &wanted).await;
         }
         let made = made?;
-        self.metrics.consumers_created.inc();
+        self.metrics.nats.consumers_created.inc();
         warn!(self.log, "consumer was missing and has been created"; "consumer" => lane.consumer(),
             "stream" => lane.stream(), "replicas" => stream.config.num_replicas,
             "ack_wait_secs" => made.config.ack_wait.as_secs(), "max_ack_pending" => made.config.max_ack_pending,

@@ -114,7 +114,7 @@ impl Monitor {
             rates.look(since);
             report::tell(debts, |tenant_id| rates.of(tenant_id))
         };
-        self.metrics.owed.set(told.standings);
+        self.metrics.outbox.set(told.standings);
         self.shared.set_state(told.state);
     }
 }
@@ -123,7 +123,7 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         // The metrics outlive this generation.
         self.metrics.unconfirmed_lines.dec_by(self.free_lines);
-        self.metrics.owed.set(Vec::new());
+        self.metrics.outbox.set(Vec::new());
     }
 }
 

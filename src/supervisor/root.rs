@@ -74,7 +74,7 @@ impl<W: Wiring> Root<W> {
         factories: Vec<Factory<W>>,
         environment: Environment,
     ) -> (Self, oneshot::Receiver<Ending>) {
-        factories.iter().for_each(|factory| environment.metrics.watched(factory.name));
+        factories.iter().for_each(|factory| environment.metrics.supervised(factory.name));
         let (ending, ended) = oneshot::channel();
         let root = Self {
             budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),

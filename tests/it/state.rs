@@ -61,7 +61,7 @@ impl Bench {
     }
 
     fn updates(&self) -> (u64, u64) {
-        let updates = &self.metrics.state_updates;
+        let updates = &self.metrics.state.updates;
         (updates.of(Outcome::Ok).get(), updates.of(Outcome::Failed).get())
     }
 }

@@ -108,7 +108,7 @@ impl Publisher {
         self.arm_timer(ctx);
         let is_idle = self.backlog.len() == 0 && !self.attempting && !self.probing;
         self.parts.spawn.actor_guard.busy(!is_idle);
-        self.parts.spawn.metrics.route_deliveries_waiting.set(self.backlog.len() as i64);
+        self.parts.spawn.metrics.routes.deliveries_waiting.set(self.backlog.len() as i64);
         if is_idle {
             self.drained.notify();
         }
@@ -160,7 +160,7 @@ impl Publisher {
             }
         }
         settlement.send();
-        self.parts.spawn.metrics.route_jobs.of(Outcome::Ok).inc_by(published);
+        self.parts.spawn.metrics.routes.jobs.of(Outcome::Ok).inc_by(published);
         self.report_given_up(&given_up);
         self.report_faults(&faults);
         if faults.iter().any(|fault| matches!(fault, Fault::Fatal(_))) {
@@ -172,8 +172,8 @@ impl Publisher {
     /// Jobs that the stream can never take are lost, as their rows are not: somebody has to know which.
     fn report_given_up(&self, given_up: &[(String, String)]) {
         let Some((message_id, why)) = given_up.first() else { return };
-        self.parts.spawn.metrics.route_jobs.of(Outcome::Failed).inc_by(given_up.len() as u64);
-        self.parts.spawn.metrics.route_jobs_given_up.inc_by(given_up.len() as u64);
+        self.parts.spawn.metrics.routes.jobs.of(Outcome::Failed).inc_by(given_up.len() as u64);
+        self.parts.spawn.metrics.routes.jobs_given_up.inc_by(given_up.len() as u64);
         error!(self.parts.spawn.log, "route jobs given up: the stream can't take them"; "jobs" => given_up.len(),
             "first_message_id" => message_id, "why" => why);
     }
@@ -211,7 +211,7 @@ impl Publisher {
             settlement.add(delivery.guard, Verdict::Retry);
         }
         settlement.send();
-        self.parts.spawn.metrics.route_jobs.of(Outcome::Failed).inc_by(jobs as u64);
+        self.parts.spawn.metrics.routes.jobs.of(Outcome::Failed).inc_by(jobs as u64);
     }
 
     /// Looks after refused tenants: their next probes, and what has waited too long.

@@ -114,7 +114,7 @@ impl DerivedStateWriter {
             self.backoff.reset();
             info!(self.parts.spawn.log, "derived state is written again");
         }
-        let updates = &self.parts.spawn.metrics.state_updates;
+        let updates = &self.parts.spawn.metrics.state.updates;
         updates.of(Outcome::Ok).inc_by(chunk.iter().map(|observation| observation.events).sum());
         if let Some(message) = &refused.message {
             updates.of(Outcome::Failed).inc_by(refused.rows);
@@ -152,7 +152,7 @@ impl DerivedStateWriter {
     fn evict(&mut self) {
         let shed = self.heard.evict();
         if shed > 0 {
-            self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(shed);
+            self.parts.spawn.metrics.state.updates.of(Outcome::Failed).inc_by(shed);
             warn!(self.parts.spawn.log, "derived state of the longest silent devices forgotten"; "events" => shed);
         }
     }
@@ -161,7 +161,7 @@ impl DerivedStateWriter {
         if self.drained.is_awaited() {
             let lost = self.heard.take();
             let events = lost.iter().map(|observation| observation.events).sum();
-            self.parts.spawn.metrics.state_updates.of(Outcome::Failed).inc_by(events);
+            self.parts.spawn.metrics.state.updates.of(Outcome::Failed).inc_by(events);
             warn!(self.parts.spawn.log, "drained without a last flush of the derived state"; "devices" => lost.len());
             self.drained.notify();
         }

@@ -43,15 +43,15 @@ async fn a_full_stream_holds_deliveries_says_so_and_gets_every_job_once_there_is
     wait_for("a remark", SOON, async || !bench.readiness.notes().is_empty()).await;
     assert!(bench.readiness.notes()[0].contains("maximum messages exceeded"), "{:?}", bench.readiness.notes());
     assert_eq!(stored(&jetstream).await, 3, "nothing is dropped for what comes later");
-    assert!(bench.metrics.route_deliveries_waiting.get() >= 3);
+    assert!(bench.metrics.routes.deliveries_waiting.get() >= 3);
 
     make_room(&jetstream).await;
     wait_for("all verdicts", SOON, async || bench.settled() == 5).await;
     assert!(bench.verdicts.lock().unwrap().values().all(|verdict| *verdict == Verdict::Done));
     assert_eq!(stored(&jetstream).await, 10);
     wait_for("no remark", SOON, async || bench.readiness.notes().is_empty()).await;
-    assert_eq!(bench.metrics.route_deliveries_waiting.get(), 0);
-    assert_eq!(bench.metrics.route_jobs.of(Outcome::Failed).get(), 0);
+    assert_eq!(bench.metrics.routes.deliveries_waiting.get(), 0);
+    assert_eq!(bench.metrics.routes.jobs.of(Outcome::Failed).get(), 0);
 }
 
 #[actix::test]
@@ -81,7 +81,7 @@ async fn deliveries_that_no_attempt_has_reached_are_handed_back_in_time_too() {
     bench.publish((0..100).map(|number| bench.delivery(number, number, &[1, 2, 3])).collect());
     wait_for("all verdicts", SOON, async || bench.settled() == 100).await;
     assert!(bench.verdicts.lock().unwrap().values().all(|verdict| *verdict == Verdict::Retry));
-    assert_eq!(bench.metrics.route_jobs.of(Outcome::Failed).get(), 299);
+    assert_eq!(bench.metrics.routes.jobs.of(Outcome::Failed).get(), 299);
     assert!(!bench.heartbeat.read().1, "nothing is left to do");
 }
 

@@ -25,7 +25,7 @@ async fn a_delivery_is_done_when_the_stream_has_its_jobs() {
         bench.delivery(1, 121, &[1]),
     ]);
     assert_eq!((bench.verdict(0).await, bench.verdict(1).await), (Verdict::Done, Verdict::Done));
-    assert_eq!(bench.metrics.route_jobs.of(Outcome::Ok).get(), 3);
+    assert_eq!(bench.metrics.routes.jobs.of(Outcome::Ok).get(), 3);
     assert!(!bench.heartbeat.read().1, "nothing is left to do");
 
     let stream = jetstream.get_stream("ROUTES").await.unwrap();
@@ -84,7 +84,7 @@ async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
     assert_eq!((made.discard, made.max_age), (stream::DiscardPolicy::New, Duration::ZERO), "it never drops a job");
     assert_eq!(made.duplicate_window, Duration::from_secs(300));
 
-    assert_eq!(bench.metrics.streams_created.get(), 1);
+    assert_eq!(bench.metrics.nats.streams_created.get(), 1);
 
     let short = stream::Config {
         name: "ROUTES".into(),
@@ -123,7 +123,7 @@ async fn what_a_broker_that_is_away_does_not_take_is_handed_back_and_never_count
     nats.kill();
     bench.publish(vec![bench.delivery(0, 1, &[1, 2])]);
     assert_eq!(bench.verdict(0).await, Verdict::Retry);
-    let jobs = &bench.metrics.route_jobs;
+    let jobs = &bench.metrics.routes.jobs;
     assert_eq!((jobs.of(Outcome::Ok).get(), jobs.of(Outcome::Failed).get()), (0, 2));
 
     nats.start_again();
@@ -149,8 +149,8 @@ async fn a_job_that_the_stream_can_never_take_holds_up_nothing() {
     bench.publish(vec![RouteJobs { payload, routes, ..bench.delivery(0, 1, &[1]) }, bench.delivery(1, 2, &[1])]);
     assert_eq!((bench.verdict(0).await, bench.verdict(1).await), (Verdict::Done, Verdict::Done));
     assert_eq!(stored(&jetstream).await, 3);
-    assert_eq!(bench.metrics.route_jobs.of(Outcome::Failed).get(), 1);
-    assert_eq!(bench.metrics.route_jobs_given_up.get(), 1);
+    assert_eq!(bench.metrics.routes.jobs.of(Outcome::Failed).get(), 1);
+    assert_eq!(bench.metrics.routes.jobs_given_up.get(), 1);
 }
 
 #[actix::test]

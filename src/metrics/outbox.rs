@@ -1,4 +1,4 @@
-//! What tenants are owed: series that come with a debt and go with it, of a bounded number of tenants.
+//! The outbox backlog per tenant: series that exist while a tenant has outbox entries, for a bounded number of tenants.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,27 +8,28 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// How one tenant stands, or all others together.
+/// The outbox backlog of one tenant, or of all remaining tenants together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutboxBacklog {
     /// The `tenant` label.
     pub tenant: String,
-    /// Lines on record.
+    /// Lines in the outbox.
     pub lines: i64,
     /// Age of the oldest, in seconds.
     pub oldest_secs: i64,
-    /// Replayed lines per second, and in how many seconds that would pay the debt; `None` while nothing is paid.
+    /// Redelivered lines per second, and the seconds until the backlog is empty at that rate; `None` while none is
+    /// redelivered.
     pub replay: Option<(f64, f64)>,
 }
 
-/// The tenants that are owed something, as they were found last.
+/// The tenants with a backlog, as last read.
 #[derive(Debug, Default)]
-pub struct Owed(Mutex<Vec<OutboxBacklog>>);
+pub struct OutboxBacklogs(Mutex<Vec<OutboxBacklog>>);
 
-impl Owed {
-    /// Shows these from now on, and nobody else.
-    pub fn set(&self, standings: Vec<OutboxBacklog>) {
-        *self.lock() = standings;
+impl OutboxBacklogs {
+    /// Replaces the tenants shown.
+    pub fn set(&self, backlogs: Vec<OutboxBacklog>) {
+        *self.lock() = backlogs;
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboxBacklog>> {
@@ -36,7 +37,7 @@ impl Owed {
     }
 }
 
-impl Collector for Owed {
+impl Collector for OutboxBacklogs {
     /// One snapshot for all series of a scrape: a tenant has all of its figures or none.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         type Value = fn(&OutboxBacklog) -> Option<f64>;
@@ -50,9 +51,9 @@ impl Collector for Owed {
                 of.replay.map(|(_, eta)| eta)
             }),
         ];
-        let standings = self.lock();
+        let backlogs = self.lock();
         for (name, help, value) in SERIES {
-            let samples: Vec<_> = standings.iter().filter_map(|of| Some((of, value(of)?))).collect();
+            let samples: Vec<_> = backlogs.iter().filter_map(|of| Some((of, value(of)?))).collect();
             if samples.is_empty() {
                 continue;
             }

@@ -1,0 +1,65 @@
+//! The Prometheus registry behind `/metrics`, and how components add their metrics to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry};
+
+/// A gauge that holds fractions.
+pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// Every registered metric, under the prefix `ingest_`.
+#[derive(Debug)]
+pub(super) struct Exposition(Registry);
+
+impl Exposition {
+    /// A registry with the version's metric.
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("ingest");
+        registry.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        Self(registry)
+    }
+
+    /// Registers a metric that starts at its default.
+    pub(super) fn default<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        self.register(name, help, M::default())
+    }
+
+    /// Registers a histogram of seconds, from a millisecond to half a minute: what a write to a store takes, from idle to
+    /// nearly timed out.
+    pub(super) fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        self.register(name, help, Histogram::new(bounds))
+    }
+
+    /// Registers a collector, which makes its samples at each scrape.
+    pub(super) fn collector<C: Default>(&mut self) -> Arc<C>
+    where
+        Arc<C>: Collector,
+    {
+        let collector = Arc::new(C::default());
+        self.0.register_collector(Box::new(collector.clone()));
+        collector
+    }
+
+    /// The OpenMetrics text of a scrape.
+    ///
+    /// # Errors
+    /// None in practice: only a failing writer fails, and a `String` does not.
+    pub(super) fn encode(&self) -> Result<String, fmt::Error> {
+        let mut text = String::with_capacity(16 * 1024);
+        text::encode(&mut text, &self.0)?;
+        Ok(text)
+    }
+
+    fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.0.register(name, help, metric.clone());
+        metric
+    }
+}

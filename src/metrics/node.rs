@@ -1,0 +1,182 @@
+//! All metrics of the node.
+//!
+//! Components add whole chunks at a time (`inc_by`), never single events. All names start with `ingest_`; counters end in
+//! `_total`. docs/metrics.md lists them, and a test keeps that list complete.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::consumer::ConsumerMetrics;
+use super::exposition::Exposition;
+use super::influx::InfluxMetrics;
+use super::label::LineResult;
+use super::ledger::Ledgers;
+use super::nats::NatsMetrics;
+use super::postgres::PostgresMetrics;
+use super::registry::RegistryMetrics;
+use super::routes::RouteMetrics;
+use super::state::StateMetrics;
+use super::supervisor::Restarts;
+use super::validation::ValidationMetrics;
+use crate::delivery::Lane;
+
+/// All metrics, one field per component; typed handles that any thread may use.
+#[derive(Debug)]
+pub struct Metrics {
+    /// How many deliveries each lane received, settled and holds.
+    pub ledgers: Arc<Ledgers>,
+    /// The consumers as the broker reports them.
+    pub consumers: ConsumerMetrics,
+    /// Accepted and rejected messages.
+    pub validation: ValidationMetrics,
+    /// Device look-ups and their caches.
+    pub registry: RegistryMetrics,
+    /// Transactions in PostgreSQL.
+    pub postgres: PostgresMetrics,
+    /// Lines to InfluxDB.
+    pub influx: InfluxMetrics,
+    /// Route jobs.
+    pub routes: RouteMetrics,
+    /// Derived state.
+    pub state: StateMetrics,
+    /// The NATS connections.
+    pub nats: NatsMetrics,
+    restarts: Restarts,
+    exposition: Exposition,
+}
+
+/// The sums of the periodic `stats` log line and of `/stats`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[allow(missing_docs)] // the names are those of the log line
+pub struct Totals {
+    pub received: u64,
+    pub accepted: u64,
+    pub rejected: u64,
+    pub influx_ok: u64,
+    pub influx_err: u64,
+    pub influx_flushes: u64,
+    pub influx_buffer: i64,
+    pub pending: i64,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Arc<Self> {
+        let mut exposition = Exposition::new();
+        Arc::new(Self {
+            ledgers: exposition.collector(),
+            consumers: ConsumerMetrics::new(&mut exposition),
+            validation: ValidationMetrics::new(&mut exposition),
+            registry: RegistryMetrics::new(&mut exposition),
+            postgres: PostgresMetrics::new(&mut exposition),
+            influx: InfluxMetrics::new(&mut exposition),
+            routes: RouteMetrics::new(&mut exposition),
+            state: StateMetrics::new(&mut exposition),
+            nats: NatsMetrics::new(&mut exposition),
+            restarts: Restarts::new(&mut exposition),
+            exposition,
+        })
+    }
+
+    /// Shows an actor's restarts from the start, at zero.
+    pub fn supervised(&self, actor: &'static str) {
+        self.restarts.create(actor);
+    }
+
+    /// Counts a restart (`ingest_actor_restarts_total{actor}`); `actor` is the role's name.
+    pub fn restarted(&self, actor: &'static str) {
+        self.restarts.count(actor);
+    }
+
+    /// The sums over all lanes and components.
+    pub fn totals(&self) -> Totals {
+        let influx = &self.influx;
+        Totals {
+            received: Lane::ALL.iter().map(|&lane| self.ledgers.lane(lane).received).sum(),
+            accepted: self.validation.accepted.total(),
+            rejected: self.validation.rejections.total(),
+            influx_ok: influx.lines.of(LineResult::Ok).get(),
+            influx_err: influx.lines.total() - influx.lines.of(LineResult::Ok).get(),
+            influx_flushes: influx.flushes.total(),
+            influx_buffer: influx.buffered_lines.get(),
+            pending: Lane::ALL.iter().map(|&lane| self.consumers.pending.of(lane).get()).sum(),
+        }
+    }
+
+    /// The OpenMetrics text of a scrape.
+    ///
+    /// # Errors
+    /// None in practice: only a failing writer fails, and a `String` does not.
+    pub fn open_metrics(&self) -> Result<String, fmt::Error> {
+        self.exposition.encode()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::label::{Label, MsgKind};
+    use crate::metrics::ledger::Ledger;
+    use ingest_core::message::rejection::Reason;
+
+    fn sample(text: &str, series: &str) -> Option<f64> {
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    #[test]
+    fn a_scrape_shows_every_lane_in_balance_from_the_start() {
+        let metrics = Metrics::new();
+        *metrics.ledgers.lane(Lane::Telemetry) = Ledger { received: 10, acked: 5, nacked: 2, termed: 1, in_flight: 2 };
+        let text = metrics.open_metrics().unwrap();
+        let of = |series: &str| sample(&text, series).unwrap_or_else(|| panic!("no {series} in\n{text}"));
+        assert_eq!(of(r#"ingest_deliveries_received_total{consumer="ingest-workers"}"#), 10.0);
+        assert_eq!(of(r#"ingest_deliveries_settled_total{consumer="ingest-workers",disposition="ack"}"#), 5.0);
+        assert_eq!(of(r#"ingest_deliveries_settled_total{consumer="ingest-workers",disposition="nak"}"#), 2.0);
+        assert_eq!(of(r#"ingest_deliveries_settled_total{consumer="ingest-workers",disposition="term"}"#), 1.0);
+        assert_eq!(of(r#"ingest_in_flight{consumer="ingest-workers"}"#), 2.0);
+        assert_eq!(of(r#"ingest_in_flight{consumer="ingest-commands"}"#), 0.0);
+    }
+
+    #[test]
+    fn every_value_of_a_label_is_its_own_series_from_the_start() {
+        let metrics = Metrics::new();
+        metrics.validation.rejections.of(Reason::RateLimited).inc_by(3);
+        metrics.validation.accepted.of(MsgKind::Heartbeat).inc_by(7);
+        metrics.consumers.lag_seconds.of(Lane::Shadow).set(1.5);
+        metrics.restarted("writer");
+        let text = metrics.open_metrics().unwrap();
+        for reason in Reason::ALL {
+            let expected = if reason == Reason::RateLimited { 3.0 } else { 0.0 };
+            assert_eq!(sample(&text, &format!("ingest_rejections_total{{reason=\"{reason}\"}}")), Some(expected));
+        }
+        assert_eq!(sample(&text, r#"ingest_events_accepted_total{msg_type="heartbeat"}"#), Some(7.0));
+        assert_eq!(sample(&text, r#"ingest_consumer_lag_seconds{consumer="ingest-shadow"}"#), Some(1.5));
+        assert_eq!(sample(&text, r#"ingest_actor_restarts_total{actor="writer"}"#), Some(1.0));
+    }
+
+    #[test]
+    fn a_labels_value_sits_at_its_own_index() {
+        fn check<L: Label>() {
+            for (index, label) in L::ALL.iter().enumerate() {
+                assert_eq!(label.index(), index, "{label:?}");
+            }
+        }
+        check::<Lane>();
+        check::<Reason>();
+        check::<MsgKind>();
+        check::<LineResult>();
+    }
+
+    #[test]
+    fn the_stats_line_adds_up_what_the_components_counted() {
+        let metrics = Metrics::new();
+        *metrics.ledgers.lane(Lane::Shadow) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
+        metrics.influx.lines.of(LineResult::Ok).inc_by(5);
+        metrics.influx.lines.of(LineResult::Refused).inc_by(2);
+        metrics.consumers.pending.of(Lane::Telemetry).set(9);
+        let totals = metrics.totals();
+        assert_eq!((totals.received, totals.influx_ok, totals.influx_err, totals.pending), (4, 5, 2, 9));
+    }
+}
