@@ -1,4 +1,4 @@
-//! The connection to NATS.
+//! Connects to NATS with credentials from the URL, and records what happens to the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use super::config::Config;
 use super::permissions::Permissions;
 use crate::runtime::readiness::{Condition, Readiness};
 
-/// Who is told what happens to a connection.
+/// What records the events of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observers {
-    /// The readiness board. Of one connection only: two would overwrite each other's state.
+    /// Readiness, with one connection only: two would overwrite each other's condition.
     pub readiness: Option<Arc<Readiness>>,
-    /// What the server refuses.
+    /// Permission violations.
     pub permissions: Option<Arc<Permissions>>,
 }
 
-/// Connects, within the bound of the configuration. From then on the client reconnects by itself, for ever.
+/// Connects within `start_wait_secs`. From then on the client reconnects by itself without limit.
 ///
 /// # Errors
-/// A sentence, where NATS did not answer in time.
+/// A message for people, where NATS did not answer in time.
 pub(crate) async fn connect(config: &Config, name: &str, observers: Observers, log: &Logger) -> Result<Client, String> {
     let deadline = tokio::time::Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
@@ -110,9 +110,9 @@ fn observe(event: Event, Observers { readiness, permissions }: &Observers, log: 
             }
             warn!(log, "nats disconnected");
         }
-        Event::ServerError(ServerError::Other(sentence)) => {
-            if !permissions.as_ref().is_some_and(|permissions| permissions.heard(&sentence, log)) {
-                warn!(log, "nats server error"; "error" => sentence);
+        Event::ServerError(ServerError::Other(message)) => {
+            if !permissions.as_ref().is_some_and(|permissions| permissions.record(&message, log)) {
+                warn!(log, "nats server error"; "error" => message);
             }
         }
         Event::ServerError(error) => warn!(log, "nats server error"; "error" => %error),

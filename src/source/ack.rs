@@ -1,9 +1,10 @@
-//! What the broker is told about deliveries. The only place that names its kinds of acknowledgement.
+//! Ack sender per lane: turns dispositions into JetStream acknowledgements (ack, nak, term, in progress) and sends them in
+//! order. The only file that names the broker's ack kinds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use async_nats::connection::State;
 use async_nats::jetstream::AckKind;
 use async_nats::{Client, Subject};
@@ -11,17 +12,21 @@ use bytes::Bytes;
 use slog::{Logger, warn};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::events::AcksSent;
 use ingest_core::flow::disposition::Disposition;
 
-/// Acknowledgements on their way at once: what the client holds when the connection breaks is sent on the next one, to
+/// Acknowledgements in the client's buffer at once: what it holds when the connection breaks is sent on the next one, to
 /// whichever consumer has the name by then.
 const CHUNK: usize = 256;
 
-/// A lane's way back to the broker: takes whole groups without waiting and sends them in order from a task of its own,
-/// which outlives the consumer until everything is out.
+/// A group of acknowledgements has been sent, or dropped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct AcksSent;
+
+/// A lane's ack sender: accepts whole groups without waiting and sends them in order from a task of its own, which outlives
+/// the consumer until every group is sent.
 #[derive(Clone, Debug)]
-pub(super) struct Acks {
+pub(super) struct AckSender {
     groups: UnboundedSender<Group>,
     shared: Arc<Shared>,
 }
@@ -29,7 +34,8 @@ pub(super) struct Acks {
 #[derive(Debug, Default)]
 struct Shared {
     unsent: AtomicUsize,
-    /// Groups of an earlier epoch are dropped: nobody knows any more whose messages they would settle.
+    /// Groups of an earlier epoch are dropped: the broker's consumer may have been recreated, and they would settle messages
+    /// of its successor.
     epoch: AtomicU64,
 }
 
@@ -39,8 +45,8 @@ struct Group {
     messages: Vec<(Subject, Bytes)>,
 }
 
-impl Acks {
-    /// Starts the task on the current arbiter. `sent` hears when a group is out.
+impl AckSender {
+    /// Starts the task on the current arbiter. `sent` is notified of each group.
     pub(super) fn start(client: Client, sent: Recipient<AcksSent>, log: Logger) -> Self {
         let (groups, receiver) = unbounded_channel();
         let shared = Arc::new(Shared::default());
@@ -49,8 +55,8 @@ impl Acks {
     }
 
     /// Sends dispositions.
-    pub(super) fn settle(&self, settled: impl IntoIterator<Item = (Subject, Disposition)>) {
-        self.enqueue(settled.into_iter().map(|(reply, disposition)| {
+    pub(super) fn settle(&self, dispositions: impl IntoIterator<Item = (Subject, Disposition)>) {
+        self.enqueue(dispositions.into_iter().map(|(reply, disposition)| {
             let kind = match disposition {
                 Disposition::Ack => AckKind::Ack,
                 Disposition::Nak(delay) if delay.is_zero() => AckKind::Nak(None),
@@ -61,7 +67,7 @@ impl Acks {
         }));
     }
 
-    /// Tells the broker that these are still being worked on.
+    /// Extends the `ack_wait` of deliveries that are still in flight.
     pub(super) fn in_progress(&self, replies: impl IntoIterator<Item = Subject>) {
         self.enqueue(replies.into_iter().map(|reply| (reply, AckKind::Progress.into())));
     }
@@ -115,10 +121,10 @@ async fn send_group(
         if !is_current() {
             return Err(format!("{} of them; the connection or the consumer was lost", messages.len()));
         }
-        for (reply, word) in messages.by_ref().take(CHUNK) {
-            client.publish(reply, word).await.map_err(|error| error.to_string())?;
+        for (reply, body) in messages.by_ref().take(CHUNK) {
+            client.publish(reply, body).await.map_err(|error| error.to_string())?;
         }
-        // An acknowledgement that is only enqueued is not one.
+        // Publishing only enqueues; the flush waits until the server has received the chunk.
         client.flush().await.map_err(|error| error.to_string())?;
     }
     Ok(())

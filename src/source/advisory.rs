@@ -1,14 +1,18 @@
-//! The server's advisories about a lane's stream and consumer: a deletion is known at once. Best effort, since the node
-//! may lack the permission to hear them; the consumer's state is read every second anyway.
+//! JetStream advisories about the deletion of a lane's stream or consumer. Best effort, since the node may lack the
+//! permission to subscribe to them; the consumer's state is polled anyway.
 
-use actix::Recipient;
+use actix::{Message, Recipient};
 use async_nats::Client;
 use futures_util::StreamExt;
 
-use super::events::Deleted;
 use crate::delivery::Lane;
 
-/// Listens until the consumer is gone.
+/// The stream or the consumer was deleted.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Deleted;
+
+/// Forwards deletions until the consumer actor has stopped.
 pub(super) async fn listen(client: Client, lane: Lane, consumer: Recipient<Deleted>) {
     let (stream, durable) = (lane.stream(), lane.consumer());
     let subjects = [

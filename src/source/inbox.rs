@@ -1,54 +1,67 @@
-//! The subscription that the pull requests of a lane are answered on.
+//! Inbox of a lane: the subscription on which the broker answers the lane's pull requests.
 
-use actix::Recipient;
-use async_nats::{Client, Message, Subscriber};
+use actix::{Message, Recipient};
+use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
-
-use super::events::{Arrived, InletClosed};
 
 /// Most messages in one chunk: enough to make a mailbox hop cheap, few enough to keep the validators evenly busy.
 const CHUNK: usize = 1_024;
 
-/// Who hears what comes in.
-pub(super) struct Listener {
-    /// Gets messages, in chunks.
-    pub arrived: Recipient<Arrived>,
-    /// Hears of the end.
-    pub closed: Recipient<InletClosed>,
+/// Messages and status messages from an inbox, in order.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived {
+    /// The number of the inbox.
+    pub(super) inbox: u64,
+    pub(super) messages: Vec<async_nats::Message>,
 }
 
-/// A lane's inlet: an inbox whose last token names the pull request.
+/// Nothing more will arrive from an inbox.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct InboxClosed {
+    /// The number of the inbox.
+    pub(super) inbox: u64,
+}
+
+/// Who receives what an inbox brings.
+pub(super) struct Receiver {
+    pub arrived: Recipient<Arrived>,
+    pub closed: Recipient<InboxClosed>,
+}
+
+/// An open inbox; the last token of its reply subjects is the id of the pull request.
 #[derive(Debug)]
-pub(super) struct Inlet {
-    /// Its number; later inlets have higher ones.
+pub(super) struct Inbox {
+    /// Its number; later inboxes have higher ones.
     pub number: u64,
-    inbox: String,
+    subject: String,
     close: Option<oneshot::Sender<()>>,
 }
 
-impl Inlet {
-    /// Subscribes and hands everything that arrives to the consumer, in chunks, until it is closed.
+impl Inbox {
+    /// Subscribes and forwards everything that arrives, in chunks, until the inbox is dropped.
     ///
     /// # Errors
-    /// What the client says.
-    pub(super) async fn open(client: &Client, number: u64, consumer: Listener) -> Result<Self, String> {
-        let inbox = client.new_inbox();
-        let subscriber = client.subscribe(format!("{inbox}.*")).await.map_err(|error| error.to_string())?;
+    /// The client's error.
+    pub(super) async fn open(client: &Client, number: u64, receiver: Receiver) -> Result<Self, String> {
+        let subject = client.new_inbox();
+        let subscriber = client.subscribe(format!("{subject}.*")).await.map_err(|error| error.to_string())?;
         let (close, closed) = oneshot::channel();
-        actix_rt::spawn(run(subscriber, number, closed, consumer));
-        Ok(Self { number, inbox, close: Some(close) })
+        actix_rt::spawn(run(subscriber, number, closed, receiver));
+        Ok(Self { number, subject, close: Some(close) })
     }
 
     /// The reply subject of a pull request.
     pub(super) fn reply(&self, id: u64) -> String {
-        format!("{}.{id}", self.inbox)
+        format!("{}.{id}", self.subject)
     }
 }
 
-impl Drop for Inlet {
-    /// Takes no more from the broker: it drops the open requests, and what is under way still arrives before the
-    /// consumer hears [`InletClosed`].
+impl Drop for Inbox {
+    /// Unsubscribes: the broker drops the open requests, and what it has sent already still arrives before
+    /// [`InboxClosed`].
     fn drop(&mut self) {
         if let Some(close) = self.close.take() {
             let _ = close.send(());
@@ -57,16 +70,16 @@ impl Drop for Inlet {
 }
 
 /// The pull request that a status message answers.
-pub(super) fn request_of(message: &Message) -> Option<u64> {
+pub(super) fn request_of(message: &async_nats::Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
 }
 
-async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<()>, consumer: Listener) {
+async fn run(subscriber: Subscriber, inbox: u64, mut closed: oneshot::Receiver<()>, receiver: Receiver) {
     let mut chunks = subscriber.ready_chunks(CHUNK);
     loop {
         tokio::select! {
             chunk = chunks.next() => match chunk {
-                Some(messages) => consumer.arrived.do_send(Arrived { inlet, messages }),
+                Some(messages) => receiver.arrived.do_send(Arrived { inbox, messages }),
                 None => break,
             },
             _ = &mut closed => {
@@ -74,12 +87,12 @@ async fn run(subscriber: Subscriber, inlet: u64, mut closed: oneshot::Receiver<(
                 if subscriber.drain().await.is_ok() {
                     let mut rest = subscriber.ready_chunks(CHUNK);
                     while let Some(messages) = rest.next().await {
-                        consumer.arrived.do_send(Arrived { inlet, messages });
+                        receiver.arrived.do_send(Arrived { inbox, messages });
                     }
                 }
                 break;
             }
         }
     }
-    consumer.closed.do_send(InletClosed { inlet });
+    receiver.closed.do_send(InboxClosed { inbox });
 }

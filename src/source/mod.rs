@@ -1,12 +1,11 @@
-//! Deliveries come in here: one pull consumer per lane, with credit at the door, and settlement goes out here.
+//! JetStream source: one pull consumer per lane with credit-based back-pressure, and the settlement of its deliveries.
 
 mod ack;
 mod advisory;
 mod consumer;
-mod events;
 mod inbox;
 mod lag;
 mod resend;
 
+pub(crate) use self::consumer::{Consumer, Parts};
 pub(crate) use crate::nats::config::Config;
-pub(crate) use crate::source::consumer::{Consumer, Parts};

@@ -1,12 +1,13 @@
-//! A lane's consumer: pulls what its window has room for, hands it to the validators, and settles it.
+//! The consumer actor: its state, its messages, and its start and end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
-use async_nats::connection::State;
 use async_nats::{Client, Subject};
 
+use super::connection::Connection;
+use super::inboxes::Inboxes;
 use super::lane_condition::LaneCondition;
 use super::{pulling, timers};
 use crate::delivery::{Lane, SettleHandle, Settled};
@@ -16,11 +17,10 @@ use crate::nats::permissions::Permissions;
 use crate::nats::provision::Binding;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
-use crate::source::ack::Acks;
-use crate::source::advisory;
-use crate::source::events::{AcksSent, Arrived, Deleted, InletClosed};
-use crate::source::inbox::Inlet;
-use crate::source::resend::Kept;
+use crate::source::ack::{AckSender, AcksSent};
+use crate::source::advisory::{self, Deleted};
+use crate::source::inbox::{Arrived, InboxClosed};
+use crate::source::resend::RetainedMessage;
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::disposition::DeliveryLimit;
 use ingest_core::flow::identity::Identity;
@@ -30,93 +30,81 @@ use ingest_core::flow::pull::Pulls;
 use ingest_core::flow::pull_backoff::PullBackoff;
 use ingest_core::reprocess::proof::Key;
 
-/// What a consumer is made of.
+/// What a consumer is built from.
 pub(crate) struct Parts {
-    /// Its thread, its tie to the supervisor, where it reports.
+    /// The actor's thread, guard, logger, metrics and readiness.
     pub spawn: SpawnContext,
     /// The `[nats]` settings.
     pub config: Config,
     /// The connection; shared by all lanes.
     pub client: Client,
-    /// What the server does not permit on it.
+    /// Operations that the server has denied on it.
     pub permissions: Arc<Permissions>,
     /// Every validator, in shard order.
     pub validators: Vec<Recipient<Validate>>,
-    /// Who knows the run-time settings.
+    /// The registry, which sends the run-time settings.
     pub settings: Recipient<FollowSettings>,
 }
 
-/// One lane's consumer.
+/// Pull consumer of one lane.
 pub(crate) struct Consumer {
     pub(super) lane: Lane,
     pub(super) parts: Parts,
     pub(super) stage: Stage,
-    /// The consumer at the broker, as it was last found.
+    /// The consumer at the broker, as last read.
     pub(super) binding: Option<Binding>,
     pub(super) identity: Identity,
-    /// Whether the broker is being asked about the consumer, and when it was asked for the last time.
-    pub(super) asking: bool,
-    pub(super) asked_ms: u64,
+    /// Whether a request for the consumer's state is under way, and when the last one was sent.
+    pub(super) is_reading_state: bool,
+    pub(super) state_requested_ms: u64,
     pub(super) settle_handle: Option<Arc<SettleHandle>>,
-    pub(super) acks: Option<Acks>,
-    pub(super) inlet: Option<Inlet>,
-    pub(super) inlets: Inlets,
+    pub(super) acks: Option<AckSender>,
+    pub(super) inboxes: Inboxes,
     pub(super) in_flight: InFlight<Entry>,
-    /// Verdicts that wait until it is certain again whose messages they settle. Their slots stay open.
-    pub(super) kept_back: Vec<Settled>,
-    /// What came during the drain. It goes back when the broker has closed the inlet: before, it would send it again to where
-    /// nobody listens.
-    pub(super) untouched: Vec<Subject>,
+    /// Settlements that wait until the consumer at the broker has been recognised again. Their slots stay open.
+    pub(super) unsent: Vec<Settled>,
+    /// Reply subjects of messages that arrived during the drain. They are NAKed after the broker has closed the inbox:
+    /// earlier, it would redeliver them to that inbox.
+    pub(super) arrived_in_drain: Vec<Subject>,
     pub(super) pulls: Pulls,
     pub(super) refusals: PullBackoff,
     pub(super) watch: LaneWatch,
     pub(super) condition: LaneCondition,
     pub(super) replay_key: Option<Key>,
     pub(super) started: Instant,
-    pub(super) last_sign_ms: u64,
-    pub(super) connects: u64,
+    pub(super) last_answer_ms: u64,
+    pub(super) connection: Connection,
     pub(super) bind_attempt: u64,
     pub(super) newest_us: i64,
     pub(super) stream: Arc<str>,
-    pub(super) drained: DrainWaiters,
+    pub(super) drain_waiters: DrainWaiters,
 }
 
-/// What the consumer remembers of a delivery.
+/// A delivery in flight.
 pub(super) struct Entry {
     pub(super) reply: Subject,
     /// How often the broker has delivered it.
     pub(super) attempt: u32,
-    /// How often it has been tried again within the node.
+    /// How often it has been retried within the node.
     pub(super) retries: u32,
     pub(super) stream_seq: u64,
-    /// The whole message, where the broker delivers it only so often.
-    pub(super) kept: Option<Box<Kept>>,
+    /// The message, where the consumer has a finite `max_deliver`.
+    pub(super) retained: Option<Box<RetainedMessage>>,
 }
 
-/// The inlets opened so far.
-#[derive(Default)]
-pub(super) struct Inlets {
-    /// How many were begun; also the number of the newest.
-    pub(super) begun: u64,
-    /// How many may still bring messages.
-    pub(super) open: usize,
-    /// Whatever an inlet before this one brings belongs to a consumer that exists no more.
-    pub(super) oldest_valid: u64,
-}
-
-/// Where the consumer stands.
+/// The consumer's life cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Making or finding its stream and consumer.
+    /// Finding or creating its stream and consumer.
     Binding,
     /// Pulling.
     Bound,
-    /// Takes nothing new.
+    /// Accepts nothing new.
     Draining,
 }
 
 impl Consumer {
-    /// A consumer of this lane.
+    /// A consumer of this lane, not bound yet.
     pub(crate) fn new(lane: Lane, parts: Parts) -> Self {
         let window = Window { messages: parts.config.window, bytes: parts.config.window_bytes };
         Self {
@@ -124,27 +112,26 @@ impl Consumer {
             stage: Stage::Binding,
             binding: None,
             identity: Identity::default(),
-            asking: false,
-            asked_ms: 0,
+            is_reading_state: false,
+            state_requested_ms: 0,
             settle_handle: None,
             acks: None,
-            inlet: None,
-            inlets: Inlets::default(),
+            inboxes: Inboxes::default(),
             in_flight: InFlight::new(window),
-            kept_back: Vec::new(),
-            untouched: Vec::new(),
+            unsent: Vec::new(),
+            arrived_in_drain: Vec::new(),
             pulls: Pulls::new(pulling::limits(&parts, None)),
             refusals: PullBackoff::default(),
             watch: LaneWatch::default(),
             condition: LaneCondition::default(),
             replay_key: None,
             started: Instant::now(),
-            last_sign_ms: 0,
-            connects: 0,
+            last_answer_ms: 0,
+            connection: Connection::new(parts.client.clone()),
             bind_attempt: 0,
             newest_us: 0,
             stream: lane.stream().into(),
-            drained: DrainWaiters::default(),
+            drain_waiters: DrainWaiters::default(),
             parts,
         }
     }
@@ -153,13 +140,9 @@ impl Consumer {
         self.started.elapsed().as_millis() as u64
     }
 
-    pub(super) fn connects_so_far(&self) -> u64 {
-        self.parts.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Whether the connection stands, and is the one that the lane was bound on.
-    pub(super) fn is_connected(&self) -> bool {
-        self.parts.client.connection_state() == State::Connected && self.connects_so_far() == self.connects
+    /// Brings the lane's readiness condition up to date.
+    pub(super) fn show_condition(&mut self) {
+        self.condition.show(self.lane, &self.parts.permissions, &self.parts.spawn);
     }
 
     pub(super) fn limit(&self) -> DeliveryLimit {
@@ -177,11 +160,11 @@ impl Actor for Consumer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // The timer proves that the thread turns: always busy, always getting on, or dead.
+        // Always busy: the timer makes progress as long as the thread runs.
         self.parts.spawn.actor_guard.busy(true);
         self.settle_handle = Some(SettleHandle::new(ctx.address().recipient()));
         let log = self.parts.spawn.log.clone();
-        self.acks = Some(Acks::start(self.parts.client.clone(), ctx.address().recipient(), log));
+        self.acks = Some(AckSender::start(self.parts.client.clone(), ctx.address().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
         actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address().recipient()));
         self.bind(ctx);
@@ -190,39 +173,33 @@ impl Actor for Consumer {
 }
 
 impl Drop for Consumer {
-    /// Whatever it dies of: the broker delivers again what it held.
+    /// Stopped or panicked: the broker redelivers what was in flight.
     fn drop(&mut self) {
-        let count = self.in_flight.len() as u64;
-        let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
-        ledger.in_flight -= count;
-        ledger.nacked += count;
+        self.count_nacked(self.in_flight.len());
     }
 }
 
 impl Handler<Arrived> for Consumer {
     type Result = ();
 
-    fn handle(&mut self, Arrived { inlet, messages }: Arrived, ctx: &mut Self::Context) {
-        if inlet >= self.inlets.oldest_valid {
-            self.take_in(inlet, messages, ctx);
+    fn handle(&mut self, Arrived { inbox, messages }: Arrived, ctx: &mut Self::Context) {
+        if self.inboxes.is_valid(inbox) {
+            self.admit_all(inbox, messages, ctx);
         }
         self.check_drained();
     }
 }
 
-impl Handler<InletClosed> for Consumer {
+impl Handler<InboxClosed> for Consumer {
     type Result = ();
 
-    fn handle(&mut self, InletClosed { inlet }: InletClosed, ctx: &mut Self::Context) {
-        self.inlets.open -= 1;
-        if self.inlets.open == 0 {
-            self.return_untouched();
+    fn handle(&mut self, InboxClosed { inbox }: InboxClosed, ctx: &mut Self::Context) {
+        let was_current = self.inboxes.closed(inbox);
+        if self.inboxes.all_closed() {
+            self.nack_arrived_in_drain();
         }
-        if self.inlet.as_ref().is_some_and(|current| current.number == inlet) {
-            self.inlet = None;
-            if self.stage == Stage::Bound {
-                self.bind(ctx);
-            }
+        if was_current && self.stage == Stage::Bound {
+            self.bind(ctx);
         }
         self.check_drained();
     }

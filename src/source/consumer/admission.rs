@@ -1,14 +1,14 @@
-//! What arrives: opened, given a slot of the window, and dealt out to the validators.
+//! Admission: opens each arriving message, gives it a slot of the window, and forwards it to its validator.
 
 use actix::prelude::*;
 use async_nats::{HeaderMap, Message as NatsMessage, Subject};
 use slog::error;
 
-use super::{Consumer, Entry, Stage};
+use super::actor::{Consumer, Entry, Stage};
 use crate::delivery::{Delivery, Origin, Replay};
 use crate::message::Validate;
 use crate::runtime::{failpoint, panics};
-use crate::source::resend::Kept;
+use crate::source::resend::RetainedMessage;
 use ingest_core::flow::{ack_subject, shard};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
@@ -17,13 +17,13 @@ use ingest_core::reprocess::proof;
 type Opened = (Delivery, Result<Envelope, Rejection>);
 
 impl Consumer {
-    /// Takes in what an inlet brings: messages, and status messages about pull requests.
-    pub(super) fn take_in(&mut self, inlet: u64, messages: Vec<NatsMessage>, ctx: &mut Context<Self>) {
+    /// Admits the messages that an inbox brings, and reads status messages about pull requests.
+    pub(super) fn admit_all(&mut self, inbox: u64, messages: Vec<NatsMessage>, ctx: &mut Context<Self>) {
         failpoint::pass("source-admit");
         let now_ms = self.now_ms();
-        let is_current = self.inlet.as_ref().is_some_and(|current| current.number == inlet);
-        let mut dealt = self.deal(messages.len());
-        let untouched_before = self.untouched.len();
+        let is_current = self.inboxes.is_current(inbox);
+        let mut shards = self.shards(messages.len());
+        let arrived_before = self.arrived_in_drain.len();
         let mut admitted = 0;
         for mut message in messages {
             if let Some(status) = message.status {
@@ -38,32 +38,32 @@ impl Consumer {
             }
             admitted += 1;
             if self.stage == Stage::Draining && !self.limit().is_finite() {
-                self.untouched.push(reply);
+                self.arrived_in_drain.push(reply);
                 continue;
             }
             match self.admit(message, reply, now_ms) {
-                Some(opened) => dealt.add(opened),
+                Some(opened) => shards.add(opened),
                 None => admitted -= 1,
             }
         }
         if is_current {
-            self.heard(admitted > 0);
+            self.answered(admitted > 0);
         }
         {
-            let returned = self.untouched.len() - untouched_before;
+            let returned = self.arrived_in_drain.len() - arrived_before;
             let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
             ledger.received += admitted as u64;
             ledger.nacked += returned as u64;
             ledger.in_flight += (admitted - returned) as u64;
         }
-        self.hand_on(dealt);
+        self.forward(shards);
         self.parts.spawn.actor_guard.progress();
         if admitted > 0 || self.may_pull_at_once() {
             self.pull();
         }
     }
 
-    /// Gives one message its slot.
+    /// Gives one message its slot; `None` for a message that JetStream has not sent.
     fn admit(&mut self, message: NatsMessage, reply: Subject, now_ms: u64) -> Option<Opened> {
         let Some(facts) = ack_subject::parse(&reply) else {
             error!(self.parts.spawn.log, "message without JetStream's reply subject ignored");
@@ -78,13 +78,13 @@ impl Consumer {
             Origin { stream: self.stream.clone(), stream_seq: facts.stream_seq, received_us: facts.received_us };
         let attempt = facts.delivered;
         let claim = message.headers.as_ref().and_then(replay_header);
-        let kept = self.limit().is_finite().then(|| {
+        let retained = self.limit().is_finite().then(|| {
             let (origin, body, subject) = (origin.clone(), message.payload.clone(), message.subject.clone());
-            Box::new(Kept { origin, body, subject, replay: claim.clone() })
+            Box::new(RetainedMessage { origin, body, subject, replay: claim.clone() })
         });
         let stream_seq = origin.stream_seq;
         let predates_consumer = self.predates_consumer(origin.received_us);
-        let entry = Entry { reply, attempt, retries: 0, stream_seq, kept };
+        let entry = Entry { reply, attempt, retries: 0, stream_seq, retained };
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
         let envelope = panics::open(&message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.settle_handle.clone()?);
@@ -97,37 +97,37 @@ impl Consumer {
     fn predates_consumer(&self, received_us: i64) -> bool {
         match &self.binding {
             Some(binding) if self.stage != Stage::Binding => received_us < binding.created_us(),
-            // It is about to be looked at again: nothing is known of its age.
+            // While binding the consumer's age is unknown.
             _ => true,
         }
     }
 
-    /// Deals out again what failed before and is due, where the broker delivers only so often.
+    /// Forwards again what failed before and is due, where the consumer has a finite `max_deliver`.
     pub(super) fn retry_due(&mut self, now_ms: u64) {
         let Some(settle_handle) = self.settle_handle.clone() else { return };
-        let mut dealt = self.deal(0);
+        let mut shards = self.shards(0);
         for (slot, entry) in self.in_flight.take_due(now_ms) {
-            let Some(kept) = &entry.kept else { continue };
+            let Some(retained) = &entry.retained else { continue };
             entry.retries += 1;
-            // Its earlier attempts may have had effects: a redelivery as any other.
+            // Earlier attempts may have had effects, as with any redelivery.
             let attempt = entry.attempt.saturating_add(entry.retries);
-            let envelope = panics::open(&kept.body);
+            let envelope = panics::open(&retained.body);
             let mut delivery =
-                Delivery::new(kept.origin.clone(), attempt, kept.body.clone(), slot, settle_handle.clone());
-            delivery.subject = kept.subject.clone();
-            delivery.replay = kept.replay.clone().map(|header| Box::new(Replay::Claimed(header)));
-            dealt.add((delivery, envelope));
+                Delivery::new(retained.origin.clone(), attempt, retained.body.clone(), slot, settle_handle.clone());
+            delivery.subject = retained.subject.clone();
+            delivery.replay = retained.replay.clone().map(|header| Box::new(Replay::Claimed(header)));
+            shards.add((delivery, envelope));
         }
-        self.hand_on(dealt);
+        self.forward(shards);
     }
 
-    fn deal(&self, expected: usize) -> Dealt {
+    fn shards(&self, expected: usize) -> Shards {
         let shards = self.parts.validators.len();
-        Dealt((0..shards).map(|_| Vec::with_capacity(expected.div_ceil(shards.max(1)))).collect())
+        Shards((0..shards).map(|_| Vec::with_capacity(expected.div_ceil(shards.max(1)))).collect())
     }
 
-    fn hand_on(&self, Dealt(dealt): Dealt) {
-        for (validator, deliveries) in self.parts.validators.iter().zip(dealt) {
+    fn forward(&self, Shards(shards): Shards) {
+        for (validator, deliveries) in self.parts.validators.iter().zip(shards) {
             if !deliveries.is_empty() {
                 validator.do_send(Validate { lane: self.lane, deliveries });
             }
@@ -135,25 +135,25 @@ impl Consumer {
     }
 }
 
-/// Deliveries by the validator that gets them.
-struct Dealt(Vec<Vec<Opened>>);
+/// Deliveries by validator.
+struct Shards(Vec<Vec<Opened>>);
 
-impl Dealt {
+impl Shards {
     fn add(&mut self, (delivery, envelope): Opened) {
         let shards = self.0.len();
         let shard = envelope.as_ref().map_or(0, |envelope| shard::of_topic(&envelope.topic, shards));
-        if let Some(share) = self.0.get_mut(shard) {
-            share.push((delivery, envelope));
+        if let Some(deliveries) = self.0.get_mut(shard) {
+            deliveries.push((delivery, envelope));
         }
     }
 }
 
-/// As the broker counts it against a request's bytes, but for the headers.
+/// The size that the broker counts against a request's bytes, without the headers.
 fn size(message: &NatsMessage, reply: &Subject) -> usize {
     message.payload.len() + message.subject.len() + reply.len()
 }
 
-/// What a message's headers say about it being a replay.
+/// The replay header, where the message has one.
 fn replay_header(headers: &HeaderMap) -> Option<String> {
     Some(headers.get(proof::HEADER)?.as_str().to_owned())
 }

@@ -1,57 +1,54 @@
-//! How a consumer comes by its stream and consumer, and by new ones when it loses them.
+//! Binding: finds or creates the lane's stream and consumer, and binds again when they are lost.
 
 use std::time::Duration;
 
 use actix::prelude::*;
 use slog::{error, info, warn};
 
+use super::actor::{Consumer, Parts, Stage};
 use super::pulling::limits;
-use super::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::provision::{BindError, Binding, Provisioner};
 use crate::runtime::spawn::SpawnContext;
-use crate::source::inbox::{Inlet, Listener};
+use crate::source::inbox::{Inbox, Receiver};
 use ingest_core::flow::backoff::delay_for_attempt;
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::permission::Operation;
 
-/// A connection that nothing arrives on is made again at every so many attempts to bind.
-const DEAF_ATTEMPTS: u64 = 4;
-/// Before the stream or consumer is looked for again: whoever replaces one takes a moment.
+/// At every so many attempts to bind, a connection that brings no answers is replaced.
+const UNANSWERED_ATTEMPTS: u64 = 4;
+/// Pause before the first attempt after a loss: replacing a stream or consumer takes a moment.
 const REBIND_AFTER: Duration = Duration::from_millis(250);
 
 impl Consumer {
-    /// Finds or makes stream and consumer, and opens an inlet; tries again for as long as it takes.
+    /// Finds or creates stream and consumer, and opens an inbox; retries without limit.
     ///
-    /// Always a new inlet: requests that the broker still has open are answered to the old one, and end with it.
+    /// Always a new inbox: requests that the broker still has open are answered to the old one, and end with it.
     pub(super) fn bind(&mut self, ctx: &mut Context<Self>) {
         self.stage = Stage::Binding;
-        self.doubt();
+        self.distrust();
         self.pulls.clear();
-        self.connects = self.connects_so_far();
-        self.inlets.begun += 1;
-        let (number, question) = (self.inlets.begun, self.identity.question());
+        self.connection.bind();
+        let (number, question) = (self.inboxes.next_number(), self.identity.question());
         let Parts { config, client, spawn: SpawnContext { metrics, log, .. }, .. } = &self.parts;
         let provisioner = Provisioner::new(client, config, metrics, log);
+        let receiver = Receiver { arrived: ctx.address().recipient(), closed: ctx.address().recipient() };
         let (client, lane) = (client.clone(), self.lane);
-        let listener = Listener { arrived: ctx.address().recipient(), closed: ctx.address().recipient() };
         let attempt = async move {
             let binding = provisioner.bind(lane).await?;
-            let inlet = Inlet::open(&client, number, listener).await.map_err(BindError::Unavailable)?;
-            Ok((binding, inlet))
+            let inbox = Inbox::open(&client, number, receiver).await.map_err(BindError::Unavailable)?;
+            Ok((binding, inbox))
         };
         ctx.spawn(attempt.into_actor(self).map(move |outcome, consumer, ctx| consumer.bound(outcome, question, ctx)));
     }
 
-    fn bound(&mut self, outcome: Result<(Binding, Inlet), BindError>, question: Question, ctx: &mut Context<Self>) {
+    fn bound(&mut self, outcome: Result<(Binding, Inbox), BindError>, question: Question, ctx: &mut Context<Self>) {
         match outcome {
-            Ok((binding, inlet)) => {
-                self.inlets.open += 1;
-                // The one before is dropped here: what is under way on it still arrives.
-                let number = inlet.number;
-                self.inlet = Some(inlet);
+            Ok((binding, inbox)) => {
+                let number = inbox.number;
+                self.inboxes.opened(inbox);
                 if self.stage == Stage::Draining {
-                    self.inlet = None;
+                    self.inboxes.close();
                     return;
                 }
                 self.recognise(binding, number, question, ctx);
@@ -64,13 +61,13 @@ impl Consumer {
         }
     }
 
-    fn recognise(&mut self, binding: Binding, inlet: u64, question: Question, ctx: &mut Context<Self>) {
+    fn recognise(&mut self, binding: Binding, inbox: u64, question: Question, ctx: &mut Context<Self>) {
         match self.identity.seen(binding.created.unix_timestamp_nanos(), question, self.now_ms()) {
-            // Something happened to the consumer while it was being looked up.
+            // The consumer was lost or distrusted during the look-up.
             Seen::Outdated => return self.bind(ctx),
             Seen::Replaced { before } => {
-                self.let_go(before, binding.created);
-                self.inlets.oldest_valid = inlet;
+                self.discard_in_flight(before, binding.created);
+                self.inboxes.invalidate_before(inbox);
             }
             Seen::First | Seen::Same => {}
         }
@@ -79,10 +76,10 @@ impl Consumer {
             "stream_created" => binding.stream_created.to_string(), "consumer_created" => binding.created.to_string());
         self.condition.unbound = None;
         if self.condition.is_denied {
-            self.parts.permissions.works(Operation::Api, self.lane);
+            self.parts.permissions.allowed(Operation::Api, self.lane);
         }
         self.stage = Stage::Bound;
-        self.last_sign_ms = self.now_ms();
+        self.last_answer_ms = self.now_ms();
         self.adopt(binding, true);
         self.show_condition();
         self.settle_kept_back(ctx);
@@ -96,7 +93,7 @@ impl Consumer {
             BindError::Unfit(why) => error!(self.parts.spawn.log, "consumer unfit"; "why" => why),
             BindError::Silent(why) => {
                 warn!(self.parts.spawn.log, "consumer not bound"; "error" => why);
-                self.reconnect_if_deaf();
+                self.reconnect_if_unanswered();
             }
             BindError::Unavailable(why) => warn!(self.parts.spawn.log, "consumer not bound"; "error" => why),
         }
@@ -105,16 +102,21 @@ impl Consumer {
         ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
     }
 
-    /// A server may drop the subscriptions of a connection and leave it open, as when its permissions change for a while:
-    /// no answer arrives any more, and only a new connection helps. One lane does it for all; and none where the server has
-    /// refused the question itself, as other lanes may work on this connection.
-    fn reconnect_if_deaf(&self) {
-        let is_refused = self.parts.permissions.refused(Operation::Api, self.lane).is_some();
-        let is_time = self.bind_attempt % DEAF_ATTEMPTS == 1;
-        if self.lane == Lane::Telemetry && self.binding.is_some() && is_time && !is_refused && self.is_connected() {
+    /// Forces a reconnect when the API does not answer: a server may drop the subscriptions of a connection and leave it
+    /// open, as when its permissions change for a while. One lane does it for all; none where the server has denied the
+    /// request itself, as other lanes may work on this connection.
+    fn reconnect_if_unanswered(&self) {
+        let is_denied = self.parts.permissions.denied(Operation::Api, self.lane).is_some();
+        let is_time = self.bind_attempt % UNANSWERED_ATTEMPTS == 1;
+        if self.lane == Lane::Telemetry
+            && self.binding.is_some()
+            && is_time
+            && !is_denied
+            && self.connection.is_current()
+        {
             warn!(self.parts.spawn.log, "nothing arrives on the connection to nats; it is made again");
             let client = self.parts.client.clone();
-            // An error means a closed client, which nothing helps.
+            // An error means a closed client: there is nothing to reconnect.
             actix_rt::spawn(async move { client.force_reconnect().await });
         }
     }
@@ -125,9 +127,9 @@ impl Consumer {
         }
     }
 
-    /// The consumer is not there any more, or not the same.
+    /// The consumer no longer exists, or is another one: binds again after a pause.
     pub(super) fn lost(&mut self, why: &str, ctx: &mut Context<Self>) {
-        self.doubt();
+        self.distrust();
         match self.stage {
             Stage::Bound => {
                 warn!(self.parts.spawn.log, "consumer lost; binding again"; "why" => why);
@@ -137,13 +139,13 @@ impl Consumer {
                 self.pulls.clear();
                 ctx.run_later(REBIND_AFTER, |consumer, ctx| consumer.rebind(ctx));
             }
-            // The bind that is under way finds its answer outdated.
+            // The attempt under way finds its answer outdated.
             Stage::Binding => {}
             Stage::Draining => warn!(self.parts.spawn.log, "consumer lost while draining"; "why" => why),
         }
     }
 
-    /// Takes a consumer's settings over.
+    /// Applies a consumer's settings.
     pub(super) fn adopt(&mut self, binding: Binding, changed: bool) {
         if changed {
             self.pulls.limit(|old| *old = limits(&self.parts, Some(&binding.terms)));

@@ -1,4 +1,4 @@
-//! The orderly end: take nothing new, finish or give back what is held, and say when that is done.
+//! Drain: accept nothing new, complete or NAK what is in flight, and notify the waiters when nothing is left.
 
 use std::time::Duration;
 
@@ -7,62 +7,59 @@ use async_nats::Subject;
 use async_nats::jetstream;
 use slog::{error, info};
 
-use super::{Consumer, Entry, Stage};
+use super::actor::{Consumer, Entry, Stage};
 use crate::message::{Drain, Release};
-use crate::source::ack::Acks;
-use crate::source::resend::{Kept, resend};
+use crate::source::ack::AckSender;
+use crate::source::resend::{RetainedMessage, resend};
 use ingest_core::flow::disposition::Disposition;
 
 impl Consumer {
-    /// Answers whoever waits for the lane to be empty.
+    /// Notifies the drain waiters when nothing is in flight.
     pub(super) fn check_drained(&mut self) {
-        let sent = self.acks.as_ref().is_none_or(Acks::all_sent);
-        if self.stage == Stage::Draining && self.inlets.open == 0 && sent && self.in_flight.is_empty() {
-            self.drained.notify();
+        let sent = self.acks.as_ref().is_none_or(AckSender::all_sent);
+        if self.stage == Stage::Draining && self.inboxes.all_closed() && sent && self.in_flight.is_empty() {
+            self.drain_waiters.notify();
         }
     }
 
-    /// Returns what came during the drain. Callers see to it that no open pull request of this node can bring it again.
-    pub(super) fn return_untouched(&mut self) {
-        // While it is not certain whose they are they come again after ack_wait.
+    /// NAKs what arrived during the drain. Callers ensure that no open pull request of this node can bring it again.
+    pub(super) fn nack_arrived_in_drain(&mut self) {
+        // Otherwise the broker redelivers them after ack_wait.
         if self.may_send() {
-            let untouched = std::mem::take(&mut self.untouched);
-            self.tell(untouched.into_iter().map(|reply| (reply, Disposition::Nak(Duration::ZERO))).collect());
+            let replies = std::mem::take(&mut self.arrived_in_drain);
+            self.send(replies.into_iter().map(|reply| (reply, Disposition::Nak(Duration::ZERO))).collect());
         }
     }
 
     fn begin_drain(&mut self) -> impl Future<Output = ()> + use<> {
         self.stage = Stage::Draining;
         self.pulls.clear();
-        self.inlet = None;
-        // What waits for its next attempt gets it now: later there is no time.
+        self.inboxes.close();
+        // Due now instead of after their delay, which may outlast the drain.
         self.retry_due(u64::MAX);
-        let drained = self.drained.wait();
+        let drained = self.drain_waiters.wait();
         self.check_drained();
         drained
     }
 
-    /// Gives everything back to the broker at once, whoever still holds it. What the broker would not deliver again is
-    /// sent to its stream again instead.
+    /// NAKs everything in flight at once, whichever actor still works on it. What the broker would not deliver again is
+    /// resent to its stream instead.
     fn release(&mut self, ctx: &mut Context<Self>) -> ResponseActFuture<Self, usize> {
         self.settle_kept_back(ctx);
-        self.kept_back.clear();
-        self.return_untouched();
+        self.unsent.clear();
+        self.nack_arrived_in_drain();
         let released = self.in_flight.nack_all();
         let count = released.len();
-        {
-            let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
-            ledger.in_flight -= count as u64;
-            ledger.nacked += count as u64;
-        }
+        self.count_nacked(count);
         let limit = self.limit();
-        let (last, others): (Vec<_>, Vec<_>) = released.into_iter().partition(|entry| limit.is_last(entry.attempt));
+        let (last_attempts, others): (Vec<_>, Vec<_>) =
+            released.into_iter().partition(|entry| limit.is_last(entry.attempt));
         if self.may_send() {
-            // With the attempts' delay: where the fault is in a message, it must not come back in a tight loop.
+            // With the attempts' delay: a message that causes the fault must not come back in a tight loop.
             let delayed = |entry: Entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)));
-            self.tell(others.into_iter().map(delayed).collect());
+            self.send(others.into_iter().map(delayed).collect());
         }
-        let resent = self.send_again(last);
+        let resent = self.resend(last_attempts);
         let drained = self.begin_drain();
         Box::pin(resent.then(move |(), consumer, _| {
             consumer.check_drained();
@@ -70,16 +67,16 @@ impl Consumer {
         }))
     }
 
-    /// Sends deliveries whose last attempt is over to their stream again, and terminates those that it has.
-    fn send_again(&mut self, last: Vec<Entry>) -> impl ActorFuture<Self, Output = ()> + 'static + use<> {
+    /// Resends deliveries whose last attempt is over, and terminates those whose copy the stream has acknowledged.
+    fn resend(&mut self, deliveries: Vec<Entry>) -> impl ActorFuture<Self, Output = ()> + 'static + use<> {
         let context = jetstream::new(self.parts.client.clone());
-        let key = self.replay_key.clone().filter(|_| self.is_connected());
-        let (replies, kept): (Vec<Subject>, Vec<Kept>) =
-            last.into_iter().filter_map(|entry| Some((entry.reply, *entry.kept?))).unzip();
+        let key = self.replay_key.clone().filter(|_| self.connection.is_current());
+        let (replies, retained): (Vec<Subject>, Vec<RetainedMessage>) =
+            deliveries.into_iter().filter_map(|entry| Some((entry.reply, *entry.retained?))).unzip();
         let sent = async move {
             match key {
-                Some(key) => resend(&context, &key, &kept).await,
-                None => vec![false; kept.len()],
+                Some(key) => resend(&context, &key, &retained).await,
+                None => vec![false; retained.len()],
             }
         };
         sent.into_actor(self).map(move |sent, consumer, _| consumer.terminate(replies, &sent))
@@ -96,7 +93,7 @@ impl Consumer {
                 they may be lost"; "deliveries" => lost.len());
         }
         if self.may_send() {
-            self.tell(sent.into_iter().map(|(reply, _)| (reply, Disposition::Term)).collect());
+            self.send(sent.into_iter().map(|(reply, _)| (reply, Disposition::Term)).collect());
         }
     }
 }

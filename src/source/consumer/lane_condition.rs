@@ -1,31 +1,33 @@
-//! Whether the lane works, and if not, why: one sentence for `/ready`, from whatever is known.
+//! The lane's readiness condition: one reason for `/ready` from everything that is known.
 
 use async_nats::jetstream::consumer::Info;
 use slog::{info, warn};
 
-use super::Consumer;
+use crate::delivery::Lane;
+use crate::nats::permissions::Permissions;
 use crate::runtime::readiness::Condition;
+use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::lane_watch::LaneFault;
 use ingest_core::flow::permission::Operation;
 
-/// What speaks against the lane, most telling first.
+/// Why the lane does not work; the first reason that applies is shown.
 #[derive(Debug)]
 pub(super) struct LaneCondition {
-    /// There is no consumer to work with.
+    /// The lane is not bound to a consumer.
     pub unbound: Option<String>,
     /// The server refuses pull requests, in its own words.
     pub refused: Option<String>,
-    /// The broker does not answer although it should.
+    /// The broker does not answer open requests.
     pub silent: bool,
-    /// It looks well and does not work.
-    pub ailment: Option<String>,
-    /// The server has refused an operation and it has not worked since.
+    /// The lane is bound and makes no progress.
+    pub fault: Option<String>,
+    /// The server has denied an operation that has not succeeded since.
     pub is_denied: bool,
     /// The broker's ack floor when it was last read.
     pub ack_floor: u64,
     /// Refusals that were logged.
-    pub logged: Vec<String>,
-    /// The reason that the board shows.
+    pub logged_refusals: Vec<String>,
+    /// The reason that `/ready` shows.
     shown: Option<String>,
 }
 
@@ -36,53 +38,53 @@ impl Default for LaneCondition {
             unbound: starting(),
             refused: None,
             silent: false,
-            ailment: None,
+            fault: None,
             is_denied: false,
             ack_floor: 0,
-            logged: Vec::new(),
+            logged_refusals: Vec::new(),
             shown: starting(),
         }
     }
 }
 
-impl Consumer {
-    /// Brings the readiness up to date.
-    pub(super) fn show_condition(&mut self) {
-        let denied = self.denied();
-        self.condition.is_denied = denied.is_some();
-        let LaneCondition { unbound, refused, silent, ailment, shown, .. } = &self.condition;
+impl LaneCondition {
+    /// Updates readiness, and logs a change.
+    pub(super) fn show(&mut self, lane: Lane, permissions: &Permissions, spawn: &SpawnContext) {
+        let denied = denied(lane, permissions);
+        self.is_denied = denied.is_some();
+        let Self { unbound, refused, silent, fault, shown, .. } = &*self;
         let silence = silent.then(|| "the broker is silent".to_owned());
-        let reason = denied.or(unbound.clone()).or(refused.clone()).or(silence).or(ailment.clone());
+        let reason = denied.or(unbound.clone()).or(refused.clone()).or(silence).or(fault.clone());
         if reason == *shown {
             return;
         }
-        let (readiness, condition) = (&self.parts.spawn.readiness, Condition::Consumer(self.lane));
+        let (readiness, condition) = (&spawn.readiness, Condition::Consumer(lane));
         match &reason {
             Some(why) => {
-                warn!(self.parts.spawn.log, "lane not ready"; "why" => why);
+                warn!(spawn.log, "lane not ready"; "why" => why);
                 readiness.down(condition, why.clone());
             }
             None => {
-                info!(self.parts.spawn.log, "lane ready");
+                info!(spawn.log, "lane ready");
                 readiness.up(condition);
             }
         }
-        self.condition.shown = reason;
-    }
-
-    /// The server's sentence about the last operation of this lane that it did not permit.
-    fn denied(&self) -> Option<String> {
-        [Operation::Pull, Operation::Ack, Operation::Inbox, Operation::Api]
-            .into_iter()
-            .filter_map(|operation| self.parts.permissions.refused(operation, self.lane))
-            .max_by_key(|refused| refused.at)
-            .map(|refused| refused.sentence)
+        self.shown = reason;
     }
 }
 
-/// What is wrong, in words.
-pub(super) fn sentence(ailment: LaneFault, info: &Info) -> String {
-    match ailment {
+/// The server's message about the last operation of this lane that it denied.
+fn denied(lane: Lane, permissions: &Permissions) -> Option<String> {
+    [Operation::Pull, Operation::Ack, Operation::Inbox, Operation::Api]
+        .into_iter()
+        .filter_map(|operation| permissions.denied(operation, lane))
+        .max_by_key(|denial| denial.at)
+        .map(|denial| denial.message)
+}
+
+/// The reason for `/ready` why a lane makes no progress.
+pub(super) fn describe(fault: LaneFault, info: &Info) -> String {
+    match fault {
         LaneFault::Starved if info.paused => format!("paused: {} messages are pending", info.num_pending),
         LaneFault::Starved if info.num_ack_pending as i64 >= info.config.max_ack_pending.max(1) => format!(
             "max_ack_pending ({}) is reached: {} messages are pending and none has arrived for 30 s",

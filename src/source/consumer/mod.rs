@@ -1,14 +1,17 @@
-//! A lane's consumer: pulls what its window has room for, hands it to the validators, and settles it.
+//! The consumer actor of a lane: pulls as much as its window has credit for, forwards it to the validators, and settles it.
+//!
+//! `actor` has the state and the mailbox; each other file one activity, with the state that belongs to it alone.
 
 mod actor;
 mod admission;
 mod binding;
-mod certainty;
+mod connection;
 mod drain;
+mod inboxes;
 mod lane_condition;
 mod pulling;
+mod recognition;
 mod settlement;
 mod timers;
 
 pub(crate) use self::actor::{Consumer, Parts};
-use self::actor::{Entry, Stage};

@@ -1,4 +1,4 @@
-//! Pull requests, and what the broker says about them.
+//! Pull requests: asks for as much as the window has credit for, and reads the broker's status messages.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix::prelude::*;
 use async_nats::{Message as NatsMessage, StatusCode};
 use slog::{info, warn};
 
-use super::{Consumer, Parts, Stage};
+use super::actor::{Consumer, Parts, Stage};
 use crate::delivery::Lane;
 use crate::nats::fitness::Terms;
 use crate::source::inbox::request_of;
@@ -14,22 +14,22 @@ use ingest_core::flow::permission::Operation;
 use ingest_core::flow::pull::Limits;
 use ingest_core::flow::pull_status::{self, PullStatus, RequestLimit};
 
-/// A pull request waits so long at the broker for messages.
+/// How long a pull request waits at the broker for messages.
 const EXPIRES: Duration = Duration::from_secs(30);
-/// The broker gives a sign of life so often while a request waits.
+/// The broker's heartbeat period while a request waits.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The broker accepts no shorter one.
+/// The shortest heartbeat period that the broker accepts.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Requests that end sooner than this without a message are renewed by the timer.
 const SHORT: Duration = Duration::from_secs(2);
-/// What all lanes together may ask for at once: the broker cuts a connection off that is 64 MiB behind.
+/// Bytes of open requests over all lanes: the broker disconnects a client that is 64 MiB behind.
 const OPEN_BYTES: usize = 16 * 1024 * 1024;
-/// Beside its payload a message has a subject, a reply subject and headers.
+/// Allowance for a message's subject, reply subject and headers.
 const OVERHEAD_BYTES: usize = 64 * 1024;
 /// Distinct refusals that are logged.
 const MAX_LOGGED: usize = 32;
 
-/// What requests may ask for, under a consumer's own limits where it has any.
+/// The limits on pull requests, under the consumer's own where it has any.
 pub(super) fn limits(parts: &Parts, terms: Option<&Terms>) -> Limits {
     // Half a window each: one is being filled while the next waits.
     let messages = parts.config.window.div_ceil(2);
@@ -44,13 +44,13 @@ pub(super) fn limits(parts: &Parts, terms: Option<&Terms>) -> Limits {
 }
 
 impl Consumer {
-    /// Sends pull requests for whatever credit is left. None while it is uncertain what the lane is bound to: the client
-    /// would keep them for the next connection.
+    /// Sends pull requests for the remaining credit. None while the connection is down or replaced: the client would keep
+    /// them for the next connection.
     pub(super) fn pull(&mut self) {
         let now_ms = self.now_ms();
         let expires = self.expires();
-        let (Stage::Bound, Some(inlet)) = (self.stage, &self.inlet) else { return };
-        if !self.refusals.may_ask(now_ms) || !self.is_connected() {
+        let (Stage::Bound, Some(inbox)) = (self.stage, self.inboxes.current()) else { return };
+        if !self.refusals.may_ask(now_ms) || !self.connection.is_current() {
             return;
         }
         let deadline_ms = now_ms + expires.as_millis() as u64 + 2_000;
@@ -64,8 +64,8 @@ impl Consumer {
             if heartbeat >= SHORTEST_HEARTBEAT {
                 body["idle_heartbeat"] = (heartbeat.as_nanos() as u64).into();
             }
-            let (client, reply) = (self.parts.client.clone(), inlet.reply(request.id));
-            // An error means a closed client; its silence is noticed by the timer.
+            let (client, reply) = (self.parts.client.clone(), inbox.reply(request.id));
+            // An error means a closed client; the timer detects the silence.
             actix_rt::spawn(async move { client.publish_with_reply(subject, reply, body.to_string().into()).await });
         }
     }
@@ -75,98 +75,98 @@ impl Consumer {
         most.map_or(EXPIRES, |most| most.min(EXPIRES))
     }
 
-    /// Whether the end of a request is followed by the next one at once: where requests live shortly that would never rest.
+    /// Whether the next request follows at once when one ends; where requests expire soon, the timer renews them instead.
     pub(super) fn may_pull_at_once(&self) -> bool {
         self.expires() >= SHORT
     }
 
-    /// The broker has answered on the current inlet.
-    pub(super) fn heard(&mut self, has_messages: bool) {
-        self.last_sign_ms = self.now_ms();
+    /// The broker has answered on the current inbox.
+    pub(super) fn answered(&mut self, has_messages: bool) {
+        self.last_answer_ms = self.now_ms();
         self.condition.silent = false;
         if has_messages {
             self.accepted();
         }
     }
 
-    /// A request of ours is served.
+    /// A request was accepted: earlier refusals no longer apply.
     fn accepted(&mut self) {
         self.refusals.accepted();
         self.condition.refused = None;
         if self.condition.is_denied {
             for operation in [Operation::Pull, Operation::Inbox] {
-                self.parts.permissions.works(operation, self.lane);
+                self.parts.permissions.allowed(operation, self.lane);
             }
         }
     }
 
-    /// A status message of the broker about a pull request.
+    /// Reads a status message of the broker about a pull request.
     pub(super) fn status(&mut self, status: StatusCode, message: &NatsMessage, ctx: &mut Context<Self>) {
-        let words = message.description.as_deref().unwrap_or_default();
-        let read = pull_status::read(status.as_u16(), words);
+        let text = message.description.as_deref().unwrap_or_default();
+        let read = pull_status::read(status.as_u16(), text);
         if read == PullStatus::Heartbeat {
             return self.accepted();
         }
         let id = request_of(message).unwrap_or_default();
         if read == PullStatus::TooSmall {
-            return self.too_small(id, words);
+            return self.too_small(id, text);
         }
         self.pulls.ended(id);
         match read {
             PullStatus::Heartbeat | PullStatus::TooSmall | PullStatus::Ended => self.accepted(),
-            PullStatus::Gone => self.lost(if words.is_empty() { "no responders" } else { words }, ctx),
+            PullStatus::Gone => self.lost(if text.is_empty() { "no responders" } else { text }, ctx),
             PullStatus::Rejected(limit) => {
-                if !self.obey(limit, words) {
-                    self.refused(words);
+                if !self.obey(limit, text) {
+                    self.refused(text);
                 }
             }
         }
     }
 
-    fn too_small(&mut self, id: u64, words: &str) {
+    fn too_small(&mut self, id: u64, text: &str) {
         let is_abandoned = self.pulls.too_small(id);
         if is_abandoned {
-            self.refused(words);
+            self.refused(text);
         } else {
             self.accepted();
         }
     }
 
-    /// Keeps to a limit that the server names; whether that is news.
-    fn obey(&mut self, limit: Option<RequestLimit>, words: &str) -> bool {
-        let mut is_news = false;
+    /// Obeys a limit that the server names; returns whether the limit is new.
+    fn obey(&mut self, limit: Option<RequestLimit>, text: &str) -> bool {
+        let mut is_new = false;
         match limit {
             Some(RequestLimit::Expires(most)) => {
                 let Some(binding) = &mut self.binding else { return false };
-                is_news = binding.terms.max_expires.is_none_or(|known| most < known);
+                is_new = binding.terms.max_expires.is_none_or(|known| most < known);
                 binding.terms.max_expires = Some(most);
             }
-            Some(limit) => self.pulls.limit(|limits| is_news = limits.obey(limit)),
-            // The server names no number: half of what was too much.
-            None if words.contains("MaxRequestBatch") => {
+            Some(limit) => self.pulls.limit(|limits| is_new = limits.obey(limit)),
+            // The server names no number: halve the request.
+            None if text.contains("MaxRequestBatch") => {
                 self.pulls.limit(|limits| limits.messages = (limits.messages / 2).max(1));
             }
             None => {}
         }
-        if is_news {
-            info!(self.parts.spawn.log, "pull requests keep to a limit of the server"; "words" => words);
+        if is_new {
+            info!(self.parts.spawn.log, "pull requests keep to a limit of the server"; "words" => text);
         }
-        is_news
+        is_new
     }
 
-    fn refused(&mut self, words: &str) {
+    fn refused(&mut self, text: &str) {
         let is_out = self.refusals.rejected(self.now_ms()) && !self.pulls.is_open();
-        self.log_once(words);
+        self.log_once(text);
         if is_out {
-            self.condition.refused = Some(words.to_owned());
+            self.condition.refused = Some(text.to_owned());
         }
     }
 
-    fn log_once(&mut self, words: &str) {
-        let logged = &mut self.condition.logged;
-        if logged.len() < MAX_LOGGED && !logged.iter().any(|known| known == words) {
-            logged.push(words.to_owned());
-            warn!(self.parts.spawn.log, "pull request refused"; "words" => words);
+    fn log_once(&mut self, text: &str) {
+        let logged = &mut self.condition.logged_refusals;
+        if logged.len() < MAX_LOGGED && !logged.iter().any(|known| known == text) {
+            logged.push(text.to_owned());
+            warn!(self.parts.spawn.log, "pull request refused"; "words" => text);
         }
     }
 }

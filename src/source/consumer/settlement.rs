@@ -1,4 +1,4 @@
-//! Verdicts: what the broker is told, what is tried again within the node, and the lane's account of both.
+//! Settlement: turns verdicts into acknowledgements or retries within the node, and counts both in the lane's ledger.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use actix::prelude::*;
 use async_nats::Subject;
 use slog::warn;
 
-use super::{Consumer, Stage};
+use super::actor::{Consumer, Entry, Stage};
 use crate::delivery::Settled;
 use crate::runtime::failpoint;
 use ingest_core::flow::disposition::{Disposition, Verdict};
@@ -15,15 +15,15 @@ use ingest_core::flow::disposition::{Disposition, Verdict};
 const DRAIN_DELAY: Duration = Duration::from_secs(1);
 
 impl Consumer {
-    /// Settles deliveries, or keeps their verdicts back until it is certain whose they are.
+    /// Settles deliveries, or keeps their verdicts until the consumer at the broker has been recognised.
     pub(super) fn settle(&mut self, settled: Vec<Settled>, ctx: &mut Context<Self>) {
         failpoint::pass("source-settle");
         if !self.may_send() {
-            self.kept_back.extend(settled);
-            return self.ask(ctx);
+            self.unsent.extend(settled);
+            return self.read_state(ctx);
         }
         let (now_ms, limit) = (self.now_ms(), self.limit());
-        let mut told = Vec::with_capacity(settled.len());
+        let mut dispositions = Vec::with_capacity(settled.len());
         let (mut lost, mut postponed) = (0, 0);
         for Settled { slot, verdict } in settled {
             let is_lost = u64::from(verdict == Verdict::Lost);
@@ -37,7 +37,7 @@ impl Consumer {
                 postponed += 1;
                 continue;
             }
-            // One that was handed back before has no entry: its credit comes back here.
+            // One that was NAKed before has no entry: its credit returns here.
             let Some(entry) = self.in_flight.settle(slot) else { continue };
             lost += is_lost;
             let retry_delay = || self.retry_delay(entry.attempt.saturating_add(entry.retries));
@@ -45,7 +45,7 @@ impl Consumer {
             if disposition == Disposition::Ack {
                 self.watch.acknowledged(entry.stream_seq, now_ms);
             }
-            told.push((entry.reply, disposition));
+            dispositions.push((entry.reply, disposition));
         }
         if lost > 0 {
             warn!(self.parts.spawn.log, "deliveries lost on the way; they are tried again"; "deliveries" => lost);
@@ -53,41 +53,48 @@ impl Consumer {
         if postponed > 0 {
             slog::debug!(self.parts.spawn.log, "deliveries are tried again within the node"; "deliveries" => postponed);
         }
-        self.account_for(&told);
-        self.tell(told);
+        self.count(&dispositions);
+        self.send(dispositions);
         self.check_drained();
     }
 
-    /// Settles what was kept back, where that may be done now.
+    /// Settles what was kept, where that is possible now.
     pub(super) fn settle_kept_back(&mut self, ctx: &mut Context<Self>) {
-        if !self.kept_back.is_empty() && self.may_send() {
-            let settled = std::mem::take(&mut self.kept_back);
+        if !self.unsent.is_empty() && self.may_send() {
+            let settled = std::mem::take(&mut self.unsent);
             self.settle(settled, ctx);
             self.pull();
         }
     }
 
-    /// Writes dispositions into the lane's account.
-    fn account_for(&self, told: &[(Subject, Disposition)]) {
+    /// Counts dispositions in the lane's ledger.
+    fn count(&self, dispositions: &[(Subject, Disposition)]) {
         let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
-        for (_, disposition) in told {
+        for (_, disposition) in dispositions {
             match disposition {
                 Disposition::Ack => ledger.acked += 1,
                 Disposition::Nak(_) => ledger.nacked += 1,
                 Disposition::Term => ledger.termed += 1,
             }
         }
-        ledger.in_flight -= told.len() as u64;
+        ledger.in_flight -= dispositions.len() as u64;
     }
 
-    /// Sends dispositions. Callers have asked [`Consumer::may_send`].
-    pub(super) fn tell(&self, settled: Vec<(Subject, Disposition)>) {
+    /// Counts deliveries in the lane's ledger that the broker will redeliver.
+    pub(super) fn count_nacked(&self, count: usize) {
+        let mut ledger = self.parts.spawn.metrics.ledgers.lane(self.lane);
+        ledger.in_flight -= count as u64;
+        ledger.nacked += count as u64;
+    }
+
+    /// Sends dispositions. Callers have checked [`Consumer::may_send`].
+    pub(super) fn send(&self, dispositions: Vec<(Subject, Disposition)>) {
         if let Some(acks) = &self.acks {
-            acks.settle(settled);
+            acks.settle(dispositions);
         }
     }
 
-    /// A delivery held past the bound goes back, for another replica to try; never where deliveries are counted.
+    /// NAKs deliveries held past `hold_secs`, for another replica to try; never where the consumer has a finite `max_deliver`.
     pub(super) fn nack_overdue(&mut self, now_ms: u64) {
         if self.limit().is_finite() {
             return;
@@ -97,11 +104,9 @@ impl Consumer {
             return;
         }
         warn!(self.parts.spawn.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
-        let delayed = |entry: crate::source::consumer::actor::Entry| {
-            (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)))
-        };
-        let settled: Vec<_> = overdue.into_iter().map(delayed).collect();
-        self.account_for(&settled);
-        self.tell(settled);
+        let delayed = |entry: Entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)));
+        let dispositions: Vec<_> = overdue.into_iter().map(delayed).collect();
+        self.count(&dispositions);
+        self.send(dispositions);
     }
 }

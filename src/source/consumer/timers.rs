@@ -1,26 +1,25 @@
-//! What a consumer does by the clock: signs of life to the broker, deadlines, a look at the connection and at its own state.
+//! Periodic work: in-progress acks, deadlines, the connection, and the consumer's state.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::prelude::*;
 use async_nats::Subject;
-use async_nats::connection::State;
 use slog::info;
 
-use super::{Consumer, Stage};
+use super::actor::{Consumer, Stage};
 
-/// The clockwork.
+/// The timer's period.
 pub(super) const TICK: Duration = Duration::from_millis(200);
-/// Without a sign for so long the binding is made anew.
+/// Without an answer for this long the lane is bound again.
 const SILENCE: Duration = Duration::from_secs(12);
-/// How often the consumer's state is read: well within the time that an answer counts, so that nothing waits for one.
-const ASK_EVERY: Duration = Duration::from_millis(700);
+/// Period of reading the consumer's state: well within the time that an answer is valid, so that acks do not wait for one.
+const READ_STATE_EVERY: Duration = Duration::from_millis(700);
 
 impl Consumer {
     pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
         let now_ms = self.now_ms();
-        if now_ms.saturating_sub(self.asked_ms) >= ASK_EVERY.as_millis() as u64 {
-            self.ask(ctx);
+        if now_ms.saturating_sub(self.state_requested_ms) >= READ_STATE_EVERY.as_millis() as u64 {
+            self.read_state(ctx);
         }
         self.watch_connection(now_ms, ctx);
         if self.may_send() {
@@ -35,8 +34,8 @@ impl Consumer {
         self.parts.spawn.actor_guard.progress();
     }
 
-    /// Tells the broker what is still being worked on. None of it waits behind another: a client that can't send would
-    /// pile it up.
+    /// Extends the `ack_wait` of what is in flight. Skipped while earlier acks are unsent: a client that cannot send would
+    /// accumulate them.
     fn keep_alive(&mut self, now_ms: u64) {
         let (Some(binding), Some(acks)) = (&self.binding, &self.acks) else { return };
         if !acks.all_sent() {
@@ -47,21 +46,21 @@ impl Consumer {
         acks.in_progress(due);
     }
 
-    /// The broker forgets pull requests with the connection they came on, and says nothing when it goes.
+    /// Binds again after a reconnect, since the broker forgets pull requests with their connection, and after silence.
     fn watch_connection(&mut self, now_ms: u64, ctx: &mut Context<Self>) {
-        let is_new = self.connects_so_far() != self.connects;
-        if is_new || self.parts.client.connection_state() != State::Connected {
-            self.doubt();
+        let is_new = self.connection.is_replaced();
+        if !self.connection.is_current() {
+            self.distrust();
         }
         match self.stage {
             Stage::Binding => {}
-            Stage::Draining => self.connects = self.connects_so_far(),
+            Stage::Draining => self.connection.bind(),
             Stage::Bound if is_new => {
                 info!(self.parts.spawn.log, "binding again"; "why" => "reconnected");
                 self.bind(ctx);
             }
             Stage::Bound => {
-                let silence = now_ms.saturating_sub(self.last_sign_ms);
+                let silence = now_ms.saturating_sub(self.last_answer_ms);
                 if self.pulls.is_open() && silence > SILENCE.as_millis() as u64 {
                     info!(self.parts.spawn.log, "binding again"; "why" => "the broker is silent");
                     self.condition.silent = true;
@@ -72,7 +71,7 @@ impl Consumer {
     }
 }
 
-/// The wall clock, Unix microseconds; for the lag only, never for what is stored.
+/// The wall clock, Unix microseconds; for the lag metric only, never for what is stored.
 pub(super) fn now_us() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }
