@@ -1,4 +1,5 @@
-//! An existing consumer's settings, read in full: what must be obeyed, what makes correct work impossible, what differs.
+//! Fitness of an existing consumer: the settings that the node obeys, those that make correct work impossible, and those that
+//! differ from the recommended ones.
 
 use std::time::Duration;
 
@@ -7,15 +8,15 @@ use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, Re
 use crate::delivery::Lane;
 use ingest_core::flow::disposition::DeliveryLimit;
 
-/// With fewer waiting requests allowed than this, one of ours at a time leaves room for other replicas.
+/// With `max_waiting` below this the node keeps one request open, so that other replicas can have theirs.
 const FEW_WAITING: i64 = 16;
 
-/// What the node has to know of a consumer's settings.
+/// The settings of a consumer that the node obeys.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// After this long without a sign the broker delivers again.
+    /// After this long without an ack or an in-progress signal the broker delivers again.
     pub ack_wait: Duration,
-    /// How often a message may be delivered.
+    /// How often a message may be delivered (`max_deliver`).
     pub limit: DeliveryLimit,
     /// Most messages of a pull request.
     pub max_batch: Option<usize>,
@@ -23,13 +24,13 @@ pub struct Terms {
     pub max_bytes: Option<usize>,
     /// Longest time that a pull request may wait.
     pub max_expires: Option<Duration>,
-    /// Whether one pull request at a time has to do.
+    /// Whether only one pull request may be open at a time.
     pub one_request: bool,
-    /// Where the settings differ from what the node would choose.
+    /// Differences from the settings that the node would choose, each as a sentence.
     pub differences: Vec<String>,
 }
 
-/// Why a consumer can't be worked with, whatever the node does: somebody has to change it.
+/// Why a consumer is unusable until an operator changes its settings; `None` where it is usable.
 pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
     let (found, name) = (&info.config, lane.consumer());
     if found.deliver_subject.is_some() {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_there_to_be_obeyed() {
+    fn limits_are_read_as_terms() {
         let terms = read(serde_json::json!({
             "max_batch": 7, "max_bytes": 8, "max_expires": 5_000_000_000_u64, "max_waiting": 1, "max_deliver": 3,
             "backoff": [1_000_000_000, 60_000_000_000_u64],

@@ -1,4 +1,4 @@
-//! The door to NATS: its settings, connections, what they may not do, and streams and consumers that are missing.
+//! NATS: settings, connections, permission violations, and the provisioning of streams and consumers.
 
 pub(crate) mod config;
 pub(crate) mod connect;

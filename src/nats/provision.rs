@@ -1,4 +1,4 @@
-//! Streams and consumers: made where they are missing, bound to where they exist, never altered.
+//! Provisioning of streams and consumers: creates those that are missing, binds to those that exist, and never alters one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,24 +17,25 @@ use super::fitness::{self, Terms};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 
-/// What is told where an answer does not come.
-const SILENCE: &str = "JetStream does not answer in time (is $JS.API permitted, and the inbox?)";
+/// The error where an answer does not arrive.
+const NO_ANSWER: &str = "JetStream does not answer in time (is $JS.API permitted, and the inbox?)";
 /// Copies of a stream in a cluster that has as many servers.
 const CLUSTER_REPLICAS: usize = 3;
 
-/// A lane's consumer as it was found.
+/// A lane's stream and consumer, as found.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// When the stream was made.
+    /// When the stream was created.
     pub stream_created: time::OffsetDateTime,
-    /// When the consumer was made.
+    /// When the consumer was created.
     pub created: time::OffsetDateTime,
     /// Its settings.
     pub terms: Terms,
 }
 
 impl Binding {
-    /// When the consumer was made, Unix microseconds: what the stream holds from before may have been delivered by another.
+    /// When the consumer was created, Unix microseconds: earlier messages of the stream may have been delivered by another
+    /// consumer.
     pub fn created_us(&self) -> i64 {
         (self.created.unix_timestamp_nanos() / 1_000) as i64
     }
@@ -46,18 +47,18 @@ pub enum BindError {
     /// It may work later.
     #[error("{0}")]
     Unavailable(String),
-    /// Nothing answers on a connection that stands.
+    /// The connection is up and the API does not answer.
     #[error("{0}")]
     Silent(String),
-    /// It can't work correctly with these settings; somebody has to change them.
+    /// The consumer's settings make correct work impossible; an operator has to change them.
     #[error("{0}")]
     Unfit(String),
 }
 
-/// Longest wait for an answer of the JetStream API.
+/// Timeout of a request to the JetStream API.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-/// Finds streams and consumers, and makes those that are missing.
+/// Finds streams and consumers, and creates those that are missing.
 #[derive(Clone)]
 pub struct Provisioner {
     context: Context,
@@ -66,23 +67,23 @@ pub struct Provisioner {
     log: Logger,
 }
 
-/// An answer of the JetStream API that is no success.
-enum Refused {
+/// A failed request to the JetStream API.
+enum ApiError {
     Server(jetstream::Error),
-    Away(String),
+    Unreachable(String),
     Silent,
 }
 
-impl Refused {
+impl ApiError {
     fn is(&self, code: ErrorCode) -> bool {
-        matches!(self, Refused::Server(error) if error.error_code() == code)
+        matches!(self, ApiError::Server(error) if error.error_code() == code)
     }
 
     fn into_unavailable(self, name: &str) -> BindError {
         match self {
-            Refused::Server(error) => BindError::Unavailable(format!("{name}: {error}")),
-            Refused::Away(why) => BindError::Unavailable(format!("{name}: {why}")),
-            Refused::Silent => BindError::Silent(format!("{name}: {SILENCE}")),
+            ApiError::Server(error) => BindError::Unavailable(format!("{name}: {error}")),
+            ApiError::Unreachable(why) => BindError::Unavailable(format!("{name}: {why}")),
+            ApiError::Silent => BindError::Silent(format!("{name}: {NO_ANSWER}")),
         }
     }
 }
@@ -114,39 +115,39 @@ impl Provisioner {
     pub async fn stream_unless_taken(&self, wanted: stream::Config) -> Result<Option<stream::Info>, BindError> {
         let name = wanted.name.clone();
         match self.find_or_create_stream(wanted).await? {
-            Err(refused) if refused.is(ErrorCode::STREAM_SUBJECT_OVERLAP) => Ok(None),
-            found => found.map(Some).map_err(|refused| refused.into_unavailable(&name)),
+            Err(error) if error.is(ErrorCode::STREAM_SUBJECT_OVERLAP) => Ok(None),
+            found => found.map(Some).map_err(|error| error.into_unavailable(&name)),
         }
     }
 
-    /// The stream of this name; made as wanted where it is missing, with as many replicas as the settings say.
+    /// The stream of this name; created as `wanted` where it is missing, with the configured number of replicas.
     ///
     /// # Errors
     /// See [`BindError`].
     pub async fn stream(&self, wanted: stream::Config) -> Result<stream::Info, BindError> {
         let name = wanted.name.clone();
-        self.find_or_create_stream(wanted).await?.map_err(|refused| refused.into_unavailable(&name))
+        self.find_or_create_stream(wanted).await?.map_err(|error| error.into_unavailable(&name))
     }
 
-    /// The outer error: it is missing and must not be made.
-    async fn find_or_create_stream(&self, wanted: stream::Config) -> Result<Result<stream::Info, Refused>, BindError> {
+    /// The outer error: the stream is missing and the node may not create it.
+    async fn find_or_create_stream(&self, wanted: stream::Config) -> Result<Result<stream::Info, ApiError>, BindError> {
         let name = wanted.name.clone();
         let info = format!("STREAM.INFO.{name}");
-        match self.ask(&info, &Nothing {}).await {
-            Err(refused) if refused.is(ErrorCode::STREAM_NOT_FOUND) => {}
+        match self.request(&info, &Nothing {}).await {
+            Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => {}
             found => return Ok(found),
         }
         if !self.config.create {
             return Err(BindError::Unavailable(format!("stream {name} is missing, and NATS_CREATE is off")));
         }
         Ok(match self.create_stream(wanted).await {
-            // Somebody else has made it at the same moment, otherwise.
-            Err(refused) if refused.is(ErrorCode::STREAM_NAME_EXIST) => self.ask(&info, &Nothing {}).await,
-            made => made,
+            // Another client has created it at the same moment with other settings.
+            Err(error) if error.is(ErrorCode::STREAM_NAME_EXIST) => self.request(&info, &Nothing {}).await,
+            created => created,
         })
     }
 
-    async fn create_stream(&self, mut wanted: stream::Config) -> Result<stream::Info, Refused> {
+    async fn create_stream(&self, mut wanted: stream::Config) -> Result<stream::Info, ApiError> {
         let subject = format!("STREAM.CREATE.{}", wanted.name);
         let is_clustered = self.context.client().server_info().cluster.is_some();
         wanted.num_replicas = match self.config.stream_replicas {
@@ -154,119 +155,125 @@ impl Provisioner {
             0 => 1,
             replicas => replicas,
         };
-        let mut made = self.ask::<_, stream::Info>(&subject, &wanted).await;
-        if self.config.stream_replicas == 0 && is_clustered && made.as_ref().is_err_and(has_too_few_servers) {
+        let mut created = self.request::<_, stream::Info>(&subject, &wanted).await;
+        if self.config.stream_replicas == 0 && is_clustered && created.as_ref().is_err_and(has_too_few_servers) {
             wanted.num_replicas = 1;
-            made = self.ask(&subject, &wanted).await;
+            created = self.request(&subject, &wanted).await;
         }
-        let made = made?;
+        let created = created?;
         self.metrics.nats.streams_created.inc();
-        let found = &made.config;
+        let found = &created.config;
         warn!(self.log, "stream was missing and has been created"; "stream" => &found.name,
             "subjects" => found.subjects.join(" "), "replicas" => found.num_replicas, "max_bytes" => found.max_bytes,
             "max_age_secs" => found.max_age.as_secs(), "delivered_again" => "nothing: it is empty");
-        Ok(made)
+        Ok(created)
     }
 
     async fn consumer(&self, lane: Lane, stream: &stream::Info) -> Result<consumer::Info, BindError> {
         let name = lane.consumer();
         let info = format!("CONSUMER.INFO.{}.{name}", lane.stream());
-        match self.ask(&info, &Nothing {}).await {
-            Err(refused) if refused.is(ErrorCode::CONSUMER_NOT_FOUND) => {}
-            found => return found.map_err(|refused| refused.into_unavailable(name)),
+        match self.request(&info, &Nothing {}).await {
+            Err(error) if error.is(ErrorCode::CONSUMER_NOT_FOUND) => {}
+            found => return found.map_err(|error| error.into_unavailable(name)),
         }
         if !self.config.create {
             let missing = format!("consumer {name} of stream {} is missing, and NATS_CREATE is off", lane.stream());
             return Err(BindError::Unavailable(missing));
         }
         match self.create_consumer(lane, stream).await {
-            Err(refused) if refused.is(ErrorCode::CONSUMER_ALREADY_EXISTS) => self.ask(&info, &Nothing {}).await,
-            made => made,
+            Err(error) if error.is(ErrorCode::CONSUMER_ALREADY_EXISTS) => self.request(&info, &Nothing {}).await,
+            created => created,
         }
-        .map_err(|refused| refused.into_unavailable(name))
+        .map_err(|error| error.into_unavailable(name))
     }
 
-    async fn create_consumer(&self, lane: Lane, stream: &stream::Info) -> Result<consumer::Info, Refused> {
+    async fn create_consumer(&self, lane: Lane, stream: &stream::Info) -> Result<consumer::Info, ApiError> {
         let mut wanted = consumer_config(lane, &self.config).into_consumer_config();
-        let mut made = self.ask_to_create(lane, &wanted).await;
-        // A server may bound what one consumer may have: then it is what the server gives.
-        if let Err(Refused::Server(error)) = &made
+        let mut created = self.request_consumer(lane, &wanted).await;
+        // A server may bound max_ack_pending of a consumer: then its bound is used.
+        if let Err(ApiError::Server(error)) = &created
             && error.error_code() == ErrorCode::CONSUMER_MAX_PENDING_ACK_EXCESS
             && let Some(most) = error.to_string().split(' ').find_map(|word| word.parse().ok())
         {
             wanted.max_ack_pending = most;
-            made = self.ask_to_create(lane, &wanted).await;
+            created = self.request_consumer(lane, &wanted).await;
         }
-        let made = made?;
+        let created = created?;
         self.metrics.nats.consumers_created.inc();
         warn!(self.log, "consumer was missing and has been created"; "consumer" => lane.consumer(),
             "stream" => lane.stream(), "replicas" => stream.config.num_replicas,
-            "ack_wait_secs" => made.config.ack_wait.as_secs(), "max_ack_pending" => made.config.max_ack_pending,
-            "max_deliver" => made.config.max_deliver,
-            "delivered_again" => format!("everything that the stream holds: {} messages", made.num_pending));
-        Ok(made)
+            "ack_wait_secs" => created.config.ack_wait.as_secs(), "max_ack_pending" => created.config.max_ack_pending,
+            "max_deliver" => created.config.max_deliver,
+            "delivered_again" => format!("everything that the stream holds: {} messages", created.num_pending));
+        Ok(created)
     }
 
-    async fn ask_to_create(&self, lane: Lane, config: &consumer::Config) -> Result<consumer::Info, Refused> {
+    async fn request_consumer(&self, lane: Lane, config: &consumer::Config) -> Result<consumer::Info, ApiError> {
         let subject = format!("CONSUMER.CREATE.{}.{}", lane.stream(), lane.consumer());
-        // `create`: one that exists otherwise by now is not altered (by servers from 2.10 on).
+        // `create`: a consumer that exists by now with other settings is not altered (servers from 2.10 on).
         let wanted = serde_json::json!({"stream_name": lane.stream(), "config": config, "action": "create"});
-        self.ask(&subject, &wanted).await
+        self.request(&subject, &wanted).await
     }
 
-    async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(&self, subject: &str, body: &Q) -> Result<A, Refused> {
-        ask(&self.context, subject, body).await
+    async fn request<Q: Serialize + ?Sized, A: DeserializeOwned>(
+        &self,
+        subject: &str,
+        body: &Q,
+    ) -> Result<A, ApiError> {
+        request(&self.context, subject, body).await
     }
 }
 
-/// The body of a request that asks for nothing in particular: `{}`. nats-server 2.9 refuses any other, `null` too.
+/// The body of a request without parameters: `{}`. nats-server 2.9 refuses anything else, `null` too.
 #[derive(Serialize)]
 struct Nothing {}
 
-async fn ask<Q: Serialize + ?Sized, A: DeserializeOwned>(
+async fn request<Q: Serialize + ?Sized, A: DeserializeOwned>(
     context: &Context,
     subject: &str,
     body: &Q,
-) -> Result<A, Refused> {
+) -> Result<A, ApiError> {
     match context.request(subject.to_owned(), body).await {
         Ok(Response::Ok(answer)) => Ok(answer),
-        Ok(Response::Err { error }) => Err(Refused::Server(error)),
+        Ok(Response::Err { error }) => Err(ApiError::Server(error)),
         Err(error) => Err(match error.kind() {
-            RequestErrorKind::NoResponders => Refused::Away("JetStream does not answer (no responders)".to_owned()),
-            RequestErrorKind::TimedOut => Refused::Silent,
-            _ => Refused::Away(error.to_string()),
+            RequestErrorKind::NoResponders => {
+                ApiError::Unreachable("JetStream does not answer (no responders)".to_owned())
+            }
+            RequestErrorKind::TimedOut => ApiError::Silent,
+            _ => ApiError::Unreachable(error.to_string()),
         }),
     }
 }
 
-/// JetStream, with a bound on its answers.
+/// A JetStream context with a timeout on its answers.
 pub(crate) fn context(client: &Client) -> Context {
     let mut context = jetstream::new(client.clone());
     context.set_timeout(ANSWER_BOUND);
     context
 }
 
-/// What the server says of a lane's consumer; `None` = there is none (any more).
+/// The state of a lane's consumer; `None` where it does not exist.
 ///
 /// # Errors
-/// A sentence, where it says nothing.
+/// A message for people, where the server does not answer.
 pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
-    match ask(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
+    match request(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
         Ok(info) => Ok(Some(info)),
-        Err(Refused::Server(error)) if error.code() == 404 => Ok(None),
-        Err(Refused::Server(error)) => Err(error.to_string()),
-        Err(Refused::Away(why)) => Err(why),
-        Err(Refused::Silent) => Err(SILENCE.to_owned()),
+        Err(ApiError::Server(error)) if error.code() == 404 => Ok(None),
+        Err(ApiError::Server(error)) => Err(error.to_string()),
+        Err(ApiError::Unreachable(why)) => Err(why),
+        Err(ApiError::Silent) => Err(NO_ANSWER.to_owned()),
     }
 }
 
-fn has_too_few_servers(refused: &Refused) -> bool {
+fn has_too_few_servers(error: &ApiError) -> bool {
     [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED, ErrorCode::INSUFFICIENT_RESOURCES]
         .into_iter()
-        .any(|code| refused.is(code))
+        .any(|code| error.is(code))
 }
 
-/// A stream as the node makes it where it is missing: file storage, no limits.
+/// The configuration of a stream that the node creates: file storage, no limits.
 pub(crate) fn stream_config(name: &str, subjects: &str) -> stream::Config {
     stream::Config {
         name: name.to_owned(),
@@ -286,14 +293,14 @@ fn lane_stream(lane: Lane, config: &Config) -> stream::Config {
     }
 }
 
-/// A lane's consumer as the node makes it where it is missing.
+/// The configuration of a lane's consumer that the node creates.
 pub(crate) fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
     pull::Config {
         durable_name: Some(lane.consumer().to_owned()),
         ack_policy: AckPolicy::Explicit,
         ack_wait: Duration::from_secs(config.ack_wait_secs),
         max_ack_pending: config.max_ack_pending,
-        // Never: an outage must not use up a message's life. What fails for its own sake is quarantined by the node.
+        // Unlimited: an outage must not use up a message's attempts. The node quarantines what fails by itself.
         max_deliver: -1,
         ..Default::default()
     }

@@ -9,7 +9,7 @@ use async_nats::{Client, Subject};
 use super::connection::Connection;
 use super::inboxes::Inboxes;
 use super::lane_condition::LaneCondition;
-use super::{pulling, timers};
+use super::request_limits::request_limits;
 use crate::delivery::{Lane, SettleHandle, Settled};
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
 use crate::nats::config::Config;
@@ -120,7 +120,7 @@ impl Consumer {
             in_flight: InFlight::new(window),
             unsent: Vec::new(),
             arrived_in_drain: Vec::new(),
-            pulls: Pulls::new(pulling::limits(&parts, None)),
+            pulls: Pulls::new(request_limits(parts.config.window, parts.client.max_payload(), None)),
             refusals: PullBackoff::default(),
             watch: LaneWatch::default(),
             condition: LaneCondition::default(),
@@ -168,7 +168,7 @@ impl Actor for Consumer {
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
         actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address().recipient()));
         self.bind(ctx);
-        ctx.run_interval(timers::TICK, |consumer, ctx| consumer.tick(ctx));
+        self.start_timer(ctx);
     }
 }
 
@@ -227,7 +227,7 @@ impl Handler<Deleted> for Consumer {
     type Result = ();
 
     fn handle(&mut self, _: Deleted, ctx: &mut Self::Context) {
-        self.lost("deleted, as the server says", ctx);
+        self.lost("deleted, by an advisory of the server", ctx);
     }
 }
 

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use slog::{error, info, warn};
 
 use super::actor::{Consumer, Parts, Stage};
-use super::pulling::limits;
+use super::request_limits::request_limits;
 use crate::delivery::Lane;
 use crate::nats::provision::{BindError, Binding, Provisioner};
 use crate::runtime::spawn::SpawnContext;
@@ -148,7 +148,8 @@ impl Consumer {
     /// Applies a consumer's settings.
     pub(super) fn adopt(&mut self, binding: Binding, changed: bool) {
         if changed {
-            self.pulls.limit(|old| *old = limits(&self.parts, Some(&binding.terms)));
+            let (window, max_payload) = (self.parts.config.window, self.parts.client.max_payload());
+            self.pulls.limit(|old| *old = request_limits(window, max_payload, Some(&binding.terms)));
             self.note_differences(&binding.terms.differences);
         }
         self.binding = Some(binding);

@@ -15,7 +15,7 @@ use ingest_core::flow::permission::Operation;
 pub(super) struct LaneCondition {
     /// The lane is not bound to a consumer.
     pub unbound: Option<String>,
-    /// The server refuses pull requests, in its own words.
+    /// The server refuses pull requests; its message.
     pub refused: Option<String>,
     /// The broker does not answer open requests.
     pub silent: bool,

@@ -11,6 +11,7 @@ mod inboxes;
 mod lane_condition;
 mod pulling;
 mod recognition;
+mod request_limits;
 mod settlement;
 mod timers;
 

@@ -6,12 +6,9 @@ use actix::prelude::*;
 use async_nats::{Message as NatsMessage, StatusCode};
 use slog::{info, warn};
 
-use super::actor::{Consumer, Parts, Stage};
-use crate::delivery::Lane;
-use crate::nats::fitness::Terms;
+use super::actor::{Consumer, Stage};
 use crate::source::inbox::request_of;
 use ingest_core::flow::permission::Operation;
-use ingest_core::flow::pull::Limits;
 use ingest_core::flow::pull_status::{self, PullStatus, RequestLimit};
 
 /// How long a pull request waits at the broker for messages.
@@ -22,26 +19,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Requests that end sooner than this without a message are renewed by the timer.
 const SHORT: Duration = Duration::from_secs(2);
-/// Bytes of open requests over all lanes: the broker disconnects a client that is 64 MiB behind.
-const OPEN_BYTES: usize = 16 * 1024 * 1024;
-/// Allowance for a message's subject, reply subject and headers.
-const OVERHEAD_BYTES: usize = 64 * 1024;
 /// Distinct refusals that are logged.
 const MAX_LOGGED: usize = 32;
-
-/// The limits on pull requests, under the consumer's own where it has any.
-pub(super) fn limits(parts: &Parts, terms: Option<&Terms>) -> Limits {
-    // Half a window each: one is being filled while the next waits.
-    let messages = parts.config.window.div_ceil(2);
-    let most = terms.and_then(|terms| terms.max_batch);
-    Limits {
-        messages: most.map_or(messages, |most| messages.min(most)).max(1),
-        open_bytes: OPEN_BYTES / Lane::ALL.len(),
-        message_bytes: parts.client.max_payload() + OVERHEAD_BYTES,
-        request_bytes: terms.and_then(|terms| terms.max_bytes),
-        requests: if terms.is_some_and(|terms| terms.one_request) { 1 } else { 2 },
-    }
-}
 
 impl Consumer {
     /// Sends pull requests for the remaining credit. None while the connection is down or replaced: the client would keep

@@ -17,7 +17,7 @@ use ingest_core::flow::lane_watch::ConsumerBacklog;
 use ingest_core::flow::permission::Operation;
 
 impl Consumer {
-    /// Whether deliveries may be settled and kept alive now.
+    /// Whether deliveries may be settled, and their `ack_wait` extended, now.
     pub(super) fn may_send(&self) -> bool {
         self.identity.is_certain(self.now_ms()) && self.connection.is_current()
     }

@@ -9,21 +9,26 @@ use slog::info;
 use super::actor::{Consumer, Stage};
 
 /// The timer's period.
-pub(super) const TICK: Duration = Duration::from_millis(200);
+const TICK: Duration = Duration::from_millis(200);
 /// Without an answer for this long the lane is bound again.
 const SILENCE: Duration = Duration::from_secs(12);
 /// Period of reading the consumer's state: well within the time that an answer is valid, so that acks do not wait for one.
 const READ_STATE_EVERY: Duration = Duration::from_millis(700);
 
 impl Consumer {
-    pub(super) fn tick(&mut self, ctx: &mut Context<Self>) {
+    /// Starts the periodic work.
+    pub(super) fn start_timer(&self, ctx: &mut Context<Self>) {
+        ctx.run_interval(TICK, |consumer, ctx| consumer.tick(ctx));
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
         let now_ms = self.now_ms();
         if now_ms.saturating_sub(self.state_requested_ms) >= READ_STATE_EVERY.as_millis() as u64 {
             self.read_state(ctx);
         }
         self.watch_connection(now_ms, ctx);
         if self.may_send() {
-            self.keep_alive(now_ms);
+            self.extend_ack_wait(now_ms);
             self.nack_overdue(now_ms);
         }
         self.retry_due(now_ms);
@@ -36,7 +41,7 @@ impl Consumer {
 
     /// Extends the `ack_wait` of what is in flight. Skipped while earlier acks are unsent: a client that cannot send would
     /// accumulate them.
-    fn keep_alive(&mut self, now_ms: u64) {
+    fn extend_ack_wait(&mut self, now_ms: u64) {
         let (Some(binding), Some(acks)) = (&self.binding, &self.acks) else { return };
         if !acks.all_sent() {
             return;
