@@ -17,7 +17,7 @@ mod state;
 mod supervisor;
 mod validation;
 
-pub use self::influx::InfluxMetrics;
+pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
 pub use self::node::Metrics;
