@@ -14,7 +14,7 @@ use crate::nats::provision::Provisioner;
 use crate::outbox::maintainer::{self, OutboxMaintainer};
 use crate::outbox::policy::WritePolicy;
 use crate::outbox::redelivery::{self, Redelivery};
-use crate::outbox::shared::Shared;
+use crate::outbox::redelivery_state::RedeliveryState;
 use crate::registry::{self, Registry};
 use crate::runtime::spawn::{SpawnContext, start};
 use crate::runtime::stats::Stats;
@@ -45,7 +45,7 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
         list.push(router(ingredients.clone()));
     }
     list.push(publisher(ingredients.clone()));
-    list.push(keeper(ingredients.clone()));
+    list.push(derived_state_writer(ingredients.clone()));
     list.push(writer(ingredients.clone()));
     list.push(registry(ingredients.clone()));
     let shards = ingredients.config.validate.workers;
@@ -57,18 +57,18 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
     list
 }
 
-/// Lowest of all: it is drained when every point has been confirmed or given up.
+/// Lowest of all: it is drained when every point has been confirmed or deferred.
 fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
-        let (outbox, ends) = Outbox::new();
-        let shared = Arc::<Shared>::default();
-        (addresses.outbox, addresses.outbox_shared) = (Some(outbox.clone()), Some(shared.clone()));
+        let (outbox, released) = Outbox::new();
+        let state = Arc::<RedeliveryState>::default();
+        (addresses.outbox, addresses.redelivery_state) = (Some(outbox.clone()), Some(state.clone()));
         let parts = maintainer::Parts {
             settings: ingredients.config.influx.redelivery(),
             connection: ingredients.dependencies.connection.clone(),
-            outbox: (outbox, ends),
-            shared,
+            outbox: (outbox, released),
+            state,
             stats: ingredients.stats.clone(),
             spawn,
         };
@@ -76,7 +76,7 @@ fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     })
 }
 
-/// Below the Router, which sends it what InfluxDB has refused.
+/// Below the batchers, which send it the points that InfluxDB has rejected.
 fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
@@ -113,7 +113,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     })
 }
 
-/// A source, as the consumers are: it is drained with them, before all that it sends to.
+/// A source, as the consumers are: it is drained with them, before everything that it sends to.
 fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("redelivery", "outbox", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
@@ -121,7 +121,7 @@ fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             settings: ingredients.config.influx.redelivery(),
             connection: ingredients.dependencies.connection.clone(),
             outbox: Addresses::need(&addresses.outbox, "outbox-maintainer")?,
-            shared: Addresses::need(&addresses.outbox_shared, "outbox-maintainer")?,
+            state: Addresses::need(&addresses.redelivery_state, "outbox-maintainer")?,
             points: Addresses::need(&addresses.points, "router")?,
             spawn,
         };
@@ -145,7 +145,7 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     })
 }
 
-fn keeper(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("keeper", "state", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
         let parts = state::Parts {
@@ -153,9 +153,9 @@ fn keeper(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             pool: ingredients.dependencies.pool.clone(),
             spawn,
         };
-        let keeper = start(&thread, DerivedStateWriter::new(parts));
-        addresses.observe = Some(keeper.clone().recipient());
-        Ok(keeper.recipient())
+        let writer = start(&thread, DerivedStateWriter::new(parts));
+        addresses.observe = Some(writer.clone().recipient());
+        Ok(writer.recipient())
     })
 }
 

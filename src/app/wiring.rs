@@ -9,25 +9,25 @@ use crate::message::{
     FollowSettings, Observe, Points, Publish, QuarantinePoints, Release, Resolve, SettingsChanged, Subscribe,
     TenantsRegistered, Validate, Write,
 };
-use crate::outbox::shared::Shared;
+use crate::outbox::redelivery_state::RedeliveryState;
 use crate::supervisor::child::Wiring;
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    /// The outbox of this generation.
+    /// This generation's handle of the outbox.
     pub outbox: Option<Outbox>,
-    /// What redelivery has in common with the outbox maintainer.
-    pub outbox_shared: Option<Arc<Shared>>,
-    /// The Writer of rejected points.
+    /// What redelivery shares with the outbox maintainer.
+    pub redelivery_state: Option<Arc<RedeliveryState>>,
+    /// The quarantine writer.
     pub quarantine: Option<Recipient<QuarantinePoints>>,
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
-    /// The influx Router, to be told of new tenants.
+    /// The influx Router, for the provisioning of new tenants.
     pub newcomers: Option<Recipient<TenantsRegistered>>,
     /// The route Publisher.
     pub publish: Option<Recipient<Publish>>,
-    /// The derived-state Keeper.
+    /// The derived state writer.
     pub observe: Option<Recipient<Observe>>,
     /// The Writer.
     pub write: Option<Recipient<Write>>,

@@ -1,38 +1,38 @@
-//! Merges rows of the outbox that fit together. A node that can't write releases one row per tenant and flush: millions
-//! in a week, and their replay would be as many small reads.
+//! Compaction: merges entries of the outbox that fit together. A node that can't write releases one entry per tenant and flush:
+//! millions in a week, and their redelivery would be as many small reads.
 //!
-//! Merged rows get a new number. A node that was taken for dead may still delete, by its number, any row whose lines it
-//! has written: such a row must never have come to stand for more.
+//! A merged entry gets a new number. A node that was taken for dead may still delete, by its number, any entry whose lines it
+//! has written: such an entry must never have come to stand for more.
 
 use tokio_postgres::{Client, Error};
 
 use crate::postgres::types::UnixMicros;
 
-/// Rows that begin in one such piece of the broker's time fit together, unless they are longer than it: a merged row is
-/// shorter than two, so that reading its range stays cheap.
+/// Length of a slot of the broker's time in microseconds. Entries that begin in one slot fit together, unless they are longer
+/// than it: a merged entry is shorter than two slots, so that reading its range stays cheap.
 pub const SLOT_US: i64 = 6_000_000;
 
-/// What one bite may be.
+/// Bounds of a compact page.
 #[derive(Clone, Copy, Debug)]
 pub struct CompactPage {
-    /// Rows looked at.
+    /// Entries that are read.
     pub rows: i64,
-    /// Most lines of a merged row.
+    /// Most lines of a merged entry.
     pub lines: i64,
 }
 
-/// What one bite did.
+/// What became of a compact page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compacted {
-    /// Rows that were merged.
+    /// Entries that were merged.
     pub merged: i64,
-    /// Rows that they became.
+    /// Entries that they became.
     pub made: i64,
-    /// Whether the end of the record was reached: the next bite begins at its beginning.
+    /// Whether the end of the outbox was reached: the next page begins at its beginning.
     pub is_round_done: bool,
 }
 
-/// Goes round the rows that nobody owns, tenant by tenant in the order of their release, bite by bite.
+/// Goes round the entries that nobody owns, tenant by tenant in the order of their release, page by page.
 #[derive(Debug)]
 pub struct Compactor {
     after: (String, i64, i64),
@@ -45,21 +45,21 @@ impl Default for Compactor {
 }
 
 impl Compactor {
-    /// Takes the next bite: one statement, so that every line is on record once at every moment. Rows that others have
-    /// locked are left out, and so is what somebody has claimed meanwhile.
+    /// Compacts the next page: one statement, so that every line is in the outbox once at every moment. Entries that others
+    /// have locked are left out, and so are those that were claimed meanwhile.
     ///
     /// # Errors
     /// When PostgreSQL does not answer.
-    pub async fn bite(&mut self, client: &Client, bite: CompactPage) -> Result<Compacted, Error> {
-        // Only what will be merged is locked. Half a row's most lines make a piece and nothing larger is merged, so that
-        // no piece is more than whole.
+    pub async fn compact(&mut self, client: &Client, page: CompactPage) -> Result<Compacted, Error> {
+        // Only what will be merged is locked. Half of the most lines make a piece and nothing larger is merged, so that no piece
+        // is larger than allowed.
         const SQL: &str = "
-            WITH bite AS MATERIALIZED (
+            WITH page AS MATERIALIZED (
                 SELECT id, tenant_id, stream, received_from, received_to, lines, retry_at FROM influx_outbox
                 WHERE owner IS NULL AND (tenant_id, retry_at, id) > ($1, $2, $3)
                 ORDER BY tenant_id, retry_at, id LIMIT $4
             ), slotted AS (
-                SELECT *, div(extract(epoch FROM received_from) * 1000000, $6::bigint) AS slot FROM bite
+                SELECT *, div(extract(epoch FROM received_from) * 1000000, $6::bigint) AS slot FROM page
                 WHERE lines <= $5::bigint / 2
                     AND received_to - received_from <= $6::bigint * interval '1 microsecond'
             ), pieces AS (
@@ -85,15 +85,15 @@ impl Compactor {
                 FROM gone JOIN fitting USING (id) GROUP BY tenant_id, stream, slot, piece
                 RETURNING id
             )
-            SELECT (SELECT count(*) FROM bite), (SELECT count(*) FROM gone), (SELECT count(*) FROM made),
+            SELECT (SELECT count(*) FROM page), (SELECT count(*) FROM gone), (SELECT count(*) FROM made),
                 last.tenant_id, last.retry_at, last.id
             FROM (VALUES (1)) AS one (row) LEFT JOIN (
-                SELECT tenant_id, retry_at, id FROM bite ORDER BY tenant_id DESC, retry_at DESC, id DESC LIMIT 1
+                SELECT tenant_id, retry_at, id FROM page ORDER BY tenant_id DESC, retry_at DESC, id DESC LIMIT 1
             ) AS last ON true";
         let (tenant_id, retry_us, id) = &self.after;
         let row =
-            client.query_one(SQL, &[tenant_id, &UnixMicros(*retry_us), id, &bite.rows, &bite.lines, &SLOT_US]).await?;
-        let is_round_done = row.get::<_, i64>(0) < bite.rows;
+            client.query_one(SQL, &[tenant_id, &UnixMicros(*retry_us), id, &page.rows, &page.lines, &SLOT_US]).await?;
+        let is_round_done = row.get::<_, i64>(0) < page.rows;
         self.after = match row.get::<_, Option<String>>(3) {
             Some(tenant_id) if !is_round_done => {
                 let UnixMicros(retry_us) = row.get(4);

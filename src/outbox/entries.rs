@@ -1,4 +1,4 @@
-//! The statements on `influx_outbox` and `ingest_nodes`, and the one that reads rows back.
+//! The statements on outbox entries (`influx_outbox`) and their owners (`ingest_nodes`), and the one that reads rows back.
 
 use std::pin::pin;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +16,7 @@ use crate::postgres::types::UnixMicros;
 use ingest_core::influx::point::Layout;
 use ingest_core::influx::rebuild;
 
-/// A claimed row of the outbox.
+/// A claimed entry of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
     /// Its number.
@@ -34,28 +34,28 @@ pub(super) struct Claim {
 /// What may be claimed at once, of all tenants together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClaimBatch {
-    /// Lines of one tenant that nothing is known of; of the others, what their allowance says.
+    /// Lines of one tenant that nothing is known of; of the others, their quota.
     pub lines_per_tenant: i64,
     /// Lines in all.
     pub lines: i64,
-    /// Rows in all.
+    /// Entries in all.
     pub rows: i64,
 }
 
-/// Says that this node lives.
-pub(super) async fn beat(client: &Client, owner: &str) -> Result<(), Error> {
+/// Registers this owner, and keeps it from expiring.
+pub(super) async fn heartbeat(client: &Client, owner: &str) -> Result<(), Error> {
     const SQL: &str = "
         INSERT INTO ingest_nodes (node_id, seen_at) VALUES ($1::text::uuid, now())
         ON CONFLICT (node_id) DO UPDATE SET seen_at = excluded.seen_at";
     client.execute(SQL, &[&owner]).await.map(drop)
 }
 
-/// Most rows that are released at once.
-pub(super) const DISOWN_ROWS: u64 = 10_000;
+/// Most entries of expired owners that are released at once.
+pub(super) const REAPED_ROWS: u64 = 10_000;
 
-/// Releases what nodes own that have not been seen for so long; how many rows. A row that is younger than that is left
-/// alone: its node may not have said yet that it lives.
-pub(super) async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Error> {
+/// Releases the entries of owners whose last heartbeat is older than `expired_secs`; how many. Younger entries are left alone:
+/// their owner may not have sent its first heartbeat yet.
+pub(super) async fn reap_expired_owners(client: &Client, expired_secs: f64) -> Result<u64, Error> {
     // Owners are few and their rows many: each owner is looked at once, by way of the index.
     const SQL: &str = "
         WITH RECURSIVE owners AS (
@@ -72,16 +72,16 @@ pub(super) async fn disown(client: &Client, unseen_secs: f64) -> Result<u64, Err
             SELECT id FROM influx_outbox
             WHERE owner IN (SELECT owner FROM gone) AND created_at < now() - $1 * interval '1 second'
             LIMIT $2 FOR UPDATE SKIP LOCKED)";
-    client.execute(SQL, &[&unseen_secs, &(DISOWN_ROWS as i64)]).await
+    client.execute(SQL, &[&expired_secs, &(REAPED_ROWS as i64)]).await
 }
 
-/// Claims what nobody owns and is due, the oldest of each tenant first, and first of those tenants of which the least
-/// is on its way: at least one row wherever anything may be claimed.
+/// Claims entries that nobody owns and that are due, the oldest of each tenant first, and first of those tenants that have
+/// the fewest lines under way: at least one entry wherever anything may be claimed.
 pub(super) async fn claim(
     client: &Client,
     owner: &str,
-    allowances: &[Quota],
-    portion: ClaimBatch,
+    quotas: &[Quota],
+    batch: ClaimBatch,
 ) -> Result<Vec<Claim>, Error> {
     // Rows that another replica is claiming at this moment are passed over.
     const SQL: &str = "
@@ -103,7 +103,7 @@ pub(super) async fn claim(
                 FROM (SELECT id, lines, retry_at FROM influx_outbox o
                       WHERE o.owner IS NULL AND o.tenant_id = able.tenant_id AND o.retry_at <= now()
                       ORDER BY o.retry_at, o.id LIMIT 100) AS oldest
-            ) AS portion
+            ) AS batch
             WHERE lines_before < able.more
         ), fair AS (
             SELECT id, sum(lines) OVER (ORDER BY served, tenant_id, id) - lines AS lines_before FROM due
@@ -114,11 +114,11 @@ pub(super) async fn claim(
         )
         UPDATE influx_outbox o SET owner = $1::text::uuid, claimed = true FROM mine WHERE o.id = mine.id
         RETURNING o.id, o.tenant_id, o.stream, o.received_from, o.received_to, o.lines";
-    let tenants: Vec<&str> = allowances.iter().map(|of| &*of.tenant_id).collect();
-    let open: Vec<i64> = allowances.iter().map(|of| of.open).collect();
-    let more: Vec<i64> = allowances.iter().map(|of| of.more).collect();
-    let ClaimBatch { lines_per_tenant, lines, rows } = portion;
-    let rows = client.query(SQL, &[&owner, &tenants, &open, &more, &lines_per_tenant, &lines, &rows]).await?;
+    let tenants: Vec<&str> = quotas.iter().map(|quota| &*quota.tenant_id).collect();
+    let open: Vec<i64> = quotas.iter().map(|quota| quota.open_lines).collect();
+    let lines_of: Vec<i64> = quotas.iter().map(|quota| quota.lines).collect();
+    let ClaimBatch { lines_per_tenant, lines, rows } = batch;
+    let rows = client.query(SQL, &[&owner, &tenants, &open, &lines_of, &lines_per_tenant, &lines, &rows]).await?;
     Ok(rows.iter().map(claimed).collect())
 }
 
@@ -127,49 +127,50 @@ fn claimed(row: &Row) -> Claim {
     Claim { id: row.get(0), tenant_id: row.get(1), stream: row.get(2), received_us: (from, to), lines: row.get(5) }
 }
 
-/// Releases what this node has claimed without knowing: the answer to its claim was lost. `known` are the claims it works on.
-pub(super) async fn release_strays(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
+/// Releases entries that this node has claimed without knowing: the answer to its claim was lost. `known` are the claims that
+/// it works on.
+pub(super) async fn release_unknown_claims(client: &Client, owner: &str, known: &[i64]) -> Result<u64, Error> {
     const SQL: &str = "
         UPDATE influx_outbox SET owner = NULL, retry_at = now()
         WHERE owner = $1::text::uuid AND claimed AND id <> ALL ($2)";
     client.execute(SQL, &[&owner, &known]).await
 }
 
-/// Deletes rows whose lines are all confirmed.
-pub(super) async fn clear(client: &Client, ids: &[i64]) -> Result<(), Error> {
+/// Deletes entries whose lines are all confirmed.
+pub(super) async fn delete(client: &Client, ids: &[i64]) -> Result<(), Error> {
     client.execute("DELETE FROM influx_outbox WHERE id = ANY ($1)", &[&ids]).await.map(drop)
 }
 
-/// Why rows are given up.
+/// Why entries are released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Release {
     /// Lines that came with their deliveries were not all confirmed.
     Live,
-    /// A replay was not confirmed: the next one waits, longer every time, up to a minute.
-    Replay,
+    /// A redelivery was not confirmed: the next one waits, longer every time, up to a minute.
+    Redelivery,
 }
 
-/// Gives rows up, unless somebody else has taken them over meanwhile, or this node itself for a replay: a node that was
-/// taken for dead may find its own rows free.
+/// Releases entries, unless another node has claimed them meanwhile, or this node itself for redelivery: a node that was taken
+/// for dead may find its own entries free.
 pub(super) async fn release(client: &Client, owner: &str, ids: &[i64], why: Release) -> Result<(), Error> {
     const SQL: &str = "
         UPDATE influx_outbox SET owner = NULL,
             attempts = attempts + CASE WHEN $3 THEN 1 ELSE 0 END,
             retry_at = now() + CASE WHEN $3 THEN least(60, power(2, least(attempts, 10))) ELSE 0 END * interval '1 second'
         WHERE id = ANY ($2) AND owner = $1::text::uuid AND claimed = $3";
-    client.execute(SQL, &[&owner, &ids, &(why == Release::Replay)]).await.map(drop)
+    client.execute(SQL, &[&owner, &ids, &(why == Release::Redelivery)]).await.map(drop)
 }
 
-/// Gives everything up and says that this node lives no more.
-pub(super) async fn farewell(client: &Client, owner: &str) -> Result<u64, Error> {
+/// Releases everything that this owner holds, and deletes the owner; how many entries.
+pub(super) async fn deregister(client: &Client, owner: &str) -> Result<u64, Error> {
     const RELEASE: &str = "UPDATE influx_outbox SET owner = NULL, retry_at = now() WHERE owner = $1::text::uuid";
     let released = client.execute(RELEASE, &[&owner]).await?;
     client.execute("DELETE FROM ingest_nodes WHERE node_id = $1::text::uuid", &[&owner]).await?;
     Ok(released)
 }
 
-/// Forgets nodes that were last seen long ago: a node without an entry counts as gone as well.
-pub(super) async fn forget_nodes(client: &Client) -> Result<(), Error> {
+/// Deletes owners that expired long ago: an owner that is not registered counts as expired as well.
+pub(super) async fn delete_expired_owners(client: &Client) -> Result<(), Error> {
     client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
 }
 
@@ -197,8 +198,8 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// The row's point, with a part in what it is owed for; `None` where its message made none.
-    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, owed: &PendingAck) -> Option<Point> {
+    /// The row's point, with its reference to the entries that it is redelivered for; `None` where its message made none.
+    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, pending_ack: &PendingAck) -> Option<Point> {
         let row = rebuild::Row {
             msg_type: &self.msg_type,
             tenant_id: &self.tenant_id,
@@ -210,7 +211,7 @@ impl Stored {
         };
         let line = rebuild::line(row, layout)?;
         let origin = Origin { stream, stream_seq: self.stream_seq as u64, received_us: self.received_us };
-        Some(Point { line, origin, guard: None, owed: owed.another() })
+        Some(Point { line, origin, guard: None, owed: pending_ack.clone_ref() })
     }
 }
 

@@ -1,4 +1,5 @@
-//! What InfluxDB will owe a confirmation for once a batch is committed: recorded with its rows, or not at all.
+//! Transactional outbox: inserts the entries of a batch's points in the transaction of its rows, so that both are committed or
+//! neither.
 
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::postgres::types::UnixMicros;
 use ingest_core::validate::event::Event;
 
-/// A row of the outbox stays within one such time range of the broker's time. A replay reads all that was received in a
-/// row's range: a late redelivery among new messages must not make that hours.
-const STRETCH_US: i64 = 600_000_000;
+/// An entry stays within one time range of the broker's time of this length, in microseconds. Redelivery reads all that was
+/// received in an entry's range: a message that the broker delivers late must not make that hours.
+const RANGE_US: i64 = 600_000_000;
 
 const SQL: &str = "
     INSERT INTO influx_outbox (tenant_id, stream, received_from, received_to, lines, owner)
@@ -30,8 +31,8 @@ pub(crate) async fn prepare(transaction: &Transaction<'_>) -> Result<Statement, 
     transaction.prepare_cached(SQL).await
 }
 
-/// Records the points of a batch, one row per tenant and time range of time; each event's share in them, in the order of
-/// the events. Events without a point have none.
+/// Inserts the entries of a batch, one per tenant and time range; the pending ack of each event's point, in the order of the
+/// events. Events without a point refer to no entry.
 ///
 /// # Errors
 /// When PostgreSQL does not answer.
@@ -55,15 +56,15 @@ pub(crate) async fn record(
     let mut ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     ids.sort_unstable();
     let whole: Vec<PendingAck> = ids.into_iter().map(|id| outbox.track(vec![id])).collect();
-    let shares = places
+    let pending_acks = places
         .into_iter()
-        .map(|place| place.and_then(|place| whole.get(place)).map_or_else(PendingAck::default, PendingAck::another))
+        .map(|place| place.and_then(|place| whole.get(place)).map_or_else(PendingAck::default, PendingAck::clone_ref))
         .collect();
-    whole.into_iter().for_each(PendingAck::resolve);
-    Ok(shares)
+    whole.into_iter().for_each(PendingAck::discard);
+    Ok(pending_acks)
 }
 
-/// A row of the outbox to be.
+/// An entry to be inserted.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     tenant_id: Arc<str>,
@@ -73,7 +74,7 @@ struct Entry {
     lines: i64,
 }
 
-/// The rows that these events make, and for each event which one is its own.
+/// The entries that these events make, and for each event which one is its own.
 fn entries(events: &[(Delivery, Event)]) -> (Vec<Entry>, Vec<Option<usize>>) {
     let mut entries: Vec<Entry> = Vec::new();
     let mut known = std::collections::HashMap::new();
@@ -82,7 +83,7 @@ fn entries(events: &[(Delivery, Event)]) -> (Vec<Entry>, Vec<Option<usize>>) {
         .map(|(Delivery { origin, .. }, event)| {
             event.line.as_ref()?;
             let (tenant_id, received_us) = (&event.device.key.tenant_id, origin.received_us);
-            let key = (&**tenant_id, &*origin.stream, received_us.div_euclid(STRETCH_US));
+            let key = (&**tenant_id, &*origin.stream, received_us.div_euclid(RANGE_US));
             let place = *known.entry(key).or_insert_with(|| {
                 entries.push(Entry {
                     tenant_id: tenant_id.clone(),

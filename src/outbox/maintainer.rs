@@ -1,4 +1,4 @@
-//! The outbox maintainer: owns the entries of this generation, deletes what is confirmed and releases what is not.
+//! The outbox maintainer: owns the entries of this generation, deletes those that are confirmed and releases the others.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::monitor::Monitor;
+use super::redelivery_state::RedeliveryState;
 use super::releaser::Releaser;
+use super::report::BacklogState;
 use super::settings::Settings;
-use super::shared::Shared;
-use crate::delivery::pending_ack::{Ended, Outbox};
+use crate::delivery::pending_ack::{Outbox, Released};
 use crate::message::Drain;
 use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::spawn::SpawnContext;
@@ -20,22 +21,23 @@ use crate::runtime::stats::Stats;
 pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
-    /// Pace and bounds.
+    /// How fast and how much is redelivered.
     pub settings: Settings,
     /// How to reach PostgreSQL.
     pub connection: tokio_postgres::Config,
-    /// This generation's name in the outbox, and the entries that are done with.
-    pub outbox: (Outbox, UnboundedReceiver<Ended>),
-    /// What it has in common with redelivery.
-    pub shared: Arc<Shared>,
-    /// Gets what waits for redelivery, as `influx_replay`.
+    /// This generation's handle of the outbox, and the channel over which its entries are released.
+    pub outbox: (Outbox, UnboundedReceiver<Released>),
+    /// What it shares with redelivery.
+    pub state: Arc<RedeliveryState>,
+    /// Gets the backlog, as `influx_replay`.
     pub stats: Arc<Stats>,
 }
 
-/// Maintains the outbox. One per node: built first and drained last, when every point has been confirmed or given up.
+/// Maintains the outbox: deletes and releases entries, sends the owner's heartbeat, reaps expired owners, compacts entries and
+/// measures the backlog. One per node: built first and drained last, when every point has been confirmed or deferred.
 ///
-/// Entries that are done with come over a channel, and it works by the clock. Standing still is no sign of death here, for
-/// all work is bounded in time.
+/// Entries are released over a channel and the loops work by the clock; the only message is [`Drain`], sent by the supervisor.
+/// The actor never counts as busy, for all of its work is bounded in time.
 pub(crate) struct OutboxMaintainer {
     _actor_guard: ActorGuard,
     releaser: Arc<tokio::sync::Mutex<Releaser>>,
@@ -45,14 +47,21 @@ pub(crate) struct OutboxMaintainer {
 impl OutboxMaintainer {
     /// A maintainer that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, settings, connection, outbox, shared, stats } = parts;
+        let Parts { spawn, settings, connection, outbox, state, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, .. } = spawn;
-        let shown = Arc::downgrade(&shared);
-        stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |shared| shared.state()));
+        let backlog = Arc::<BacklogState>::default();
+        let shown = Arc::downgrade(&backlog);
+        stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |backlog| backlog.get()));
         let metrics = metrics.influx.clone();
-        let monitor =
-            Monitor::new(settings.claim_lines, connection.clone(), shared.clone(), metrics.clone(), log.clone());
-        let releaser = Releaser::new(settings.takeover, connection, outbox, shared, metrics, log);
+        let monitor = Monitor::new(
+            settings.claim_lines,
+            connection.clone(),
+            state.clone(),
+            backlog,
+            metrics.clone(),
+            log.clone(),
+        );
+        let releaser = Releaser::new(settings.takeover, connection, outbox, state, metrics, log);
         Self {
             _actor_guard: actor_guard,
             releaser: Arc::new(tokio::sync::Mutex::new(releaser)),
@@ -83,6 +92,6 @@ impl Handler<Drain> for OutboxMaintainer {
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> ResponseFuture<()> {
         let releaser = self.releaser.clone();
-        Box::pin(async move { releaser.lock().await.farewell().await })
+        Box::pin(async move { releaser.lock().await.drain().await })
     }
 }

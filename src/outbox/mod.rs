@@ -1,4 +1,4 @@
-//! The outbox: what InfluxDB has not confirmed, in PostgreSQL, written by itself sooner or later.
+//! The outbox: what InfluxDB has not confirmed, in PostgreSQL, redelivered until it has.
 //!
 //! ```text
 //! Writer --rows and entries, one transaction--> influx_outbox --claim--> Redelivery --Points--> Router -> Batcher
@@ -8,8 +8,8 @@
 //!
 //! Beside them the monitor merges entries that fit together, and reports the backlog.
 //!
-//! Redelivered points take the way of all points, through the tenant's batcher: its circuit breaker, its bounds, its reading of
-//! the server's answers. So a tenant's trouble is its own here too.
+//! Redelivered points pass the tenant's batcher like all others: its circuit breaker, its bounds, its reading of the server's
+//! answers. So one tenant's failing database does not delay another's redelivery either (bulkhead).
 
 pub(crate) mod compact;
 mod entries;
@@ -20,10 +20,10 @@ pub(crate) mod policy;
 mod rates;
 mod reader;
 pub(crate) mod redelivery;
+pub(crate) mod redelivery_state;
 mod releaser;
 mod report;
 mod session;
 pub(crate) mod settings;
-pub(crate) mod shared;
 mod tenants;
 mod time_ranges;

@@ -1,4 +1,4 @@
-//! Looks over the whole record now and then: has what fits together merged, counts what is owed, and tells it.
+//! The outbox monitor: compacts entries that fit together, measures the backlog, and reports it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,68 +7,71 @@ use slog::{Logger, debug, warn};
 use tokio_postgres::{Client, Config as Connection, Error};
 
 use super::compact::{CompactPage, Compactor};
-use super::report;
-use super::report::Entries;
+use super::redelivery_state::RedeliveryState;
+use super::report::{BacklogState, Entries, Report};
 use super::session::Session;
-use super::shared::Shared;
 use crate::metrics::InfluxMetrics;
 
-/// How often it looks, and how many times longer it does not count than it counts: all of a long record is read for it.
+/// Interval between rounds, and how many times longer it pauses between two counts than one takes: a count reads all of the
+/// outbox.
 const EVERY: Duration = Duration::from_secs(2);
-const REST_OF_COUNTING: u32 = 20;
+const PAUSE_PER_COUNT: u32 = 20;
 
-/// Rows looked at by one merging statement, and statements per look as long as they find something.
-const BITE_ROWS: i64 = 2_000;
-const MOST_BITES: usize = 50;
+/// Entries of a compact page, and pages per round as long as they find something.
+const PAGE_ROWS: i64 = 2_000;
+const MAX_PAGES: usize = 50;
 
-/// Looks as long as the node lives, over a connection of its own: what takes long here delays no sign of life.
+/// Compacts and counts over a connection of its own: what takes long here delays no heartbeat.
 pub(super) struct Monitor {
-    shared: Arc<Shared>,
+    state: Arc<RedeliveryState>,
+    backlog: Arc<BacklogState>,
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
     compactor: Compactor,
-    bite: CompactPage,
-    /// Lines on record that nobody works on, as the gauge holds them now.
+    page: CompactPage,
+    /// Lines of entries that nobody owns, as the gauge holds them now.
     free_lines: i64,
     /// When it counted last, and when it will again.
     counted_at: Instant,
     count_at: Instant,
-    told: bool,
+    has_logged: bool,
 }
 
 impl Monitor {
-    /// An auditor that lets rows grow to so many lines.
+    /// A monitor that compacts entries up to `claim_lines` lines.
     pub(super) fn new(
-        portion_lines: usize,
+        claim_lines: usize,
         connection: Connection,
-        shared: Arc<Shared>,
+        state: Arc<RedeliveryState>,
+        backlog: Arc<BacklogState>,
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
         Self {
-            shared,
+            state,
+            backlog,
             metrics,
             log,
             session: Session::new(connection),
             compactor: Compactor::default(),
-            bite: CompactPage { rows: BITE_ROWS, lines: portion_lines as i64 },
+            page: CompactPage { rows: PAGE_ROWS, lines: claim_lines as i64 },
             free_lines: 0,
             counted_at: Instant::now(),
             count_at: Instant::now(),
-            told: false,
+            has_logged: false,
         }
     }
 
-    /// Looks, and waits for the next time.
+    /// Compacts and counts, round by round; never ends by itself.
     pub(super) async fn run(mut self) {
         loop {
             let began = Instant::now();
-            match self.look().await {
-                Ok(()) => self.told = false,
-                Err(error) if !self.told => {
-                    warn!(self.log, "the record of what influxdb owes can't be counted; trying on"; "error" => error);
-                    self.told = true;
+            match self.round().await {
+                Ok(()) => self.has_logged = false,
+                Err(error) if !self.has_logged => {
+                    warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => error);
+                    self.has_logged = true;
                 }
                 Err(_) => {}
             }
@@ -77,25 +80,25 @@ impl Monitor {
         }
     }
 
-    async fn look(&mut self) -> Result<(), String> {
-        self.merge().await?;
+    async fn round(&mut self) -> Result<(), String> {
+        self.compact().await?;
         let began = Instant::now();
         if self.count_at <= began {
-            let debts = self.session.run(async |client| debts(client).await).await?;
-            self.count_at = Instant::now() + began.elapsed() * REST_OF_COUNTING;
-            self.tell(&debts);
+            let entries = self.session.run(async |client| count(client).await).await?;
+            self.count_at = Instant::now() + began.elapsed() * PAUSE_PER_COUNT;
+            self.report(&entries);
         }
         Ok(())
     }
 
-    async fn merge(&mut self) -> Result<(), String> {
-        let (compactor, bite) = (&mut self.compactor, self.bite);
-        for _ in 0..MOST_BITES {
-            let bitten = self.session.run(async |client| compactor.bite(client, bite).await).await?;
-            if bitten.merged > 0 {
-                debug!(self.log, "merged what is on record"; "rows" => bitten.merged, "into" => bitten.made);
+    async fn compact(&mut self) -> Result<(), String> {
+        let (compactor, page) = (&mut self.compactor, self.page);
+        for _ in 0..MAX_PAGES {
+            let compacted = self.session.run(async |client| compactor.compact(client, page).await).await?;
+            if compacted.merged > 0 {
+                debug!(self.log, "compacted outbox entries"; "entries" => compacted.merged, "into" => compacted.made);
             }
-            if bitten.is_round_done {
+            if compacted.is_round_done {
                 break;
             }
         }
@@ -103,19 +106,19 @@ impl Monitor {
     }
 
     /// Brings the metrics and `/stats` up to date.
-    fn tell(&mut self, debts: &[Entries]) {
-        let free_lines: i64 = debts.iter().map(|debt| debt.free_lines).sum();
+    fn report(&mut self, entries: &[Entries]) {
+        let free_lines: i64 = entries.iter().map(|entries| entries.free_lines).sum();
         self.metrics.unconfirmed_lines.inc_by(free_lines - self.free_lines);
         self.free_lines = free_lines;
 
         let since = std::mem::replace(&mut self.counted_at, Instant::now()).elapsed();
-        let told = {
-            let mut rates = self.shared.rates();
-            rates.look(since);
-            report::tell(debts, |tenant_id| rates.of(tenant_id))
+        let report = {
+            let mut rates = self.state.rates();
+            rates.update(since);
+            Report::of(entries, |tenant_id| rates.of(tenant_id))
         };
-        self.metrics.outbox.set(told.standings);
-        self.shared.set_state(told.state);
+        self.metrics.outbox.set(report.backlogs);
+        self.backlog.set(report.state);
     }
 }
 
@@ -127,19 +130,19 @@ impl Drop for Monitor {
     }
 }
 
-/// What is on record, by tenant; all of it is counted.
-async fn debts(client: &Client) -> Result<Vec<Entries>, Error> {
+/// The entries of each tenant; all of them are counted.
+async fn count(client: &Client) -> Result<Vec<Entries>, Error> {
     const SQL: &str = "
         SELECT tenant_id, count(*), sum(lines)::bigint, (coalesce(sum(lines) FILTER (WHERE owner IS NULL), 0))::bigint,
             greatest(0, extract(epoch FROM now() - min(created_at)))::bigint
         FROM influx_outbox GROUP BY tenant_id";
     let rows = client.query(SQL, &[]).await?;
-    let debt = |row: &tokio_postgres::Row| Entries {
+    let entries = |row: &tokio_postgres::Row| Entries {
         tenant_id: row.get(0),
         flushes: row.get(1),
         lines: row.get(2),
         free_lines: row.get(3),
         oldest_secs: row.get(4),
     };
-    Ok(rows.iter().map(debt).collect())
+    Ok(rows.iter().map(entries).collect())
 }

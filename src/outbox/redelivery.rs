@@ -1,5 +1,5 @@
-//! Redelivery: a source of points above the points' sink. What InfluxDB has not confirmed is read back from its rows and
-//! goes the way of all points.
+//! Redelivery: a source of points above the influx Router. Points that InfluxDB has not confirmed are rebuilt from their rows
+//! and sent like all others.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use actix::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::reader::Reader;
+use super::redelivery_state::RedeliveryState;
 use super::settings::Settings;
-use super::shared::Shared;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, Points};
 use crate::runtime::actor_guard::ActorGuard;
@@ -19,22 +19,22 @@ use crate::runtime::spawn::SpawnContext;
 pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
-    /// Pace and bounds.
+    /// How fast and how much is redelivered.
     pub settings: Settings,
     /// How to reach PostgreSQL.
     pub connection: tokio_postgres::Config,
-    /// This generation's name in the outbox.
+    /// This generation's handle of the outbox.
     pub outbox: Outbox,
-    /// What it has in common with the maintainer.
-    pub shared: Arc<Shared>,
-    /// Takes the points.
+    /// What it shares with the maintainer.
+    pub state: Arc<RedeliveryState>,
+    /// The influx Router.
     pub points: Recipient<Points>,
 }
 
-/// Claims entries of the outbox and sends their points. One per node; it sends to the influx Router alone, and is drained
-/// before it.
+/// Claims entries of the outbox and sends their points to the influx Router. One per node.
 ///
-/// It works by the clock, in steps that are bounded in time, so standing still is no sign of death here.
+/// The only message is [`Drain`], sent by the supervisor: it ends the loop. The actor never counts as busy, for all of its
+/// work is bounded in time.
 pub(crate) struct Redelivery {
     _actor_guard: ActorGuard,
     reader: Option<Reader>,
@@ -46,9 +46,9 @@ pub(crate) struct Redelivery {
 impl Redelivery {
     /// Redelivery that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, settings, connection, outbox, shared, points } = parts;
+        let Parts { spawn, settings, connection, outbox, state, points } = parts;
         let SpawnContext { actor_guard, log, metrics, .. } = spawn;
-        let reader = Reader::new(settings, connection, outbox, shared, points, metrics.influx.clone(), log);
+        let reader = Reader::new(settings, connection, outbox, state, points, metrics.influx.clone(), log);
         Self {
             _actor_guard: actor_guard,
             reader: Some(reader),
@@ -64,7 +64,8 @@ impl Actor for Redelivery {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let Some(reader) = self.reader.take() else { return };
-        // Whatever it was doing: the claims of what was not sent are released when it is dropped.
+        // Dropped wherever it is: the pending acks of what was not sent are dropped with it, so that its claims are released,
+        // and a claim whose answer is lost is released with everything that this owner holds, by the maintainer's drain.
         let work = self.stop.clone().run_until_cancelled_owned(reader.run());
         ctx.spawn(work.into_actor(self).map(|_, this, _| {
             this.has_ended = true;

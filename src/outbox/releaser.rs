@@ -1,4 +1,5 @@
-//! Keeps the record: says that this node lives, deletes what is confirmed, releases what is not, and what the dead owned.
+//! The maintainer's loop: deletes entries that are confirmed and releases the others, sends the owner's heartbeat, and reaps
+//! the entries of expired owners.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,45 +10,45 @@ use tokio_postgres::Config as Connection;
 
 use super::entries;
 use super::entries::Release;
+use super::redelivery_state::RedeliveryState;
 use super::session::Session;
-use super::shared::Shared;
-use crate::delivery::pending_ack::{Ended, Outbox};
+use crate::delivery::pending_ack::{Outbox, Released};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::failpoint;
 
-/// How often ends are worked off: one statement for all of them.
+/// How often released entries are worked off: one statement for all of them.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Nodes are forgotten so rarely.
+/// How often owners that were last seen long ago are deleted.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Keeps the record of one generation.
+/// Works off the released entries of one generation.
 pub(super) struct Releaser {
     outbox: Outbox,
-    ends: UnboundedReceiver<Ended>,
-    shared: Arc<Shared>,
+    released: UnboundedReceiver<Released>,
+    state: Arc<RedeliveryState>,
     metrics: InfluxMetrics,
     log: Logger,
     session: Session,
     takeover: Duration,
-    beat_at: Option<Instant>,
-    said_farewell: bool,
-    looked_at: Option<Instant>,
+    heartbeat_at: Option<Instant>,
+    is_deregistered: bool,
+    reaped_at: Option<Instant>,
     tidied_at: Instant,
-    /// Rows to be deleted, to be released, and to be released after a failed replay.
+    /// Entries to be deleted, to be released, and to be released after a failed redelivery.
     clear: Vec<i64>,
     release: Vec<i64>,
     failed: Vec<i64>,
-    told: bool,
+    has_logged: bool,
 }
 
-/// A node says so often that it lives: four times as often as it needs to be seen.
-fn beat_every(takeover: Duration) -> Duration {
+/// Interval between heartbeats: a quarter of the time after which an owner without one is expired.
+fn heartbeat_every(takeover: Duration) -> Duration {
     takeover / 4
 }
 
-/// It looks so often for nodes that are gone.
-fn look_every(takeover: Duration) -> Duration {
+/// Interval between looks for expired owners.
+fn reap_every(takeover: Duration) -> Duration {
     takeover / 10
 }
 
@@ -56,76 +57,81 @@ impl Releaser {
     pub(super) fn new(
         takeover: Duration,
         connection: Connection,
-        (outbox, ends): (Outbox, UnboundedReceiver<Ended>),
-        shared: Arc<Shared>,
+        (outbox, released): (Outbox, UnboundedReceiver<Released>),
+        state: Arc<RedeliveryState>,
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
         Self {
             outbox,
-            ends,
-            shared,
+            released,
+            state,
             metrics,
             log,
             session: Session::new(connection),
             takeover,
-            beat_at: None,
-            said_farewell: false,
-            looked_at: None,
+            heartbeat_at: None,
+            is_deregistered: false,
+            reaped_at: None,
             tidied_at: Instant::now(),
             clear: Vec::new(),
             release: Vec::new(),
             failed: Vec::new(),
-            told: false,
+            has_logged: false,
         }
     }
 
-    /// Takes ends in for a while, then does what is due. What PostgreSQL does not take now is kept for the next time.
+    /// Collects released entries for a while, then writes what is due. What PostgreSQL does not take now is kept for the next
+    /// time.
     pub(super) async fn work(&mut self) {
         let until = tokio::time::Instant::now() + INTERVAL;
         // The channel never closes: the outbox holds an end of it.
-        while let Ok(Some(ended)) = tokio::time::timeout_at(until, self.ends.recv()).await {
-            self.take_in(ended);
+        while let Ok(Some(released)) = tokio::time::timeout_at(until, self.released.recv()).await {
+            self.enqueue(released);
         }
-        self.keep().await;
+        self.write_or_log().await;
     }
 
-    /// Does what is left, then gives everything up that this node owns, so that others need not wait for its silence.
-    pub(super) async fn farewell(&mut self) {
-        while let Ok(ended) = self.ends.try_recv() {
-            self.take_in(ended);
+    /// Writes what is left, then releases everything that this owner holds and deregisters it, so that others need not wait
+    /// for it to expire.
+    pub(super) async fn drain(&mut self) {
+        while let Ok(released) = self.released.try_recv() {
+            self.enqueue(released);
         }
-        self.keep().await;
+        self.write_or_log().await;
         let owner = self.outbox.owner();
-        match self.session.run(async |client| entries::farewell(client, owner).await).await {
-            Ok(released) => info!(self.log, "the record is in order"; "left_to_others" => released),
-            Err(error) => warn!(self.log, "others will take over only when they miss this node"; "error" => error),
+        match self.session.run(async |client| entries::deregister(client, owner).await).await {
+            Ok(released) => info!(self.log, "outbox is in order"; "left_to_others" => released),
+            Err(error) => {
+                warn!(self.log, "outbox owner is not deregistered; other nodes take over when it expires"; "error" => error)
+            }
         }
-        self.said_farewell = true;
+        self.is_deregistered = true;
     }
 
-    /// The reader hears of an end at once, PostgreSQL with the others.
-    fn take_in(&mut self, ended: Ended) {
-        let ids = match (ended.is_clear, &ended.redelivered_for) {
+    /// Redelivery learns of released entries at once, PostgreSQL in batches.
+    fn enqueue(&mut self, released: Released) {
+        let ids = match (released.is_clear, &released.redelivered_for) {
             (true, _) => &mut self.clear,
             (false, None) => &mut self.release,
             (false, Some(_)) => &mut self.failed,
         };
-        ids.extend(&ended.ids);
-        if let Some(tenant_id) = ended.redelivered_for {
-            self.metrics.replayed_lines.inc_by(ended.confirmed);
-            self.shared.rates().add(&tenant_id, ended.confirmed);
-            self.shared.tenants().end(&tenant_id, &ended.ids, ended.is_clear, Instant::now(), fastrand::f64());
-            self.shared.tell_news();
+        ids.extend(&released.ids);
+        if let Some(tenant_id) = released.redelivered_for {
+            self.metrics.replayed_lines.inc_by(released.confirmed);
+            self.state.rates().add(&tenant_id, released.confirmed);
+            let now = Instant::now();
+            self.state.tenants().end(&tenant_id, &released.ids, released.is_clear, now, fastrand::f64());
+            self.state.notify_claimable();
         }
     }
 
-    async fn keep(&mut self) {
+    async fn write_or_log(&mut self) {
         match self.write().await {
-            Ok(()) => self.told = false,
-            Err(error) if !self.told => {
-                warn!(self.log, "the record of what influxdb owes can't be kept; trying on"; "error" => error);
-                self.told = true;
+            Ok(()) => self.has_logged = false,
+            Err(error) if !self.has_logged => {
+                warn!(self.log, "outbox entries can't be deleted and released; trying on"; "error" => error);
+                self.has_logged = true;
             }
             Err(_) => {}
         }
@@ -134,39 +140,40 @@ impl Releaser {
     async fn write(&mut self) -> Result<(), String> {
         let owner = self.outbox.owner();
         // First of all: what follows may take its time.
-        if !self.said_farewell && self.beat_at.is_none_or(|at| at.elapsed() >= beat_every(self.takeover)) {
-            self.session.run(async |client| entries::beat(client, owner).await).await?;
-            self.beat_at = Some(Instant::now());
+        let is_due = self.heartbeat_at.is_none_or(|at| at.elapsed() >= heartbeat_every(self.takeover));
+        if is_due && !self.is_deregistered {
+            self.session.run(async |client| entries::heartbeat(client, owner).await).await?;
+            self.heartbeat_at = Some(Instant::now());
         }
         if !self.clear.is_empty() {
             failpoint::pass("outbox-confirmed");
-            self.session.run(async |client| entries::clear(client, &self.clear).await).await?;
+            self.session.run(async |client| entries::delete(client, &self.clear).await).await?;
             self.clear.clear();
         }
-        for (ids, why) in [(&mut self.release, Release::Live), (&mut self.failed, Release::Replay)] {
+        for (ids, why) in [(&mut self.release, Release::Live), (&mut self.failed, Release::Redelivery)] {
             if !ids.is_empty() {
                 self.session.run(async |client| entries::release(client, owner, ids, why).await).await?;
                 ids.clear();
             }
         }
-        if self.looked_at.is_none_or(|at| at.elapsed() >= look_every(self.takeover)) {
-            self.claim().await?;
+        if self.reaped_at.is_none_or(|at| at.elapsed() >= reap_every(self.takeover)) {
+            self.reap().await?;
         }
         if self.tidied_at.elapsed() >= TIDY_EVERY {
-            self.session.run(async |client| entries::forget_nodes(client).await).await?;
+            self.session.run(async |client| entries::delete_expired_owners(client).await).await?;
             self.tidied_at = Instant::now();
         }
         Ok(())
     }
 
-    /// Releases what nodes own that are gone. Where that is a lot, the rest follows the next time.
-    async fn claim(&mut self) -> Result<(), String> {
-        let unseen_secs = self.takeover.as_secs_f64();
-        let rows = self.session.run(async |client| entries::disown(client, unseen_secs).await).await?;
-        self.looked_at = (rows < entries::DISOWN_ROWS).then(Instant::now);
+    /// Releases the entries of expired owners. Where there are many, the others follow the next time.
+    async fn reap(&mut self) -> Result<(), String> {
+        let expired_secs = self.takeover.as_secs_f64();
+        let rows = self.session.run(async |client| entries::reap_expired_owners(client, expired_secs).await).await?;
+        self.reaped_at = (rows < entries::REAPED_ROWS).then(Instant::now);
         if rows > 0 {
-            info!(self.log, "took over what a node that is gone still owed"; "flushes" => rows);
-            self.shared.tell_news();
+            info!(self.log, "released the outbox entries of expired owners"; "entries" => rows);
+            self.state.notify_claimable();
         }
         Ok(())
     }
@@ -176,13 +183,15 @@ impl Releaser {
 mod tests {
     use super::*;
 
+    /// The default of `influx.takeover_secs`.
+    const TAKEOVER: Duration = Duration::from_secs(20);
+
     #[test]
-    fn the_share_of_a_node_that_dies_is_taken_over_within_half_a_minute() {
-        let takeover = crate::sink::influx::Config::default().redelivery().takeover;
-        // It dies right after it was seen, another one looks right before that is long enough ago, and the reader, who
-        // is told, is busy with a claim of a second's reading.
-        let worst = takeover + look_every(takeover) + INTERVAL + Duration::from_secs(1);
+    fn the_entries_of_a_node_that_dies_are_taken_over_within_half_a_minute() {
+        // It dies right after its heartbeat, another node looks right before it is expired, and redelivery, which is
+        // notified, is busy with a claim of a second's reading.
+        let worst = TAKEOVER + reap_every(TAKEOVER) + INTERVAL + Duration::from_secs(1);
         assert!(worst < Duration::from_secs(30), "{worst:?}");
-        assert!(beat_every(takeover) + 2 * INTERVAL < takeover / 3, "a living node is not missed");
+        assert!(heartbeat_every(TAKEOVER) + 2 * INTERVAL < TAKEOVER / 3, "a living node does not expire");
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL of the replay's own: it takes none from those who write and look up.
+//! A connection to PostgreSQL of the outbox's own: it takes none from those who write and look up.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl Session {
     /// Does `work` over the connection.
     ///
     /// # Errors
-    /// PostgreSQL's words, when it does not answer in time or refuses.
+    /// The error chain, when PostgreSQL does not answer in time or refuses.
     pub(super) async fn run<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,

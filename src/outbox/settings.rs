@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use ingest_core::influx::point::Layout;
 
-/// What redelivery needs to know of the settings of the points' sink.
+/// What the outbox needs of the `[influx]` settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
     /// How points are laid out.
     pub layout: Layout,
     /// Most lines per second that are read back from PostgreSQL.
     pub lines_per_sec: usize,
-    /// How often there is a look for something to claim, where nothing wakes it.
+    /// How often redelivery tries to claim, where nothing wakes it.
     pub interval: Duration,
-    /// An owner that was not seen for so long is taken for dead.
+    /// An owner without a heartbeat for this long is expired.
     pub takeover: Duration,
     /// Lines of a tenant that are claimed at once.
     pub claim_lines: usize,

@@ -1,4 +1,4 @@
-//! Which time ranges of the broker's time a set of claims asks for: read once for all tenants, told apart for each.
+//! Which ranges of the broker's time a set of claims asks for: read once for all tenants, with a window for each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,25 +58,25 @@ pub(super) fn time_ranges(claims: Vec<Claim>) -> Vec<TimeRange> {
         let stream: Arc<str> = stream.into();
         claims.sort_unstable_by_key(|claim| claim.received_us);
         let first_of_stream = all.len();
-        let mut stretch_claims: Vec<Vec<Claim>> = Vec::new();
+        let mut range_claims: Vec<Vec<Claim>> = Vec::new();
         let mut end = i64::MIN;
         for claim in claims {
-            if stretch_claims.is_empty() || claim.received_us.0 > end {
-                stretch_claims.push(Vec::new());
+            if range_claims.is_empty() || claim.received_us.0 > end {
+                range_claims.push(Vec::new());
             }
             end = end.max(claim.received_us.1);
-            if let Some(open) = stretch_claims.last_mut() {
+            if let Some(open) = range_claims.last_mut() {
                 open.push(claim);
             }
         }
-        all.extend(stretch_claims.into_iter().map(|claims| stretch(stream.clone(), claims)));
+        all.extend(range_claims.into_iter().map(|claims| time_range(stream.clone(), claims)));
         debug_assert!(all[first_of_stream..].is_sorted_by(|a, b| a.received_us.1 < b.received_us.0));
     }
     all
 }
 
 /// `claims` are in the order of their beginnings.
-fn stretch(stream: Arc<str>, mut claims: Vec<Claim>) -> TimeRange {
+fn time_range(stream: Arc<str>, mut claims: Vec<Claim>) -> TimeRange {
     let from = claims.iter().map(|claim| claim.received_us.0).min().unwrap_or_default();
     let to = claims.iter().map(|claim| claim.received_us.1).max().unwrap_or_default();
     claims.sort_by(|a, b| a.tenant_id.cmp(&b.tenant_id)); // stable: still by their beginnings within a tenant
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_a_flush_are_one_stretch_and_a_window_per_tenant() {
+    fn claims_of_a_flush_are_one_time_range_and_a_window_per_tenant() {
         let all = time_ranges(vec![
             claim(1, "b", 10, 30),
             claim(2, "a", 5, 12),
@@ -141,14 +141,14 @@ mod tests {
             for claim in &claims {
                 let holding: Vec<_> = all
                     .iter()
-                    .flat_map(|stretch| stretch.windows.iter().enumerate().map(move |(at, window)| (stretch, at, window)))
+                    .flat_map(|range| range.windows.iter().enumerate().map(move |(at, window)| (range, at, window)))
                     .filter(|(_, _, window)| window.ids.contains(&claim.id))
                     .collect();
                 prop_assert_eq!(holding.len(), 1);
-                let (stretch, at, window) = holding[0];
+                let (range, at, window) = holding[0];
                 prop_assert_eq!(&*window.tenant_id, &claim.tenant_id);
                 for moment in [claim.received_us.0, claim.received_us.1] {
-                    prop_assert_eq!(stretch.window_of(&claim.tenant_id, moment), Some(at));
+                    prop_assert_eq!(range.window_of(&claim.tenant_id, moment), Some(at));
                 }
             }
         }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::track::Tally;
-use crate::delivery::pending_ack::{Ended, Outbox};
+use crate::delivery::pending_ack::{Outbox, Released};
 use crate::message::{Drain, Point, Points, QuarantinePoints, RejectedPoint};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorExit;
@@ -22,16 +22,16 @@ pub(super) const LINES_ON_THEIR_WAY: u64 = 40_000;
 /// Their bytes, beyond which no other page is read: with that page, less than one tenant may hold (`buffer_total_bytes`).
 pub(super) const BYTES_ON_THEIR_WAY: u64 = 32 * 1024 * 1024;
 
-/// Refusals that are told in full.
+/// Rejections that are reported in full.
 const EXAMPLES: usize = 5;
 
 /// A router of the command's own, and what it is working on.
 pub(super) struct Sender {
     router: Addr<Router>,
     outbox: Outbox,
-    ends: UnboundedReceiver<Ended>,
+    released: UnboundedReceiver<Released>,
     exits: UnboundedReceiver<ActorExit>,
-    refused: Arc<Refused>,
+    rejections: Arc<Rejections>,
     stats: Arc<Stats>,
     /// Pages on their way, by the number of their sending.
     flights: HashMap<i64, Flight>,
@@ -67,16 +67,16 @@ impl Sender {
         config.threads = 1;
         // The command itself reports; the sink's own log would run across its progress.
         let (spawn, died) = SpawnContext::detached("influx", Arc::default());
-        let (outbox, ends) = Outbox::new();
-        let (refused, stats) = (Arc::new(Refused::default()), Stats::new());
-        let quarantine = Collector(refused.clone()).start().recipient();
+        let (outbox, released) = Outbox::new();
+        let (rejections, stats) = (Arc::new(Rejections::default()), Stats::new());
+        let quarantine = RejectionCollector(rejections.clone()).start().recipient();
         let router = Router::new(Parts { config, destination, quarantine, spawn, stats: stats.clone() }).start();
         Self {
             router,
             outbox,
-            ends,
+            released,
             exits: died,
-            refused,
+            rejections,
             stats,
             flights: HashMap::new(),
             sendings: 0,
@@ -92,14 +92,14 @@ impl Sender {
         self.lines += tally.points;
         self.bytes += bytes;
         self.flights.insert(self.sendings, Flight { page, tally, bytes });
-        let share = self.outbox.claim(vec![self.sendings], tenant_id.clone());
+        let pending_ack = self.outbox.claim(vec![self.sendings], tenant_id.clone());
         for point in &mut points {
-            point.owed = share.another();
+            point.owed = pending_ack.clone_ref();
         }
         if !points.is_empty() {
             self.router.do_send(Points { tenant_id: tenant_id.clone(), points });
         }
-        share.resolve();
+        pending_ack.discard();
     }
 
     /// Lines on their way.
@@ -120,25 +120,25 @@ impl Sender {
     /// The next page whose fate is known.
     pub(super) async fn landed(&mut self) -> Landed {
         loop {
-            let ended = tokio::select! {
+            let released = tokio::select! {
                 biased;
-                ended = self.ends.recv() => ended,
+                released = self.released.recv() => released,
                 _ = self.exits.recv() => None,
             };
-            let Some(ended) = ended else { return Landed::BatcherExited };
+            let Some(released) = released else { return Landed::BatcherExited };
             let Some((sending, flight)) =
-                ended.ids.first().and_then(|sending| Some((*sending, self.flights.remove(sending)?)))
+                released.ids.first().and_then(|sending| Some((*sending, self.flights.remove(sending)?)))
             else {
                 continue;
             };
             let Flight { page, tally, bytes } = flight;
             self.lines -= tally.points;
             self.bytes -= bytes;
-            let refused = self.refused.settle(sending);
-            if !ended.is_clear {
+            let refused = self.rejections.take(sending);
+            if !released.is_clear {
                 return Landed::Lost(page);
             }
-            return Landed::Confirmed(page, Tally { written: ended.confirmed - refused, refused, ..tally });
+            return Landed::Confirmed(page, Tally { written: released.confirmed - refused, refused, ..tally });
         }
     }
 
@@ -158,9 +158,9 @@ impl Sender {
         stats.get("influx")?["tenants"].as_array()?.iter().find(|tenant| tenant["tenant_id"] == tenant_id).cloned()
     }
 
-    /// The first refusals since this was last asked, in the server's words.
+    /// The first rejections since the last call, in the server's words.
     pub(super) fn take_examples(&self) -> Vec<String> {
-        std::mem::take(&mut self.refused.lock().examples)
+        std::mem::take(&mut self.rejections.lock().examples)
     }
 
     /// Lets the batchers finish: files are made durable and get their names.
@@ -174,53 +174,53 @@ fn words(tenant: &Value) -> String {
     tenant["last_error"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Takes the place of the quarantine: refused points are counted and told, their rows stay as they are.
-struct Collector(Arc<Refused>);
+/// Stands in for the quarantine writer: rejected points are counted and reported, their rows stay as they are.
+struct RejectionCollector(Arc<Rejections>);
 
-impl Actor for Collector {
+impl Actor for RejectionCollector {
     type Context = Context<Self>;
 }
 
-impl Handler<QuarantinePoints> for Collector {
+impl Handler<QuarantinePoints> for RejectionCollector {
     type Result = ();
 
     fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
-        message.points.into_iter().for_each(|point| self.0.take(point));
+        message.points.into_iter().for_each(|point| self.0.add(point));
     }
 }
 
-/// Refused points, by the sending that they were part of.
+/// Rejected points, by the sending that they were part of.
 #[derive(Debug, Default)]
-struct Refused(Mutex<Refusals>);
+struct Rejections(Mutex<Counts>);
 
 #[derive(Debug, Default)]
-struct Refusals {
+struct Counts {
     by_sending: HashMap<i64, u64>,
     examples: Vec<String>,
 }
 
-impl Refused {
-    fn take(&self, point: RejectedPoint) {
+impl Rejections {
+    fn add(&self, point: RejectedPoint) {
         let RejectedPoint { origin, message, owed, .. } = point;
-        let mut refusals = self.lock();
+        let mut counts = self.lock();
         if let Some(sending) = owed.ids().first() {
-            *refusals.by_sending.entry(*sending).or_default() += 1;
+            *counts.by_sending.entry(*sending).or_default() += 1;
         }
-        if refusals.examples.len() < EXAMPLES {
+        if counts.examples.len() < EXAMPLES {
             // A terminal should not do what a metric's name says.
             let message = message.replace(char::is_control, "?");
-            refusals.examples.push(format!("{} {}: {message}", origin.stream, origin.stream_seq));
+            counts.examples.push(format!("{} {}: {message}", origin.stream, origin.stream_seq));
         }
-        drop(refusals);
+        drop(counts);
         owed.confirm();
     }
 
-    /// How many of a sending's points were refused, now that it is over.
-    fn settle(&self, sending: i64) -> u64 {
+    /// How many of a sending's points were rejected; forgets them.
+    fn take(&self, sending: i64) -> u64 {
         self.lock().by_sending.remove(&sending).unwrap_or(0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Refusals> {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -288,12 +288,12 @@ async fn fill(database: &Database, rng: &mut Rng, rows: usize) {
 }
 
 /// Goes round until nothing changes any more.
-async fn compact(database: &Database, bite: CompactPage) {
+async fn compact(database: &Database, page: CompactPage) {
     let (client, mut compactor) = (database.connect().await, Compactor::default());
     let mut changed = true;
     while std::mem::take(&mut changed) {
         loop {
-            let Compacted { merged, made, is_round_done } = compactor.bite(&client, bite).await.expect("a bite");
+            let Compacted { merged, made, is_round_done } = compactor.compact(&client, page).await.expect("a page");
             assert!(made <= merged, "{merged} rows became {made}");
             changed |= made < merged;
             if is_round_done {

@@ -148,7 +148,7 @@ impl House {
     pub(super) fn replay(&self, tenant_id: &str, lines: impl IntoIterator<Item = String>) {
         let (outbox, _) = Outbox::new();
         let owed = outbox.claim(vec![1], tenant_id.into());
-        let point = |line| Point { line, origin: origin(0), guard: None, owed: owed.another() };
+        let point = |line| Point { line, origin: origin(0), guard: None, owed: owed.clone_ref() };
         self.router.do_send(Points { tenant_id: tenant_id.into(), points: lines.into_iter().map(point).collect() });
     }
 
