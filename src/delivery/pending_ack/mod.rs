@@ -5,5 +5,5 @@ mod outbox;
 #[cfg(test)]
 mod tests;
 
-pub use self::ack::{PendingAck, Released};
-pub use self::outbox::Outbox;
+pub(crate) use self::ack::{PendingAck, Released};
+pub(crate) use self::outbox::Outbox;
