@@ -106,9 +106,10 @@ impl Generation {
         let drains: Vec<_> = self.children.iter().rev().map(|child| (child.name, child.drain.clone())).collect();
         async move {
             let mut died = None;
-            for (name, drain) in &drains {
+            // Once: whatever a child still sends while it drains goes to a child below it, whose turn comes later.
+            for (name, drain) in drains {
                 if drain.send(Drain).await.is_err() {
-                    died.get_or_insert(*name);
+                    died.get_or_insert(name);
                 }
             }
             died.map_or(Ok(()), Err)
@@ -129,5 +130,102 @@ impl Generation {
         for thread in self.threads.values() {
             thread.arbiter.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use actix::prelude::*;
+    use slog::{Discard, Logger, o};
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::runtime::readiness::Readiness;
+    use crate::runtime::spawn::{SpawnContext, start};
+
+    /// What reached the children, in its order.
+    type Journal = Arc<Mutex<Vec<(&'static str, &'static str)>>>;
+
+    /// A child that sends something to the child below it when it drains.
+    struct Stub {
+        spawn: SpawnContext,
+        name: &'static str,
+        below: Option<Recipient<Leftover>>,
+        journal: Journal,
+    }
+
+    /// What a child still sends while it drains.
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Leftover;
+
+    impl Stub {
+        fn record(&self, what: &'static str) {
+            self.spawn.actor_guard.progress();
+            self.journal.lock().unwrap_or_else(PoisonError::into_inner).push((self.name, what));
+        }
+    }
+
+    impl Actor for Stub {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Drain> for Stub {
+        type Result = ();
+
+        fn handle(&mut self, _: Drain, _: &mut Context<Self>) {
+            self.record("drain");
+            if let Some(below) = &self.below {
+                below.do_send(Leftover);
+            }
+        }
+    }
+
+    impl Handler<Leftover> for Stub {
+        type Result = ();
+
+        fn handle(&mut self, _: Leftover, _: &mut Context<Self>) {
+            self.record("leftover");
+        }
+    }
+
+    /// The child that was built last.
+    #[derive(Default)]
+    struct Built(Option<Recipient<Leftover>>);
+
+    impl Wiring for Built {
+        fn holders(&self) -> Vec<Recipient<Release>> {
+            Vec::new()
+        }
+    }
+
+    fn factory(name: &'static str, journal: Journal) -> Factory<Built> {
+        let build = move |built: &mut Built, spawn: SpawnContext| {
+            let thread = spawn.thread.clone();
+            let stub = Stub { spawn, name, below: built.0.take(), journal: journal.clone() };
+            let stub = start(&thread, stub);
+            built.0 = Some(stub.clone().recipient());
+            Ok(stub.recipient())
+        };
+        // Each has a thread of its own: nothing but the drain's order keeps them apart.
+        Factory { name, component: "test", thread: name.to_owned(), build: Box::new(build) }
+    }
+
+    #[actix::test]
+    async fn every_child_drains_once_top_down_and_after_all_that_is_sent_to_it() {
+        let journal = Journal::default();
+        let factories: Vec<_> = ["sink", "router", "source"].map(|name| factory(name, journal.clone())).into();
+        let log = Logger::root(Discard, o!());
+        let environment = Environment { log, metrics: Metrics::new(), readiness: Readiness::new() };
+        let (exits, _exited) = unbounded_channel();
+        let generation = Generation::build(1, &factories, &environment, &exits, 0).unwrap();
+        assert_eq!(generation.drain().await, Ok(()));
+        let expected =
+            [("source", "drain"), ("router", "leftover"), ("router", "drain"), ("sink", "leftover"), ("sink", "drain")];
+        assert_eq!(journal.lock().unwrap()[..], expected);
+        generation.stop_threads();
     }
 }

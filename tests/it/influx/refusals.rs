@@ -1,6 +1,7 @@
 //! InfluxDB refuses points for good: just those are in quarantine, each once, and all others are there.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::wait_for;
@@ -121,4 +122,43 @@ async fn a_refusal_that_never_became_durable_leaves_its_point_owed() {
     let second = start(node).await;
     mixed.wait_complete(&world, "not this one").await;
     drain(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_point_that_is_refused_during_a_drain_is_in_quarantine_before_the_node_ends() {
+    refused_while_draining("best_effort").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_whose_point_is_refused_during_a_drain_is_settled_before_the_node_ends() {
+    refused_while_draining("required").await;
+}
+
+/// InfluxDB answers only once the node drains: with policy `best_effort` long after the Writer has been drained, with
+/// `required` while the consumers still wait for their deliveries.
+async fn refused_while_draining(policy: &str) {
+    let world = World::new().await;
+    let mixed = Mixed::of("bad_metric", 100);
+    mixed.load.seed(&world).await;
+    world.influx.refuse_lines("bad_metric", "not this one");
+    world.influx.hang(None);
+    let mut node = start(world.node().env("INFLUXDB_WRITE_POLICY", policy)).await;
+    world.publish(mixed.load.messages.clone()).await;
+    let all = mixed.load.messages.len() as u64;
+    let buffered = async || node.metrics().await.count("ingest_influx_buffered_lines", &[]) == all;
+    wait_for("all rows, and all points at their batchers", DEADLINE, async || {
+        world.database.count("raw_events").await == all && buffered().await
+    })
+    .await;
+    assert_eq!(world.database.count("quarantine_events").await, 0, "refused too early");
+
+    node.sigterm();
+    // An idle lane drains in no time; what is left for InfluxDB's answer is nearly all of the Router's bound on it.
+    node.wait_logged("draining", 1).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(node.is_running(), "it has not waited for InfluxDB: {}", node.log());
+    world.influx.release();
+    assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "{}", node.log());
+    // Not settled later, by another node: now.
+    mixed.wait_complete(&world, "not this one").await;
 }
