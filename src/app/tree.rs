@@ -108,7 +108,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         };
         let router = start(&thread, Router::new(parts));
         addresses.points = Some(router.clone().recipient());
-        addresses.newcomers = Some(router.clone().recipient());
+        addresses.new_tenants = Some(router.clone().recipient());
         Ok(router.recipient())
     })
 }
@@ -192,7 +192,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             connection: ingredients.dependencies.connection.clone(),
             pool: ingredients.dependencies.pool.clone(),
             settings_readers: addresses.settings_readers.clone(),
-            newcomers: addresses.newcomers.clone(),
+            new_tenants: addresses.new_tenants.clone(),
             spawn,
         };
         let registry = start(&thread, Registry::new(parts));

@@ -24,7 +24,7 @@ pub(crate) struct Addresses {
     /// The influx Router.
     pub points: Option<Recipient<Points>>,
     /// The influx Router, for the provisioning of new tenants.
-    pub newcomers: Option<Recipient<TenantsRegistered>>,
+    pub new_tenants: Option<Recipient<TenantsRegistered>>,
     /// The route Publisher.
     pub publish: Option<Recipient<Publish>>,
     /// The derived state writer.

@@ -52,7 +52,7 @@ pub enum Replay {
 }
 
 impl Delivery {
-    /// A delivery that reports its verdict to `desk` under the number `slot`.
+    /// A delivery that reports its verdict to `handle` under the number `slot`.
     pub fn new(origin: Origin, attempt: u32, body: Bytes, slot: u64, settle_handle: Arc<SettleHandle>) -> Self {
         let guard = DeliveryGuard::new(slot, settle_handle);
         Self { origin, attempt, subject: Subject::from_static(""), predates_consumer: false, body, replay: None, guard }

@@ -101,7 +101,7 @@ fn go_on(work: &mut Vec<(DeliveryGuard, Plan)>, choices: &[usize], steps: usize)
 
 proptest! {
     #[test]
-    fn a_desk_hears_of_each_delivery_once_and_the_worst_verdict_of_its_legs(
+    fn a_handle_hears_of_each_delivery_once_and_the_worst_verdict_of_its_legs(
         plans in proptest::collection::vec((plan(), any::<bool>()), 1..6),
         choices in proptest::collection::vec(any::<usize>(), 1..20),
         alone in 0_usize..20,

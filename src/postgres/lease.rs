@@ -21,7 +21,7 @@ pub(crate) async fn bounded<T>(
         let Some(client) = &mut lease.0 else { return Err(transient("no connection")) };
         let result = work(client).await;
         if result.as_ref().err().is_none_or(Failure::leaves_connection_usable) {
-            lease.give_back();
+            lease.nack_excess();
         }
         result
     };
@@ -35,7 +35,7 @@ pub(crate) async fn bounded<T>(
 struct Lease(Option<Object>);
 
 impl Lease {
-    fn give_back(mut self) {
+    fn nack_excess(mut self) {
         self.0.take();
     }
 }

@@ -1,4 +1,4 @@
-//! The first meeting with PostgreSQL: waited for, and only then judged. `run` and `migrate` begin alike.
+//! The first meeting with PostgreSQL: waited for, and only then validated. `run` and `migrate` begin alike.
 
 use std::time::Duration;
 

@@ -47,10 +47,10 @@ pub struct Parts {
     pub connection: tokio_postgres::Config,
     /// Connections for look-ups.
     pub pool: Pool,
-    /// Who reads the settings but does not subscribe: the rooms that were built before.
+    /// Who reads the settings but does not subscribe: the components that were built before.
     pub settings_readers: Vec<Recipient<SettingsChanged>>,
     /// Who prepares for new tenants; `None` where nobody does.
-    pub newcomers: Option<Recipient<TenantsRegistered>>,
+    pub new_tenants: Option<Recipient<TenantsRegistered>>,
 }
 
 /// The registry.
@@ -383,7 +383,7 @@ impl Handler<Changed> for Registry {
     fn handle(&mut self, Changed(change): Changed, ctx: &mut Self::Context) {
         self.parts.spawn.metrics.registry.invalidations.inc();
         if let Some(change) = change.as_ref().filter(|change| change.table == "device_registry") {
-            self.look_for_newcomers(change.tenant.as_deref(), ctx);
+            self.look_for_new_tenants(change.tenant.as_deref(), ctx);
         }
         let invalid = match change {
             Some(change) if change.table == "app_settings" => return self.read_settings(ctx),

@@ -23,8 +23,8 @@ use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
 /// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
-const PULSE_EVERY: Duration = Duration::from_secs(3);
-const PULSE_BOUND: Duration = Duration::from_secs(3);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
+const HEARTBEAT_BOUND: Duration = Duration::from_secs(3);
 /// Bound on connecting, log-in included.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 /// Longest pause between attempts. Meanwhile nobody trusts what is cached for long.
@@ -59,7 +59,7 @@ enum Lost {
     Closed,
     #[error("PostgreSQL did not let the node in within {} s", CONNECT_BOUND.as_secs())]
     NotConnected,
-    #[error("no sign of life within {} s", PULSE_BOUND.as_secs())]
+    #[error("no sign of life within {} s", HEARTBEAT_BOUND.as_secs())]
     Silent,
     #[error(transparent)]
     Refused(#[from] ConnectError),
@@ -104,7 +104,7 @@ async fn listen(
         backoff.reset();
         registry.do_send(Listening(true));
         loop {
-            sleep(PULSE_EVERY).await;
+            sleep(HEARTBEAT_EVERY).await;
             heartbeat(&client, &channel, &heard).await?;
         }
     });
@@ -114,12 +114,12 @@ async fn listen(
 }
 
 async fn subscribe(client: &Client, channel: &str, heard: &Notify) -> Result<(), Lost> {
-    let set_up = session::set_up(client, PULSE_BOUND);
-    timeout(PULSE_BOUND, set_up).await.map_err(|_| Lost::Silent)??;
+    let set_up = session::set_up(client, HEARTBEAT_BOUND);
+    timeout(HEARTBEAT_BOUND, set_up).await.map_err(|_| Lost::Silent)??;
     let listen = client.batch_execute("LISTEN ingest_invalidate");
-    timeout(PULSE_BOUND, listen).await.map_err(|_| Lost::Silent)??;
+    timeout(HEARTBEAT_BOUND, listen).await.map_err(|_| Lost::Silent)??;
     let listen = format!("LISTEN {channel}");
-    timeout(PULSE_BOUND, client.batch_execute(&listen)).await.map_err(|_| Lost::Silent)??;
+    timeout(HEARTBEAT_BOUND, client.batch_execute(&listen)).await.map_err(|_| Lost::Silent)??;
     // Behind a pooler that hands sessions around nothing would be heard: this shows it at once.
     heartbeat(client, channel, heard).await
 }
@@ -132,7 +132,7 @@ async fn heartbeat(client: &Client, channel: &str, heard: &Notify) -> Result<(),
         heard.notified().await;
         Ok(())
     };
-    timeout(PULSE_BOUND, round).await.unwrap_or(Err(Lost::Silent))
+    timeout(HEARTBEAT_BOUND, round).await.unwrap_or(Err(Lost::Silent))
 }
 
 /// Passes on what is heard, until the connection ends.

@@ -69,7 +69,7 @@ impl Registry {
         }
     }
 
-    /// The old ones stay. Without any, no message can be judged.
+    /// The old ones stay. Without any, no message can be validated.
     fn settings_are_unreadable(&mut self, fault: Fault) {
         if self.settings.in_force.is_none() || fault.is_of_the_connection() {
             self.availability.disconnected(&fault);

@@ -35,8 +35,8 @@ impl KnownTenants {
 
 impl Registry {
     /// Devices of a tenant changed (of any tenant, where none is named): it may be a new one. Best effort.
-    pub(super) fn look_for_newcomers(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
-        let Some(newcomers) = self.parts.newcomers.clone() else { return };
+    pub(super) fn look_for_new_tenants(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
+        let Some(new_tenants) = self.parts.new_tenants.clone() else { return };
         let (pool, tenant) = (self.parts.pool.clone(), tenant.map(Arc::<str>::from));
         // At once, so that a burst of new devices asks one question.
         if tenant.as_ref().is_some_and(|tenant| !self.tenants.insert(tenant.clone())) {
@@ -54,7 +54,7 @@ impl Registry {
             let news: Vec<Arc<str>> =
                 found.into_iter().filter(|tenant| registry.tenants.insert(Arc::clone(tenant))).collect();
             if !news.is_empty() {
-                newcomers.do_send(TenantsRegistered(news));
+                new_tenants.do_send(TenantsRegistered(news));
             }
         }));
     }

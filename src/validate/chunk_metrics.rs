@@ -9,7 +9,7 @@ use ingest_core::validate::ValidationCounts;
 
 /// A chunk's counts.
 #[derive(Default)]
-pub(super) struct ChunkTally {
+pub(super) struct ChunkCounts {
     accepted: [u64; MsgKind::ALL.len()],
     refused: [u64; Reason::ALL.len()],
     /// Look-ups in the cache.
@@ -36,7 +36,7 @@ impl Lookups {
     }
 }
 
-impl ChunkTally {
+impl ChunkCounts {
     /// A valid event.
     pub(super) fn accepted(&mut self, msg_type: &MsgType) {
         self.accepted[MsgKind::from(msg_type).index()] += 1;

@@ -35,7 +35,7 @@ impl<M> DeferredDeliveries<M> {
     }
 
     /// Keeps a message until its device is known; the site with which to ask, where nobody asks yet.
-    pub(super) fn park(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
+    pub(super) fn defer(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
         self.messages += 1;
         match self.questions.get_mut(&key) {
             Some(question) => {
@@ -96,47 +96,47 @@ mod tests {
     }
 
     fn asked() -> DeferredDeliveries<u32> {
-        let mut parked = DeferredDeliveries::new();
-        assert_eq!(parked.park(device(), "lab".to_owned(), 1), Some("lab".to_owned()));
-        parked
+        let mut deferred = DeferredDeliveries::new();
+        assert_eq!(deferred.defer(device(), "lab".to_owned(), 1), Some("lab".to_owned()));
+        deferred
     }
 
     #[test]
     fn a_device_is_asked_about_once_and_its_messages_keep_their_order() {
-        let mut parked = asked();
-        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None);
-        assert!(!parked.is_empty());
-        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1, 2]));
-        assert!(parked.is_empty());
-        assert_eq!(parked.answered(&device()), Answered::Holds(vec![]), "an answer that nobody waits for");
+        let mut deferred = asked();
+        assert_eq!(deferred.defer(device(), "lab".to_owned(), 2), None);
+        assert!(!deferred.is_empty());
+        assert_eq!(deferred.answered(&device()), Answered::Holds(vec![1, 2]));
+        assert!(deferred.is_empty());
+        assert_eq!(deferred.answered(&device()), Answered::Holds(vec![]), "an answer that nobody waits for");
     }
 
     #[test]
     fn an_answer_that_may_be_older_than_a_change_is_asked_for_again() {
-        let mut parked = asked();
-        parked.outdate(|key| &*key.device_id == "other");
-        parked.outdate(|key| &*key.device_id == "d");
-        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
-        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1]));
+        let mut deferred = asked();
+        deferred.outdate(|key| &*key.device_id == "other");
+        deferred.outdate(|key| &*key.device_id == "d");
+        assert_eq!(deferred.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(deferred.answered(&device()), Answered::Holds(vec![1]));
     }
 
     #[test]
     fn messages_that_are_served_otherwise_leave_their_question_outdated() {
-        let mut parked = asked();
-        assert_eq!(parked.take_messages(), [1]);
-        assert!(parked.is_empty());
-        parked.outdate(|_| true);
-        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None, "still under way");
-        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
-        assert_eq!(parked.answered(&device()), Answered::Holds(vec![2]));
+        let mut deferred = asked();
+        assert_eq!(deferred.take_messages(), [1]);
+        assert!(deferred.is_empty());
+        deferred.outdate(|_| true);
+        assert_eq!(deferred.defer(device(), "lab".to_owned(), 2), None, "still under way");
+        assert_eq!(deferred.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(deferred.answered(&device()), Answered::Holds(vec![2]));
     }
 
     #[test]
     fn a_site_that_is_named_later_is_asked_about() {
-        let mut parked = DeferredDeliveries::new();
-        assert_eq!(parked.park(device(), String::new(), 1), Some(String::new()));
-        assert_eq!(parked.park(device(), "lab".to_owned(), 2), None);
-        assert_eq!(parked.answered(&device()), Answered::Outdated("lab".to_owned()));
-        assert_eq!(parked.answered(&device()), Answered::Holds(vec![1, 2]));
+        let mut deferred = DeferredDeliveries::new();
+        assert_eq!(deferred.defer(device(), String::new(), 1), Some(String::new()));
+        assert_eq!(deferred.defer(device(), "lab".to_owned(), 2), None);
+        assert_eq!(deferred.answered(&device()), Answered::Outdated("lab".to_owned()));
+        assert_eq!(deferred.answered(&device()), Answered::Holds(vec![1, 2]));
     }
 }

@@ -12,7 +12,7 @@ use ingest_core::message::topic::Topic;
 
 /// Where a message's checks find the registry's answer.
 ///
-/// A message that has waited for its answer is judged with it in hand, never by way of the cache: there may be no room for
+/// A message that has waited for its answer is validated with it in hand, never by way of the cache: there may be no room for
 /// the answer, and one that is there may have been outlived by a change.
 pub(super) struct Inquiry<'a> {
     in_hand: Option<&'a Answer>,

@@ -1,4 +1,4 @@
-//! A validator: judges the messages of its devices, and asks the registry about those it does not know.
+//! A validator: validates the messages of its devices, and asks the registry about those it does not know.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use slog::error;
 
 use super::buckets::Buckets;
 use super::cache::{Ages, DeviceCache, Link};
-use super::chunk_metrics::ChunkTally;
+use super::chunk_metrics::ChunkCounts;
 use super::deferred::{Answered, DeferredDeliveries};
 use super::inquiry::Inquiry;
 use super::{Config, SubjectCheck};
@@ -57,7 +57,7 @@ pub(crate) struct Validator {
     settings: Option<Arc<Settings>>,
     cache: DeviceCache,
     buckets: Buckets,
-    parked: DeferredDeliveries<(Lane, Delivery, Envelope)>,
+    deferred: DeferredDeliveries<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
     link: Link,
@@ -75,7 +75,7 @@ enum Valid {
 }
 
 /// What becomes of a message.
-enum Judgement {
+enum Outcome {
     Valid(Valid),
     Refused {
         rejection: Rejection,
@@ -108,7 +108,7 @@ impl Validator {
             settings: None,
             cache: DeviceCache::new(config.cache_max_size, share, ages),
             buckets: Buckets::default(),
-            parked: DeferredDeliveries::new(),
+            deferred: DeferredDeliveries::new(),
             early: Vec::new(),
             link: Link { is_reachable: true, is_listening: false },
             newest_us: 0,
@@ -125,13 +125,13 @@ impl Validator {
 
     /// Judges a chunk and hands on what is decided; what is not waits for the registry. A message that has waited comes
     /// with its answer.
-    fn judge_all(
+    fn validate_all(
         &mut self,
         chunk: impl Iterator<Item = (Lane, Delivery, Result<Envelope, Rejection>, Option<Answer>)>,
         ctx: &mut Context<Self>,
     ) {
         let now_ms = self.now_ms();
-        let mut tally = ChunkTally::default();
+        let mut counts = ChunkCounts::default();
         let mut write = Write::default();
         let mut unknown = Vec::new();
         for (lane, mut delivery, opened, answer) in chunk {
@@ -140,30 +140,30 @@ impl Validator {
             let envelope = match opened {
                 Ok(envelope) => envelope,
                 Err(rejection) => {
-                    tally.refused(&delivery, rejection.reason);
+                    counts.refused(&delivery, rejection.reason);
                     write.refusals.push(self.refused(delivery, None, rejection));
                     continue;
                 }
             };
-            match self.judge(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut tally) {
-                Judgement::Valid(Valid::Event(event)) => {
-                    tally.accepted(&event.msg_type);
+            match self.validate(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut counts) {
+                Outcome::Valid(Valid::Event(event)) => {
+                    counts.accepted(&event.msg_type);
                     write.events.push((delivery, event));
                 }
-                Judgement::Valid(Valid::Shadow(report)) => write.shadows.push((delivery, report)),
-                Judgement::Valid(Valid::Ack(ack)) => write.acks.push((delivery, ack)),
-                Judgement::Waits { may_provision } => {
-                    unknown.extend(self.park(lane, delivery, envelope, may_provision));
+                Outcome::Valid(Valid::Shadow(report)) => write.shadows.push((delivery, report)),
+                Outcome::Valid(Valid::Ack(ack)) => write.acks.push((delivery, ack)),
+                Outcome::Waits { may_provision } => {
+                    unknown.extend(self.defer(lane, delivery, envelope, may_provision));
                 }
-                Judgement::Refused { rejection, of_unknown_tenant } => {
-                    tally.refused(&delivery, rejection.reason);
+                Outcome::Refused { rejection, of_unknown_tenant } => {
+                    counts.refused(&delivery, rejection.reason);
                     let (delivery, mut quarantine_record) = self.refused(delivery, Some(&envelope), rejection);
                     quarantine_record.of_unknown_tenant = of_unknown_tenant;
                     write.refusals.push((delivery, quarantine_record));
                 }
             }
         }
-        tally.add_to(&self.parts.spawn.metrics);
+        counts.add_to(&self.parts.spawn.metrics);
         if !write.is_empty() {
             self.parts.writer.do_send(write);
         }
@@ -214,16 +214,16 @@ impl Validator {
         (delivery, quarantine_record)
     }
 
-    fn judge(
+    fn validate(
         &mut self,
         lane: Lane,
         delivery: &Delivery,
         envelope: &Envelope,
         in_hand: Option<&Answer>,
         now_ms: u64,
-        tally: &mut ChunkTally,
-    ) -> Judgement {
-        let Some(settings) = self.settings.as_deref() else { return Judgement::Waits { may_provision: false } };
+        counts: &mut ChunkCounts,
+    ) -> Outcome {
+        let Some(settings) = self.settings.as_deref() else { return Outcome::Waits { may_provision: false } };
         let inquiry = Inquiry::new(in_hand, &self.cache, now_ms, self.link);
         // A replay was published by an operator, and sent long ago.
         let is_replay = delivery.is_replay();
@@ -239,20 +239,20 @@ impl Validator {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
             is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        let checked = panics::judge(|| check(lane, envelope, checks, &inquiry, admit, tally));
+        let checked = panics::judge(|| check(lane, envelope, checks, &inquiry, admit, counts));
         match checked {
-            Ok(Some(valid)) => Judgement::Valid(valid),
-            Ok(None) => Judgement::Waits { may_provision: lane == Lane::Telemetry },
-            Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut tally.lookups) {
-                Some(of_unknown_tenant) => Judgement::Refused { rejection, of_unknown_tenant },
+            Ok(Some(valid)) => Outcome::Valid(valid),
+            Ok(None) => Outcome::Waits { may_provision: lane == Lane::Telemetry },
+            Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut counts.lookups) {
+                Some(of_unknown_tenant) => Outcome::Refused { rejection, of_unknown_tenant },
                 // Nothing is provisioned for a message that is refused in any case.
-                None => Judgement::Waits { may_provision: false },
+                None => Outcome::Waits { may_provision: false },
             },
         }
     }
 
     /// Keeps a message until its device is known; the device to be asked about, where nobody asks yet.
-    fn park(
+    fn defer(
         &mut self,
         lane: Lane,
         delivery: Delivery,
@@ -263,11 +263,11 @@ impl Validator {
         let key = DeviceKey::new(topic.tenant, topic.device);
         let claimed = || panics::or_default(|| validate::claimed_site(&envelope));
         let site = may_provision.then(claimed).flatten().unwrap_or_default();
-        self.parked.park(key.clone(), site, (lane, delivery, envelope)).map(|site| (key, site))
+        self.deferred.defer(key.clone(), site, (lane, delivery, envelope)).map(|site| (key, site))
     }
 
     fn check_drained(&mut self) {
-        if self.drained.is_awaited() && self.parked.is_empty() && self.early.is_empty() {
+        if self.drained.is_awaited() && self.deferred.is_empty() && self.early.is_empty() {
             self.drained.notify();
         }
     }
@@ -288,9 +288,9 @@ fn check(
     checks: Checks<'_>,
     inquiry: &Inquiry<'_>,
     admit: impl FnOnce(&DeviceKey) -> bool,
-    tally: &mut ChunkTally,
+    counts: &mut ChunkCounts,
 ) -> validate::Validated<Valid> {
-    let ChunkTally { lookups, fields, .. } = tally;
+    let ChunkCounts { lookups, fields, .. } = counts;
     let claims_a_site = lane == Lane::Telemetry;
     let lookup = |device: DeviceRef<'_>| inquiry.lookup(device, claims_a_site, lookups);
     Ok(match lane {
@@ -333,7 +333,7 @@ impl Handler<Validate> for Validator {
         }
         failpoint::pass("validator");
         let Validate { lane, deliveries } = chunk;
-        self.judge_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope, None)), ctx);
+        self.validate_all(deliveries.into_iter().map(|(delivery, envelope)| (lane, delivery, envelope, None)), ctx);
         self.parts.spawn.actor_guard.progress();
     }
 }
@@ -345,7 +345,7 @@ impl Handler<Resolved> for Validator {
         let now_ms = self.now_ms();
         let (mut decided, mut again) = (Vec::new(), Vec::new());
         for (key, answer) in devices {
-            match self.parked.answered(&key) {
+            match self.deferred.answered(&key) {
                 Answered::Outdated(site) => again.push((key, site)),
                 Answered::Holds(waiting) => {
                     decided.extend(
@@ -358,7 +358,7 @@ impl Handler<Resolved> for Validator {
             }
         }
         self.resolve(again, ctx);
-        self.judge_all(decided.into_iter(), ctx);
+        self.validate_all(decided.into_iter(), ctx);
         self.check_drained();
     }
 }
@@ -369,15 +369,15 @@ impl Handler<Invalidate> for Validator {
     fn handle(&mut self, invalid: Invalidate, ctx: &mut Self::Context) {
         match invalid {
             Invalidate::Devices(keys) => {
-                self.parked.outdate(|key| keys.contains(key));
+                self.deferred.outdate(|key| keys.contains(key));
                 keys.iter().for_each(|key| self.cache.forget(key));
             }
             Invalidate::Tenant(tenant) => {
-                self.parked.outdate(|key| key.tenant_id == tenant);
+                self.deferred.outdate(|key| key.tenant_id == tenant);
                 self.cache.forget_tenant(&tenant);
             }
             Invalidate::All => {
-                self.parked.outdate(|_| true);
+                self.deferred.outdate(|_| true);
                 self.cache.clear();
             }
             Invalidate::Listening(is_listening) => self.link.is_listening = is_listening,
@@ -385,8 +385,11 @@ impl Handler<Invalidate> for Validator {
                 self.link.is_reachable = is_reachable;
                 if !is_reachable {
                     // What waits may be served by answers that were too old a moment ago.
-                    let waiting = self.parked.take_messages().into_iter();
-                    self.judge_all(waiting.map(|(lane, delivery, envelope)| (lane, delivery, Ok(envelope), None)), ctx);
+                    let waiting = self.deferred.take_messages().into_iter();
+                    self.validate_all(
+                        waiting.map(|(lane, delivery, envelope)| (lane, delivery, Ok(envelope), None)),
+                        ctx,
+                    );
                     self.check_drained();
                 }
             }

@@ -38,7 +38,7 @@ fn backfill(world: &World, arguments: &[&str]) -> NodeBuilder {
     world.node().arguments(&all)
 }
 
-/// Runs it to its end: its exit code, its account, its complaints.
+/// Runs it to its end: its exit code, its account, its errors.
 async fn run(world: &World, arguments: &[&str]) -> (Option<i32>, String, String) {
     let finished = backfill(world, arguments).run_to_end(DEADLINE).await;
     (finished.code, finished.stdout, finished.stderr)
@@ -66,9 +66,9 @@ fn number(account: &str, word: &str) -> u64 {
 async fn a_backfill_writes_what_a_live_node_wrote_and_no_other_tenants_points() {
     let world = world_with_rows(3_000, true).await;
     let other = InfluxStub::start();
-    let (code, account, complaints) =
+    let (code, account, errors) =
         run(&world, &["--target", &other.url(), "--tenant", "tenant-1", "--tenant", "tenant-3"]).await;
-    assert_eq!(code, Some(0), "{account}{complaints}");
+    assert_eq!(code, Some(0), "{account}{errors}");
     assert_eq!(other.databases(), [database("tenant-1"), database("tenant-3")]);
     for tenant in ["tenant-1", "tenant-3"] {
         let line = account.lines().find(|line| line.starts_with(tenant)).expect("a line for each tenant");
@@ -196,12 +196,12 @@ async fn refused_points_are_told_and_the_others_are_there() {
     let world = world_with_rows(1_000, false).await;
     // No form of a number fits a column of text: a point of these fields alone has nothing left to hold.
     world.influx.define_field(&database("tenant-0"), "heartbeat", "seq", &Value::Text(String::new()));
-    let beats = "UPDATE raw_events SET msg_type = 'heartbeat' WHERE tenant_id = 'tenant-0' AND seq < 100";
-    world.database.execute(beats).await;
+    let heartbeats = "UPDATE raw_events SET msg_type = 'heartbeat' WHERE tenant_id = 'tenant-0' AND seq < 100";
+    world.database.execute(heartbeats).await;
 
-    let (code, account, complaints) = run(&world, &[]).await;
-    assert_eq!((code, number(&account, "written"), number(&account, "refused")), (Some(1), 180, 20), "{complaints}");
-    assert!(complaints.contains("refused: TELEMETRY "), "{complaints}");
+    let (code, account, errors) = run(&world, &[]).await;
+    assert_eq!((code, number(&account, "written"), number(&account, "refused")), (Some(1), 180, 20), "{errors}");
+    assert!(errors.contains("refused: TELEMETRY "), "{errors}");
     assert_eq!(world.influx.point_count(&database("tenant-0")), 180);
     assert_eq!(world.database.count("raw_events").await, 1_000);
     let (code, account, _) = run(&world, &[]).await;
@@ -214,9 +214,9 @@ async fn only_one_run_works_on_a_backfill() {
     world.influx.hang(None);
     let mut first = backfill(&world, &[]).start();
     wait_for("the first run's request", DEADLINE, async || world.influx.counts().requests > 0).await;
-    let (code, account, complaints) = run(&world, &[]).await;
-    assert_eq!((code, account.as_str()), (Some(69), ""), "{complaints}");
-    assert!(complaints.contains("another run is working on this very backfill"), "{complaints}");
+    let (code, account, errors) = run(&world, &[]).await;
+    assert_eq!((code, account.as_str()), (Some(69), ""), "{errors}");
+    assert!(errors.contains("another run is working on this very backfill"), "{errors}");
     world.influx.release();
     assert_eq!(first.wait_exit(DEADLINE).await, Some(0), "{}", first.log());
     assert_eq!(world.influx.point_count(&database("tenant-0")), 200);
@@ -293,8 +293,8 @@ async fn wait_for_word(command: &Node, word: &str) {
 async fn a_range_that_is_none_ends_with_64() {
     let world = World::new().await;
     for arguments in [["--to", "2019-01-01"], ["--to", "2999-01-01"], ["--to", "tomorrow"], ["--rate", "0"]] {
-        let (code, account, complaints) = run(&world, &arguments).await;
-        assert_eq!((code, account.as_str()), (Some(64), ""), "{arguments:?} {complaints}");
+        let (code, account, errors) = run(&world, &arguments).await;
+        assert_eq!((code, account.as_str()), (Some(64), ""), "{arguments:?} {errors}");
     }
     let finished = world.node().arguments(&["backfill", "--from", FROM]).run_to_end(DEADLINE).await;
     assert_eq!(finished.code, Some(64), "{finished:?}");

@@ -20,7 +20,7 @@ const PROBE: Duration = Duration::from_secs(2);
 
 /// How a socket hogs.
 #[derive(Clone, Copy, Debug)]
-enum Manner {
+enum Behaviour {
     /// Sends nothing.
     Silent,
     /// Sends a head without an end, a byte at a time.
@@ -35,18 +35,18 @@ enum Manner {
 async fn four_hundred_hogging_sockets_fail_no_probe() {
     let world = World::new().await;
     let node = world.start_node().await;
-    for manner in [Manner::Silent, Manner::Trickle, Manner::Deaf, Manner::Body] {
+    for behaviour in [Behaviour::Silent, Behaviour::Trickle, Behaviour::Deaf, Behaviour::Body] {
         let (opened, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let mut hogs = JoinSet::new();
         for _ in 0..HOGS {
-            hogs.spawn(hog(node.address().to_owned(), manner, opened.clone(), stop.clone()));
+            hogs.spawn(hog(node.address().to_owned(), behaviour, opened.clone(), stop.clone()));
         }
         wait_for("the sockets to be open", DEADLINE, async || opened.load(Ordering::SeqCst) >= HOGS).await;
         for number in 0..12 {
             let path = ["/health", "/ready"][number % 2];
             let answer = timeout(PROBE, node.get(path)).await;
             let status = answer.ok().flatten().map(|answer| answer.status);
-            assert_eq!(status, Some(200), "{path}, probe {number} beside {HOGS} sockets, {manner:?}");
+            assert_eq!(status, Some(200), "{path}, probe {number} beside {HOGS} sockets, {behaviour:?}");
         }
         stop.store(true, Ordering::SeqCst);
         hogs.shutdown().await;
@@ -55,11 +55,11 @@ async fn four_hundred_hogging_sockets_fail_no_probe() {
 }
 
 /// Connects, and again whenever it is thrown out.
-async fn hog(address: String, manner: Manner, opened: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
+async fn hog(address: String, behaviour: Behaviour, opened: Arc<AtomicUsize>, stop: Arc<AtomicBool>) {
     while !stop.load(Ordering::SeqCst) {
         if let Ok(socket) = TcpStream::connect(&address).await {
             opened.fetch_add(1, Ordering::SeqCst);
-            hold(socket, manner).await;
+            hold(socket, behaviour).await;
         }
         // A flood of connections is another attack than holding them.
         sleep(Duration::from_millis(100)).await;
@@ -67,12 +67,12 @@ async fn hog(address: String, manner: Manner, opened: Arc<AtomicUsize>, stop: Ar
 }
 
 /// Until the other side ends it.
-async fn hold(mut socket: TcpStream, manner: Manner) {
-    let (first, then): (&[u8], &[u8]) = match manner {
-        Manner::Silent => (b"", b""),
-        Manner::Trickle => (b"GET /metrics HTTP/1.1\r\nX-Slow: ", b"x"),
-        Manner::Deaf => (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"),
-        Manner::Body => (b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", b"x"),
+async fn hold(mut socket: TcpStream, behaviour: Behaviour) {
+    let (first, then): (&[u8], &[u8]) = match behaviour {
+        Behaviour::Silent => (b"", b""),
+        Behaviour::Trickle => (b"GET /metrics HTTP/1.1\r\nX-Slow: ", b"x"),
+        Behaviour::Deaf => (b"GET /metrics HTTP/1.1\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"),
+        Behaviour::Body => (b"POST /metrics HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n", b"x"),
     };
     let mut next = first;
     loop {
@@ -80,7 +80,7 @@ async fn hold(mut socket: TcpStream, manner: Manner) {
             return;
         }
         next = then;
-        if matches!(manner, Manner::Deaf) {
+        if matches!(behaviour, Behaviour::Deaf) {
             sleep(Duration::from_secs(1)).await;
             continue;
         }

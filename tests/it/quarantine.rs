@@ -125,11 +125,11 @@ async fn a_forged_replay_gains_nothing() {
         Origin { stream: "TELEMETRY".to_owned(), stream_seq: 77, received_us: 1_795_219_200_000_000, trusted: true };
     let tokenless = |seq| with(&target, seq, json!({"provision_token": null}));
     let genuine = facts.header(&key, &tokenless(0).payload);
-    let judged = Origin { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
+    let validated = Origin { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
     world
         .publish([
             tokenless(1).header(proof::HEADER, &genuine),
-            tokenless(1).header(proof::HEADER, &judged.replace("judged", "trusted")),
+            tokenless(1).header(proof::HEADER, &validated.replace("judged", "trusted")),
             tokenless(2).header(proof::HEADER, &facts.header(&Key::new(&[0; 32]).unwrap(), &tokenless(2).payload)),
             tokenless(3).header(proof::HEADER, "v1;TELEMETRY;77;1795219200000000;trusted;"),
         ])

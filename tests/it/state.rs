@@ -1,4 +1,4 @@
-//! The room of the derived state: keepers on a real PostgreSQL with events made by hand, and in the end a whole node.
+//! The room of the derived state: derived state writers on a real PostgreSQL with events made by hand, and in the end a whole node.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -28,13 +28,13 @@ const SECOND: i64 = 1_000_000;
 /// Longer than anything takes that works.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A running keeper. It flushes only when it is told to, unless a test says otherwise.
+/// A running derived state writer. It flushes only when it is told to, unless a test says otherwise.
 struct Bench {
-    keeper: Addr<DerivedStateWriter>,
+    state_writer: Addr<DerivedStateWriter>,
     metrics: Arc<Metrics>,
     heartbeat: Arc<Heartbeat>,
     /// Keeps the actor guard's end.
-    _deaths: UnboundedReceiver<ActorExit>,
+    _exits: UnboundedReceiver<ActorExit>,
 }
 
 impl Bench {
@@ -47,17 +47,17 @@ impl Bench {
         let (spawn, died) = SpawnContext::detached("keeper", heartbeat.clone());
         let metrics = spawn.metrics.clone();
         let parts = Parts { spawn, config, pool: pool::pool(&postgres_config(database)).unwrap() };
-        Self { keeper: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _deaths: died }
+        Self { state_writer: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _exits: died }
     }
 
     fn observe(&self, events: impl IntoIterator<Item = Event>) {
         let events = events.into_iter().map(|event| (event.event_us + SECOND, event)).collect();
-        self.keeper.do_send(Observe { events });
+        self.state_writer.do_send(Observe { events });
     }
 
     /// Flushes everything: what a drain does too.
     async fn flush(&self) {
-        self.keeper.send(Drain).await.unwrap();
+        self.state_writer.send(Drain).await.unwrap();
     }
 
     fn updates(&self) -> (u64, u64) {
@@ -225,7 +225,7 @@ async fn sensors_fill_the_limit_in_the_order_in_which_they_were_first_heard() {
     // Whatever the order of arrival, and whatever time the device states.
     let late = (T0 + 9 * SECOND, limited("d2", 0, r#"{"c":1,"a":1}"#));
     let early = (T0 + 8 * SECOND, limited("d2", 5, r#"{"a":0,"b":0}"#));
-    bench.keeper.do_send(Observe { events: vec![late, early] });
+    bench.state_writer.do_send(Observe { events: vec![late, early] });
     bench.flush().await;
     assert_eq!(sensors(&database, "d1").await, ["a=1@1", "b=0@0"]);
     assert_eq!(sensors(&database, "d2").await, ["a=0@5", "b=0@5"]);
@@ -243,7 +243,7 @@ async fn a_time_far_ahead_freezes_neither_sensors_nor_position() {
     let at = |event: Event, latitude: f64| Event { location: Some((latitude, 2.0)), ..event };
     // 9999-12-31, received at T0.
     let ahead = Event { event_us: 253_402_214_400_000_000, ..at(event("d1", 0, r#"{"a":9999,"b":9999}"#), 9.0) };
-    bench.keeper.do_send(Observe { events: vec![(T0, ahead)] });
+    bench.state_writer.do_send(Observe { events: vec![(T0, ahead)] });
     bench.flush().await;
     assert_eq!(sensors(&database, "d1").await, ["a=9999@0", "b=9999@0"]);
     bench.observe([at(event("d1", 1, r#"{"a":1}"#), 1.0)]);
@@ -444,7 +444,7 @@ async fn ten_thousand_messages_of_a_device_are_one_update() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_the_keeper_costs_no_row_and_the_next_messages_make_up_for_it() {
+async fn a_panic_in_the_state_writer_costs_no_row_and_the_next_messages_make_up_for_it() {
     let world = World::new().await;
     world.create_quickly_redelivering_consumers().await;
     let load = Workload::good(2_000);

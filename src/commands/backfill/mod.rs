@@ -61,7 +61,7 @@ pub(crate) struct Options {
     /// Count the range's rows and points, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Begin anew, whatever an earlier run of the same backfill has done.
+    /// Begin again, whatever an earlier run of the same backfill has done.
     #[arg(long)]
     pub restart: bool,
 }
@@ -163,18 +163,18 @@ fn target(destination: &Backend, layout: Layout, tenant_id: &str) -> String {
 
 /// The account of one tenant.
 fn line(tenant_id: &str, account: &Account) -> String {
-    let Account { tally, range_us: (from_us, to_us), ending, all_refused, .. } = account;
+    let Account { counts, range_us: (from_us, to_us), ending, all_refused, .. } = account;
     let range = format!("from {} to {}", moment(*from_us), moment(*to_us));
     match ending {
         Ending::Counted => {
-            format!("{tenant_id}  rows {}  points {}  would be written  {range}\n", tally.rows, tally.points)
+            format!("{tenant_id}  rows {}  points {}  would be written  {range}\n", counts.rows, counts.points)
         }
         Ending::FinishedBefore => {
-            format!("{tenant_id}  finished already  written {}  refused {all_refused}  {range}\n", tally.written)
+            format!("{tenant_id}  finished already  written {}  refused {all_refused}  {range}\n", counts.written)
         }
         Ending::Finished | Ending::Stopped => format!(
             "{tenant_id}  rows {}  points {}  written {}  refused {}  {range}\n",
-            tally.rows, tally.points, tally.written, tally.refused
+            counts.rows, counts.points, counts.written, counts.refused
         ),
     }
 }

@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
-use super::track::{Page, Position, Tally};
+use super::track::{Counts, Page, Position};
 use crate::delivery::Origin;
 use crate::delivery::pending_ack::PendingAck;
 use crate::message::Point;
@@ -49,7 +49,7 @@ pub(super) async fn points(
     page: &Page,
     tenant_id: &str,
     layout: Layout,
-) -> Result<(Vec<Point>, Tally), Error> {
+) -> Result<(Vec<Point>, Counts), Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
         format!(
             "SELECT received_at, stream, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text
@@ -76,8 +76,8 @@ pub(super) async fn points(
         rows += 1;
         points.extend(point(&row, tenant_id, layout, &mut stream));
     }
-    let tally = Tally { rows, points: points.len() as u64, ..Tally::default() };
-    Ok((points, tally))
+    let counts = Counts { rows, points: points.len() as u64, ..Counts::default() };
+    Ok((points, counts))
 }
 
 /// The row's point; `None` where its message made none. Rows of one stream share its name.

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::track::Tally;
+use super::track::Counts;
 use crate::delivery::pending_ack::{Outbox, Released};
 use crate::message::{Drain, Point, Points, QuarantinePoints, RejectedPoint};
 use crate::outbox::policy::WritePolicy;
@@ -42,7 +42,7 @@ pub(super) struct Sender {
 
 struct Flight {
     page: u64,
-    tally: Tally,
+    counts: Counts,
     bytes: u64,
 }
 
@@ -50,7 +50,7 @@ struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Landed {
     /// Each of its points is in the target, or refused by it for good.
-    Confirmed(u64, Tally),
+    Confirmed(u64, Counts),
     /// Some were turned away, or went down with a batcher.
     Lost(u64),
     /// The router is no more: a bug.
@@ -86,12 +86,12 @@ impl Sender {
     }
 
     /// Sends the points of a page.
-    pub(super) fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, tally: Tally) {
+    pub(super) fn send(&mut self, tenant_id: &Arc<str>, page: u64, mut points: Vec<Point>, counts: Counts) {
         self.sendings += 1;
         let bytes = points.iter().map(|point| point.line.len() as u64).sum();
-        self.lines += tally.points;
+        self.lines += counts.points;
         self.bytes += bytes;
-        self.flights.insert(self.sendings, Flight { page, tally, bytes });
+        self.flights.insert(self.sendings, Flight { page, counts, bytes });
         let pending_ack = self.outbox.claim(vec![self.sendings], tenant_id.clone());
         for point in &mut points {
             point.owed = pending_ack.clone_ref();
@@ -131,14 +131,14 @@ impl Sender {
             else {
                 continue;
             };
-            let Flight { page, tally, bytes } = flight;
-            self.lines -= tally.points;
+            let Flight { page, counts, bytes } = flight;
+            self.lines -= counts.points;
             self.bytes -= bytes;
             let refused = self.rejections.take(sending);
             if !released.is_clear {
                 return Landed::Lost(page);
             }
-            return Landed::Confirmed(page, Tally { written: released.confirmed - refused, refused, ..tally });
+            return Landed::Confirmed(page, Counts { written: released.confirmed - refused, refused, ..counts });
         }
     }
 
@@ -191,10 +191,10 @@ impl Handler<QuarantinePoints> for RejectionCollector {
 
 /// Rejected points, by the sending that they were part of.
 #[derive(Debug, Default)]
-struct Rejections(Mutex<Counts>);
+struct Rejections(Mutex<RejectedPoints>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct RejectedPoints {
     by_sending: HashMap<i64, u64>,
     examples: Vec<String>,
 }
@@ -220,7 +220,7 @@ impl Rejections {
         self.lock().by_sending.remove(&sending).unwrap_or(0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counts> {
+    fn lock(&self) -> MutexGuard<'_, RejectedPoints> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use super::record::{self, Ask, OutboxBacklog};
 use super::sender::{BYTES_ON_THEIR_WAY, LINES_ON_THEIR_WAY, Landed, Sender};
 use super::session::Session;
 use super::stop::Stop;
-use super::track::{Next, Page, Position, Tally, Track};
+use super::track::{Counts, Next, Page, Position, Track};
 use super::{Failure, Options, reader, stopped};
 use crate::message::Point;
 use crate::runtime::exit::Exit;
@@ -53,7 +53,7 @@ pub(super) struct Backfill<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
     /// What was read and written.
-    pub tally: Tally,
+    pub counts: Counts,
     /// From where to where, Unix microseconds.
     pub range_us: (i64, i64),
     /// How it ended.
@@ -76,7 +76,7 @@ pub(super) enum Ending {
 }
 
 /// A page, its points without their shares, and what they count.
-type Read = (Page, Vec<Point>, Tally);
+type Read = (Page, Vec<Point>, Counts);
 
 /// One tenant's run, between its pages.
 struct Course {
@@ -106,18 +106,18 @@ impl Backfill<'_> {
         let range_us = (self.options.from, self.options.to.unwrap_or(self.now_us));
         let (mut at, end) = (Position::before(range_us.0), Position::before(range_us.1));
         let mut progress = Progress::new(tenant_id, range_us);
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         while at != end && !self.stop.is_told() {
             let (page, _, counted) = match self.read(tenant_id, &at, &end).await {
                 Err(_) if self.stop.is_told() => break,
                 read => read.map_err(away)?,
             };
-            tally += counted;
+            counts += counted;
             at = page.until;
-            progress.show(at.received_us, tally.points);
+            progress.show(at.received_us, counts.points);
         }
         let ending = if at == end { Ending::Counted } else { Ending::Stopped };
-        Ok(Account { tally, range_us: (range_us.0, at.received_us), ending, all_refused: 0 })
+        Ok(Account { counts, range_us: (range_us.0, at.received_us), ending, all_refused: 0 })
     }
 
     /// Writes what is left to be written.
@@ -129,18 +129,18 @@ impl Backfill<'_> {
         if !self.session.hold(id, &self.stop).await.map_err(|why| self.ended(why))? {
             return Err((Exit::Unavailable, format!("{tenant_id}: {TAKEN}")));
         }
-        let is_anew = self.options.restart;
+        let is_again = self.options.restart;
         let begun = self.session.run_until(&self.stop, async |client| {
-            if is_anew {
+            if is_again {
                 record::restart(client, id, &ask).await?;
             }
             record::load(client, id).await
         });
         let begun = begun.await.map_err(|why| self.ended(why))?;
         let account = if begun.is_finished {
-            let tally = Tally { written: begun.written, ..Tally::default() };
+            let counts = Counts { written: begun.written, ..Counts::default() };
             let range_us = (from, begun.to_us);
-            Account { tally, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
+            Account { counts, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
         } else {
             self.go_on(id, tenant_id.into(), begun).await?
         };
@@ -178,10 +178,10 @@ impl Backfill<'_> {
         for example in self.sender.take_examples() {
             course.progress.print(&format!("refused: {example}"));
         }
-        let (tally, at_us) = (course.track.confirmed(), course.track.position().received_us);
+        let (counts, at_us) = (course.track.confirmed(), course.track.position().received_us);
         let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
-        let all_refused = course.begun.refused + tally.refused;
-        Ok(Account { tally, range_us: (range_us.0, at_us), ending, all_refused })
+        let all_refused = course.begun.refused + counts.refused;
+        Ok(Account { counts, range_us: (range_us.0, at_us), ending, all_refused })
     }
 
     /// Reads and sends until everything is confirmed, or it is told to stop; whether the former.
@@ -218,7 +218,7 @@ impl Backfill<'_> {
             Next::Behind(place) => self.read(&tenant_id, place, &Position::before(end_us)).await,
             Next::Again(_, page) => self.read_again(&tenant_id, page).await,
         };
-        let (page, points, tally) = match read {
+        let (page, points, counts) = match read {
             Ok(read) => read,
             Err(_) if self.stop.is_told() => return,
             Err(why) => {
@@ -234,8 +234,8 @@ impl Backfill<'_> {
                 number
             }
         };
-        self.sender.send(&tenant_id, number, points, tally);
-        let time_for_it = Duration::from_secs_f64(tally.points as f64 / f64::from(self.options.rate));
+        self.sender.send(&tenant_id, number, points, counts);
+        let time_for_it = Duration::from_secs_f64(counts.points as f64 / f64::from(self.options.rate));
         course.next_page = course.next_page.max(Instant::now()) + time_for_it;
     }
 
@@ -243,8 +243,8 @@ impl Backfill<'_> {
         let layout = self.layout;
         let read = self.session.run_until(&self.stop, async |client| {
             let page = reader::next_page(client, after, end).await?;
-            let (points, tally) = reader::points(client, &page, tenant_id, layout).await?;
-            Ok((page, points, tally))
+            let (points, counts) = reader::points(client, &page, tenant_id, layout).await?;
+            Ok((page, points, counts))
         });
         read.await
     }
@@ -252,14 +252,14 @@ impl Backfill<'_> {
     async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, String> {
         let layout = self.layout;
         let read = async |client: &Client| reader::points(client, page, tenant_id, layout).await;
-        self.session.run_until(&self.stop, read).await.map(|(points, tally)| (page.clone(), points, tally))
+        self.session.run_until(&self.stop, read).await.map(|(points, counts)| (page.clone(), points, counts))
     }
 
     /// A page's fate is known.
     fn take(&self, course: &mut Course, landed: Landed) -> Result<(), Failure> {
         match landed {
-            Landed::Confirmed(page, tally) => {
-                course.track.confirm(page, tally);
+            Landed::Confirmed(page, counts) => {
+                course.track.confirm(page, counts);
                 if course.track.is_whole() {
                     course.pause.reset();
                 }
@@ -292,12 +292,12 @@ impl Backfill<'_> {
 
     /// Puts on record where it stands; whether PostgreSQL took it.
     async fn store(&mut self, course: &mut Course, is_finished: bool) -> Result<bool, Failure> {
-        let (position, tally) = (course.track.position().clone(), course.track.confirmed());
+        let (position, counts) = (course.track.position().clone(), course.track.confirmed());
         let standing = OutboxBacklog {
             to_us: course.begun.to_us,
             position,
-            written: course.begun.written + tally.written,
-            refused: course.begun.refused + tally.refused,
+            written: course.begun.written + counts.written,
+            refused: course.begun.refused + counts.refused,
             is_finished,
         };
         let id = course.id;
@@ -335,7 +335,7 @@ impl Backfill<'_> {
         while self.sender.is_busy() && self.sender.trouble(&course.tenant_id).is_none() {
             tokio::select! {
                 landed = self.sender.landed() => match landed {
-                    Landed::Confirmed(page, tally) => course.track.confirm(page, tally),
+                    Landed::Confirmed(page, counts) => course.track.confirm(page, counts),
                     Landed::Lost(_) => {}
                     Landed::BatcherExited => return,
                 },
@@ -348,7 +348,7 @@ impl Backfill<'_> {
 
 impl Course {
     fn show(&mut self) {
-        let Tally { written, refused, .. } = self.track.confirmed();
+        let Counts { written, refused, .. } = self.track.confirmed();
         self.progress.show(self.track.position().received_us, written + refused);
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Page {
 
 /// What rows have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct Counts {
     /// Rows of the tenant.
     pub rows: u64,
     /// Of those, rows that make a point.
@@ -45,7 +45,7 @@ pub(super) struct Tally {
     pub refused: u64,
 }
 
-impl AddAssign for Tally {
+impl AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
         self.points += other.points;
@@ -70,10 +70,10 @@ pub(super) struct Track {
     goal: Position,
     /// Most pages that the position is not behind.
     most_open: usize,
-    confirmed: Tally,
+    confirmed: Counts,
     /// The number of the first page that the position is not behind.
     first: u64,
-    pages: VecDeque<(Page, Option<Tally>)>,
+    pages: VecDeque<(Page, Option<Counts>)>,
     /// Pages that are to be read again.
     lost: VecDeque<u64>,
     /// Pages that were lost and are not confirmed yet.
@@ -116,16 +116,16 @@ impl Track {
     }
 
     /// All of a page is confirmed: the position moves, unless an earlier one is missing.
-    pub(super) fn confirm(&mut self, number: u64, tally: Tally) {
+    pub(super) fn confirm(&mut self, number: u64, counts: Counts) {
         self.missing.remove(&number);
         if let Some((_, open)) = self.index(number).and_then(|index| self.pages.get_mut(index)) {
-            *open = Some(tally);
+            *open = Some(counts);
         }
-        let unbroken = self.pages.iter().take_while(|(_, tally)| tally.is_some()).count();
-        for (page, tally) in self.pages.drain(..unbroken) {
+        let unbroken = self.pages.iter().take_while(|(_, counts)| counts.is_some()).count();
+        for (page, counts) in self.pages.drain(..unbroken) {
             self.first += 1;
             self.position = page.until;
-            self.confirmed += tally.unwrap_or_default();
+            self.confirmed += counts.unwrap_or_default();
         }
     }
 
@@ -135,7 +135,7 @@ impl Track {
     }
 
     /// What that comes to.
-    pub(super) fn confirmed(&self) -> Tally {
+    pub(super) fn confirmed(&self) -> Counts {
         self.confirmed
     }
 
@@ -168,8 +168,8 @@ mod tests {
         Page { after: at(after_us), until: at(until_us) }
     }
 
-    fn tally(points: u64) -> Tally {
-        Tally { rows: points, points, written: points, refused: 0 }
+    fn counts(points: u64) -> Counts {
+        Counts { rows: points, points, written: points, refused: 0 }
     }
 
     #[test]
@@ -177,13 +177,13 @@ mod tests {
         let mut track = Track::new(at(0), at(30), 9);
         let (first, second) = (track.begin(page(0, 10)), track.begin(page(10, 20)));
         assert_eq!(track.next(), Some(Next::Behind(at(20))));
-        track.confirm(second, tally(7));
-        assert_eq!((track.position(), track.confirmed()), (&at(0), tally(0)));
-        track.confirm(first, tally(5));
-        assert_eq!((track.position(), track.confirmed()), (&at(20), tally(12)));
+        track.confirm(second, counts(7));
+        assert_eq!((track.position(), track.confirmed()), (&at(0), counts(0)));
+        track.confirm(first, counts(5));
+        assert_eq!((track.position(), track.confirmed()), (&at(20), counts(12)));
         let last = track.begin(page(20, 30));
         assert_eq!((track.next(), track.is_done()), (None, false));
-        track.confirm(last, tally(1));
+        track.confirm(last, counts(1));
         assert!(track.is_done());
     }
 
@@ -192,14 +192,14 @@ mod tests {
         let mut track = Track::new(at(0), at(90), 2);
         let (first, second) = (track.begin(page(0, 10)), track.begin(page(10, 20)));
         assert_eq!(track.next(), None, "as much is open as may be");
-        track.confirm(second, tally(7));
+        track.confirm(second, counts(7));
         track.lose(first);
         assert_eq!(track.next(), Some(Next::Again(first, page(0, 10))));
         track.begin_again(first);
         assert_eq!((track.next(), track.is_whole()), (None, false));
-        track.confirm(first, tally(5));
+        track.confirm(first, counts(5));
         assert_eq!((track.next(), track.is_whole()), (Some(Next::Behind(at(20))), true));
-        assert_eq!(track.confirmed(), tally(12));
+        assert_eq!(track.confirmed(), counts(12));
     }
 
     proptest! {
@@ -234,7 +234,7 @@ mod tests {
                     track.lose(number);
                 } else {
                     prop_assert!(confirmed.insert(number), "page {} was on its way twice", number);
-                    track.confirm(number, tally(1 << number));
+                    track.confirm(number, counts(1 << number));
                 }
                 let unbroken = (0..).take_while(|number| confirmed.contains(number)).count();
                 prop_assert_eq!(track.position(), &at(unbroken as i64));

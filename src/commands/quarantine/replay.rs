@@ -110,21 +110,21 @@ async fn replay_all(
     let mut sender = None;
     let mut pace = Pace::new(options.rate);
     for chunk in ids.chunks(CHUNK) {
-        let mut parcels = Vec::with_capacity(chunk.len());
+        let mut route_messages = Vec::with_capacity(chunk.len());
         for event in query::by_ids(database, chunk).await.map_err(away)? {
             match RouteMessage::of(&event, options.trust, asks_token, &key) {
-                Ok(parcel) => parcels.push(parcel),
+                Ok(route_message) => route_messages.push(route_message),
                 Err(why) => *summary.not_replayable.entry(why).or_default() += 1,
             }
         }
-        let count = parcels.len() as u64;
+        let count = route_messages.len() as u64;
         if !options.dry_run && count > 0 {
             if sender.is_none() {
                 sender = Some(jetstream(config, log).await?);
             }
             if let Some(sender) = &sender {
-                let sent: Vec<i64> = parcels.iter().map(|parcel| parcel.id).collect();
-                publish(sender, parcels, &mut pace).await?;
+                let sent: Vec<i64> = route_messages.iter().map(|route_message| route_message.id).collect();
+                publish(sender, route_messages, &mut pace).await?;
                 query::mark_replayed(database, &sent).await.map_err(away)?;
             }
         }
@@ -142,10 +142,10 @@ async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
 }
 
 /// Publishes and waits until the stream has all of them.
-async fn publish(jetstream: &Context, parcels: Vec<RouteMessage>, pace: &mut Pace) -> Result<(), String> {
+async fn publish(jetstream: &Context, route_messages: Vec<RouteMessage>, pace: &mut Pace) -> Result<(), String> {
     let lost = |error: &dyn std::fmt::Display| format!("the stream did not take a message: {error}");
-    let mut open = Vec::with_capacity(parcels.len());
-    for RouteMessage { subject, header, body, .. } in parcels {
+    let mut open = Vec::with_capacity(route_messages.len());
+    for RouteMessage { subject, header, body, .. } in route_messages {
         pace.wait().await;
         let mut headers = HeaderMap::new();
         headers.insert(proof::HEADER, header.as_str());
@@ -273,13 +273,13 @@ mod tests {
         Key::new(&[7; 32]).unwrap()
     }
 
-    fn parcel(event: &Event, trust: bool) -> Result<RouteMessage, &'static str> {
+    fn route_message(event: &Event, trust: bool) -> Result<RouteMessage, &'static str> {
         RouteMessage::of(event, trust, !trust, &key())
     }
 
     #[test]
     fn an_event_goes_back_to_the_lane_it_came_from() {
-        let RouteMessage { subject, body, header, .. } = parcel(&event(), false).unwrap();
+        let RouteMessage { subject, body, header, .. } = route_message(&event(), false).unwrap();
         assert_eq!(subject, "shadow.acme%20north");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
         let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
@@ -289,8 +289,8 @@ mod tests {
     #[test]
     fn a_sender_that_proved_nothing_needs_the_operators_word() {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
-        assert!(parcel(&stranger, false).unwrap_err().contains("--trust"));
-        let RouteMessage { header, body, .. } = parcel(&stranger, true).unwrap();
+        assert!(route_message(&stranger, false).unwrap_err().contains("--trust"));
+        let RouteMessage { header, body, .. } = route_message(&stranger, true).unwrap();
         assert!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
     }
 
@@ -300,7 +300,7 @@ mod tests {
             let reason = Reason::SubjectMismatch.as_str().to_owned();
             let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
             assert!(RouteMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
-            assert!(parcel(&foreign, true).is_ok(), "{stream}");
+            assert!(route_message(&foreign, true).is_ok(), "{stream}");
         }
     }
 
@@ -314,7 +314,7 @@ mod tests {
             ("none that the node reads", Event { stream: Some("OTHER".to_owned()), ..event() }),
             ("mirrored", Event { is_mirrored: true, ..event() }),
         ] {
-            assert!(parcel(&broken, true).unwrap_err().contains(what), "{what}");
+            assert!(route_message(&broken, true).unwrap_err().contains(what), "{what}");
         }
     }
 }

@@ -18,7 +18,7 @@ use ingest_core::influx::point::Layout;
 pub(crate) struct Backend {
     pub(super) place: Place,
     naming: Naming,
-    complaint: Arc<SharedAlert>,
+    alert: Arc<SharedAlert>,
     /// What files are written to.
     pub(super) disk: Arc<dyn Disk>,
 }
@@ -62,7 +62,7 @@ impl Backend {
             (_, Layout::PerTenant) => Naming::Database,
             (_, Layout::Shared) => Naming::Shared(config.database.clone()),
         };
-        Ok(Self { place, naming, complaint: Arc::default(), disk: Arc::new(System) })
+        Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
@@ -97,7 +97,7 @@ impl Backend {
                 Database::Files(Arc::new(Mutex::new(files)))
             }
         };
-        Target { database: place, complaint: self.complaint.clone() }
+        Target { database: place, alert: self.alert.clone() }
     }
 }
 
@@ -117,7 +117,7 @@ fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     database: Database,
-    complaint: Arc<SharedAlert>,
+    alert: Arc<SharedAlert>,
 }
 
 #[derive(Clone, Debug)]
@@ -170,8 +170,8 @@ impl Target {
     }
 
     /// What is wrong with all databases there, as far as their tenants have found out.
-    pub(crate) fn complaint(&self) -> &SharedAlert {
-        &self.complaint
+    pub(crate) fn alert(&self) -> &SharedAlert {
+        &self.alert
     }
 }
 
@@ -253,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn a_complaint_is_news_until_something_works_again() {
-        let complaint = SharedAlert::default();
-        assert!(complaint.raise("a") && !complaint.raise("a") && complaint.raise("b"));
-        assert!(complaint.settle() && !complaint.settle());
-        assert!(complaint.raise("b"));
+    fn a_alert_is_news_until_something_works_again() {
+        let alert = SharedAlert::default();
+        assert!(alert.raise("a") && !alert.raise("a") && alert.raise("b"));
+        assert!(alert.settle() && !alert.settle());
+        assert!(alert.raise("b"));
     }
 }

@@ -87,7 +87,7 @@ impl Breaker {
         &mut self,
         round: Round,
         severity: Severity,
-        wish: Option<Duration>,
+        retry_after: Option<Duration>,
         now: Instant,
         random: f64,
     ) -> bool {
@@ -95,7 +95,7 @@ impl Breaker {
             return false;
         }
         let was_open = self.is_open();
-        let delay = self.backoff.next(random).max(wish.unwrap_or_default().min(LONGEST_WISH));
+        let delay = self.backoff.next(random).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.forced_open |= severity == Severity::Lasting;
         self.resume_at = Some(now + delay);
         self.round.0 += 1;
@@ -103,7 +103,7 @@ impl Breaker {
     }
 
     /// Ends the present wait: the next attempt may be the last one there is time for.
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn retry_now(&mut self) {
         self.resume_at = None;
     }
 }
@@ -191,12 +191,12 @@ mod tests {
     fn the_server_may_ask_for_a_longer_wait_within_reason() {
         let mut breaker = breaker();
         let now = Instant::now();
-        for (wish, wait) in [(7, 7), (86_400, 60)] {
+        for (retry_after, wait) in [(7, 7), (86_400, 60)] {
             let round = breaker.round();
-            breaker.failed(round, Severity::Passing, Some(Duration::from_secs(wish)), now, 1.0);
+            breaker.failed(round, Severity::Passing, Some(Duration::from_secs(retry_after)), now, 1.0);
             assert_eq!(breaker.resumes_at(now), Some(now + Duration::from_secs(wait)));
         }
-        breaker.hurry();
+        breaker.retry_now();
         assert_eq!(breaker.permits(now, MOST), MOST);
     }
 }

@@ -80,7 +80,7 @@ impl Accounts {
         self.total.attempts.load(Ordering::Relaxed)
     }
 
-    /// Whether a batcher waits on purpose: standing still is no sign of death then.
+    /// Whether a batcher waits on purpose: standing still is no sign of exit then.
     pub(super) fn is_waiting(&self, now: Instant) -> bool {
         let until = Duration::from_millis(self.total.waits_until_ms.load(Ordering::Relaxed));
         now < self.total.started + until
@@ -112,7 +112,7 @@ pub(super) struct BufferStats {
     open: AtomicBool,
     last_error: Mutex<String>,
     /// How many values their columns could not hold, by column.
-    misfits: Mutex<BTreeMap<String, u64>>,
+    type_conflicts: Mutex<BTreeMap<String, u64>>,
 }
 
 impl BufferStats {
@@ -129,12 +129,12 @@ impl BufferStats {
             troubled: AtomicBool::new(false),
             open: AtomicBool::new(false),
             last_error: Mutex::default(),
-            misfits: Mutex::default(),
+            type_conflicts: Mutex::default(),
         }
     }
 
     /// Lines are handed to the batcher.
-    pub(super) fn take_in(&self, lines: usize, bytes: usize) {
+    pub(super) fn enqueue(&self, lines: usize, bytes: usize) {
         let lines = lines as u64;
         self.held_lines.fetch_add(lines, Ordering::Relaxed);
         self.held_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -167,7 +167,7 @@ impl BufferStats {
     }
 
     /// Ends whatever is open: the batcher is no more. Returns how many lines that were.
-    pub(super) fn write_off(&self) -> u64 {
+    pub(super) fn reset(&self) -> u64 {
         let (lines, bytes) = (self.held_lines(), self.held_bytes.load(Ordering::Relaxed));
         self.end(self.total.lost_as, lines as usize, bytes as usize);
         self.in_flight.store(0, Ordering::Relaxed);
@@ -225,12 +225,12 @@ impl BufferStats {
     }
 
     /// A value did not fit its column's type, or has no column. At most `most` columns are named.
-    pub(super) fn misfit(&self, column: &str, most: usize) {
-        let mut misfits = self.misfits.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(values) = misfits.get_mut(column) {
+    pub(super) fn type_conflict(&self, column: &str, most: usize) {
+        let mut type_conflicts = self.type_conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(values) = type_conflicts.get_mut(column) {
             *values += 1;
-        } else if misfits.len() < most {
-            misfits.insert(column.to_owned(), 1);
+        } else if type_conflicts.len() < most {
+            type_conflicts.insert(column.to_owned(), 1);
         }
     }
 
@@ -249,7 +249,7 @@ impl BufferStats {
             "requests_failed": self.failures.load(Ordering::Relaxed),
             "breaker": breaker,
             "last_error": *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
-            "misfits": *self.misfits.lock().unwrap_or_else(PoisonError::into_inner),
+            "misfits": *self.type_conflicts.lock().unwrap_or_else(PoisonError::into_inner),
             "lines": {
                 "ok": ended(LineResult::Ok),
                 "refused": ended(LineResult::Refused),
@@ -262,7 +262,7 @@ impl BufferStats {
 
 impl Drop for BufferStats {
     fn drop(&mut self) {
-        self.write_off();
+        self.reset();
     }
 }
 
@@ -276,7 +276,7 @@ mod tests {
         let metrics = Metrics::new();
         let accounts = Accounts::new(metrics.influx.clone(), LineResult::Deferred);
         let account = accounts.open(&"acme".into());
-        account.take_in(10, 1_000);
+        account.enqueue(10, 1_000);
         account.resize(200, 100);
         account.resize(10, 14);
         account.resize(14, 10);
@@ -305,11 +305,11 @@ mod tests {
         let metrics = Metrics::new();
         let accounts = Accounts::new(metrics.influx.clone(), LineResult::Returned);
         let account = accounts.open(&"acme".into());
-        account.take_in(10, 1_000);
+        account.enqueue(10, 1_000);
         account.request_sent();
         account.set_state(true, true);
         assert_eq!(metrics.influx.breakers_open.get(), 1);
-        assert_eq!(account.write_off(), 10);
+        assert_eq!(account.reset(), 10);
         assert_eq!((accounts.held_lines(), accounts.held_bytes()), (0, 0));
         assert_eq!(metrics.influx.lines.of(LineResult::Returned).get(), 10);
         assert_eq!((metrics.influx.unconfirmed_lines.get(), metrics.influx.breakers_open.get()), (0, 0));
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!((&tenant["breaker"], &tenant["requests_in_flight"]), (&json!("closed"), &json!(0)));
         accounts.close("acme");
         assert_eq!(accounts.to_json()["tenants"], json!([]));
-        account.take_in(5, 100);
+        account.enqueue(5, 100);
         drop(account);
         assert_eq!((accounts.held_lines(), metrics.influx.buffered_lines.get()), (0, 0));
     }

@@ -1,4 +1,4 @@
-//! The batchers' landlord: one batcher per tenant, made when its first line comes, made anew after a death, ended when it
+//! The batchers' landlord: one batcher per tenant, made when its first line comes, made again after a exit, ended when it
 //! has been idle, and spread over a few threads.
 
 use std::collections::HashMap;
@@ -31,10 +31,10 @@ use ingest_core::flow::disposition::Verdict;
 /// How often the router looks after its batchers.
 const TICK: Duration = Duration::from_secs(1);
 
-/// First and longest rest of a tenant after its batcher's death.
+/// First and longest rest of a tenant after its batcher's exit.
 const REST_MS: (u64, u64) = (100, 30_000);
 
-/// A batcher that lived so long has earned a fresh start after its death.
+/// A batcher that lived so long has earned a fresh start after its exit.
 const SETTLED: Duration = Duration::from_secs(60);
 
 /// What the router is made of.
@@ -69,7 +69,7 @@ pub(crate) struct Router {
     attempts_seen: u64,
     quarantine: Recipient<QuarantinePoints>,
     /// Tenants that are to have their databases.
-    newcomers: UnboundedSender<Arc<str>>,
+    new_tenants: UnboundedSender<Arc<str>>,
     provisioning: Option<UnboundedReceiver<Arc<str>>>,
 }
 
@@ -95,9 +95,9 @@ impl Router {
         let accounts = Accounts::new(metrics.influx.clone(), lost_as);
         let shown = Arc::downgrade(&accounts);
         stats.register("influx", move || shown.upgrade().map_or(Value::Null, |accounts| accounts.to_json()));
-        let (newcomers, provisioning) = unbounded_channel();
+        let (new_tenants, provisioning) = unbounded_channel();
         Self {
-            newcomers,
+            new_tenants,
             provisioning: Some(provisioning),
             config: Arc::new(config),
             destination,
@@ -114,7 +114,7 @@ impl Router {
         }
     }
 
-    /// The tenant's batcher, made where there is none; `None` while the tenant rests from a death.
+    /// The tenant's batcher, made where there is none; `None` while the tenant rests from a exit.
     fn batcher(&mut self, tenant_id: &Arc<str>, now: Instant, ctx: &Context<Self>) -> Option<Addr<Batcher>> {
         if let Some(tenant) = self.tenants.get_mut(tenant_id) {
             tenant.used = now;
@@ -176,11 +176,11 @@ impl Router {
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
-    fn turn_away(&self, account: &BufferStats, points: Vec<Point>) {
+    fn reject(&self, account: &BufferStats, points: Vec<Point>) {
         let mut settlement = Settlement::default();
         for point in points {
             let bytes = point.line.len() + 1;
-            account.take_in(1, bytes);
+            account.enqueue(1, bytes);
             let result = match point.guard {
                 Some(guard) => {
                     settlement.add(guard, Verdict::Retry);
@@ -269,10 +269,10 @@ impl Handler<Points> for Router {
         let is_replay = points.first().is_some_and(|point| point.owed.is_redelivered());
         let room = if batcher.is_some() { self.room(&account, is_replay) } else { 0 };
         if points.len() > room {
-            self.turn_away(&account, points.split_off(room));
+            self.reject(&account, points.split_off(room));
         }
         if let Some(batcher) = batcher.filter(|_| !points.is_empty()) {
-            account.take_in(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
+            account.enqueue(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
             batcher.do_send(Points { tenant_id, points });
         }
     }
@@ -284,7 +284,7 @@ impl Handler<TenantsRegistered> for Router {
     fn handle(&mut self, TenantsRegistered(tenants): TenantsRegistered, _: &mut Context<Self>) {
         for tenant_id in tenants {
             // Its end is the room's.
-            let _ = self.newcomers.send(tenant_id);
+            let _ = self.new_tenants.send(tenant_id);
         }
     }
 }
@@ -302,7 +302,7 @@ impl Handler<BatcherExited> for Router {
             tenant.rest.reset();
         }
         tenant.rests_until = Some(now + tenant.rest.next(fastrand::f64()));
-        let lines = tenant.account.write_off();
+        let lines = tenant.account.reset();
         self.metrics.influx.batchers.dec();
         self.metrics.restarted("batcher");
         self.actor_guard.progress();

@@ -57,7 +57,7 @@ pub struct Batch {
     /// What the last attempt could not store although it stored the rest.
     pub put_off: Vec<PutOff>,
     /// How it is to be written.
-    pub manner: Manner,
+    pub write_mode: WriteMode,
     /// An earlier attempt ended without an answer: rows that are there already may be this batch's own.
     pub has_unknown_end: bool,
 }
@@ -77,7 +77,7 @@ pub struct PutOff {
 
 /// How carefully a batch is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Manner {
+pub enum WriteMode {
     /// First deliveries straight in: they can't be there already.
     #[default]
     Straight,
@@ -102,7 +102,7 @@ impl Batch {
     /// consumer may have delivered is tried straight first: a backlog that is older than its consumer is new as a rule, and
     /// the first row that is not sends its batch this way.
     pub fn is_staged(&self, delivery: &Delivery) -> bool {
-        self.manner > Manner::Straight || delivery.is_redelivery()
+        self.write_mode > WriteMode::Straight || delivery.is_redelivery()
     }
 
     /// Whether it holds nothing but rows that are not there already.
@@ -125,7 +125,8 @@ impl Batch {
 
     /// Takes the items of a kind out, where there are any, to be written in isolation.
     pub fn take_kind(&mut self, kind: Kind) -> Option<Batch> {
-        let mut taken = Batch { manner: Manner::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() };
+        let mut taken =
+            Batch { write_mode: WriteMode::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() };
         match kind {
             Kind::Events => taken.events = std::mem::take(&mut self.events),
             Kind::Refusals => taken.refusals = std::mem::take(&mut self.refusals),

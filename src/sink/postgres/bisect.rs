@@ -113,7 +113,7 @@ fn parts(piece: &Range<usize>, answer: &Answer) -> (Option<usize>, [Range<usize>
     }
 }
 
-/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has mended the table,
+/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has coerced the table,
 /// or one that anything else would meet. Where something was stored, what was not is to blame; but a partition may be
 /// missing for some days only.
 async fn acquit<T>(

@@ -13,7 +13,7 @@ use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::validate::event::Event;
 
-/// The rooms that go on with committed rows; `None` where nobody wants them.
+/// The components that go on with committed rows; `None` where nobody wants them.
 #[derive(Clone, Debug, Default)]
 pub struct Downstream {
     /// Points, to the influx Router.
@@ -22,13 +22,13 @@ pub struct Downstream {
     pub policy: WritePolicy,
     /// Route jobs, to the Publisher. Deliveries always wait for theirs.
     pub jobs: Option<Recipient<Publish>>,
-    /// Events, to the keeper of the derived state.
+    /// Events, to the derived state writer of the derived state.
     pub observe: Option<Recipient<Observe>>,
 }
 
 impl Downstream {
     /// Hands on what a committed batch holds and settles what has no leg left: one message per room, tenant and lane.
-    pub fn hand_on(&self, batch: Batch) {
+    pub fn forward(&self, batch: Batch) {
         let mut settlement = Settlement::default();
         let mut chunks = Chunks::default();
         let mut owed = batch.owed.into_iter();
@@ -42,7 +42,7 @@ impl Downstream {
                 event.routes = None;
             }
             let received_us = delivery.origin.received_us;
-            self.hand_on_event(delivery, &mut event, owed, &mut chunks, &mut settlement);
+            self.forward_event(delivery, &mut event, owed, &mut chunks, &mut settlement);
             if self.observe.is_some() {
                 chunks.events.push((received_us, event));
             }
@@ -64,7 +64,7 @@ impl Downstream {
         settlement.send();
     }
 
-    fn hand_on_event(
+    fn forward_event(
         &self,
         delivery: Delivery,
         event: &mut Event,
@@ -113,15 +113,15 @@ impl Downstream {
         {
             publisher.do_send(Publish { deliveries: chunks.jobs });
         }
-        if let Some(keeper) = &self.observe
+        if let Some(state_writer) = &self.observe
             && !chunks.events.is_empty()
         {
-            keeper.do_send(Observe { events: chunks.events });
+            state_writer.do_send(Observe { events: chunks.events });
         }
     }
 }
 
-/// What a batch becomes for the other rooms.
+/// What a batch becomes for the other components.
 #[derive(Default)]
 struct Chunks {
     points: HashMap<Arc<str>, Vec<Point>>,

@@ -6,7 +6,7 @@
 use deadpool_postgres::{Object, Transaction};
 use tokio_postgres::Error;
 
-use super::batch::{Batch, Kind, Manner, PutOff};
+use super::batch::{Batch, Kind, PutOff, WriteMode};
 use super::bisect::{Sorted, bisect};
 use super::gate::Gate;
 use super::probe::{self, Samples};
@@ -248,7 +248,8 @@ fn settle<T>(kind: Kind, batch: &mut Batch, sorted: Sorted<T>) -> Taken {
     named.extend(sorted.put_off.into_iter().map(|(index, answer)| (index, (false, answer))));
     named.sort_unstable_by_key(|(index, _)| *index);
     let mut taken = Taken::default();
-    let mut later = Batch { has_unknown_end: batch.has_unknown_end, manner: Manner::Isolated, ..Batch::default() };
+    let mut later =
+        Batch { has_unknown_end: batch.has_unknown_end, write_mode: WriteMode::Isolated, ..Batch::default() };
     let mut first = None;
     match kind {
         Kind::Events => taken.events = sort(&mut batch.events, named, &mut later.events, &mut first),

@@ -27,7 +27,7 @@ pub struct Refused {
     /// What is known to be there already.
     pub known: Known,
     /// PostgreSQL refuses its event, so that it is only counted.
-    pub is_unkept: bool,
+    pub is_only_counted: bool,
     /// The delivery's duty; a best-effort point has none left.
     pub guard: Option<DeliveryGuard>,
     /// What the delivery ends with once the refusal is durable.
@@ -126,7 +126,7 @@ impl Refused {
             counted_for: CountedFor::Tenant,
             traces: Traces::None,
             known: Known::Nothing,
-            is_unkept: false,
+            is_only_counted: false,
             guard: None,
             verdict: Verdict::Done,
             owed: PendingAck::default(),
@@ -158,7 +158,7 @@ impl Refused {
             }
             (_, Keep { event: false, mirror: false }, CountedFor::Tenant) => self.counted_for = CountedFor::Unknown,
             (_, Keep { event: false, mirror: false }, _) => self.counted_for = CountedFor::Nobody,
-            _ => (self.keep, self.is_unkept) = (Keep::COUNTED, true),
+            _ => (self.keep, self.is_only_counted) = (Keep::COUNTED, true),
         }
     }
 }

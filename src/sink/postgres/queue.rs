@@ -119,7 +119,7 @@ pub(super) fn split(batch: Batch, size: usize) -> Vec<Batch> {
     let mut parts = Vec::with_capacity(batch.len() / size.max(1) + 1);
     let mut queue = Queue::from(batch);
     while !queue.is_empty() {
-        parts.push(Batch { manner: super::batch::Manner::Isolated, has_unknown_end, ..queue.take(size) });
+        parts.push(Batch { write_mode: super::batch::WriteMode::Isolated, has_unknown_end, ..queue.take(size) });
     }
     parts
 }

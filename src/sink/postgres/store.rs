@@ -6,7 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool, Transaction};
 use slog::Logger;
 
-use super::batch::{Batch, Manner};
+use super::batch::{Batch, WriteMode};
 use super::gate::Gate;
 use super::isolate::Isolation;
 use super::partitions::Partitions;
@@ -58,7 +58,7 @@ impl Store {
     pub(super) async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
         batch.was_there.clear();
         let stored = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
-            if batch.manner == Manner::Isolated {
+            if batch.write_mode == WriteMode::Isolated {
                 self.isolate(client, batch).await
             } else {
                 self.store_all(client, batch).await
@@ -122,7 +122,7 @@ impl Store {
     }
 
     async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
-        if batch.manner == Manner::Straight && batch.is_new_rows_only() && !self.records(batch) {
+        if batch.write_mode == WriteMode::Straight && batch.is_new_rows_only() && !self.records(batch) {
             let rows = statement::copy_alone(client, statement::encode(batch.events.iter())).await?;
             return Ok(Stored { rows, ..Stored::default() });
         }

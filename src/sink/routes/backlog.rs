@@ -1,4 +1,4 @@
-//! The parcels that wait, by tenant: tenants take turns, and one whose jobs are not taken is probed and holds up nobody.
+//! The route messages that wait, by tenant: tenants take turns, and one whose jobs are not taken is probed and holds up nobody.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// A tenant that was refused and sends nothing any more is forgotten after so long.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
-/// Every parcel that is not out in an attempt.
+/// Every route message that is not out in an attempt.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     tenants: HashMap<Arc<str>, Waiting>,
@@ -25,7 +25,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    parcels: VecDeque<RouteMessage>,
+    route_messages: VecDeque<RouteMessage>,
     has_turn: bool,
     refused: Option<Refused>,
 }
@@ -45,7 +45,7 @@ impl Refused {
 }
 
 impl Backlog {
-    /// How many parcels wait.
+    /// How many route messages wait.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -55,9 +55,13 @@ impl Backlog {
         self.tenants.values().any(|waiting| waiting.refused.is_some())
     }
 
-    /// How many parcels wait for tenants whose jobs are refused.
+    /// How many route messages wait for tenants whose jobs are refused.
     pub(super) fn held(&self) -> usize {
-        self.tenants.values().filter(|waiting| waiting.refused.is_some()).map(|waiting| waiting.parcels.len()).sum()
+        self.tenants
+            .values()
+            .filter(|waiting| waiting.refused.is_some())
+            .map(|waiting| waiting.route_messages.len())
+            .sum()
     }
 
     /// Whether this tenant's jobs are refused.
@@ -65,23 +69,23 @@ impl Backlog {
         self.tenants.get(tenant_id).is_some_and(|waiting| waiting.refused.is_some())
     }
 
-    /// A parcel that came now.
-    pub(super) fn push(&mut self, parcel: RouteMessage) {
-        let tenant_id = parcel.jobs.tenant_id.clone();
-        self.tenants.entry(tenant_id.clone()).or_default().parcels.push_back(parcel);
+    /// A route message that came now.
+    pub(super) fn push(&mut self, route_message: RouteMessage) {
+        let tenant_id = route_message.jobs.tenant_id.clone();
+        self.tenants.entry(tenant_id.clone()).or_default().route_messages.push_back(route_message);
         self.len += 1;
         self.give_turn(&tenant_id);
     }
 
-    /// A parcel with jobs left, before those that came after it.
-    pub(super) fn put_back(&mut self, parcel: RouteMessage) {
-        let tenant_id = parcel.jobs.tenant_id.clone();
-        self.tenants.entry(tenant_id.clone()).or_default().parcels.push_front(parcel);
+    /// A route message with jobs left, before those that came after it.
+    pub(super) fn put_back(&mut self, route_message: RouteMessage) {
+        let tenant_id = route_message.jobs.tenant_id.clone();
+        self.tenants.entry(tenant_id.clone()).or_default().route_messages.push_front(route_message);
         self.len += 1;
         self.give_turn(&tenant_id);
     }
 
-    /// The next jobs, a parcel of each tenant in turn.
+    /// The next jobs, a route message of each tenant in turn.
     pub(super) fn take(&mut self, mut budget: Budget) -> Vec<PendingPublish> {
         let mut taken = Vec::new();
         while let Some(tenant_id) = self.turns.pop_front() {
@@ -90,8 +94,8 @@ impl Backlog {
             if waiting.refused.is_some() {
                 continue;
             }
-            let Some(parcel) = waiting.parcels.pop_front() else { continue };
-            match parcel.take_out(&mut budget) {
+            let Some(route_message) = waiting.route_messages.pop_front() else { continue };
+            match route_message.take_out(&mut budget) {
                 Ok(pending) => {
                     let is_whole = pending.is_whole();
                     self.len -= 1;
@@ -101,8 +105,8 @@ impl Backlog {
                         break;
                     }
                 }
-                Err(parcel) => {
-                    waiting.parcels.push_front(parcel);
+                Err(route_message) => {
+                    waiting.route_messages.push_front(route_message);
                     waiting.has_turn = true;
                     self.turns.push_front(tenant_id);
                     break;
@@ -117,16 +121,16 @@ impl Backlog {
         let mut taken = Vec::new();
         for waiting in self.tenants.values_mut() {
             let Some(refused) = waiting.refused.as_mut().filter(|refused| refused.is_due(now)) else { continue };
-            let Some(parcel) = waiting.parcels.pop_front() else { continue };
+            let Some(route_message) = waiting.route_messages.pop_front() else { continue };
             let mut one = Budget::new(1, usize::MAX);
-            match parcel.take_out(&mut one) {
+            match route_message.take_out(&mut one) {
                 Ok(pending) if budget.take(pending.bytes()) => {
                     refused.is_probing = true;
                     self.len -= 1;
                     taken.push(pending);
                 }
-                Ok(PendingPublish { parcel, .. }) | Err(parcel) => {
-                    waiting.parcels.push_front(parcel);
+                Ok(PendingPublish { route_message, .. }) | Err(route_message) => {
+                    waiting.route_messages.push_front(route_message);
                     break;
                 }
             }
@@ -145,7 +149,7 @@ impl Backlog {
     pub(super) fn taken(&mut self, tenant_id: &Arc<str>) {
         let Some(waiting) = self.tenants.get_mut(tenant_id) else { return };
         waiting.refused = None;
-        if waiting.parcels.is_empty() {
+        if waiting.route_messages.is_empty() {
             self.tenants.remove(tenant_id);
         } else {
             self.give_turn(tenant_id);
@@ -157,10 +161,10 @@ impl Backlog {
         let mut overdue = Vec::new();
         self.tenants.retain(|_, waiting| {
             let Some(refused) = waiting.refused else { return true };
-            while waiting.parcels.front().is_some_and(|parcel| now >= parcel.since + bound) {
-                overdue.extend(waiting.parcels.pop_front());
+            while waiting.route_messages.front().is_some_and(|route_message| now >= route_message.since + bound) {
+                overdue.extend(waiting.route_messages.pop_front());
             }
-            !waiting.parcels.is_empty() || refused.is_probing || now < refused.last + FORGOTTEN_AFTER
+            !waiting.route_messages.is_empty() || refused.is_probing || now < refused.last + FORGOTTEN_AFTER
         });
         self.len -= overdue.len();
         overdue
@@ -168,9 +172,9 @@ impl Backlog {
 
     fn give_turn(&mut self, tenant_id: &Arc<str>) {
         let Some(waiting) = self.tenants.get_mut(tenant_id) else { return };
-        if waiting.parcels.is_empty() && waiting.refused.is_none() {
+        if waiting.route_messages.is_empty() && waiting.refused.is_none() {
             self.tenants.remove(tenant_id);
-        } else if !waiting.has_turn && !waiting.parcels.is_empty() && waiting.refused.is_none() {
+        } else if !waiting.has_turn && !waiting.route_messages.is_empty() && waiting.refused.is_none() {
             waiting.has_turn = true;
             self.turns.push_back(tenant_id.clone());
         }
@@ -179,7 +183,7 @@ impl Backlog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::parcel;
+    use super::super::testing::route_message;
     use super::*;
 
     const BOUND: Duration = Duration::from_secs(10);
@@ -191,22 +195,25 @@ mod tests {
     /// Who publishes how many jobs.
     fn jobs(pending: &[PendingPublish]) -> Vec<(&str, u64, usize)> {
         let of = |one: &'_ PendingPublish| one.letters().count();
-        pending.iter().map(|one| (&*one.parcel.jobs.tenant_id, one.parcel.jobs.origin.stream_seq, of(one))).collect()
+        pending
+            .iter()
+            .map(|one| (&*one.route_message.jobs.tenant_id, one.route_message.jobs.origin.stream_seq, of(one)))
+            .collect()
     }
 
     #[actix::test]
     async fn tenants_take_turns_however_much_one_of_them_brings() {
         let mut backlog = Backlog::default();
-        (0..3).for_each(|number| backlog.push(parcel("large", number, &["1", "2", "3", "4"])));
-        backlog.push(parcel("small", 7, &["1"]));
+        (0..3).for_each(|number| backlog.push(route_message("large", number, &["1", "2", "3", "4"])));
+        backlog.push(route_message("small", 7, &["1"]));
         let taken = backlog.take(Budget::new(7, 1024 * 1024));
         assert_eq!(jobs(&taken), [("large", 0, 4), ("small", 7, 1), ("large", 1, 2)]);
         assert_eq!(backlog.len(), 1);
         for pending in taken {
             let sent = pending.letters().count();
-            let (parcel, _) = pending.sort((0..sent).map(|_| Ok(())));
-            if !parcel.jobs.routes.is_empty() {
-                backlog.put_back(parcel);
+            let (route_message, _) = pending.sort((0..sent).map(|_| Ok(())));
+            if !route_message.jobs.routes.is_empty() {
+                backlog.put_back(route_message);
             }
         }
         assert_eq!(jobs(&backlog.take(plenty())), [("large", 1, 2), ("large", 2, 4)]);
@@ -216,11 +223,11 @@ mod tests {
     #[actix::test]
     async fn a_tenant_whose_jobs_are_refused_is_probed_with_one_job_and_holds_up_nobody() {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
-        (0..3).for_each(|number| backlog.push(parcel("full", number, &["1", "2"])));
+        (0..3).for_each(|number| backlog.push(route_message("full", number, &["1", "2"])));
         let first = backlog.take(Budget::new(2, 1024 * 1024)).remove(0);
         backlog.refused(&"full".into(), now);
-        backlog.put_back(first.parcel);
-        backlog.push(parcel("well", 9, &["1"]));
+        backlog.put_back(first.route_message);
+        backlog.push(route_message("well", 9, &["1"]));
         assert_eq!(jobs(&backlog.take(plenty())), [("well", 9, 1)]);
         assert!(backlog.is_refused() && backlog.is_holding("full") && !backlog.is_holding("well"));
         assert_eq!((backlog.len(), backlog.held()), (3, 3));
@@ -230,8 +237,8 @@ mod tests {
         let mut probes = backlog.take_probes(later, plenty());
         assert_eq!(jobs(&probes), [("full", 0, 1)]);
         assert!(backlog.take_probes(later + BOUND, plenty()).is_empty(), "one probe at a time");
-        let (parcel, _) = probes.remove(0).sort([Ok(())]);
-        backlog.put_back(parcel);
+        let (route_message, _) = probes.remove(0).sort([Ok(())]);
+        backlog.put_back(route_message);
         backlog.taken(&"full".into());
         assert_eq!(jobs(&backlog.take(plenty())), [("full", 0, 1), ("full", 1, 2), ("full", 2, 2)]);
         assert!(!backlog.is_refused());
@@ -240,8 +247,8 @@ mod tests {
     #[actix::test]
     async fn what_has_waited_too_long_for_a_refused_tenant_is_given_out_tried_or_not() {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
-        backlog.push(parcel("well", 1, &["1"]));
-        (0..3).for_each(|number| backlog.push(parcel("full", number, &["1"])));
+        backlog.push(route_message("well", 1, &["1"]));
+        (0..3).for_each(|number| backlog.push(route_message("full", number, &["1"])));
         backlog.refused(&"full".into(), now);
         assert!(backlog.take_overdue(now, BOUND).is_empty());
         let later = Instant::now() + BOUND;
@@ -255,7 +262,7 @@ mod tests {
     #[actix::test]
     async fn the_pause_between_probes_grows_to_two_seconds() {
         let (mut backlog, now) = (Backlog::default(), Instant::now());
-        backlog.push(parcel("full", 1, &["1"]));
+        backlog.push(route_message("full", 1, &["1"]));
         (0..20).for_each(|_| backlog.refused(&"full".into(), now));
         assert!(backlog.take_probes(now + RETRY_MAX / 2, plenty()).is_empty());
         assert_eq!(backlog.take_probes(now + RETRY_MAX, plenty()).len(), 1);

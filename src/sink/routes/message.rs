@@ -21,11 +21,11 @@ pub(super) struct RouteMessage {
     pub since: Instant,
 }
 
-/// Jobs of a parcel that are published in one attempt. Only now are their bodies written.
+/// Jobs of a route message that are published in one attempt. Only now are their bodies written.
 #[derive(Debug)]
 pub(super) struct PendingPublish {
-    /// The parcel; may hold more jobs than go out now.
-    pub parcel: RouteMessage,
+    /// The route message; may hold more jobs than go out now.
+    pub route_message: RouteMessage,
     /// `routes.{tenant}`.
     pub subject: Subject,
     message: JobMessage,
@@ -42,7 +42,7 @@ pub(super) struct PublishAttempt {
     pub body: String,
 }
 
-/// What became of a parcel in one attempt.
+/// What became of a route message in one attempt.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
     /// Jobs that the stream has now, including those it had before.
@@ -57,7 +57,7 @@ impl RouteMessage {
     /// Takes as many of its jobs as the budget has room for.
     ///
     /// # Errors
-    /// The parcel, where there is no room for any.
+    /// The route message, where there is no room for any.
     #[expect(clippy::result_large_err, reason = "it goes back where it came from")]
     pub(super) fn take_out(self, budget: &mut Budget) -> Result<PendingPublish, RouteMessage> {
         let RouteJobs { tenant_id, topic, payload, routes, .. } = &self.jobs;
@@ -68,14 +68,14 @@ impl RouteMessage {
             return Err(self);
         }
         let subject = format!("routes.{}", subject_token(tenant_id)).into();
-        Ok(PendingPublish { subject, message, routes, parcel: self })
+        Ok(PendingPublish { subject, message, routes, route_message: self })
     }
 }
 
 impl PendingPublish {
     /// Writes the jobs, one after the other as they are asked for.
     pub(super) fn letters(&self) -> impl Iterator<Item = PublishAttempt> {
-        let RouteJobs { origin, routes, .. } = &self.parcel.jobs;
+        let RouteJobs { origin, routes, .. } = &self.route_message.jobs;
         self.routes.iter().map(|index| {
             let route = routes.route(*index);
             PublishAttempt { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
@@ -84,19 +84,19 @@ impl PendingPublish {
 
     /// The bytes of the bodies.
     pub(super) fn bytes(&self) -> usize {
-        let route = |index: &usize| self.parcel.jobs.routes.route(*index);
+        let route = |index: &usize| self.route_message.jobs.routes.route(*index);
         self.routes.iter().map(|index| route(index).job_len(&self.message)).sum()
     }
 
-    /// Whether all jobs of the parcel go out.
+    /// Whether all jobs of the route message go out.
     pub(super) fn is_whole(&self) -> bool {
-        self.routes.len() == self.parcel.jobs.routes.len()
+        self.routes.len() == self.route_message.jobs.routes.len()
     }
 
-    /// Takes out of the parcel what needs no further attempt. `results` are those of the letters in their order.
+    /// Takes out of the route message what needs no further attempt. `results` are those of the letters in their order.
     pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (RouteMessage, Attempt) {
         let mut attempt = Attempt::default();
-        let RouteJobs { origin, routes, .. } = &mut self.parcel.jobs;
+        let RouteJobs { origin, routes, .. } = &mut self.route_message.jobs;
         for (index, result) in self.routes.into_iter().zip(results) {
             match result {
                 Ok(()) => attempt.published += 1,
@@ -110,12 +110,12 @@ impl PendingPublish {
             }
             routes.remove(index);
         }
-        (self.parcel, attempt)
+        (self.route_message, attempt)
     }
 }
 
 /// A job's `Nats-Msg-Id`: `{stream}:{sequence}:{broker's time in microseconds}:{route id}`. A redelivery repeats all of
-/// them. The time tells a message from the one of the same number in a stream that was created anew.
+/// them. The time tells a message from the one of the same number in a stream that was created again.
 fn message_id(origin: &Origin, route_id: &str) -> String {
     // Escaped, as a header can't hold line feeds; ids of the usual kinds stay as they are.
     format!("{}:{}:{}:{}", origin.stream, origin.stream_seq, origin.received_us, subject_token(route_id))
@@ -123,45 +123,45 @@ fn message_id(origin: &Origin, route_id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::parcel;
+    use super::super::testing::route_message;
     use super::*;
 
     const PLENTY: Budget = Budget::new(1_000, 1024 * 1024);
 
     #[actix::test]
     async fn a_jobs_id_holds_the_brokers_facts_and_the_route() {
-        let pending = parcel("a.b c", 120, &["7", "a\nb"]).take_out(&mut PLENTY.clone()).unwrap();
+        let pending = route_message("a.b c", 120, &["7", "a\nb"]).take_out(&mut PLENTY.clone()).unwrap();
         assert_eq!(pending.subject.as_str(), "routes.a%2Eb%20c");
         let ids: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
         assert_eq!(ids, ["TELEMETRY:120:1795219200123456:7", "TELEMETRY:120:1795219200123456:a%0Ab"]);
     }
 
     #[actix::test]
-    async fn only_what_may_still_arrive_stays_in_the_parcel() {
-        let pending = parcel("acme", 1, &["1", "2", "3", "4"]).take_out(&mut PLENTY.clone()).unwrap();
+    async fn only_what_may_still_arrive_stays_in_the_route_message() {
+        let pending = route_message("acme", 1, &["1", "2", "3", "4"]).take_out(&mut PLENTY.clone()).unwrap();
         let late = || Err(Fault::Transient("late".to_owned()));
         let large = Err(Fault::Poison { at: None, message: "too large".to_owned() });
-        let (parcel, attempt) = pending.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
+        let (route_message, attempt) = pending.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
         assert_eq!((attempt.published, attempt.fault), (1, Some(Fault::Transient("late".to_owned()))));
         assert_eq!(attempt.given_up, [("TELEMETRY:1:1795219200123456:3".to_owned(), "too large".to_owned())]);
-        assert_eq!(parcel.jobs.routes.iter().map(|(_, route)| route.id()).collect::<Vec<_>>(), ["2", "4"]);
+        assert_eq!(route_message.jobs.routes.iter().map(|(_, route)| route.id()).collect::<Vec<_>>(), ["2", "4"]);
 
-        let (parcel, attempt) = parcel.take_out(&mut PLENTY.clone()).unwrap().sort([Ok(()), Ok(())]);
+        let (route_message, attempt) = route_message.take_out(&mut PLENTY.clone()).unwrap().sort([Ok(()), Ok(())]);
         assert_eq!((attempt.published, attempt.fault), (2, None));
-        assert!(parcel.jobs.routes.is_empty());
+        assert!(route_message.jobs.routes.is_empty());
     }
 
     #[actix::test]
-    async fn a_parcel_goes_out_in_as_many_parts_as_the_budget_asks_for() {
-        let mut parcel = parcel("acme", 1, &["1", "2", "3", "4", "5"]);
+    async fn a_route_message_goes_out_in_as_many_parts_as_the_budget_asks_for() {
+        let mut route_message = route_message("acme", 1, &["1", "2", "3", "4", "5"]);
         let mut seen = Vec::new();
-        while !parcel.jobs.routes.is_empty() {
-            let pending = parcel.take_out(&mut Budget::new(2, 1024 * 1024)).unwrap();
+        while !route_message.jobs.routes.is_empty() {
+            let pending = route_message.take_out(&mut Budget::new(2, 1024 * 1024)).unwrap();
             let sent: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
-            assert_eq!(pending.is_whole(), sent.len() == pending.parcel.jobs.routes.len());
+            assert_eq!(pending.is_whole(), sent.len() == pending.route_message.jobs.routes.len());
             let results: Vec<_> = sent.iter().map(|_| Ok(())).collect();
             seen.extend(sent);
-            (parcel, _) = pending.sort(results);
+            (route_message, _) = pending.sort(results);
         }
         assert_eq!(seen.len(), 5);
         seen.dedup();

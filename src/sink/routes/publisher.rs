@@ -142,15 +142,15 @@ impl Publisher {
         let (mut published, mut given_up, mut faults) = (0, Vec::new(), Vec::new());
         let mut tenants: HashMap<Arc<str>, bool> = HashMap::new();
         for (pending, results) in results {
-            let (parcel, attempt) = pending.sort(results);
+            let (route_message, attempt) = pending.sort(results);
             published += attempt.published;
             given_up.extend(attempt.given_up);
-            *tenants.entry(parcel.jobs.tenant_id.clone()).or_default() |= attempt.fault.is_some();
+            *tenants.entry(route_message.jobs.tenant_id.clone()).or_default() |= attempt.fault.is_some();
             faults.extend(attempt.fault);
-            if parcel.jobs.routes.is_empty() {
-                settlement.add(parcel.jobs.guard, Verdict::Done);
+            if route_message.jobs.routes.is_empty() {
+                settlement.add(route_message.jobs.guard, Verdict::Done);
             } else {
-                self.backlog.put_back(parcel);
+                self.backlog.put_back(route_message);
             }
         }
         for (tenant_id, is_refused) in &tenants {
@@ -200,10 +200,10 @@ impl Publisher {
     fn nack_overdue(&mut self, now: Instant) {
         let bound = Duration::from_secs(self.parts.config.retry_secs);
         let overdue = self.backlog.take_overdue(now, bound);
-        self.hand_back(overdue.into_iter().map(|parcel| parcel.jobs));
+        self.nack(overdue.into_iter().map(|route_message| route_message.jobs));
     }
 
-    fn hand_back(&self, deliveries: impl Iterator<Item = RouteJobs>) {
+    fn nack(&self, deliveries: impl Iterator<Item = RouteJobs>) {
         let mut settlement = Settlement::default();
         let mut jobs = 0;
         for delivery in deliveries {
@@ -309,7 +309,7 @@ impl Handler<Publish> for Publisher {
                 self.backlog.push(RouteMessage { jobs, since: Instant::now() });
             }
         }
-        self.hand_back(turned_away.into_iter());
+        self.nack(turned_away.into_iter());
         self.pump(ctx);
     }
 }

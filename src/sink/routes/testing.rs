@@ -22,8 +22,8 @@ impl Handler<Settle> for Deaf {
     fn handle(&mut self, _: Settle, _: &mut Self::Context) {}
 }
 
-/// A parcel that came now, with a job for each of these routes.
-pub(super) fn parcel(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> RouteMessage {
+/// A route message that came now, with a job for each of these routes.
+pub(super) fn route_message(tenant_id: &str, stream_seq: u64, route_ids: &[&str]) -> RouteMessage {
     let row =
         Row { id: "", topic_filter: "#", destination_type: "webhook", destination_config: None, payload_filter: None };
     let routes: TenantRoutes = route_ids.iter().map(|id| Route::from_row(Row { id, ..row }).unwrap()).collect();

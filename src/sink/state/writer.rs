@@ -1,4 +1,4 @@
-//! The Keeper: gathers what committed rows say of their devices and writes it behind them.
+//! The StateWriter: gathers what committed rows say of their devices and writes it behind them.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const RETRY_MAX_MS: u64 = 5_000;
 /// A drain waits so long for a last flush: what is lost with it is brought back by each device's next message.
 const DRAIN_BOUND: Duration = Duration::from_secs(5);
 
-/// What the keeper is made of.
+/// What the derived state writer is made of.
 pub struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
@@ -58,7 +58,7 @@ struct Round {
 }
 
 impl DerivedStateWriter {
-    /// A keeper that has heard nothing yet.
+    /// A derived state writer that has heard nothing yet.
     pub fn new(parts: Parts) -> Self {
         Self {
             heard: Observations::new(parts.config.max_devices),
@@ -72,7 +72,7 @@ impl DerivedStateWriter {
     }
 
     fn begin_round_in(&mut self, pause: Duration, ctx: &mut Context<Self>) {
-        let timer = ctx.run_later(pause, |keeper, ctx| keeper.begin_round(ctx));
+        let timer = ctx.run_later(pause, |state_writer, ctx| state_writer.begin_round(ctx));
         if let Some(earlier) = self.timer.replace(timer) {
             ctx.cancel_future(earlier);
         }
@@ -98,12 +98,12 @@ impl DerivedStateWriter {
             let result = store.write(&chunk).await;
             (store, chunk, result)
         };
-        ctx.spawn(written.into_actor(self).map(|(store, chunk, result), keeper, ctx| {
-            keeper.store = Some(store);
-            keeper.parts.spawn.actor_guard.progress();
+        ctx.spawn(written.into_actor(self).map(|(store, chunk, result), state_writer, ctx| {
+            state_writer.store = Some(store);
+            state_writer.parts.spawn.actor_guard.progress();
             match result {
-                Ok(refused) => keeper.written(&chunk, &refused, ctx),
-                Err(fault) => keeper.failed(chunk, &fault, ctx),
+                Ok(refused) => state_writer.written(&chunk, &refused, ctx),
+                Err(fault) => state_writer.failed(chunk, &fault, ctx),
             }
         }));
     }
@@ -192,7 +192,7 @@ impl Handler<Drain> for DerivedStateWriter {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let drained = self.drained.wait();
-        ctx.run_later(DRAIN_BOUND, |keeper, _| keeper.give_up_drain());
+        ctx.run_later(DRAIN_BOUND, |state_writer, _| state_writer.give_up_drain());
         self.begin_round(ctx);
         Box::pin(drained)
     }

@@ -16,7 +16,7 @@ async fn a_message_that_crashes_a_rule_is_quarantined_at_once_and_the_others_go_
     world.publish([Outgoing::new("telemetry.tenant-0", "no envelope, provision_token=tok-secret-0")]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
 
-    // A message that crashed while its device was looked up is judged again, and crashes no second time here.
+    // A message that crashed while its device was looked up is validated again, and crashes no second time here.
     let rows = world.database.count("raw_events").await;
     let failed = world.database.count("quarantine_events WHERE reason = 'PROCESSING_FAILED'").await;
     assert_eq!(rows + failed, MESSAGES);

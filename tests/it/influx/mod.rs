@@ -8,7 +8,7 @@
 //!   v2 API of InfluxDB 3.
 //! - `full`, `refusals`, `pace`, `types`, `slow`, `token`: what InfluxDB can have against a request, a line, a value.
 //! - `backlog`: how much memory a long outage costs when it is over.
-//! - `replay`: what InfluxDB is owed, after an outage and after the death of a node. `rebuilt`: a line that is rebuilt from
+//! - `replay`: what InfluxDB is owed, after an outage and after the exit of a node. `rebuilt`: a line that is rebuilt from
 //!   its row is the same point. `huge`: rows that are a thousand times as large as their messages.
 //! - `targets`: what else speaks line protocol. `transport`: TLS, compression, and where tenants share a database.
 

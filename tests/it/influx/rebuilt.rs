@@ -148,7 +148,7 @@ fn device(map: &str) -> Lookup {
 }
 
 /// The event of a message that passes all checks.
-fn judge(body: &str, device: &Lookup) -> Option<Event> {
+fn validate(body: &str, device: &Lookup) -> Option<Event> {
     let settings = Settings { max_payload_bytes: 1_000_000, ..Settings::default() };
     let policy = Policy { require_token: false, cert_auth_enabled: false, points: Some(Layout::PerTenant) };
     let context = Context { settings: &settings, policy, subject: None, received_us: 0, trusted: false };
@@ -160,33 +160,33 @@ fn judge(body: &str, device: &Lookup) -> Option<Event> {
 async fn a_line_rebuilt_from_its_row_is_the_same_point() {
     let devices = [device("{}"), device(MAP)];
     let (mut runner, strategy) = (TestRunner::default(), envelope());
-    let mut judged: Vec<(String, Event)> = Vec::new();
+    let mut validated: Vec<(String, Event)> = Vec::new();
     for number in 0..MESSAGES {
         let envelope = strategy.new_tree(&mut runner).expect("a message").current();
-        if let Some(event) = judge(&envelope, &devices[number % 2]) {
+        if let Some(event) = validate(&envelope, &devices[number % 2]) {
             if number % 2 == 0 {
                 // The oracle of all these tests is held against the node here.
                 let (_, expected) = expected::point(&envelope).expect("a point");
                 let line = event.line.as_deref().expect("a line");
                 assert_eq!(point(line), expected::text(&expected), "the line of {envelope}: {line}");
             }
-            judged.push((envelope, event));
+            validated.push((envelope, event));
         }
     }
-    assert!(judged.len() > MESSAGES * 8 / 10, "only {} messages are good", judged.len());
+    assert!(validated.len() > MESSAGES * 8 / 10, "only {} messages are good", validated.len());
 
     let database = Postgres::shared().create_database().await;
     let client = database.connect().await;
     client.batch_execute("CREATE TABLE rows (place bigint, payload jsonb)").await.expect("a table");
-    let payloads: Vec<&str> = judged.iter().map(|(_, event)| &*event.payload).collect();
+    let payloads: Vec<&str> = validated.iter().map(|(_, event)| &*event.payload).collect();
     let insert =
         "INSERT INTO rows SELECT place, payload::jsonb FROM unnest($1::text[]) WITH ORDINALITY AS r (payload, place)";
     client.execute(insert, &[&payloads]).await.unwrap_or_else(|e| panic!("jsonb refuses a row: {e:?}"));
     let select = format!("SELECT metrics.text FROM rows AS r {} ORDER BY place", raw_events::JOIN);
     let stored = client.query(&select, &[]).await.expect("the rows");
-    assert_eq!(stored.len(), judged.len());
+    assert_eq!(stored.len(), validated.len());
 
-    for ((envelope, event), row) in judged.iter().zip(&stored) {
+    for ((envelope, event), row) in validated.iter().zip(&stored) {
         let metrics: Option<&str> = row.get(0);
         let row = rebuild::Row {
             msg_type: event.msg_type.as_str(),

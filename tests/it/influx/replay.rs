@@ -47,7 +47,7 @@ async fn tenant_of(node: &Node, key: &str, tenant: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_in_debt_has_several_portions_under_way_where_every_write_takes_a_second() {
+async fn a_tenant_in_entry_has_several_portions_under_way_where_every_write_takes_a_second() {
     const LINES: u64 = 60_000;
     let world = World::new().await;
     world.influx.set_latency(Duration::from_secs(1));
@@ -86,11 +86,11 @@ async fn a_range_with_more_lines_than_a_buffer_holds_is_replayed_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenants_debt_is_shown_with_its_rate_and_its_end_and_disappears_when_it_is_paid() {
+async fn a_tenants_entry_is_shown_with_its_rate_and_its_end_and_disappears_when_it_is_paid() {
     const LINES: u64 = 20_000;
     let mut world = World::new().await;
     world.influx.stop().await;
-    // One request of a quarter of the debt at a time, three seconds each: not paid between two looks.
+    // One request of a quarter of the outbox entry at a time, three seconds each: not paid between two looks.
     let (node, _dir) = with_settings(world.node().env("INFLUX_BATCH_SIZE", LINES / 4), "max_in_flight = 1");
     let node = start(node).await;
     owe(&world, "acme", LINES, 50).await;
@@ -138,7 +138,7 @@ async fn a_tenants_debt_is_shown_with_its_rate_and_its_end_and_disappears_when_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_share_a_debt_and_write_every_line_of_it_once() {
+async fn two_replicas_share_a_entry_and_write_every_line_of_it_once() {
     const LINES: u64 = 30_000;
     let world = World::new().await;
     let node = world.node().env("INFLUX_REPLAY_LINES_PER_SEC", 5_000).env("INFLUX_BATCH_SIZE", 500);
@@ -155,7 +155,7 @@ async fn two_replicas_share_a_debt_and_write_every_line_of_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_a_batcher_has_no_room_little_is_replayed_in_vain_and_everything_in_the_end() {
+async fn where_a_batcher_has_no_room_little_is_replayed_abandoned_and_everything_in_the_end() {
     let world = World::new().await;
     let device = Device::active("acme", "dev-live", "tok-secret-live");
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
@@ -176,10 +176,10 @@ async fn where_a_batcher_has_no_room_little_is_replayed_in_vain_and_everything_i
         world.database.query(sql, &[]).await[0].get::<_, i64>(0) as u64
     };
     wait_for("some attempts", DEADLINE, async || attempts().await >= 2).await;
-    let in_vain = node.metrics().await.count("ingest_influx_lines_total", &[("result", "deferred")]);
+    let abandoned = node.metrics().await.count("ingest_influx_lines_total", &[("result", "deferred")]);
     let attempts = attempts().await;
     // A first page of 100 each, and what is read before the batcher has turned that away; never all of the 700.
-    assert!(in_vain < 700 * attempts, "{in_vain} lines were read in vain in {attempts} attempts");
+    assert!(abandoned < 700 * attempts, "{abandoned} lines were read in vain in {attempts} attempts");
     world.influx.release();
     wait_for_a_clear_record(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")), 1_700);
@@ -187,7 +187,7 @@ async fn where_a_batcher_has_no_room_little_is_replayed_in_vain_and_everything_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_debt_whose_rows_are_gone_ends_and_is_counted() {
+async fn a_entry_whose_rows_are_gone_ends_and_is_counted() {
     let world = World::new().await;
     let node = world.start_node().await;
     owe(&world, "acme", 1_000, 50).await;
@@ -196,8 +196,8 @@ async fn a_debt_whose_rows_are_gone_ends_and_is_counted() {
     world.database.execute(gone).await;
     wait_for_a_clear_record(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")), 1_000);
-    let vanished = node.metrics().await.count("ingest_influx_vanished_lines_total", &[]);
-    assert_eq!(vanished, 700, "{}", node.log());
+    let unrecoverable = node.metrics().await.count("ingest_influx_vanished_lines_total", &[]);
+    assert_eq!(unrecoverable, 700, "{}", node.log());
     drain(node).await;
 }
 

@@ -97,7 +97,7 @@ async fn values_of_every_type_meet_columns_of_every_type_before_and_after_a_rest
     let all = messages(&load, 0..600);
     let (before, after) = all.split_at(300);
     for (sent, part) in [(300, before), (600, after)] {
-        // Each node has to learn the types anew.
+        // Each node has to learn the types again.
         let node = start(world.node()).await;
         world.publish(part.to_vec()).await;
         world.wait_complete(sent, &Expected::with_columns(&all[..sent], &columns())).await;

@@ -64,7 +64,7 @@ pub(super) struct Bench {
     pub readiness: Arc<Readiness>,
     pub verdicts: Verdicts,
     /// Keeps the actor guard's end.
-    _deaths: UnboundedReceiver<ActorExit>,
+    _exits: UnboundedReceiver<ActorExit>,
     settle_handles: [Arc<SettleHandle>; 3],
     next_slot: AtomicU64,
 }
@@ -124,7 +124,7 @@ impl Bench {
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();
         let settle_handles = Lane::ALL.map(|_lane| SettleHandle::new(book.clone().recipient()));
-        Self { writer, metrics, readiness, verdicts, _deaths: died, settle_handles, next_slot: AtomicU64::new(0) }
+        Self { writer, metrics, readiness, verdicts, _exits: died, settle_handles, next_slot: AtomicU64::new(0) }
     }
 
     /// A delivery of the message with this sequence number, and the slot it is settled under.

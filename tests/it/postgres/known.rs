@@ -30,7 +30,7 @@ async fn a_stored_row_is_never_also_a_rejection() {
         let slot = bench.write_refusal(seq as u64, 2, refusal("acme", reason));
         assert_eq!(bench.verdict(slot).await, Verdict::Done, "{reason}");
     }
-    // The same by way of a consumer that was made anew, and together with a rejection that is one.
+    // The same by way of a consumer that was made again, and together with a rejection that is one.
     let (mut delivery, old) = bench.delivery(Lane::Telemetry, 0, 1);
     delivery.predates_consumer = true;
     let (other, new) = bench.delivery(Lane::Telemetry, 100, 2);

@@ -1,4 +1,4 @@
-//! Shadow reports, command acknowledgements, and what goes on to the other rooms.
+//! Shadow reports, command acknowledgements, and what goes on to the other components.
 
 use std::sync::{Arc, Mutex};
 
@@ -178,7 +178,7 @@ async fn acknowledgements_of_the_same_commands_do_not_lock_each_other_out() {
 
 /// Stands in for every room behind the writer.
 #[derive(Clone, Default)]
-struct Rooms(Arc<Mutex<Heard>>);
+struct Components(Arc<Mutex<Heard>>);
 
 #[derive(Default)]
 struct Heard {
@@ -187,25 +187,25 @@ struct Heard {
     observed: Vec<(i64, u64)>,
 }
 
-impl Actor for Rooms {
+impl Actor for Components {
     type Context = Context<Self>;
 }
 
-impl Handler<Points> for Rooms {
+impl Handler<Points> for Components {
     type Result = ();
     fn handle(&mut self, points: Points, _: &mut Self::Context) {
         self.0.lock().unwrap().points.push(points);
     }
 }
 
-impl Handler<Publish> for Rooms {
+impl Handler<Publish> for Components {
     type Result = ();
     fn handle(&mut self, publish: Publish, _: &mut Self::Context) {
         self.0.lock().unwrap().jobs.push(publish);
     }
 }
 
-impl Handler<Observe> for Rooms {
+impl Handler<Observe> for Components {
     type Result = ();
     fn handle(&mut self, observe: Observe, _: &mut Self::Context) {
         let events = observe.events.iter().map(|(received_us, event)| (*received_us, event.seq as u64));
@@ -219,13 +219,13 @@ pub(super) fn catch_all() -> TenantRoutes {
     [Route::from_row(row).unwrap()].into()
 }
 
-fn downstream(rooms: &Rooms, policy: WritePolicy) -> Downstream {
-    let rooms = rooms.clone().start();
+fn downstream(components: &Components, policy: WritePolicy) -> Downstream {
+    let components = components.clone().start();
     Downstream {
-        points: Some(rooms.clone().recipient()),
+        points: Some(components.clone().recipient()),
         policy,
-        jobs: Some(rooms.clone().recipient()),
-        observe: Some(rooms.recipient()),
+        jobs: Some(components.clone().recipient()),
+        observe: Some(components.recipient()),
     }
 }
 
@@ -233,8 +233,8 @@ fn downstream(rooms: &Rooms, policy: WritePolicy) -> Downstream {
 async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_demands() {
     for policy in [WritePolicy::BestEffort, WritePolicy::Required] {
         let database = migrated(Postgres::shared()).await;
-        let rooms = Rooms::default();
-        let bench = Bench::with(config(&database), downstream(&rooms, policy));
+        let components = Components::default();
+        let bench = Bench::with(config(&database), downstream(&components, policy));
         let mut slots = Vec::new();
         let mut chunk = Write::default();
         for seq in 0..4_u64 {
@@ -249,13 +249,13 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
             slots.push(slot);
         }
         bench.writer.do_send(chunk);
-        wait_for("the last room to hear", SOON, async || rooms.0.lock().unwrap().observed.len() == 4).await;
+        wait_for("the last room to hear", SOON, async || components.0.lock().unwrap().observed.len() == 4).await;
         assert_eq!(bench.verdict(slots[0]).await, Verdict::Done);
         let required = policy == WritePolicy::Required;
         if !required {
             assert_eq!(bench.verdict(slots[1]).await, Verdict::Done);
         }
-        let heard = std::mem::take(&mut *rooms.0.lock().unwrap());
+        let heard = std::mem::take(&mut *components.0.lock().unwrap());
         assert_eq!(heard.points.len(), 1, "one message per tenant");
         let lines: Vec<&str> = heard.points[0].points.iter().map(|point| point.line.as_str()).collect();
         assert_eq!(lines, ["telemetry seq=1i 1", "telemetry seq=3i 3"]);

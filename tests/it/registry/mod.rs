@@ -38,7 +38,7 @@ struct Bench {
     heard: Heard,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
-    _deaths: UnboundedReceiver<ActorExit>,
+    _exits: UnboundedReceiver<ActorExit>,
 }
 
 /// What the asker was told.
@@ -119,14 +119,14 @@ impl Bench {
             config,
             connection: pool::connection_config(&postgres).unwrap(),
             pool: pool::pool(&postgres).unwrap(),
-            newcomers: None,
+            new_tenants: None,
             settings_readers: Vec::new(),
             spawn,
         })
         .start();
         let (invalidations, settings) = (asker.clone().recipient(), asker.clone().recipient());
         registry.do_send(Subscribe { invalidations, settings });
-        Self { registry, asker, heard, readiness, metrics, _deaths: died }
+        Self { registry, asker, heard, readiness, metrics, _exits: died }
     }
 
     fn ask(&self, devices: &[(&str, &str, &str)]) {

@@ -10,7 +10,7 @@ use crate::ledger::assert_balanced;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// What is wrong with a message, by the reason it is refused for.
-fn spoil(device: &Device, reason: &str) -> Outgoing {
+fn corrupt(device: &Device, reason: &str) -> Outgoing {
     let mut payload = payload(device, 1);
     match reason {
         "PAYLOAD_TOO_LARGE" => payload["metrics"]["filler"] = Value::from("x".repeat(9_000)),
@@ -60,7 +60,7 @@ async fn rejections_of_unregistered_tenants_are_counted_for_unknown_whatever_the
     // Of the known tenant, but a device that is not registered: the tenant is still told apart.
     let ghost = Device { device_id: "ghost".to_owned(), ..known.clone() };
     let from = |devices: &[Device]| -> Vec<Outgoing> {
-        devices.iter().flat_map(|device| REASONS.map(|reason| spoil(device, reason))).collect()
+        devices.iter().flat_map(|device| REASONS.map(|reason| corrupt(device, reason))).collect()
     };
     world.publish(from(&strangers)).await;
     world.publish(from(&[ghost])).await;
@@ -80,10 +80,10 @@ async fn a_refused_message_does_not_keep_the_device_from_being_provisioned() {
     world.database.execute(room).await;
     let node = start(world.node().env("AUTO_PROVISION", 1).env("REQUIRE_TOKEN", 0)).await;
     let device = Device::active("room", "new", "tok-secret-x");
-    world.publish([spoil(&device, "MISSING_SITE_ID"), spoil(&device, "PAYLOAD_TOO_LARGE")]).await;
+    world.publish([corrupt(&device, "MISSING_SITE_ID"), corrupt(&device, "PAYLOAD_TOO_LARGE")]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     assert_eq!(world.database.count("device_registry").await, 0, "provisioned for a message that is refused");
-    world.publish([spoil(&device, "MISSING_SITE_ID"), telemetry(&device, 1), telemetry(&device, 2)]).await;
+    world.publish([corrupt(&device, "MISSING_SITE_ID"), telemetry(&device, 1), telemetry(&device, 2)]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     assert_eq!(world.database.count("raw_events").await, 2);
     assert_eq!(world.database.count("device_registry").await, 1);

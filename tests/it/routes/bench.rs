@@ -31,7 +31,7 @@ pub(super) struct Bench {
     pub heartbeat: Arc<Heartbeat>,
     settle_handle: Arc<SettleHandle>,
     /// Keeps the actor guard's end.
-    _deaths: UnboundedReceiver<ActorExit>,
+    _exits: UnboundedReceiver<ActorExit>,
 }
 
 type Verdicts = Arc<Mutex<HashMap<u64, Verdict>>>;
@@ -79,7 +79,7 @@ impl Bench {
             verdicts,
             settle_handle,
             heartbeat,
-            _deaths: died,
+            _exits: died,
         }
     }
 

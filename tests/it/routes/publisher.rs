@@ -103,7 +103,7 @@ async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
 }
 
 #[actix::test]
-async fn a_stream_that_is_deleted_meanwhile_is_made_anew_and_gets_its_jobs() {
+async fn a_stream_that_is_deleted_meanwhile_is_made_again_and_gets_its_jobs() {
     let nats = Nats::start();
     let jetstream = nats.jetstream().await;
     let bench = Bench::new(&nats, Config::default()).await;

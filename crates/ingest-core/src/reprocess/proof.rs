@@ -4,7 +4,7 @@
 //! operator's command signs it, header and body, with a key that only the database holds:
 //!
 //! ```text
-//! Ingest-Replay: v1;{stream};{stream_seq};{received_us};{trusted|judged};{hmac-sha256, lower-case hexadecimal}
+//! Ingest-Replay: v1;{stream};{stream_seq};{received_us};{trusted|validated};{hmac-sha256, lower-case hexadecimal}
 //! ```
 //!
 //! The origin is that of the first delivery, so that everything stored of a reprocessed message has the keys of the

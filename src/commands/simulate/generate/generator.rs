@@ -65,7 +65,7 @@ impl Fleet {
     }
 
     /// A device that exists to be refused; each is one of the first tenant's.
-    fn outcast(self, bad: Bad) -> SimDevice {
+    fn invalid_device(self, bad: Bad) -> SimDevice {
         let device = self.device(0);
         match bad {
             Bad::Revoked => SimDevice { device_id: "dev-revoked".into(), status: "REVOKED", ..device },
@@ -78,8 +78,10 @@ impl Fleet {
 
     /// All that the registry must hold.
     pub(crate) fn registered(self) -> impl Iterator<Item = SimDevice> {
-        let outcasts = [Bad::Revoked, Bad::Suspended, Bad::Expired, Bad::TokenNotSet];
-        (0..self.devices).map(move |number| self.device(number)).chain(outcasts.map(move |bad| self.outcast(bad)))
+        let invalid_devices = [Bad::Revoked, Bad::Suspended, Bad::Expired, Bad::TokenNotSet];
+        (0..self.devices)
+            .map(move |number| self.device(number))
+            .chain(invalid_devices.map(move |bad| self.invalid_device(bad)))
     }
 }
 
@@ -233,7 +235,7 @@ impl Generator {
         )
     }
 
-    fn spoiled(&mut self, bad: Bad) -> Simulated {
+    fn corrupt(&mut self, bad: Bad) -> Simulated {
         let mut draft = self.draft();
         if draft.metrics.is_empty() {
             draft.msg_type = "telemetry";
@@ -261,7 +263,7 @@ impl Generator {
             Bad::LongKey => draft.metrics = format!(r#"{{"{}":1}}"#, "k".repeat(129)),
             Bad::ControlKey => draft.metrics = r#"{"temp\u0007c":1}"#.into(),
             Bad::Revoked | Bad::Suspended | Bad::Expired | Bad::TokenNotSet => {
-                draft.device = self.fleet.outcast(bad);
+                draft.device = self.fleet.invalid_device(bad);
                 draft.payload_tenant = draft.device.tenant_id.clone();
                 draft.site = format!("\"{}\"", draft.device.site_id);
                 draft.token = draft.device.token();
@@ -282,7 +284,7 @@ impl Iterator for Generator {
         let message = if self.random.f64() < self.mix.bad_share {
             let bad = Bad::ALL[self.bad % Bad::ALL.len()];
             self.bad += 1;
-            self.spoiled(bad)
+            self.corrupt(bad)
         } else {
             self.draft().finish(None)
         };

@@ -43,20 +43,20 @@ fn every_message_ends_as_it_says() {
     for message in Generator::new(FLEET, MIX).take(2_000) {
         let context =
             Context { settings: &settings, policy, subject: Some(&message.subject), received_us: 0, trusted: false };
-        let mut tally = ValidationCounts::default();
-        let judged = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
+        let mut counts = ValidationCounts::default();
+        let validated = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
             let lookup = |key: ingest_core::message::device::DeviceRef<'_>| {
                 let answer = registry.get(&(key.tenant_id.to_owned(), key.device_id.to_owned()));
                 Some(answer.unwrap_or(&Lookup::Unknown))
             };
-            validate::telemetry(&envelope, context, lookup, |_| true, &mut tally)
+            validate::telemetry(&envelope, context, lookup, |_| true, &mut counts)
         });
-        match judged {
+        match validated {
             Ok(event) => {
                 let event = event.unwrap();
                 assert_eq!(message.expected, None, "{}", message.body);
                 assert_eq!(message.subject, format!("telemetry.{}", event.device.key.tenant_id));
-                assert_eq!((tally.timestamp_fallbacks, event.line.is_some()), (0, true), "{}", message.body);
+                assert_eq!((counts.timestamp_fallbacks, event.line.is_some()), (0, true), "{}", message.body);
             }
             Err(rejection) => {
                 assert_eq!(message.expected, Some(rejection.reason), "{rejection:?} {}", message.body);

@@ -149,7 +149,7 @@ impl Batcher {
         }
     }
 
-    pub(super) fn take_in(&mut self, points: Vec<Point>) {
+    pub(super) fn enqueue(&mut self, points: Vec<Point>) {
         let now = Instant::now();
         let full = self.parts.config.batch_size.max(1);
         for point in points {
@@ -175,7 +175,7 @@ impl Batcher {
             }
         }
         self.send_trials(now, ctx);
-        self.give_back(now);
+        self.nack_excess(now);
         self.finish_drain(now, ctx);
         self.report_trouble(now);
         self.set_alarm(now, ctx);
@@ -295,7 +295,7 @@ impl Handler<Points> for Batcher {
     type Result = ();
 
     fn handle(&mut self, message: Points, ctx: &mut Context<Self>) {
-        self.take_in(message.points);
+        self.enqueue(message.points);
         self.pump(ctx);
     }
 }
@@ -305,7 +305,7 @@ impl Handler<Finish> for Batcher {
 
     fn handle(&mut self, _: Finish, ctx: &mut Context<Self>) -> ResponseFuture<()> {
         self.drain_until = Some(Instant::now() + Duration::from_secs(self.parts.config.drain_secs));
-        self.breaker.hurry();
+        self.breaker.retry_now();
         let drained = self.drained.wait();
         self.pump(ctx);
         Box::pin(drained)

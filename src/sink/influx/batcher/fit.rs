@@ -93,7 +93,7 @@ impl Batcher {
                 self.report_spent_budget();
                 continue;
             }
-            self.parts.account.misfit(&column, MOST);
+            self.parts.account.type_conflict(&column, MOST);
             if why == Skipped::TypeConflict && self.told.columns.is_news(&column) {
                 warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
                     "column" => column);

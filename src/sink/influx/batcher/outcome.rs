@@ -14,7 +14,7 @@ use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
 use ingest_core::flow::disposition::Verdict;
 
 /// A batch that failed so often while others were written is taken for the cause.
-pub(super) const STUBBORN: u32 = 5;
+pub(super) const POISON_SUSPECT_AFTER: u32 = 5;
 
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
@@ -74,8 +74,8 @@ impl Batcher {
         if batch.failures == 1 {
             batch.written_before = self.written;
         }
-        if batch.failures < STUBBORN || batch.written_before == self.written {
-            if batch.failures.is_multiple_of(STUBBORN) {
+        if batch.failures < POISON_SUSPECT_AFTER || batch.written_before == self.written {
+            if batch.failures.is_multiple_of(POISON_SUSPECT_AFTER) {
                 self.ready.push_back(batch);
             } else {
                 self.ready.push_front(batch);
@@ -83,7 +83,7 @@ impl Batcher {
             return;
         }
         // Its halves are on probation: the next failure counts, once others were written meanwhile.
-        (batch.failures, batch.written_before) = (STUBBORN - 1, self.written);
+        (batch.failures, batch.written_before) = (POISON_SUSPECT_AFTER - 1, self.written);
         match batch.halve() {
             (first, Some(second)) => self.ready.extend([first, second]),
             (single, None) => {

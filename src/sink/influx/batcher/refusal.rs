@@ -66,7 +66,7 @@ impl Batcher {
     }
 
     /// Whether a point that brings a column too many can be written without. Where all its fields have columns, what is
-    /// known of them is out of date, or the table lacks the tags: then it stays owed, and everything is learned anew.
+    /// known of them is out of date, or the table lacks the tags: then it stays owed, and everything is learned again.
     fn has_a_way(&mut self, line: &str) -> bool {
         if self.fitting.columns.has_open(line) || self.fitting.coerce(line, Instant::now()) != Coerced::AsIs {
             return true;

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 
 use super::Batcher;
-use super::outcome::STUBBORN;
+use super::outcome::POISON_SUSPECT_AFTER;
 use crate::sink::influx::breaker::Round;
 use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
 use ingest_core::influx::columns::Trial;
@@ -95,19 +95,19 @@ impl Batcher {
                 return self.trials_failed(trials, now);
             }
             Outcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),
-            Outcome::Refused { lines, rest_written } => self.judge_named(trials, lines, rest_written, now),
+            Outcome::Refused { lines, rest_written } => self.validate_named(trials, lines, rest_written, now),
             Outcome::Halve { .. } if trials.len() > 1 => self.halve_trials(trials),
-            Outcome::Halve { cause, .. } => trials.iter().for_each(|trial| self.judge(trial, cause.clone(), now)),
+            Outcome::Halve { cause, .. } => trials.iter().for_each(|trial| self.validate(trial, cause.clone(), now)),
         }
         self.trials.failures = 0;
         self.answered(round);
     }
 
-    fn judge_named(&mut self, trials: Vec<Trial>, refused: Vec<RefusedLine>, rest_written: bool, now: Instant) {
+    fn validate_named(&mut self, trials: Vec<Trial>, refused: Vec<RefusedLine>, rest_written: bool, now: Instant) {
         let (mut refused, mut again) = (refused.into_iter().peekable(), Vec::new());
         for (index, trial) in trials.into_iter().enumerate() {
             match refused.next_if(|line| line.index == index) {
-                Some(line) => self.judge(&trial, line.cause, now),
+                Some(line) => self.validate(&trial, line.cause, now),
                 None if rest_written => self.has_column(&trial, now),
                 None => again.push(trial),
             }
@@ -118,7 +118,7 @@ impl Batcher {
     }
 
     /// A field was refused.
-    fn judge(&mut self, trial: &Trial, cause: Cause, now: Instant) {
+    fn validate(&mut self, trial: &Trial, cause: Cause, now: Instant) {
         let columns = &mut self.fitting.columns;
         match cause {
             Cause::NoColumn => columns.missing(trial, now),
@@ -146,7 +146,7 @@ impl Batcher {
             self.trials.written_before = self.written;
         }
         self.trials.failures += 1;
-        if self.trials.failures < STUBBORN || self.written == self.trials.written_before {
+        if self.trials.failures < POISON_SUSPECT_AFTER || self.written == self.trials.written_before {
             let waiting = std::mem::take(&mut self.trials.waiting);
             trials.iter().chain(waiting.iter().flatten()).for_each(|trial| self.fitting.columns.inconclusive(trial));
         } else if trials.len() > 1 {

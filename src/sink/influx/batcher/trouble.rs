@@ -38,8 +38,8 @@ impl Batcher {
     /// The database did not take a request that was sent then.
     pub(super) fn failed(&mut self, round: Round, sent: Instant, kind: Kind, message: String) {
         self.parts.account.request_ended(Some(&message));
-        let (severity, wish) = match kind {
-            Kind::Passing(wish) => (Severity::Passing, wish),
+        let (severity, retry_after) = match kind {
+            Kind::Passing(retry_after) => (Severity::Passing, retry_after),
             Kind::Token | Kind::Room | Kind::Database | Kind::Request => (Severity::Lasting, None),
         };
         match kind {
@@ -48,7 +48,7 @@ impl Batcher {
             _ => {}
         }
         let now = Instant::now();
-        let opened = self.breaker.failed(round, severity, wish, now, fastrand::f64());
+        let opened = self.breaker.failed(round, severity, retry_after, now, fastrand::f64());
         if let Some(until) = self.breaker.resumes_at(now) {
             self.parts.account.waits_until(until);
         }
@@ -67,7 +67,7 @@ impl Batcher {
         let is_news = self.trouble.concern.raise(message);
         match kind {
             Kind::Token => {
-                if self.parts.target.complaint().raise(message) {
+                if self.parts.target.alert().raise(message) {
                     error!(log, "influxdb refuses all writes of all tenants; they are kept"; "error" => message);
                 }
             }
@@ -94,7 +94,7 @@ impl Batcher {
     /// A request was answered, so the database works, whatever the answer was.
     pub(super) fn answered(&mut self, round: Round) {
         self.parts.account.request_ended(None);
-        if self.parts.target.complaint().settle() {
+        if self.parts.target.alert().settle() {
             info!(self.parts.log, "influxdb accepts the token again");
         }
         self.breaker.succeeded(round);
@@ -150,7 +150,7 @@ impl Batcher {
 
     /// While the database is in trouble, only so many deliveries are held, and only so long: they are credit that the
     /// other tenants need.
-    pub(super) fn give_back(&mut self, now: Instant) {
+    pub(super) fn nack_excess(&mut self, now: Instant) {
         if !self.is_troubled(now) {
             return;
         }

@@ -43,7 +43,7 @@ pub(crate) enum Outcome {
 /// Why a request failed, as far as it matters who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It passes by itself; with the server's wish how long to wait.
+    /// It passes by itself; with the server's delay that the server asks for how long to wait.
     Passing(Option<Duration>),
     /// The server does not know the token: it takes no tenant's lines before an operator has seen to it.
     Token,

@@ -163,7 +163,7 @@ fn what_may_pass_is_tried_again_when_the_server_wants_it() {
     for status in [429, 503] {
         let outcome = classify(Api::V3, status, after, b"", 5);
         assert!(
-            matches!(outcome, Outcome::Failed { trouble: Trouble::Passing(wish), .. } if wish == after),
+            matches!(outcome, Outcome::Failed { trouble: Trouble::Passing(retry_after), .. } if retry_after == after),
             "{status}"
         );
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ingest_kit::{InfluxStub, Value, wait_for};
 
-use super::house::{DEADLINE, House, database, line, lines, picky_server, quick};
+use super::harness::{DEADLINE, Harness, database, line, lines, picky_server, quick};
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
 use crate::sink::influx::Config;
@@ -16,24 +16,24 @@ async fn only_so_many_deliveries_are_held_for_a_tenant_in_trouble() {
     let mut stub = InfluxStub::start();
     stub.stop().await;
     let config = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 50, ..quick(&stub.url()) };
-    let house = House::new(config);
-    house.send_required("acme", 0, lines(200));
-    house.wait_for_verdicts(Verdict::Retry, 150).await;
-    house.send_required("acme", 1_000, lines(30));
-    house.wait_for_verdicts(Verdict::Retry, 180).await;
+    let harness = Harness::new(config);
+    harness.send_required("acme", 0, lines(200));
+    harness.wait_for_verdicts(Verdict::Retry, 150).await;
+    harness.send_required("acme", 1_000, lines(30));
+    harness.wait_for_verdicts(Verdict::Retry, 180).await;
     stub.start_again();
-    house.wait_for_verdicts(Verdict::Done, 50).await;
-    assert_eq!((house.count(LineResult::Returned), house.count(LineResult::Ok)), (180, 50));
+    harness.wait_for_verdicts(Verdict::Done, 50).await;
+    assert_eq!((harness.count(LineResult::Returned), harness.count(LineResult::Ok)), (180, 50));
 }
 
 #[actix_rt::test]
 async fn no_delivery_is_held_for_ever() {
     let mut stub = InfluxStub::start();
     stub.stop().await;
-    let house = House::new(Config { write_policy: WritePolicy::Required, hold_secs: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(Config { write_policy: WritePolicy::Required, hold_secs: 1, ..quick(&stub.url()) });
     let sent = Instant::now();
-    house.send_required("acme", 0, lines(5));
-    house.wait_for_verdicts(Verdict::Retry, 5).await;
+    harness.send_required("acme", 0, lines(5));
+    harness.wait_for_verdicts(Verdict::Retry, 5).await;
     assert!(sent.elapsed() >= Duration::from_secs(1));
 }
 
@@ -41,56 +41,56 @@ async fn no_delivery_is_held_for_ever() {
 async fn a_full_buffer_leaves_further_lines_owed() {
     let stub = InfluxStub::start();
     stub.hang(None);
-    let house = House::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
-    house.send("acme", lines(130));
-    house.wait_for(LineResult::Deferred, 30).await;
+    let harness = Harness::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
+    harness.send("acme", lines(130));
+    harness.wait_for(LineResult::Deferred, 30).await;
     stub.release();
-    house.wait_for(LineResult::Ok, 100).await;
-    assert_eq!(house.metrics.influx.unconfirmed_lines.get(), 0, "what is deferred is the replay's to count");
+    harness.wait_for(LineResult::Ok, 100).await;
+    assert_eq!(harness.metrics.influx.unconfirmed_lines.get(), 0, "what is deferred is the replay's to count");
 
-    let house = House::new(Config { buffer_total_bytes: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(Config { buffer_total_bytes: 1, ..quick(&stub.url()) });
     stub.hang(None);
-    house.send("acme", lines(10));
-    house.send("zeta", lines(10));
-    house.wait_for(LineResult::Deferred, 10).await;
+    harness.send("acme", lines(10));
+    harness.send("zeta", lines(10));
+    harness.wait_for(LineResult::Deferred, 10).await;
     stub.release();
-    house.wait_for(LineResult::Ok, 10).await;
+    harness.wait_for(LineResult::Ok, 10).await;
 }
 
 #[actix_rt::test]
 async fn replayed_lines_leave_room_for_live_ones() {
     let stub = InfluxStub::start();
     stub.hang(None);
-    let house = House::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
-    house.replay("acme", lines(100));
-    house.wait_for(LineResult::Deferred, 20).await;
-    house.replay("acme", lines(5));
-    house.wait_for(LineResult::Deferred, 25).await;
-    house.send("acme", lines(20));
+    let harness = Harness::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
+    harness.replay("acme", lines(100));
+    harness.wait_for(LineResult::Deferred, 20).await;
+    harness.replay("acme", lines(5));
+    harness.wait_for(LineResult::Deferred, 25).await;
+    harness.send("acme", lines(20));
     stub.release();
-    house.wait_for(LineResult::Ok, 100).await;
-    assert_eq!(house.count(LineResult::Deferred), 25, "a live line was turned away");
+    harness.wait_for(LineResult::Ok, 100).await;
+    assert_eq!(harness.count(LineResult::Deferred), 25, "a live line was turned away");
 }
 
 #[actix_rt::test]
 async fn a_tenant_that_falls_behind_leaves_room_for_the_next_one() {
     let stub = InfluxStub::start();
     stub.hang(Some("telemetry_acme"));
-    let house = House::new(Config { buffer_total_bytes: 20_000, ..quick(&stub.url()) });
+    let harness = Harness::new(Config { buffer_total_bytes: 20_000, ..quick(&stub.url()) });
     for _ in 0..50 {
-        house.send("acme", lines(10));
+        harness.send("acme", lines(10));
     }
     wait_for("all to be taken in or turned away", DEADLINE, async || {
-        let influx = &house.metrics.influx;
+        let influx = &harness.metrics.influx;
         influx.buffered_lines.get() as u64 + influx.lines.of(LineResult::Deferred).get() == 500
     })
     .await;
-    let held = house.metrics.influx.buffered_lines.get();
+    let held = harness.metrics.influx.buffered_lines.get();
     assert!((50..=150).contains(&held), "{held}: about half of the room");
-    house.send("zeta", lines(10));
-    house.wait_for(LineResult::Ok, 10).await;
+    harness.send("zeta", lines(10));
+    harness.wait_for(LineResult::Ok, 10).await;
     stub.release();
-    house.wait_for(LineResult::Ok, 10 + held as u64).await;
+    harness.wait_for(LineResult::Ok, 10 + held as u64).await;
 }
 
 #[actix_rt::test]
@@ -99,30 +99,30 @@ async fn a_value_that_its_column_cannot_hold_costs_its_point_nothing_else() {
     stub.define_field(&database("acme"), "telemetry", "a", &Value::Integer(0));
     stub.define_field(&database("acme"), "telemetry", "b", &Value::Boolean(false));
     stub.define_field(&database("acme"), "telemetry", "seq", &Value::Boolean(false));
-    let house = House::new(quick(&stub.url()));
-    house.send("acme", [line(1, "a=1.5,b=2i,c=3i"), line(2, "a=1.5")]);
-    house.wait_for(LineResult::Ok, 1).await;
-    house.wait_for(LineResult::Refused, 1).await;
+    let harness = Harness::new(quick(&stub.url()));
+    harness.send("acme", [line(1, "a=1.5,b=2i,c=3i"), line(2, "a=1.5")]);
+    harness.wait_for(LineResult::Ok, 1).await;
+    harness.wait_for(LineResult::Refused, 1).await;
     let points = stub.points(&database("acme"));
     assert_eq!(points.len(), 1);
     assert_eq!(points[0].fields, [("c".to_owned(), Value::Integer(3))]);
-    let skipped = house.metrics.influx.fields_skipped.of(Skipped::TypeConflict).get();
+    let skipped = harness.metrics.influx.fields_skipped.of(Skipped::TypeConflict).get();
     assert_eq!(skipped, 4);
 }
 
 #[actix_rt::test]
 async fn a_line_that_makes_the_server_fail_is_found_and_holds_up_nothing() {
     let (url, taken) = picky_server();
-    let house = House::new(Config { batch_size: 8, ..quick(&url) });
-    house.send("acme", (0..8).map(|number| line(number, if number == 5 { "bad=1" } else { "v=1" })));
+    let harness = Harness::new(Config { batch_size: 8, ..quick(&url) });
+    harness.send("acme", (0..8).map(|number| line(number, if number == 5 { "bad=1" } else { "v=1" })));
     let mut sent = 0;
     wait_for("the bad line to be given up", DEADLINE, async || {
         sent += 1;
-        house.send("acme", [line(100 + sent, "v=1")]);
-        house.count(LineResult::Deferred) == 1
+        harness.send("acme", [line(100 + sent, "v=1")]);
+        harness.count(LineResult::Deferred) == 1
     })
     .await;
-    house.wait_for(LineResult::Ok, 7 + sent).await;
+    harness.wait_for(LineResult::Ok, 7 + sent).await;
     assert!(*taken.lock().unwrap() > 3);
-    assert_eq!(house.refused(), [], "a failure is no refusal");
+    assert_eq!(harness.refused(), [], "a failure is no refusal");
 }

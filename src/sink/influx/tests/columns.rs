@@ -1,4 +1,4 @@
-//! Columns: tables that are full of them, what one tenant may make of them, types, and databases that are made anew.
+//! Columns: tables that are full of them, what one tenant may make of them, types, and databases that are made again.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use ingest_kit::{InfluxStub, Point, Value, wait_for};
 use serde_json::json;
 
 use super::super::{Api, Config};
-use super::house::{DEADLINE, House, database, line, quick, server};
+use super::harness::{DEADLINE, Harness, database, line, quick, server};
 use crate::metrics::LineResult;
 use ingest_core::influx::line_protocol::Skipped;
 use ingest_core::influx::point::Layout;
@@ -19,8 +19,8 @@ fn impatient(url: &str) -> Config {
     Config { column_retry_secs: 1, ..quick(url) }
 }
 
-fn skipped(house: &House, why: Skipped) -> u64 {
-    house.metrics.influx.fields_skipped.of(why).get()
+fn skipped(harness: &Harness, why: Skipped) -> u64 {
+    harness.metrics.influx.fields_skipped.of(why).get()
 }
 
 /// The names of the metrics that have columns.
@@ -41,9 +41,9 @@ fn fields(point: &Point) -> BTreeSet<&str> {
 async fn full(speaks_sql: bool) -> InfluxStub {
     let stub = InfluxStub::start();
     stub.set_answers_queries(speaks_sql);
-    let house = House::new(quick(&stub.url()));
-    house.send("acme", [line(0, "a=1.5,b=1i")]);
-    house.wait_for(LineResult::Ok, 1).await;
+    let harness = Harness::new(quick(&stub.url()));
+    harness.send("acme", [line(0, "a=1.5,b=1i")]);
+    harness.wait_for(LineResult::Ok, 1).await;
     stub.set_column_limit(5);
     stub
 }
@@ -54,71 +54,71 @@ async fn a_full_table_costs_a_point_only_the_columns_that_are_not_there() {
         let stub = full(speaks_sql).await;
         let before = stub.counts().requests;
         // A node that knows nothing yet: each of its points brings a column too many.
-        let house = House::new(Config { api, ..quick(&stub.url()) });
-        house.send("acme", (1..=400).map(|number| line(number, &format!("a=2.5,n{}=1i,b=3i", number % 40))));
-        house.wait_for(LineResult::Ok, 400).await;
+        let harness = Harness::new(Config { api, ..quick(&stub.url()) });
+        harness.send("acme", (1..=400).map(|number| line(number, &format!("a=2.5,n{}=1i,b=3i", number % 40))));
+        harness.wait_for(LineResult::Ok, 400).await;
         let points = stub.points(ACME);
         assert_eq!(points.len(), 401);
         for point in &points {
             assert_eq!(fields(point), BTreeSet::from(["seq", "a", "b"]), "{point:?}");
         }
-        assert_eq!((columns(&stub, ACME), house.refused()), (names(&["a", "b"]), Vec::new()));
-        assert_eq!(skipped(&house, Skipped::ColumnsFull), 400);
+        assert_eq!((columns(&stub, ACME), harness.refused()), (names(&["a", "b"]), Vec::new()));
+        assert_eq!(skipped(&harness, Skipped::ColumnsFull), 400);
         let requests = stub.counts().requests - before;
         // Without named lines the trials are halved down to the forty that are refused.
         let bound = if api == Api::V3 { 5 } else { 100 };
         assert!(requests <= bound, "{requests} requests by {api:?}");
-        assert_eq!(house.metrics.influx.unconfirmed_lines.get(), 0);
+        assert_eq!(harness.metrics.influx.unconfirmed_lines.get(), 0);
     }
 }
 
 #[actix_rt::test]
 async fn a_batch_with_more_new_names_than_are_tried_at_once_costs_no_point_either() {
     let stub = full(false).await;
-    let house = House::new(quick(&stub.url()));
+    let harness = Harness::new(quick(&stub.url()));
     let wide = |number: u64| {
         let invented: String = (0..50).map(|name| format!(",n{number}_{name}=1i")).collect();
         line(number, &format!("a=2.5{invented}"))
     };
     // All in one batch: 5,000 names, of which only a part is tried with the first refusal.
-    house.send("acme", (1..=100).map(wide));
-    house.wait_for(LineResult::Ok, 100).await;
+    harness.send("acme", (1..=100).map(wide));
+    harness.wait_for(LineResult::Ok, 100).await;
     assert_eq!((stub.points(ACME).len(), columns(&stub, ACME)), (101, names(&["a", "b"])));
-    assert_eq!((house.refused(), house.metrics.influx.lines.of(LineResult::Deferred).get()), (Vec::new(), 0));
-    assert_eq!(house.metrics.influx.unconfirmed_lines.get(), 0);
+    assert_eq!((harness.refused(), harness.metrics.influx.lines.of(LineResult::Deferred).get()), (Vec::new(), 0));
+    assert_eq!(harness.metrics.influx.unconfirmed_lines.get(), 0);
 }
 
 #[actix_rt::test]
 async fn a_full_family_of_fields_closes_nothing_but_itself() {
     let stub = InfluxStub::start();
     stub.set_family_limit(2);
-    let house = House::new(quick(&stub.url()));
-    house.send("acme", (0..50).map(|number| line(number, &format!("plc1::x{number}=1.5,temp=2.5,plc2::y=1i"))));
-    house.wait_for(LineResult::Ok, 50).await;
+    let harness = Harness::new(quick(&stub.url()));
+    harness.send("acme", (0..50).map(|number| line(number, &format!("plc1::x{number}=1.5,temp=2.5,plc2::y=1i"))));
+    harness.wait_for(LineResult::Ok, 50).await;
     let there = columns(&stub, ACME);
     assert_eq!(there.iter().filter(|name| name.starts_with("plc1::")).count(), 2);
     assert!(stub.points(ACME).iter().all(|point| point.field("temp").is_some() && point.field("plc2::y").is_some()));
-    assert_eq!((skipped(&house, Skipped::ColumnsFull), house.refused()), (48, Vec::new()));
+    assert_eq!((skipped(&harness, Skipped::ColumnsFull), harness.refused()), (48, Vec::new()));
 }
 
 #[actix_rt::test]
 async fn when_there_is_room_again_what_was_left_out_is_written_again() {
     let stub = full(true).await;
-    let house = House::new(impatient(&stub.url()));
-    house.send("acme", [line(1, "a=2.5,late=1i")]);
-    house.wait_for(LineResult::Ok, 1).await;
+    let harness = Harness::new(impatient(&stub.url()));
+    harness.send("acme", [line(1, "a=2.5,late=1i")]);
+    harness.wait_for(LineResult::Ok, 1).await;
     assert_eq!(columns(&stub, ACME), names(&["a", "b"]));
     stub.set_column_limit(6);
     let mut number = 1;
     wait_for("the column", DEADLINE, async || {
         number += 1;
-        house.send("acme", [line(number, "a=2.5,late=1i")]);
+        harness.send("acme", [line(number, "a=2.5,late=1i")]);
         columns(&stub, ACME).contains("late")
     })
     .await;
-    house.wait_for(LineResult::Ok, number).await;
-    house.send("acme", [line(number + 1, "late=7i")]);
-    house.wait_for(LineResult::Ok, number + 1).await;
+    harness.wait_for(LineResult::Ok, number).await;
+    harness.send("acme", [line(number + 1, "late=7i")]);
+    harness.wait_for(LineResult::Ok, number + 1).await;
     assert!(stub.points(ACME).iter().any(|point| point.field("late") == Some(&Value::Integer(7))));
 }
 
@@ -127,11 +127,11 @@ async fn a_table_without_room_for_the_tags_leaves_points_owed_and_is_not_asked_w
     let stub = InfluxStub::start();
     stub.define_field(ACME, "telemetry", "other", &Value::Float(0.0));
     stub.set_column_limit(1);
-    let house = House::new(quick(&stub.url()));
-    house.send("acme", (0..20).map(|number| line(number, "a=1.5,other=2.5")));
-    house.wait_for(LineResult::Deferred, 20).await;
+    let harness = Harness::new(quick(&stub.url()));
+    harness.send("acme", (0..20).map(|number| line(number, "a=1.5,other=2.5")));
+    harness.wait_for(LineResult::Deferred, 20).await;
     assert!(stub.counts().requests < 20, "{:?}", stub.counts());
-    assert_eq!(house.refused(), []);
+    assert_eq!(harness.refused(), []);
 }
 
 /// Takes no line with the field `bad` for want of a column, and breaks at a line that has no other.
@@ -155,10 +155,10 @@ fn breaks_when_asked_alone(body: &str) -> HttpResponse {
 #[actix_rt::test]
 async fn a_field_that_breaks_the_server_when_it_is_tried_is_left_out_and_holds_up_nothing() {
     let (url, _) = server(breaks_when_asked_alone);
-    let house = House::new(quick(&url));
-    house.send("acme", (0..20).map(|number| line(number, if number == 5 { "bad=1,v=1" } else { "v=1" })));
-    house.wait_for(LineResult::Ok, 20).await;
-    assert_eq!((skipped(&house, Skipped::ColumnsFull), house.refused()), (1, Vec::new()), "`v` has a column");
+    let harness = Harness::new(quick(&url));
+    harness.send("acme", (0..20).map(|number| line(number, if number == 5 { "bad=1,v=1" } else { "v=1" })));
+    harness.wait_for(LineResult::Ok, 20).await;
+    assert_eq!((skipped(&harness, Skipped::ColumnsFull), harness.refused()), (1, Vec::new()), "`v` has a column");
 }
 
 #[actix_rt::test]
@@ -167,17 +167,17 @@ async fn a_tenant_makes_only_so_many_columns_also_after_a_restart() {
         let stub = InfluxStub::start();
         stub.set_answers_queries(speaks_sql);
         let config = Config { max_fields_per_tenant: 3, ..quick(&stub.url()) };
-        let house = House::new(config.clone());
-        house.send("acme", (0..10).map(|number| line(number, &format!("a=1.5,n{number}=1i,b=2.5"))));
-        house.send("acme", [line(10, "c=1.5,a=2i")]);
-        house.wait_for(LineResult::Ok, 11).await;
+        let harness = Harness::new(config.clone());
+        harness.send("acme", (0..10).map(|number| line(number, &format!("a=1.5,n{number}=1i,b=2.5"))));
+        harness.send("acme", [line(10, "c=1.5,a=2i")]);
+        harness.wait_for(LineResult::Ok, 11).await;
         assert_eq!(columns(&stub, ACME), names(&["a", "n0", "b"]));
-        assert_eq!((skipped(&house, Skipped::FieldBudget), house.refused()), (10, Vec::new()));
+        assert_eq!((skipped(&harness, Skipped::FieldBudget), harness.refused()), (10, Vec::new()));
         assert!(stub.points(ACME).iter().all(|point| point.field("seq").is_some()));
 
-        let house = House::new(config);
-        house.send("acme", (20..30).map(|number| line(number, &format!("z{number}=1i,b=2.5"))));
-        house.wait_for(LineResult::Ok, 10).await;
+        let harness = Harness::new(config);
+        harness.send("acme", (20..30).map(|number| line(number, &format!("z{number}=1i,b=2.5"))));
+        harness.wait_for(LineResult::Ok, 10).await;
         let most = if speaks_sql { 3 } else { 5 };
         assert!(columns(&stub, ACME).len() <= most, "{:?}", columns(&stub, ACME));
         assert!(
@@ -191,27 +191,27 @@ async fn a_tenant_makes_only_so_many_columns_also_after_a_restart() {
 async fn tenants_that_share_a_database_have_a_budget_each_and_use_each_others_columns_freely() {
     let stub = InfluxStub::start();
     let config = Config { max_fields_per_tenant: 2, database_layout: Layout::Shared, ..quick(&stub.url()) };
-    let house = House::new(config);
+    let harness = Harness::new(config);
     let shared = |tenant: &str, number: u64, fields: &str| {
         line(number, fields).replacen(",site_id=s", &format!(",site_id=s,tenant_id={tenant}"), 1)
     };
-    house.send("evil", (0..20).map(|number| shared("evil", number, &format!("e{number}=1i"))));
-    house.wait_for(LineResult::Ok, 20).await;
+    harness.send("evil", (0..20).map(|number| shared("evil", number, &format!("e{number}=1i"))));
+    harness.wait_for(LineResult::Ok, 20).await;
     assert_eq!(columns(&stub, "telemetry"), names(&["e0", "e1"]));
-    house.send("acme", [shared("acme", 1, "e0=1i,x=1i,e1=1i,y=1i,z=1i")]);
-    house.wait_for(LineResult::Ok, 21).await;
+    harness.send("acme", [shared("acme", 1, "e0=1i,x=1i,e1=1i,y=1i,z=1i")]);
+    harness.wait_for(LineResult::Ok, 21).await;
     assert_eq!(columns(&stub, "telemetry"), names(&["e0", "e1", "x", "y"]));
-    assert_eq!(skipped(&house, Skipped::FieldBudget), 19);
+    assert_eq!(skipped(&harness, Skipped::FieldBudget), 19);
 }
 
 #[actix_rt::test]
-async fn a_type_conflict_that_names_no_table_is_mended_for_all_batches_at_once() {
+async fn a_type_conflict_that_names_no_table_is_coerced_for_all_batches_at_once() {
     let stub = InfluxStub::start();
-    let house = House::new(Config { api: Api::V2, batch_size: 100, ..quick(&stub.url()) });
+    let harness = Harness::new(Config { api: Api::V2, batch_size: 100, ..quick(&stub.url()) });
     let mixed = |number: u64| line(number, if number.is_multiple_of(2) { "x=1.5" } else { "x=1i" });
-    house.send("acme", (0..4_000).map(mixed));
-    house.wait_for(LineResult::Ok, 4_000).await;
-    assert_eq!((stub.point_count(ACME), house.refused()), (4_000, Vec::new()));
+    harness.send("acme", (0..4_000).map(mixed));
+    harness.wait_for(LineResult::Ok, 4_000).await;
+    assert_eq!((stub.point_count(ACME), harness.refused()), (4_000, Vec::new()));
     // Forty batches, all of them under way when the first conflict is told.
     let requests = stub.counts().requests;
     assert!(requests <= 80, "{requests} requests");
@@ -222,22 +222,22 @@ async fn a_type_conflict_that_names_no_table_is_mended_for_all_batches_at_once()
 #[actix_rt::test]
 async fn learned_types_do_not_outlive_a_database() {
     let stub = InfluxStub::start();
-    let house = House::new(impatient(&stub.url()));
-    house.send("acme", [line(0, "x=1i,y=1.5")]);
-    house.wait_for(LineResult::Ok, 1).await;
-    house.send("acme", [line(1, "x=1.5,y=2i")]);
-    house.wait_for(LineResult::Ok, 2).await;
-    assert_eq!(skipped(&house, Skipped::TypeConflict), 1);
+    let harness = Harness::new(impatient(&stub.url()));
+    harness.send("acme", [line(0, "x=1i,y=1.5")]);
+    harness.wait_for(LineResult::Ok, 1).await;
+    harness.send("acme", [line(1, "x=1.5,y=2i")]);
+    harness.wait_for(LineResult::Ok, 2).await;
+    assert_eq!(skipped(&harness, Skipped::TypeConflict), 1);
     assert!(stub.drop_database(&database("acme")));
     let mut number = 1;
     wait_for("the column in its new type", DEADLINE, async || {
         number += 1;
-        house.send("acme", [line(number, "x=2.5")]);
+        harness.send("acme", [line(number, "x=2.5")]);
         stub.points(ACME).iter().any(|point| matches!(point.field("x"), Some(Value::Float(_))))
     })
     .await;
-    house.wait_for(LineResult::Ok, number + 1).await;
-    house.send("acme", [line(number + 1, "x=7.5,y=3i")]);
-    house.wait_for(LineResult::Ok, number + 2).await;
+    harness.wait_for(LineResult::Ok, number + 1).await;
+    harness.send("acme", [line(number + 1, "x=7.5,y=3i")]);
+    harness.wait_for(LineResult::Ok, number + 2).await;
     assert!(stub.points(ACME).iter().any(|point| point.field("x") == Some(&Value::Float(7.5))));
 }

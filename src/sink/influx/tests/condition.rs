@@ -5,43 +5,43 @@ use std::time::{Duration, Instant};
 use ingest_kit::{InfluxStub, wait_for};
 
 use super::super::Config;
-use super::house::{DEADLINE, House, database, line, lines, quick};
+use super::harness::{DEADLINE, Harness, database, line, lines, quick};
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 
-fn note(house: &House) -> String {
-    house.readiness.notes().join("; ")
+fn note(harness: &Harness) -> String {
+    harness.readiness.notes().join("; ")
 }
 
 #[actix_rt::test]
 async fn a_server_that_hangs_is_one_note_after_five_seconds_and_none_when_it_works_again() {
     let stub = InfluxStub::start();
-    let house = House::new(quick(&stub.url()));
-    house.send("acme", lines(1));
-    house.wait_for(LineResult::Ok, 1).await;
+    let harness = Harness::new(quick(&stub.url()));
+    harness.send("acme", lines(1));
+    harness.wait_for(LineResult::Ok, 1).await;
     stub.hang(None);
     for tenant in ["acme", "zeta"] {
-        house.send(tenant, lines(3));
+        harness.send(tenant, lines(3));
     }
-    wait_for("the note", DEADLINE, async || note(&house).starts_with("influx: 2 tenants' databases")).await;
-    assert!(note(&house).contains("it does not answer"), "{}", note(&house));
-    assert!(house.last_error("acme").contains("has not answered for 5 s"), "{}", house.last_error("acme"));
+    wait_for("the note", DEADLINE, async || note(&harness).starts_with("influx: 2 tenants' databases")).await;
+    assert!(note(&harness).contains("it does not answer"), "{}", note(&harness));
+    assert!(harness.last_error("acme").contains("has not answered for 5 s"), "{}", harness.last_error("acme"));
     stub.release();
-    house.wait_for(LineResult::Ok, 7).await;
-    wait_for("no note", DEADLINE, async || note(&house).is_empty()).await;
+    harness.wait_for(LineResult::Ok, 7).await;
+    wait_for("no note", DEADLINE, async || note(&harness).is_empty()).await;
 }
 
 #[actix_rt::test]
 async fn failures_are_a_note_as_soon_as_they_last() {
     let stub = InfluxStub::start();
     // One failure, and a long wait after it.
-    let house = House::new(Config { breaker_failures: 100, ..quick(&stub.url()) });
+    let harness = Harness::new(Config { breaker_failures: 100, ..quick(&stub.url()) });
     stub.fail_next_for(1, 503, 8);
-    house.send("acme", lines(3));
-    wait_for("the note", DEADLINE, async || note(&house).contains("status 503")).await;
-    house.wait_for(LineResult::Ok, 3).await;
-    wait_for("no note", DEADLINE, async || note(&house).is_empty()).await;
+    harness.send("acme", lines(3));
+    wait_for("the note", DEADLINE, async || note(&harness).contains("status 503")).await;
+    harness.wait_for(LineResult::Ok, 3).await;
+    wait_for("no note", DEADLINE, async || note(&harness).is_empty()).await;
 }
 
 #[actix_rt::test]
@@ -52,14 +52,14 @@ async fn what_is_not_the_apis_own_success_confirms_nothing_and_is_said() {
         (202, ""),
     ] {
         let stub = InfluxStub::start();
-        let house = House::new(quick(&stub.url()));
+        let harness = Harness::new(quick(&stub.url()));
         stub.answer_next(3, status, body);
-        house.send("acme", lines(5));
-        wait_for("the note", DEADLINE, async || note(&house).contains("it is not InfluxDB that answers")).await;
-        assert_eq!(house.count(LineResult::Ok), 0);
-        house.wait_for(LineResult::Ok, 5).await;
+        harness.send("acme", lines(5));
+        wait_for("the note", DEADLINE, async || note(&harness).contains("it is not InfluxDB that answers")).await;
+        assert_eq!(harness.count(LineResult::Ok), 0);
+        harness.wait_for(LineResult::Ok, 5).await;
         assert_eq!(stub.point_count(&database("acme")), 5);
-        wait_for("no note", DEADLINE, async || note(&house).is_empty()).await;
+        wait_for("no note", DEADLINE, async || note(&harness).is_empty()).await;
     }
 }
 
@@ -68,13 +68,13 @@ async fn a_slow_flush_of_the_servers_log_is_no_trouble_and_hands_back_no_deliver
     let stub = InfluxStub::start();
     stub.set_flush_interval(Duration::from_secs(7));
     let required = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 20, ..quick(&stub.url()) };
-    let house = House::new(required);
+    let harness = Harness::new(required);
     let begun = Instant::now();
     for (tenant, first) in [("acme", 0), ("zeta", 1_000)] {
-        house.send_required(tenant, first, lines(400));
+        harness.send_required(tenant, first, lines(400));
     }
-    house.wait_for_verdicts(Verdict::Done, 800).await;
-    assert_eq!(house.count(LineResult::Returned), 0);
+    harness.wait_for_verdicts(Verdict::Done, 800).await;
+    assert_eq!(harness.count(LineResult::Returned), 0);
     assert!(begun.elapsed() < Duration::from_secs(25), "{:?}", begun.elapsed());
 }
 
@@ -82,39 +82,39 @@ async fn a_slow_flush_of_the_servers_log_is_no_trouble_and_hands_back_no_deliver
 async fn a_tenant_whose_database_hangs_while_others_are_served_gives_deliveries_back() {
     let stub = InfluxStub::start();
     let required = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 20, ..quick(&stub.url()) };
-    let house = House::new(required);
+    let harness = Harness::new(required);
     stub.hang(Some(&database("stuck")));
     // More than it may have under way: some 130 batches.
-    house.send_required("stuck", 0, lines(3_000));
+    harness.send_required("stuck", 0, lines(3_000));
     let mut number = 10_000;
     wait_for("what is too much to come back", DEADLINE, async || {
         number += 1;
-        house.send_required("acme", number, [line(number, "v=1.5")]);
-        house.count(LineResult::Returned) > 0
+        harness.send_required("acme", number, [line(number, "v=1.5")]);
+        harness.count(LineResult::Returned) > 0
     })
     .await;
-    assert_eq!(house.tenant("acme")["lines"]["returned"], 0);
+    assert_eq!(harness.tenant("acme")["lines"]["returned"], 0);
     stub.release();
-    let kept = house.tenant("stuck")["held_lines"].as_u64().unwrap();
+    let kept = harness.tenant("stuck")["held_lines"].as_u64().unwrap();
     assert!(kept > 0, "a few are held");
-    wait_for("the rest", DEADLINE, async || house.tenant("stuck")["held_lines"] == 0).await;
+    wait_for("the rest", DEADLINE, async || harness.tenant("stuck")["held_lines"] == 0).await;
 }
 
 #[actix_rt::test]
 async fn waiting_as_the_server_has_asked_for_is_getting_on() {
     let stub = InfluxStub::start();
-    let house = House::new(quick(&stub.url()));
+    let harness = Harness::new(quick(&stub.url()));
     stub.fail_next_for(1, 503, 6);
-    house.send("acme", lines(3));
-    wait_for("the wait", DEADLINE, async || house.last_error("acme").contains("503")).await;
-    let (mut last, mut steps) = (house.heartbeat.read().0, 0);
+    harness.send("acme", lines(3));
+    wait_for("the wait", DEADLINE, async || harness.last_error("acme").contains("503")).await;
+    let (mut last, mut steps) = (harness.heartbeat.read().0, 0);
     wait_for("progress while nothing is sent", DEADLINE, async || {
-        let (progress, is_busy) = house.heartbeat.read();
+        let (progress, is_busy) = harness.heartbeat.read();
         steps += u32::from(progress != last && is_busy);
         last = progress;
         steps >= 3
     })
     .await;
     assert_eq!(stub.counts().requests, 1);
-    house.wait_for(LineResult::Ok, 3).await;
+    harness.wait_for(LineResult::Ok, 3).await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ingest_kit::wait_for;
 
-use super::house::{DEADLINE, House, lines, quick};
+use super::harness::{DEADLINE, Harness, lines, quick};
 use crate::message::Drain;
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
@@ -24,11 +24,11 @@ async fn without_a_server_points_go_to_a_file_per_tenant() {
         flush_interval_ms: 10,
         ..Config::default()
     };
-    let house = House::new(config);
-    house.send_required("acme", 0, lines(25));
-    house.send_required("müller", 100, lines(5));
-    house.wait_for_verdicts(Verdict::Done, 30).await;
-    house.router.send(Drain).await.unwrap();
+    let harness = Harness::new(config);
+    harness.send_required("acme", 0, lines(25));
+    harness.send_required("müller", 100, lines(5));
+    harness.wait_for_verdicts(Verdict::Done, 30).await;
+    harness.router.send(Drain).await.unwrap();
     let read = |path: &str| std::fs::read_to_string(directory.path().join(path)).unwrap_or_default();
     let of = |from: u64, to: u64| lines(to).skip(from as usize).map(|line| line + "\n").collect::<String>();
     assert_eq!(read("telemetry_acme/0000000001.lp"), of(0, 10));
@@ -42,11 +42,11 @@ async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
     for write_policy in [WritePolicy::BestEffort, WritePolicy::Required] {
         let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
         let data_dir = directory.path().to_path_buf();
-        let house = House::on_disk(Config { url: None, data_dir, write_policy, ..quick("") }, disk.clone());
+        let harness = Harness::on_disk(Config { url: None, data_dir, write_policy, ..quick("") }, disk.clone());
         disk.fail_syncs(usize::MAX);
         match write_policy {
-            WritePolicy::BestEffort => house.send("acme", lines(5)),
-            WritePolicy::Required => house.send_required("acme", 0, lines(5)),
+            WritePolicy::BestEffort => harness.send("acme", lines(5)),
+            WritePolicy::Required => harness.send_required("acme", 0, lines(5)),
         }
         let mut attempts = 0;
         wait_for("several attempts", DEADLINE, async || {
@@ -54,9 +54,9 @@ async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
             attempts > 3
         })
         .await;
-        assert_eq!((house.count(LineResult::Ok), house.verdicts()), (0, Vec::new()));
+        assert_eq!((harness.count(LineResult::Ok), harness.verdicts()), (0, Vec::new()));
         disk.fail_syncs(0);
-        house.wait_for(LineResult::Ok, 5).await;
+        harness.wait_for(LineResult::Ok, 5).await;
         let text = std::fs::read_to_string(directory.path().join("telemetry_acme/current.lp")).unwrap();
         assert_eq!(text, lines(5).map(|line| line + "\n").collect::<String>());
     }

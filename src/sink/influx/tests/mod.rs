@@ -6,5 +6,5 @@ mod columns;
 mod condition;
 mod failures;
 mod files;
-mod house;
+mod harness;
 mod life;

@@ -315,7 +315,7 @@ impl Handler<Drain> for Writer {
 
     fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         let drained = self.drained.wait();
-        self.backlog.hurry(Instant::now());
+        self.backlog.retry_now(Instant::now());
         self.flush(ctx);
         Box::pin(drained)
     }

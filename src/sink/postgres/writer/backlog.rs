@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
+use crate::sink::postgres::batch::{Batch, Kind, PutOff, WriteMode};
 use crate::sink::postgres::queue::{Queue, split};
 use ingest_core::flow::backoff::Backoff;
 
@@ -117,7 +117,7 @@ impl Backlog {
     }
 
     /// Makes everything due: whoever drains has no time to wait.
-    pub(super) fn hurry(&mut self, now: Instant) {
+    pub(super) fn retry_now(&mut self, now: Instant) {
         self.suspects.iter_mut().for_each(|(due, ..)| *due = now);
         self.holds.iter_mut().for_each(|hold| hold.due = now);
     }
@@ -143,7 +143,7 @@ impl Backlog {
         hold.takes_fresh = !hold.takes_fresh;
         let batch = if fresh.is_empty() { hold.waiting.pop_front()? } else { fresh };
         hold.is_tried = true;
-        Some((Batch { manner: Manner::Isolated, ..batch }, Role::Trial(hold.kind)))
+        Some((Batch { write_mode: WriteMode::Isolated, ..batch }, Role::Trial(hold.kind)))
     }
 
     fn next_suspect(&mut self, now: Instant) -> Option<(Batch, Role)> {

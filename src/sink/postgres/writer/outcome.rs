@@ -10,7 +10,7 @@ use super::{Flush, Writer};
 use crate::metrics::{Effect, FlushResult};
 use crate::postgres::classify::{Answer, Cause, Failure, Meaning};
 use crate::runtime::failpoint;
-use crate::sink::postgres::batch::{Batch, Kind, Manner, PutOff};
+use crate::sink::postgres::batch::{Batch, Kind, PutOff, WriteMode};
 use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
 use crate::sink::postgres::stored::Stored;
 use ingest_core::message::rejection::Reason;
@@ -34,11 +34,11 @@ impl Writer {
             self.successes += 1;
             self.faults.stored(&self.backlog);
         }
-        self.parts.downstream.hand_on(flush.batch);
+        self.parts.downstream.forward(flush.batch);
     }
 
     pub(super) fn failed(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {
-        let manner = flush.batch.manner;
+        let write_mode = flush.batch.write_mode;
         match failure {
             // Whatever became of this attempt, it may have stored the batch.
             Failure::Away(words) => {
@@ -50,11 +50,11 @@ impl Writer {
                     self.halve(flush, words);
                 }
             }
-            Failure::Answered(answer) if manner == Manner::Straight && answer.is_duplicate() => {
-                flush.batch.manner = Manner::Staged;
+            Failure::Answered(answer) if write_mode == WriteMode::Straight && answer.is_duplicate() => {
+                flush.batch.write_mode = WriteMode::Staged;
                 self.attempt(flush, ctx);
             }
-            Failure::Answered(answer) if manner == Manner::Isolated => self.put_off_all(flush, &answer),
+            Failure::Answered(answer) if write_mode == WriteMode::Isolated => self.put_off_all(flush, &answer),
             Failure::Answered(answer)
                 if answer.meaning == Meaning::NotNow && flush.backoff.failures() + 1 < WHOLE_ATTEMPTS =>
             {
@@ -88,7 +88,7 @@ impl Writer {
     /// Keeps the transaction's place: everything else would meet the same.
     fn retry_later(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
         self.parts.spawn.metrics.postgres.flushes.of(FlushResult::Failed).inc();
-        flush.batch.manner = flush.batch.manner.max(Manner::Staged);
+        flush.batch.write_mode = flush.batch.write_mode.max(WriteMode::Staged);
         let delay = flush.backoff.next(fastrand::f64());
         ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
     }
@@ -154,7 +154,7 @@ impl Writer {
 
     /// Counts and logs what became of refusals; whether PostgreSQL has refused any item of the batch.
     fn count_refusals(&self, batch: &Batch) -> bool {
-        let (mut refused, mut rows, mut unkept, mut dropped) = (None, 0, 0, 0);
+        let (mut refused, mut rows, mut only_counted, mut dropped) = (None, 0, 0, 0);
         for one in &batch.refusals {
             if one.known == Known::Row {
                 self.parts.spawn.metrics.postgres.rejections_of_stored_rows.inc();
@@ -168,7 +168,7 @@ impl Writer {
                 // Only now it is known that it is one.
                 self.parts.spawn.metrics.validation.rejections.of(reason).inc();
             }
-            unkept += u64::from(one.is_unkept);
+            only_counted += u64::from(one.is_only_counted);
             dropped += u64::from(one.counted_for == CountedFor::Nobody);
         }
         if let Some(first) = refused {
@@ -176,8 +176,8 @@ impl Writer {
             warn!(self.parts.spawn.log, "postgresql refused rows, they are in the quarantine";
                 "rows" => rows, "first_error" => %first);
         }
-        if unkept > 0 {
-            error!(self.parts.spawn.log, "the quarantine can't hold some refusals, they are only counted"; "count" => unkept);
+        if only_counted > 0 {
+            error!(self.parts.spawn.log, "the quarantine can't hold some refusals, they are only counted"; "count" => only_counted);
         }
         if dropped > 0 {
             self.parts.spawn.metrics.postgres.quarantine_dropped.inc_by(dropped);

@@ -9,7 +9,7 @@ use ingest_node::testing::message::Write;
 
 use super::bench::{Bench, SOON, device, event, migrated, refusal};
 
-/// What is wrong with `raw_events`, and what mends it.
+/// What is wrong with `raw_events`, and what coerces it.
 const FAULTS: [(&str, &str); 6] = [
     (
         "ALTER TABLE raw_events ADD COLUMN more text NOT NULL DEFAULT ''; ALTER TABLE raw_events ALTER more DROP DEFAULT",

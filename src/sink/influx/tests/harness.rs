@@ -27,7 +27,7 @@ use ingest_core::flow::disposition::Verdict;
 pub(super) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A router and everything around it.
-pub(super) struct House {
+pub(super) struct Harness {
     pub router: Addr<Router>,
     pub metrics: Arc<Metrics>,
     stats: Arc<Stats>,
@@ -110,7 +110,7 @@ pub(super) fn quick(url: &str) -> Config {
     }
 }
 
-impl House {
+impl Harness {
     pub(super) fn new(config: Config) -> Self {
         let destination = Backend::new(&config).unwrap();
         Self::before(destination, config)
