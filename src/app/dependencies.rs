@@ -1,4 +1,4 @@
-//! Connecting to NATS and PostgreSQL before the tree is built.
+//! Dependencies of the node: connections to NATS and PostgreSQL, made before the tree is built.
 
 use std::sync::Arc;
 
@@ -21,22 +21,22 @@ use crate::runtime::terminal::print_error;
 /// Connections that survive the generations of the actor tree.
 #[derive(Clone)]
 pub(crate) struct Dependencies {
-    /// How to reach PostgreSQL outside of the pool.
+    /// Connection settings for PostgreSQL outside of the pool.
     pub connection: tokio_postgres::Config,
     /// Connections to PostgreSQL.
     pub pool: Pool,
-    /// The connection that deliveries come in on.
+    /// The connection that receives deliveries and sends acknowledgements.
     pub nats: Client,
-    /// What the server does not permit on either.
+    /// Permission violations on both connections.
     pub permissions: Arc<Permissions>,
-    /// The connection that route jobs go out on: a full pipe there must not hold up acknowledgements.
+    /// The connection that publishes route jobs: back-pressure there must not delay acknowledgements.
     pub nats_jobs: Client,
 }
 
-/// Connects all dependencies, each within its bound.
+/// Connects all dependencies, each within its timeout.
 ///
 /// # Errors
-/// How the process ends; the cause is logged and printed.
+/// The exit code; the cause is logged and printed.
 pub(super) async fn connect_all(
     config: &Config,
     readiness: &Arc<Readiness>,
@@ -52,10 +52,10 @@ pub(super) async fn connect_all(
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
-    let seen_by = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
+    let observers = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
     let nats =
-        connect(&config.nats, name, seen_by(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
-    let nats_jobs = connect(&config.nats, jobs_name, seen_by(None), &log_of(jobs_name)).await.map_err(unavailable)?;
+        connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
+    let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(unavailable)?;
     Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
 }
 

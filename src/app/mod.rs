@@ -1,4 +1,4 @@
-//! `ingest-node run` as a story: connect the dependencies, build the actor tree, run it, drain it.
+//! `ingest-node run`: connects the dependencies, builds the actor tree, runs it, and drains it.
 
 mod dependencies;
 pub(crate) mod preflight;

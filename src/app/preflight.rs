@@ -1,4 +1,5 @@
-//! What is there beside what is configured: for `check-config --online`, and a word at the start of `run`.
+//! Preflight checks: compares the dependencies with the configuration, for `check-config --online` and for the log at the
+//! start of `run`.
 
 use tokio_postgres::Client;
 
@@ -13,32 +14,32 @@ const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY t
 /// All tenants of the registry.
 ///
 /// # Errors
-/// PostgreSQL's words.
+/// PostgreSQL's error chain.
 pub(crate) async fn tenants(database: &Client) -> Result<Vec<String>, String> {
     let rows = database.query(TENANTS, &[]).await.map_err(|error| error_chain(&error))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// What a look at a dependency found: its name, and what is there or what is wrong.
-pub(crate) struct Finding {
-    /// Which dependency.
-    pub of: &'static str,
-    /// What is there.
+/// The result of checking one dependency.
+pub(crate) struct CheckResult {
+    /// The dependency's name.
+    pub dependency: &'static str,
+    /// What was found, or why the check failed.
     pub result: Result<Survey, String>,
 }
 
-/// Looks at PostgreSQL, and at where points go with the tenants that PostgreSQL knows.
-pub(crate) async fn look(config: &Config) -> Vec<Finding> {
+/// Checks PostgreSQL, and the InfluxDB backend against the tenants that PostgreSQL has.
+pub(crate) async fn check(config: &Config) -> Vec<CheckResult> {
     let mut tenants = Vec::new();
-    let postgres = look_at_postgres(config, &mut tenants).await;
-    let mut findings = vec![Finding { of: "postgresql", result: postgres }];
+    let postgres = check_postgres(config, &mut tenants).await;
+    let mut results = vec![CheckResult { dependency: "postgresql", result: postgres }];
     if config.influx.write_enabled {
-        findings.push(Finding { of: "influxdb", result: look_at_influx(config, &tenants).await });
+        results.push(CheckResult { dependency: "influxdb", result: check_influx(config, &tenants).await });
     }
-    findings
+    results
 }
 
-async fn look_at_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<Survey, String> {
+async fn check_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<Survey, String> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| error_chain(&error))?;
     let database = pool::connect(&connection).await.map_err(|error| error_chain(&error))?;
     if let Err(error) = schema::check_schema(&database).await {
@@ -53,6 +54,6 @@ async fn look_at_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<
     Ok(Survey { found: format!("{} tenants in the registry", tenants.len()), advice })
 }
 
-async fn look_at_influx(config: &Config, tenants: &[String]) -> Result<Survey, String> {
+async fn check_influx(config: &Config, tenants: &[String]) -> Result<Survey, String> {
     Backend::new(&config.influx)?.survey(tenants).await
 }

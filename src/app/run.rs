@@ -1,4 +1,4 @@
-//! `ingest-node run`, as a story: connect the dependencies, build the actor tree, watch it, drain it.
+//! `ingest-node run`: connects the dependencies, builds the actor tree, runs it, and drains it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use async_nats::Client;
 use slog::{Logger, error, info, warn};
 
 use super::dependencies::connect_all;
-use super::preflight::{self, Finding};
+use super::preflight::{self, CheckResult};
 use super::tree::{self, Ingredients};
 use crate::config::Config;
 use crate::delivery::Lane;
@@ -24,7 +24,7 @@ use crate::sink::influx::Survey;
 use crate::supervisor::environment::Environment;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
-/// Runs the node until it is told to stop or gives up.
+/// Runs the node until a shutdown signal, or until the restart budget is spent.
 pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
     let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
@@ -40,13 +40,13 @@ pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Ex
     let connected = tokio::select! {
         connected = connect_all(&config, &readiness, &metrics, &log) => connected,
         () = signals.stop() => {
-            info!(log, "told to stop while starting");
+            info!(log, "shutdown signal while starting");
             Err(Exit::Ok)
         }
     };
     let exit = match connected {
         Ok(dependencies) => {
-            info!(log, "dependencies are there");
+            info!(log, "dependencies connected");
             failpoint::pass("dependencies");
             actix_rt::spawn(log_capacity_advice(config.clone(), log.clone()));
             let environment = Environment { log, metrics, readiness };
@@ -58,15 +58,15 @@ pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Ex
     exit
 }
 
-/// Says what operators should know before it hurts: whether InfluxDB can hold every tenant. Best effort, beside the work.
+/// Logs capacity advice: whether InfluxDB can hold every tenant. Best effort, concurrent with the start.
 async fn log_capacity_advice(config: Config, log: Logger) {
-    for Finding { of, result } in preflight::look(&config).await {
+    for CheckResult { dependency, result } in preflight::check(&config).await {
         match result {
             Ok(Survey { found, advice: Some(advice) }) => {
-                warn!(log, "this will not hold all tenants"; "of" => of, "found" => found, "advice" => advice);
+                warn!(log, "this will not hold all tenants"; "of" => dependency, "found" => found, "advice" => advice);
             }
-            Ok(Survey { found, advice: None }) => info!(log, "looked around"; "of" => of, "found" => found),
-            Err(why) => info!(log, "could not look around"; "of" => of, "why" => why),
+            Ok(Survey { found, advice: None }) => info!(log, "preflight check"; "of" => dependency, "found" => found),
+            Err(why) => info!(log, "preflight check failed"; "of" => dependency, "why" => why),
         }
     }
 }
@@ -92,23 +92,21 @@ async fn run_tree(ingredients: Ingredients, environment: Environment, mut signal
         }
         Ok(Ending::Unfinished(deliveries)) => {
             flush_acks(&client, &log).await;
-            error!(log, "drain deadline passed with work undone"; "given_back" => deliveries);
-            print_error(format_args!(
-                "the drain deadline passed; {deliveries} deliveries were given back to the broker"
-            ));
+            error!(log, "drain deadline passed with work undone"; "released" => deliveries);
+            print_error(format_args!("the drain deadline passed; {deliveries} deliveries were released to the broker"));
             Exit::Unfinished
         }
         Ok(Ending::ChildExited(actor)) => {
             flush_acks(&client, &log).await;
-            error!(log, "died during the drain; what it held is delivered again"; "actor" => actor);
-            print_error(format_args!("the {actor} died during the drain; what it held is delivered again"));
+            error!(log, "exited during the drain; what it held is delivered again"; "actor" => actor);
+            print_error(format_args!("the {actor} exited during the drain; what it held is delivered again"));
             Exit::Unfinished
         }
         Ok(Ending::GaveUp) | Err(_) => Exit::GaveUp,
     }
 }
 
-/// A round trip on the connection of the acknowledgements: what was sent before it has been received.
+/// Flushes acknowledgements with a round trip on their connection: the broker has received what was sent before.
 async fn flush_acks(client: &Client, log: &Logger) {
     let context = async_nats::jetstream::new(client.clone());
     let asked = tokio::time::timeout(Duration::from_secs(2), context.get_stream(Lane::Telemetry.stream())).await;

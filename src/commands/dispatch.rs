@@ -86,15 +86,15 @@ fn check_config(loaded: &Loaded, online: bool) -> Exit {
     }
     on_runtime(async {
         let mut exit = Exit::Ok;
-        for preflight::Finding { of, result } in preflight::look(&loaded.config).await {
+        for preflight::CheckResult { dependency, result } in preflight::check(&loaded.config).await {
             match result {
-                Ok(Survey { found, advice: None }) => print(&format!("# OK    {of}: {found}\n")),
+                Ok(Survey { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
                 Ok(Survey { found, advice: Some(advice) }) => {
-                    print(&format!("# WARN  {of}: {found}; {advice}\n"));
+                    print(&format!("# WARN  {dependency}: {found}; {advice}\n"));
                     exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
                 }
                 Err(why) => {
-                    print(&format!("# ERR   {of}: {why}\n"));
+                    print(&format!("# ERR   {dependency}: {why}\n"));
                     exit = Exit::Unavailable;
                 }
             }

@@ -1,7 +1,7 @@
-//! Bounds how many connections are open at once: a new one always gets in, in the place of the oldest.
+//! Connection limit that closes the oldest connection instead of refusing the new one.
 //!
-//! A bound that turns new connections away, or lets them wait, is a bound that a stranger can fill: then the probe of
-//! Kubernetes waits too, and a healthy pod is killed. A probe takes milliseconds, so it is never the oldest.
+//! A limit that refuses or queues new connections can be exhausted by any client: then the probes of Kubernetes fail too, and
+//! a healthy pod is restarted. A probe takes milliseconds, so it is never the oldest.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use actix_web::rt::net;
 /// Most connections at once.
 const MOST: usize = 256;
 
-/// A connection that is older is closed when the next one comes: nothing that is served here takes so long.
+/// A connection older than this is closed when the next one arrives: no request takes as long.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The open connections.
@@ -26,34 +26,34 @@ pub(super) struct Connections(Mutex<Open>);
 #[derive(Debug, Default)]
 struct Open {
     admitted: u64,
-    /// A second handle to each socket, by the order of their arrival: closing it wakes whoever serves it.
+    /// A second handle to each socket, in the order of arrival: shutting it down ends the task that serves it.
     sockets: BTreeMap<u64, (Instant, TcpStream)>,
 }
 
-/// A connection's place; free again when it is dropped.
+/// A connection's slot, freed on drop.
 #[derive(Debug)]
-struct Place {
+struct Slot {
     number: u64,
     connections: Arc<Connections>,
 }
 
 impl Connections {
-    /// For [`actix_web::HttpServer::on_connect`]: admits a connection, for as long as its data lives.
+    /// For [`actix_web::HttpServer::on_connect`]: admits a connection; its data hold the slot.
     pub(super) fn admit(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
-        // Without a descriptor to spare it is served all the same, within the bounds on its time.
+        // Without a free file descriptor it is served without a slot, within its timeouts.
         let handle = connection.downcast_ref::<net::TcpStream>().and_then(|it| it.as_fd().try_clone_to_owned().ok());
         if let Some(handle) = handle {
-            data.insert(self.place(handle.into(), Instant::now()));
+            data.insert(self.slot(handle.into(), Instant::now()));
         }
     }
 
-    fn place(self: &Arc<Self>, socket: TcpStream, now: Instant) -> Place {
+    fn slot(self: &Arc<Self>, socket: TcpStream, now: Instant) -> Slot {
         let mut open = self.open();
-        open.make_room(now);
+        open.close_oldest(now);
         open.admitted += 1;
         let number = open.admitted;
         open.sockets.insert(number, (now, socket));
-        Place { number, connections: self.clone() }
+        Slot { number, connections: self.clone() }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -62,19 +62,19 @@ impl Connections {
 }
 
 impl Open {
-    fn make_room(&mut self, now: Instant) {
+    fn close_oldest(&mut self, now: Instant) {
         while let Some((_, (since, socket))) = self.sockets.first_key_value() {
             if self.sockets.len() < MOST && now.duration_since(*since) < LONGEST {
                 return;
             }
-            // One that has ended meanwhile says so; all the same it makes room.
+            // An error means that it has ended already.
             let _ = socket.shutdown(Shutdown::Both);
             self.sockets.pop_first();
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.open().sockets.remove(&self.number);
     }
@@ -99,38 +99,38 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_takes_the_place_of_the_oldest() {
+    fn a_new_connection_takes_the_slot_of_the_oldest() {
         let (connections, listener) = (Arc::<Connections>::default(), TcpListener::bind("127.0.0.1:0").unwrap());
         let now = Instant::now();
         let mut held = Vec::new();
         for _ in 0..MOST {
             let (client, server) = pair(&listener);
-            held.push((client, connections.place(server, now)));
+            held.push((client, connections.slot(server, now)));
         }
         assert!(held.iter_mut().all(|(client, _)| !is_closed(client)));
-        // A place that was left serves the next one.
+        // A freed slot serves the next connection.
         held.remove(100);
         let (client, server) = pair(&listener);
-        held.push((client, connections.place(server, now)));
+        held.push((client, connections.slot(server, now)));
         assert!(!is_closed(&mut held[0].0));
 
         let (mut newest, server) = pair(&listener);
-        let _place = connections.place(server, now);
+        let _slot = connections.slot(server, now);
         assert_eq!(connections.open().sockets.len(), MOST);
         let closed: Vec<usize> = (0..MOST).filter(|at| is_closed(&mut held[*at].0)).collect();
         assert_eq!((closed, is_closed(&mut newest)), (vec![0], false));
     }
 
     #[test]
-    fn a_connection_that_is_too_old_goes_when_the_next_one_comes() {
+    fn a_connection_that_is_too_old_is_closed_when_the_next_one_arrives() {
         let (connections, listener) = (Arc::<Connections>::default(), TcpListener::bind("127.0.0.1:0").unwrap());
         let now = Instant::now();
         let (mut old, server) = pair(&listener);
-        let _old = connections.place(server, now);
+        let _old = connections.slot(server, now);
         let (mut young, server) = pair(&listener);
-        let _young = connections.place(server, now + Duration::from_secs(1));
+        let _young = connections.slot(server, now + Duration::from_secs(1));
         let (_, server) = pair(&listener);
-        let _new = connections.place(server, now + LONGEST);
+        let _new = connections.slot(server, now + LONGEST);
         assert_eq!((is_closed(&mut old), is_closed(&mut young)), (true, false));
     }
 }

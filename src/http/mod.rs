@@ -1,4 +1,4 @@
-//! What operators and Kubernetes ask: health, readiness, metrics, stats.
+//! HTTP endpoints for operators and Kubernetes: `/health`, `/ready`, `/metrics`, `/stats`.
 
 mod config;
 mod connections;

@@ -5,8 +5,9 @@ use serde_json::json;
 
 use crate::runtime::readiness::Readiness;
 
-/// 200 while the actor tree runs, through any outage; 503 where it stands still: Kubernetes restarts the pod.
-pub(super) async fn readiness(readiness: web::Data<Readiness>) -> HttpResponse {
+/// Liveness: 200 while the actor tree runs, also during outages; 503 when it has stalled, so that Kubernetes restarts the
+/// pod.
+pub(super) async fn health(readiness: web::Data<Readiness>) -> HttpResponse {
     if readiness.alive() {
         HttpResponse::Ok().json(json!({"status": "alive"}))
     } else {
@@ -14,13 +15,12 @@ pub(super) async fn readiness(readiness: web::Data<Readiness>) -> HttpResponse {
     }
 }
 
-/// 200 while everything works that the node needs; otherwise 503 and every reason. Notes never affect the status.
+/// Readiness: 200 while all conditions hold; otherwise 503 and every reason. Messages (`notes`) never affect the status.
 pub(super) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
-    let notes = readiness.notes();
+    let messages = readiness.messages();
     match readiness.ready() {
-        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready", "reasons": [], "notes": notes})),
-        Err(reasons) => {
-            HttpResponse::ServiceUnavailable().json(json!({"status": "not_ready", "reasons": reasons, "notes": notes}))
-        }
+        Ok(()) => HttpResponse::Ok().json(json!({"status": "ready", "reasons": [], "notes": messages})),
+        Err(reasons) => HttpResponse::ServiceUnavailable()
+            .json(json!({"status": "not_ready", "reasons": reasons, "notes": messages})),
     }
 }

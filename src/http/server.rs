@@ -1,5 +1,5 @@
-//! The HTTP server: one thread of its own, so that probes are answered however busy the actors are, and bounds on every
-//! connection, so that they are answered whoever else is connected.
+//! HTTP server: a thread of its own, so that probes are answered however busy the actors are, and bounds on every
+//! connection, so that slow or many clients do not block them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,19 +16,19 @@ use crate::metrics::Metrics;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 
-/// How long a request's head may take to come; everything that is asked here fits into one packet.
+/// Timeout of a request's head; every legitimate request fits into one packet.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many connections actix serves before it lets others wait. Never reached while [`Connections`] keeps fewer: those
-/// that it has closed take a moment to end.
+/// Connections that actix serves before others wait. Not reached, as [`Connections`] keeps fewer; those that it closes take
+/// a moment to end.
 const MAX_CONNECTIONS: usize = 1_024;
 
-/// Starts serving on the current system; the address is the one that is really bound.
+/// Starts serving on the current system; returns the bound address.
 ///
-/// Stop it last, after the drain: until then `/ready` says why the node is not ready and `/metrics` how far the drain is.
+/// Stopped last, after the drain: until then `/ready` shows why the node is not ready and `/metrics` the drain's progress.
 ///
 /// # Errors
-/// One sentence that names the setting, where the address can't be bound.
+/// A message that names the setting, where the address can't be bound.
 pub(crate) fn start(
     config: &Config,
     readiness: Arc<Readiness>,
@@ -41,7 +41,7 @@ pub(crate) fn start(
             .app_data(web::Data::from(readiness.clone()))
             .app_data(web::Data::from(metrics.clone()))
             .app_data(web::Data::from(stats.clone()))
-            .service(web::resource("/health").get(probes::readiness))
+            .service(web::resource("/health").get(probes::health))
             .service(web::resource("/ready").get(probes::ready))
             .service(web::resource("/metrics").get(metrics::scrape))
             .service(web::resource("/stats").get(stats::show))
@@ -50,10 +50,10 @@ pub(crate) fn start(
     .on_connect(move |connection, data| connections.admit(connection, data))
     .max_connections(MAX_CONNECTIONS)
     .client_request_timeout(HEAD_TIMEOUT)
-    // One request a connection: probes and scrapes come seconds apart, and an idle connection is one to hold on to.
+    // One request per connection: probes and scrapes are seconds apart, and idle connections would take slots.
     .keep_alive(KeepAlive::Disabled)
     .shutdown_timeout(1)
-    // SIGTERM starts a drain, which is not the server's to decide.
+    // The supervisor handles SIGTERM.
     .disable_signals()
     .bind(config.bind)
     .map_err(|error| {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn readiness_turns_with_the_board_while_the_node_stays_alive() {
+    async fn ready_follows_the_conditions_while_health_stays_200() {
         let node = serve();
         let (status, body) = node.json("/ready").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -121,7 +121,7 @@ mod tests {
         let all = [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::Schema];
         all.into_iter().chain([Condition::Tree]).for_each(|condition| node.readiness.up(condition));
         Lane::ALL.into_iter().for_each(|lane| node.readiness.up(Condition::Consumer(lane)));
-        node.readiness.note("ingest-workers", "ack_wait is 5 s");
+        node.readiness.set_message("ingest-workers", "ack_wait is 5 s");
         let (status, body) = node.json("/ready").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(body, json!({"status": "ready", "reasons": [], "notes": ["ingest-workers: ack_wait is 5 s"]}));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_scrape_comes_in_the_format_that_was_asked_for() {
+    async fn a_scrape_has_the_requested_format() {
         let node = serve();
         node.metrics.validation.rejections.of(Reason::TokenInvalid).inc_by(4);
 
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn stats_hold_what_every_room_says_and_every_lane_in_balance() {
+    async fn stats_hold_every_components_state_and_every_lanes_ledger() {
         let node = serve();
         node.stats.register("influx", || json!({"batchers": {"acme": {"buffered": 3}}}));
         node.metrics.ledgers.lane(Lane::Telemetry).received = 2;
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn an_address_in_use_is_one_sentence() {
+    async fn an_address_in_use_is_an_error_that_names_the_setting() {
         let node = serve();
         let config = Config { bind: node.address };
         let error = start(&config, Readiness::new(), Metrics::new(), Stats::new()).err().unwrap();

@@ -1,4 +1,4 @@
-//! `/stats`: the node's condition as JSON, for people and scripts.
+//! `/stats`: the node's state as JSON, for people and scripts.
 
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::stats::Stats;
 
-/// Totals, every lane with its ledger and what the broker says of its consumer, and what each room tells of itself.
+/// Totals, each lane's ledger with the broker's figures of its consumer, and each component's statistics.
 pub(super) async fn show(metrics: web::Data<Metrics>, stats: web::Data<Stats>) -> HttpResponse {
     let consumers: Map<String, Value> =
         Lane::ALL.into_iter().map(|lane| (lane.consumer().to_owned(), consumer(&metrics, lane))).collect();

@@ -205,12 +205,12 @@ impl Registry {
         match &fault {
             None => {
                 self.registrations.backoff.reset();
-                self.parts.spawn.readiness.clear_note(SUBJECT);
+                self.parts.spawn.readiness.clear_message(SUBJECT);
             }
             Some(fault) => {
                 if self.registrations.fault.as_ref() != Some(fault) {
                     warn!(self.parts.spawn.log, "unknown devices can't be registered now"; "error" => %fault);
-                    self.parts.spawn.readiness.note(SUBJECT, format!("unknown devices wait: {fault}"));
+                    self.parts.spawn.readiness.set_message(SUBJECT, format!("unknown devices wait: {fault}"));
                 }
                 Self::pause(|registry| &mut registry.registrations, self, ctx);
             }

@@ -62,7 +62,7 @@ impl RouteBook {
     pub(super) fn routes(&mut self, rows: &RouteRows) -> TenantRoutes {
         if rows.rows.is_empty() && rows.refused.is_none() {
             if self.in_use.remove(&rows.tenant).is_some() {
-                self.readiness.clear_note(&subject(rows));
+                self.readiness.clear_message(&subject(rows));
             }
             return TenantRoutes::default();
         }
@@ -105,12 +105,12 @@ impl RouteBook {
         let remark = match &rows.refused {
             Some(why) => format!("not read: {why}"),
             None if is_cut => format!("only the first {read} are in force (registry.max_routes_per_tenant, 4 MiB)"),
-            None => return self.readiness.clear_note(&subject(rows)),
+            None => return self.readiness.clear_message(&subject(rows)),
         };
         if is_news {
             warn!(self.log, "routes are left out"; "tenant" => &*rows.tenant, "why" => &remark);
         }
-        self.readiness.note(subject(rows), remark);
+        self.readiness.set_message(subject(rows), remark);
     }
 
     fn sweep(&mut self) {

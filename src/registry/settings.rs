@@ -65,7 +65,7 @@ impl Registry {
     fn settings_are_readable(&mut self) {
         if self.settings.fault.take().is_some() {
             info!(self.parts.spawn.log, "settings can be read again");
-            self.parts.spawn.readiness.clear_note(SUBJECT);
+            self.parts.spawn.readiness.clear_message(SUBJECT);
         }
     }
 
@@ -77,7 +77,7 @@ impl Registry {
         }
         if self.settings.fault.as_ref() != Some(&fault) {
             warn!(self.parts.spawn.log, "settings can't be read; the previous ones stay"; "error" => %fault);
-            self.parts.spawn.readiness.note(SUBJECT, format!("can't be read: {fault}"));
+            self.parts.spawn.readiness.set_message(SUBJECT, format!("can't be read: {fault}"));
         }
         self.settings.fault = Some(fault);
     }

@@ -1,4 +1,4 @@
-//! How a child's death and its progress become known: the supervisor's end of every actor.
+//! Actor guard and heartbeat: how the supervisor learns of an actor's exit and of its progress.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,11 +7,10 @@ use std::time::Duration;
 use actix_rt::ArbiterHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How often a thread that turns says so.
+/// Period of a thread's heartbeat.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// Held by an actor as long as it lives. Dropping it, for whatever reason (stop, error, panic), reports the death:
-/// a silent one is impossible.
+/// Drop guard that an actor owns: dropping it, by stop, error or panic, reports the exit, so that none goes unnoticed.
 #[derive(Debug)]
 pub struct ActorGuard {
     name: &'static str,
@@ -20,54 +19,53 @@ pub struct ActorGuard {
     heartbeat: Arc<Heartbeat>,
 }
 
-/// A child's end.
+/// The exit of an actor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActorExit {
-    /// The role that died.
+    /// The actor's role.
     pub name: &'static str,
-    /// Which generation it belonged to.
+    /// The generation that it belonged to.
     pub generation: u64,
     /// `panicked` or `stopped`.
     pub cause: &'static str,
 }
 
-/// A child's signs of life, as the supervisor reads them.
+/// An actor's progress, as the supervisor reads it.
 #[derive(Debug, Default)]
 pub struct Heartbeat {
     progress: AtomicU64,
     busy: AtomicBool,
-    /// Threads that the child has beside the one it lives on.
+    /// Heartbeats of the actor's own threads, beside the one it runs on.
     threads: Mutex<Vec<Arc<Heartbeat>>>,
 }
 
 impl Heartbeat {
-    /// A thread's heartbeat: always busy, and getting on as long as the thread turns.
+    /// A thread's heartbeat: always busy, and making progress as long as the thread runs its event loop.
     pub fn of_thread(thread: &ArbiterHandle) -> Arc<Self> {
         let heartbeat = Arc::new(Self { busy: AtomicBool::new(true), ..Self::default() });
-        let beating = heartbeat.clone();
-        // A thread that is gone does not beat.
+        let shared = heartbeat.clone();
         thread.spawn(async move {
             loop {
-                beating.progress.fetch_add(1, Ordering::Relaxed);
+                shared.progress.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(HEARTBEAT).await;
             }
         });
         heartbeat
     }
 
-    /// A number that changes whenever the child gets on, and whether it has work at all.
+    /// A number that changes with every progress, and whether the actor has work.
     pub fn read(&self) -> (u64, bool) {
         (self.progress.load(Ordering::Relaxed), self.busy.load(Ordering::Relaxed))
     }
 
-    /// The heartbeats of the child's own threads.
+    /// The heartbeats of the actor's own threads.
     pub fn threads(&self) -> Vec<Arc<Heartbeat>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ActorGuard {
-    /// A actor guard of a child of this generation.
+    /// A guard for an actor of this generation; its exit goes to `exits`.
     pub fn new(
         name: &'static str,
         generation: u64,
@@ -77,17 +75,17 @@ impl ActorGuard {
         Self { name, generation, exits, heartbeat }
     }
 
-    /// The child got on: a chunk done, an attempt ended, a retry begun.
+    /// The actor made progress: a chunk done, an attempt ended, a retry begun.
     pub fn progress(&self) {
         self.heartbeat.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether the child has work: only then is standing still a sign of death.
+    /// Whether the actor has work: only then does missing progress count as a stall.
     pub fn busy(&self, busy: bool) {
         self.heartbeat.busy.store(busy, Ordering::Relaxed);
     }
 
-    /// Has a thread of the child's own watched: when it stands still, the child does.
+    /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled.
     pub fn watch_thread(&self, thread: &ArbiterHandle) {
         self.heartbeat.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Heartbeat::of_thread(thread));
     }
@@ -96,7 +94,7 @@ impl ActorGuard {
 impl Drop for ActorGuard {
     fn drop(&mut self) {
         let cause = if std::thread::panicking() { "panicked" } else { "stopped" };
-        // The supervisor may be gone already: then nobody needs to know.
+        // An error means that the supervisor has ended already.
         let _ = self.exits.send(ActorExit { name: self.name, generation: self.generation, cause });
     }
 }

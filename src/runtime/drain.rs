@@ -1,32 +1,32 @@
-//! Who waits for a room to be empty.
+//! Drain waiters: futures that resolve when an actor has nothing in flight.
 
 use tokio::sync::oneshot;
 
-/// The waiting; each is told once.
+/// The waiters of one actor; each is notified once.
 #[derive(Debug, Default)]
 pub(crate) struct DrainWaiters(Vec<oneshot::Sender<()>>);
 
 impl DrainWaiters {
-    /// Waits until the room is empty, or gone.
+    /// Resolves when the actor is drained, or has stopped.
     pub(crate) fn wait(&mut self) -> impl Future<Output = ()> + Send + use<> {
-        let (waiting, drained) = oneshot::channel();
-        self.0.push(waiting);
+        let (waiter, drained) = oneshot::channel();
+        self.0.push(waiter);
         async move {
-            // An error means that the room is gone, and what is gone is empty.
+            // An error means that the actor has stopped: nothing is in flight.
             let _ = drained.await;
         }
     }
 
-    /// Whether anybody waits: then nothing should wait for company any more.
+    /// Whether a drain is waited for: then partial batches are sent at once.
     pub(crate) fn is_awaited(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// The room is empty.
+    /// Notifies the waiters: the actor is drained.
     pub(crate) fn notify(&mut self) {
-        for waiting in self.0.drain(..) {
-            // Whoever stopped waiting does not need to know.
-            let _ = waiting.send(());
+        for waiter in self.0.drain(..) {
+            // An error means that the waiter was dropped.
+            let _ = waiter.send(());
         }
     }
 }

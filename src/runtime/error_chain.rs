@@ -1,8 +1,8 @@
-//! An error with its causes as one sentence, for logs and for the place that ends the process.
+//! Error chain: an error with its causes as one line.
 
 use std::error::Error;
 
-/// `what failed: why: and why that`. No `Display` of ours repeats its source, and the drivers' do not either.
+/// `error: cause: cause of the cause`. No `Display` of this crate or of the drivers repeats its source.
 pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -19,12 +19,12 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    #[error("the house is closed")]
+    #[error("the connection is closed")]
     struct Closed(#[source] std::io::Error);
 
     #[test]
-    fn every_cause_is_told_once() {
-        let error = Closed(std::io::Error::other("no key"));
-        assert_eq!(error_chain(&error), "the house is closed: no key");
+    fn every_cause_is_shown_once() {
+        let error = Closed(std::io::Error::other("timed out"));
+        assert_eq!(error_chain(&error), "the connection is closed: timed out");
     }
 }

@@ -1,4 +1,4 @@
-//! How the process ends.
+//! Exit codes of the process.
 
 use std::process::ExitCode;
 
@@ -6,17 +6,17 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Done, or drained with nothing left undone.
+    /// Done, or drained completely.
     Ok = 0,
-    /// Some of what was asked for could not be done; standard output says what.
+    /// Some of the requested work could not be done; standard output lists it.
     Incomplete = 1,
     /// The configuration or the command line is wrong; nothing has been started.
     Config = 64,
-    /// Something that the node depends on was not available within its bound at start-up.
+    /// A dependency was not available within its timeout at start-up.
     Unavailable = 69,
-    /// The supervisor gave up: the restart budget is spent.
+    /// The supervisor's restart budget is spent.
     GaveUp = 70,
-    /// The drain's deadline passed with work undone, which the broker delivers again; or a command was told to stop.
+    /// The drain's deadline passed with deliveries in flight, which the broker delivers again; or a command was interrupted.
     Unfinished = 75,
 }
 

@@ -1,19 +1,18 @@
-//! Crashes on purpose, for the tests of the supervision tree and of what outlives a node. Without the feature `testing`
-//! nothing of it is built.
+//! Failpoints: deliberate crashes for tests of supervision and recovery. Compiled only with the feature `testing`.
 //!
-//! `INGEST_FAILPOINTS="validator=panic@500;writer=kill@1"`: the Nth time the named place is passed, one of these happens.
+//! `INGEST_FAILPOINTS="validator=panic@500;writer=kill@1"`: the Nth time that the named place is reached, it fails:
 //!
 //! - `panic`: the place panics.
-//! - `kill`: the whole process dies on the spot as by SIGKILL.
-//! - `block`: the thread never gets any further, as in an endless loop or a lock that nobody gives back.
-//! - `pause`: the thread stands still for two seconds.
+//! - `kill`: the process aborts, as by SIGKILL.
+//! - `block`: the thread blocks forever, as in an endless loop or a deadlock.
+//! - `pause`: the thread blocks for two seconds.
 
-/// A place where a test may let the node fail.
+/// A place where a test can make the node fail.
 #[cfg(not(feature = "testing"))]
 #[inline(always)]
 pub fn pass(_place: &'static str) {}
 
-/// A place where a test may let the node fail.
+/// A place where a test can make the node fail.
 #[cfg(feature = "testing")]
 pub(crate) fn pass(place: &'static str) {
     use std::collections::HashMap;
@@ -52,7 +51,7 @@ pub(crate) fn pass(place: &'static str) {
     {
         match failure {
             Failure::Panic => panic!("failpoint {place}"),
-            // No destructor runs and no other thread gets any further: nobody can do more about it than about SIGKILL.
+            // No destructor runs and no other thread continues, as with SIGKILL.
             Failure::Kill => std::process::abort(),
             Failure::Block => loop {
                 std::thread::park();

@@ -1,27 +1,27 @@
-//! What a failed attempt at an outside system means.
+//! Fault: how a failed attempt at an outside system is classified.
 
 use std::fmt;
 
-/// What a failed attempt means for the work it was about. Made only in the sinks' `classify.rs`.
+/// The class of a failed attempt, which decides what happens to its work. Made only in `classify.rs` files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It may pass (server away, timeout, deadlock): hold the work and try again.
+    /// It may pass (server unreachable, timeout, deadlock): keep the work and retry.
     Transient(String),
-    /// This very item can never be stored; `at` names it (0-based) where the server did.
+    /// One item can never be stored; `at` is its index where the server named it.
     Poison {
-        /// Index of the item in the attempt.
+        /// 0-based index of the item in the attempt.
         at: Option<usize>,
-        /// The server's words, without values.
+        /// The server's message, without values.
         message: String,
     },
-    /// The target is set up wrong (missing table, no permission): hold the work, say so plainly, try again.
+    /// The target is misconfigured (missing table, no permission): keep the work, log it, and retry.
     Fatal(String),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Transient(words) | Fault::Fatal(words) | Fault::Poison { message: words, .. } => f.write_str(words),
+            Fault::Transient(message) | Fault::Fatal(message) | Fault::Poison { message, .. } => f.write_str(message),
         }
     }
 }

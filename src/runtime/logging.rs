@@ -1,4 +1,4 @@
-//! The log's root: JSON lines for machines, text for people, both on standard error.
+//! Root logger: JSON lines or text on standard error, written by a thread of its own.
 
 use crate::runtime::setting::settings;
 use std::io::{self, BufWriter, Write};
@@ -13,10 +13,10 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-/// Lines that may wait for a slow reader. Beyond it lines are dropped and their number is logged: a log that nobody
-/// reads must not hold up the node.
+/// Lines that may wait for a slow reader. Beyond it lines are dropped and their number is logged: an unread log must not
+/// block the node.
 const WAITING_LINES: usize = 8_192;
-/// How long the last lines may take to leave.
+/// Timeout of writing the last lines at exit.
 const FLUSH_BOUND: Duration = Duration::from_secs(2);
 /// RFC 3339 in UTC, to the millisecond.
 const TIMESTAMP: &[BorrowedFormatItem<'_>] =
@@ -45,7 +45,7 @@ pub(crate) enum Format {
     Text,
 }
 
-/// Keeps the log's thread; dropping it writes what is waiting, within two seconds.
+/// Guard of the log's thread; dropping it writes the waiting lines, within two seconds.
 #[must_use = "lines are lost when the log's thread ends with the process"]
 pub(crate) struct Guard(Option<AsyncGuard>);
 
@@ -64,7 +64,7 @@ impl Drop for Guard {
 
 /// The root logger. Lines are written by a thread of their own.
 pub(crate) fn root(config: &Config) -> (Logger, Guard) {
-    // The configuration has been checked; whoever built one by hand and wrong gets the usual level.
+    // `check-config` has validated the level; a configuration built in code with a wrong one gets the default.
     let level = config.level.parse().unwrap_or(Level::Info);
     match config.format {
         Format::Json => start(level, json(BufWriter::new(io::stderr()))),
@@ -76,9 +76,9 @@ pub(crate) fn root(config: &Config) -> (Logger, Guard) {
     }
 }
 
-/// Lets panics speak through the log instead of past it.
+/// Writes panics to the log instead of standard error.
 ///
-/// Of the panic's message only text that stands in the program is shown above DEBUG: formatted ones could hold a message's values.
+/// Only literal panic messages are shown above DEBUG: formatted ones could contain values of a message.
 pub(crate) fn log_panics(log: &Logger) {
     let log = log.clone();
     panic::set_hook(Box::new(move |panic| {
@@ -98,7 +98,7 @@ fn start(level: Level, drain: impl Drain<Ok = (), Err = Never> + Send + 'static)
         .overflow_strategy(OverflowStrategy::DropAndReport)
         .thread_name("log".into())
         .build_with_guard();
-    // A closed pipe or a full disk must not bring the node down.
+    // A closed pipe or a full disk must not stop the node.
     (Logger::root(LevelFilter::new(drain, level).ignore_res(), o!()), Guard(Some(guard)))
 }
 

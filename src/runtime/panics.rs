@@ -1,7 +1,7 @@
-//! Panic isolation: a message that crashes a rule is quarantined, and neither its chunk nor its validator suffers.
+//! Panic isolation: a message on which a rule panics is quarantined; its chunk and its validator continue.
 //!
-//! The rules are pure, so a panic in one leaves nothing half done: what they work on is dropped. No restart is needed, and
-//! none would help, because the message would come back.
+//! The rules are pure, so a panic leaves no inconsistent state. A restart would not help, because the message would be
+//! redelivered.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -22,40 +22,40 @@ pub(crate) fn open(body: &Bytes) -> Result<Envelope, Rejection> {
         failpoint::pass("open");
         Envelope::open(body)
     });
-    opened.unwrap_or_else(|_| Err(crashed()))
+    opened.unwrap_or_else(|_| Err(panicked()))
 }
 
-/// Runs the checks.
+/// Runs the checks of a message.
 ///
 /// # Errors
-/// Theirs, and `PROCESSING_FAILED` where one panics.
-pub(crate) fn judge<T>(checks: impl FnOnce() -> Validated<T>) -> Validated<T> {
-    let judged = catch_unwind(AssertUnwindSafe(|| {
-        failpoint::pass("judge");
+/// The checks' rejection, and `PROCESSING_FAILED` where one panics.
+pub(crate) fn validate_catching_panics<T>(checks: impl FnOnce() -> Validated<T>) -> Validated<T> {
+    let validated = catch_unwind(AssertUnwindSafe(|| {
+        failpoint::pass("check");
         checks()
     }));
-    judged.unwrap_or_else(|_| Err(crashed()))
+    validated.unwrap_or_else(|_| Err(panicked()))
 }
 
-/// What the quarantine keeps: as `keep` has it or, where that panics, the message's mark and hash.
-pub(crate) fn refuse(
+/// The quarantine record that `make` returns or, where it panics, one with the message's mark and hash only.
+pub(crate) fn record_catching_panics(
     body: &Bytes,
     rejection: Rejection,
-    keep: impl FnOnce(Rejection) -> QuarantineRecord,
+    make: impl FnOnce(Rejection) -> QuarantineRecord,
 ) -> QuarantineRecord {
     let reason = rejection.reason;
-    let kept = catch_unwind(AssertUnwindSafe(|| {
-        failpoint::pass("refuse");
-        keep(rejection)
+    let record = catch_unwind(AssertUnwindSafe(|| {
+        failpoint::pass("record");
+        make(rejection)
     }));
-    kept.unwrap_or_else(|_| quarantine_record::of_unreadable(body, reason))
+    record.unwrap_or_else(|_| quarantine_record::of_unreadable(body, reason))
 }
 
-/// What `rule` returns; where it panics, the default.
+/// The result of `rule`, or the default where it panics.
 pub(crate) fn or_default<T: Default>(rule: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(rule)).unwrap_or_default()
 }
 
-fn crashed() -> Rejection {
+fn panicked() -> Rejection {
     Rejection::new(Reason::ProcessingFailed, "validation crashed on it")
 }

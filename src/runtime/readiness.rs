@@ -1,4 +1,4 @@
-//! What the node knows of its own condition: the board behind `/health` and `/ready`.
+//! Readiness and liveness: the state behind `/ready` and `/health`.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,33 +7,33 @@ use std::time::Instant;
 
 use crate::delivery::Lane;
 
-/// A heartbeat older than this means that the actor tree stands still. Root beats every second.
-const BEAT_BOUND_MS: u64 = 10_000;
+/// A heartbeat older than this means that the actor tree has stalled. The supervisor sends one every second.
+const HEARTBEAT_BOUND_MS: u64 = 10_000;
 
-/// What readiness depends on. InfluxDB is not among them: with it away nothing is lost and nothing waits at the door.
+/// A readiness condition. InfluxDB is not one: while it is unreachable nothing is lost and intake continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// The connection to NATS.
     Nats,
-    /// PostgreSQL takes writes.
+    /// PostgreSQL accepts writes.
     Postgres,
-    /// PostgreSQL answers look-ups and settings. A condition of its own, for writes may fail while reads work, and the
-    /// other way round; shown under the same name.
+    /// PostgreSQL answers look-ups and settings. Separate from [`Condition::Postgres`], because reads and writes may fail
+    /// independently; shown under the same name.
     Registry,
-    /// PostgreSQL takes the points that InfluxDB has refused: what waits for them is held meanwhile. Shown under the same
-    /// name, too.
+    /// PostgreSQL accepts the points that InfluxDB has rejected; what depends on them waits meanwhile. Shown under the same
+    /// name.
     PointQuarantine,
-    /// The schema is the one this program knows.
+    /// The schema has the version of this program.
     Schema,
-    /// A lane's consumer exists and is being pulled.
+    /// A lane is bound to its consumer and makes progress.
     Consumer(Lane),
-    /// The actors live; down once the supervisor has given up.
+    /// The actor tree runs; down between generations and once the restart budget is spent.
     Tree,
 }
 
 impl Condition {
-    /// What has to be up before the node is ready for the first time.
-    const NEEDED: [Condition; 8] = [
+    /// The conditions that are down until the node has started.
+    const AT_START: [Condition; 8] = [
         Condition::Nats,
         Condition::Postgres,
         Condition::Registry,
@@ -55,103 +55,104 @@ impl Condition {
     }
 }
 
-/// The board. Any thread sets its part, any thread reads.
+/// Readiness of the node. Any thread sets conditions, any thread reads.
 #[derive(Debug)]
 pub struct Readiness {
-    board: Mutex<Board>,
+    state: Mutex<State>,
     started: Instant,
-    /// Milliseconds from `started` to the last beat; 0 = Root does not run yet.
-    last_beat_ms: AtomicU64,
+    /// Milliseconds from `started` to the last heartbeat; 0 = the supervisor does not run yet.
+    last_heartbeat_ms: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Board {
+struct State {
     down: BTreeMap<Condition, String>,
-    notes: BTreeMap<String, String>,
+    messages: BTreeMap<String, String>,
     draining: bool,
 }
 
 impl Readiness {
-    /// A node that is starting: every part is down until someone says otherwise.
+    /// A node that is starting: its conditions are down.
     pub fn new() -> Arc<Self> {
-        let down = Condition::NEEDED.into_iter().map(|part| (part, "starting".to_owned())).collect();
+        let down = Condition::AT_START.into_iter().map(|condition| (condition, "starting".to_owned())).collect();
         Arc::new(Self {
-            board: Mutex::new(Board { down, notes: BTreeMap::new(), draining: false }),
+            state: Mutex::new(State { down, messages: BTreeMap::new(), draining: false }),
             started: Instant::now(),
-            last_beat_ms: AtomicU64::new(0),
+            last_heartbeat_ms: AtomicU64::new(0),
         })
     }
 
-    /// A part works.
-    pub fn up(&self, part: Condition) {
-        self.board().down.remove(&part);
+    /// A condition holds.
+    pub fn up(&self, condition: Condition) {
+        self.state().down.remove(&condition);
     }
 
-    /// A part does not work; `why` is a short clause for people, without values of messages or secrets.
-    pub fn down(&self, part: Condition, why: impl Into<String>) {
-        self.board().down.insert(part, why.into());
+    /// A condition does not hold; `why` is a short clause for people, without values of messages or secrets.
+    pub fn down(&self, condition: Condition, why: impl Into<String>) {
+        self.state().down.insert(condition, why.into());
     }
 
-    /// Leaves a remark that does not affect readiness (a stream's differing settings, say); one per subject.
-    pub fn note(&self, subject: impl Into<String>, remark: impl Into<String>) {
-        self.board().notes.insert(subject.into(), remark.into());
+    /// Sets a message that does not affect readiness (for example a stream's differing settings); one per subject.
+    pub fn set_message(&self, subject: impl Into<String>, message: impl Into<String>) {
+        self.state().messages.insert(subject.into(), message.into());
     }
 
-    /// Takes a remark back.
-    pub fn clear_note(&self, subject: &str) {
-        self.board().notes.remove(subject);
+    /// Removes a subject's message.
+    pub fn clear_message(&self, subject: &str) {
+        self.state().messages.remove(subject);
     }
 
-    /// The remarks, each as `subject: remark`.
-    pub fn notes(&self) -> Vec<String> {
-        self.board().notes.iter().map(|(subject, remark)| format!("{subject}: {remark}")).collect()
+    /// The messages, each as `subject: message`.
+    pub fn messages(&self) -> Vec<String> {
+        self.state().messages.iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
     }
 
-    /// The drain has begun: not ready from now on, whatever works.
+    /// The drain has begun: not ready from now on.
     pub fn begin_drain(&self) {
-        self.board().draining = true;
+        self.state().draining = true;
     }
 
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
-        self.board().draining
+        self.state().draining
     }
 
-    /// Whether the node should be given work.
+    /// Whether all conditions hold and the node is not draining.
     ///
     /// # Errors
-    /// Every reason why not, each as `part: reason`.
+    /// Every reason why not, each as `condition: reason`.
     pub fn ready(&self) -> Result<(), Vec<String>> {
-        let board = self.board();
-        let mut reasons: Vec<String> = board.down.iter().map(|(part, why)| format!("{}: {why}", part.name())).collect();
-        if board.draining {
+        let state = self.state();
+        let mut reasons: Vec<String> =
+            state.down.iter().map(|(condition, why)| format!("{}: {why}", condition.name())).collect();
+        if state.draining {
             reasons.insert(0, "draining".to_owned());
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
     }
 
-    /// Root's sign of life, every second.
-    pub fn beat(&self) {
-        self.last_beat_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    /// The supervisor's heartbeat, every second.
+    pub fn heartbeat(&self) {
+        self.last_heartbeat_ms.store(self.elapsed_ms().max(1), Ordering::Relaxed);
     }
 
-    /// Whether the actor tree runs. True before the first beat: waiting for dependencies at start-up has its own bound.
+    /// Whether the actor tree runs. True before the first heartbeat: connecting to dependencies has its own timeout.
     pub fn alive(&self) -> bool {
-        is_fresh(self.last_beat_ms.load(Ordering::Relaxed), self.elapsed_ms())
+        is_fresh(self.last_heartbeat_ms.load(Ordering::Relaxed), self.elapsed_ms())
     }
 
     fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }
 
-    fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a beat at `beat_ms` (0 = none yet) still counts at `now_ms`.
-fn is_fresh(beat_ms: u64, now_ms: u64) -> bool {
-    beat_ms == 0 || now_ms.saturating_sub(beat_ms) < BEAT_BOUND_MS
+/// Whether a heartbeat at `heartbeat_ms` (0 = none yet) is recent at `now_ms`.
+fn is_fresh(heartbeat_ms: u64, now_ms: u64) -> bool {
+    heartbeat_ms == 0 || now_ms.saturating_sub(heartbeat_ms) < HEARTBEAT_BOUND_MS
 }
 
 #[cfg(test)]
@@ -160,7 +161,7 @@ mod tests {
 
     fn working() -> Arc<Readiness> {
         let readiness = Readiness::new();
-        Condition::NEEDED.into_iter().for_each(|part| readiness.up(part));
+        Condition::AT_START.into_iter().for_each(|condition| readiness.up(condition));
         readiness
     }
 
@@ -168,11 +169,11 @@ mod tests {
     fn a_starting_node_is_alive_and_not_ready() {
         let readiness = Readiness::new();
         assert!(readiness.alive());
-        assert_eq!(readiness.ready().unwrap_err().len(), Condition::NEEDED.len());
+        assert_eq!(readiness.ready().unwrap_err().len(), Condition::AT_START.len());
     }
 
     #[test]
-    fn every_part_that_is_away_is_named_until_it_is_back() {
+    fn every_condition_that_is_down_is_named_until_it_is_up() {
         let readiness = working();
         assert_eq!(readiness.ready(), Ok(()));
         readiness.down(Condition::Postgres, "connection refused");
@@ -193,21 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn a_note_does_not_touch_readiness() {
+    fn a_message_does_not_affect_readiness() {
         let readiness = working();
-        readiness.note("ingest-workers", "ack_wait is 5 s");
+        readiness.set_message("ingest-workers", "ack_wait is 5 s");
         assert_eq!(readiness.ready(), Ok(()));
-        assert_eq!(readiness.notes(), ["ingest-workers: ack_wait is 5 s"]);
-        readiness.clear_note("ingest-workers");
-        assert!(readiness.notes().is_empty());
+        assert_eq!(readiness.messages(), ["ingest-workers: ack_wait is 5 s"]);
+        readiness.clear_message("ingest-workers");
+        assert!(readiness.messages().is_empty());
     }
 
     #[test]
-    fn a_stale_heartbeat_means_dead() {
+    fn a_stale_heartbeat_means_not_alive() {
         let readiness = working();
-        readiness.beat();
+        readiness.heartbeat();
         assert!(readiness.alive());
-        assert!(is_fresh(1, BEAT_BOUND_MS));
-        assert!(!is_fresh(1, BEAT_BOUND_MS + 1));
+        assert!(is_fresh(1, HEARTBEAT_BOUND_MS));
+        assert!(!is_fresh(1, HEARTBEAT_BOUND_MS + 1));
     }
 }

@@ -1,10 +1,10 @@
-//! Text that must never reach a log.
+//! Secret settings: text that is never logged or shown.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A secret setting: its `Debug`, `Display` and `Serialize` say `***`.
+/// A secret setting: its `Debug`, `Display` and `Serialize` are `***`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -15,7 +15,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The secret itself; for the place that needs it, never for a message.
+    /// The secret itself; for the connection that needs it, never for a message.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl fmt::Display for Secret {
 }
 
 impl Serialize for Secret {
-    /// Hidden like everywhere else; an empty one hides nothing and says that none is set.
+    /// `***`, or empty where none is set.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(if self.0.is_empty() { "" } else { "***" })
     }

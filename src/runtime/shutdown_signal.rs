@@ -1,9 +1,9 @@
-//! The signals that ask for a drain.
+//! Shutdown signals: SIGTERM and SIGINT, which start a drain.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, heard from [`Signals::listen`] on: one that comes while nobody waits is there for the next who does.
-/// There is one listener for the whole run, as a second one would not hear what came before it.
+/// SIGTERM and SIGINT from [`Signals::listen`] on: one that arrives before [`Signals::stop`] is called is not lost. The
+/// process has one listener, because a second one would miss earlier signals.
 #[derive(Debug)]
 pub(crate) struct Signals(Option<(Signal, Signal)>);
 
@@ -11,11 +11,11 @@ impl Signals {
     /// Listens from now on. Needs a running tokio runtime.
     pub(crate) fn listen() -> Self {
         let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-        // Without handlers the signals' own effect remains: they end the process.
+        // Without handlers the signals keep their default effect and end the process.
         Self(terminate.ok().zip(interrupt.ok()))
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next signal.
     pub(crate) async fn stop(&mut self) {
         match &mut self.0 {
             Some((terminate, interrupt)) => {

@@ -1,4 +1,4 @@
-//! What every actor of the tree is started with.
+//! Spawn context: what every actor of the tree is started with.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use super::actor_guard::{ActorExit, ActorGuard, Heartbeat};
 use super::readiness::Readiness;
 use crate::metrics::Metrics;
 
-/// An actor's thread, its tie to the supervisor, and where it reports.
+/// An actor's thread, its guard, and its logger, metrics and readiness.
 #[derive(Debug)]
 pub struct SpawnContext {
-    /// The thread that it lives on.
+    /// The thread that it runs on.
     pub thread: ArbiterHandle,
-    /// Reports its exit and its progress to the supervisor; kept as long as the actor lives.
+    /// Reports its exit and its progress to the supervisor; the actor owns it.
     pub actor_guard: ActorGuard,
     /// A logger with the key `component`.
     pub log: Logger,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
-    /// What `/ready` is made of.
+    /// The node's readiness.
     pub readiness: Arc<Readiness>,
 }
 
 impl SpawnContext {
-    /// For an actor outside of the tree: it lives on the current thread and logs nothing; its exit comes over the channel.
+    /// For an actor outside of the tree: it runs on the current thread and logs nothing; its exit arrives on the channel.
     pub fn detached(name: &'static str, heartbeat: Arc<Heartbeat>) -> (Self, UnboundedReceiver<ActorExit>) {
         let (exits, exited) = unbounded_channel();
         let context = Self {

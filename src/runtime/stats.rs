@@ -1,4 +1,4 @@
-//! The rooms' own words for `/stats`: each registers a closure that tells its state as JSON.
+//! Component statistics for `/stats`: each component registers a closure that returns its state as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,15 +18,15 @@ impl Stats {
         Arc::default()
     }
 
-    /// Registers a provider under a room's name; a rebuilt room replaces its predecessor's. It is called from the HTTP
-    /// server's thread: it reads shared state and never waits for an actor.
+    /// Registers a component's provider, replacing the one of the previous generation. It is called on the HTTP server's
+    /// thread: it reads shared state and never waits for an actor.
     pub(crate) fn register(&self, name: impl Into<String>, provider: impl Fn() -> Value + Send + Sync + 'static) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(provider));
     }
 
-    /// What all providers say now, by name.
+    /// The current state of all components, by name.
     pub(crate) fn collect(&self) -> Map<String, Value> {
-        // The lock is not held while providers run: one that registers another must not lock itself out.
+        // The lock is not held while providers run: one that registers another would deadlock.
         let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         providers.into_iter().map(|(name, provider)| (name, provider())).collect()
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rebuilt_room_replaces_its_predecessor() {
+    fn a_new_generation_replaces_the_provider() {
         let stats = Stats::new();
         stats.register("writer", || json!({"generation": 1}));
         stats.register("router", || json!({"batchers": 3}));

@@ -1,14 +1,14 @@
-//! What commands say to people: answers on standard output, complaints on standard error.
+//! Terminal output of commands: results on standard output, errors on standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Writes to standard output; whoever closed it early has read enough.
+/// Writes to standard output; a closed pipe is ignored.
 pub(crate) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// Writes one line to standard error; nobody is left to tell if that fails.
-pub(crate) fn print_error(sentence: impl Display) {
-    let _ = writeln!(io::stderr(), "ingest-node: {sentence}");
+/// Writes one line to standard error; failures are ignored.
+pub(crate) fn print_error(message: impl Display) {
+    let _ = writeln!(io::stderr(), "ingest-node: {message}");
 }

@@ -1,21 +1,21 @@
-//! A child as the supervisor sees it: a factory that builds it, its thread, and what is watched while it lives.
+//! Children of the supervisor: the factory that builds one, and the handle of a running one.
 
 use actix::Recipient;
 
-use super::watch::Watch;
+use super::stall::StallDetector;
 use crate::message::{Drain, Release};
 use crate::runtime::spawn::SpawnContext;
 
-/// The addresses of the children that are built so far: each factory takes what it needs and leaves what others need.
+/// The addresses of the children built so far: each factory takes what it needs and adds its own.
 pub(crate) trait Wiring: Default + 'static {
-    /// Who holds deliveries and can give them back to the broker.
+    /// The actors that hold deliveries and can release them to the broker.
     fn holders(&self) -> Vec<Recipient<Release>>;
 }
 
-/// Builds one child of a generation; the answer takes its drain.
+/// Builds one child of a generation and returns the recipient of its drain.
 pub(crate) type Build<W> = Box<dyn Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, String>>;
 
-/// An entry of the list of children.
+/// An entry in the list of children.
 pub(crate) struct Factory<W> {
     /// The role; also the `actor` label of its restarts.
     pub name: &'static str,
@@ -27,10 +27,10 @@ pub(crate) struct Factory<W> {
     pub build: Build<W>,
 }
 
-/// A living child.
+/// A running child.
 pub(super) struct Child {
     pub name: &'static str,
     pub thread: String,
-    pub watch: Watch,
+    pub stall: StallDetector,
     pub drain: Recipient<Drain>,
 }

@@ -2,7 +2,7 @@
 
 use crate::runtime::setting::settings;
 
-/// Seconds kept back of the drain's time for giving back what could not be finished.
+/// Seconds of the drain's time reserved for releasing what could not be completed.
 pub(super) const RELEASE_RESERVE_SECS: u64 = 2;
 
 settings! {
@@ -22,7 +22,7 @@ settings! {
 }
 
 impl Config {
-    /// The longest that anybody may wait on purpose for something that is away: a drain has to see the end of it.
+    /// Upper bound on intended waits for unreachable systems, in seconds: they end before the drain's deadline.
     pub(crate) fn longest_wait_secs(&self) -> u64 {
         self.drain_timeout_secs.saturating_sub(RELEASE_RESERVE_SECS).max(1)
     }

@@ -1,4 +1,4 @@
-//! What all children of all generations share.
+//! The logger, metrics and readiness that all generations share.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::spawn::SpawnContext;
 
-/// Where children report, whichever generation they belong to.
+/// What children of every generation report to.
 #[derive(Clone)]
 pub(crate) struct Environment {
     /// The root logger.
     pub log: Logger,
     /// The node's metrics.
     pub metrics: Arc<Metrics>,
-    /// What `/ready` is made of.
+    /// The node's readiness.
     pub readiness: Arc<Readiness>,
 }
 
 impl Environment {
-    /// The context of a child of this component.
+    /// The spawn context for a child of this component.
     pub(super) fn spawn_context(
         &self,
         component: &'static str,

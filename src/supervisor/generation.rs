@@ -1,4 +1,4 @@
-//! One generation of the tree: all children, their threads, and their common end.
+//! Generation: all children of one life of the tree and their threads, built, drained and stopped together.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use tokio::time::timeout;
 
 use super::child::{Child, Factory, Wiring};
 use super::environment::Environment;
-use super::watch::Watch;
+use super::stall::StallDetector;
 use crate::message::{Drain, Release};
 use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
 
-/// A generation lives and dies as one.
+/// One life of the actor tree.
 pub(super) struct Generation {
     /// Its number, from 1.
     pub number: u64,
@@ -25,18 +25,18 @@ pub(super) struct Generation {
     threads: BTreeMap<String, Thread>,
 }
 
-/// A thread that children live on.
+/// A thread that children run on.
 struct Thread {
     arbiter: Arbiter,
-    watch: Watch,
+    stall: StallDetector,
 }
 
-/// Who stands still.
+/// A detected stall.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stuck {
-    /// The child that it is put down to.
+pub(super) struct Stall {
+    /// The child that the restart is attributed to.
     pub actor: &'static str,
-    /// The thread, where it is all of it that does not turn, and everybody who lives there.
+    /// The thread and its children, where the whole thread has stalled.
     pub thread: Option<(String, Vec<&'static str>)>,
 }
 
@@ -62,8 +62,8 @@ impl Generation {
                 .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
                 Ok(drain) => {
-                    let (thread, watch) = (factory.thread.clone(), Watch::new(heartbeat, now_ms));
-                    generation.children.push(Child { name: factory.name, thread, watch, drain });
+                    let (thread, stall) = (factory.thread.clone(), StallDetector::new(heartbeat, now_ms));
+                    generation.children.push(Child { name: factory.name, thread, stall, drain });
                 }
                 Err(why) => {
                     generation.stop_threads();
@@ -79,25 +79,25 @@ impl Generation {
     fn thread(&mut self, name: &str, now_ms: u64) -> ArbiterHandle {
         let start = || {
             let arbiter = Arbiter::new();
-            let watch = Watch::new(Heartbeat::of_thread(&arbiter.handle()), now_ms);
-            Thread { arbiter, watch }
+            let stall = StallDetector::new(Heartbeat::of_thread(&arbiter.handle()), now_ms);
+            Thread { arbiter, stall }
         };
         self.threads.entry(name.to_owned()).or_insert_with(start).arbiter.handle()
     }
 
-    /// Looks at the signs of life: a thread that has not turned for `bound_ms`, or a child that has work and stands still.
-    pub(super) fn find_stuck(&mut self, now_ms: u64, bound_ms: u64) -> Option<Stuck> {
+    /// Finds a thread whose event loop has not run for `bound_ms`, or a child that has work and makes no progress.
+    pub(super) fn find_stall(&mut self, now_ms: u64, bound_ms: u64) -> Option<Stall> {
         let mut threads = self.threads.iter_mut();
-        let name = threads.find_map(|(name, thread)| thread.watch.is_stuck(now_ms, bound_ms).then_some(name));
+        let name = threads.find_map(|(name, thread)| thread.stall.is_stalled(now_ms, bound_ms).then_some(name));
         if let Some(name) = name {
             let residents: Vec<&Child> = self.children.iter().filter(|child| child.thread == *name).collect();
-            let culprit = residents.iter().find(|child| child.watch.is_busy()).or(residents.first())?;
+            let stalled = residents.iter().find(|child| child.stall.is_busy()).or(residents.first())?;
             let names = residents.iter().map(|child| child.name).collect();
-            return Some(Stuck { actor: culprit.name, thread: Some((name.clone(), names)) });
+            return Some(Stall { actor: stalled.name, thread: Some((name.clone(), names)) });
         }
         let child =
-            self.children.iter_mut().find_map(|child| child.watch.is_stuck(now_ms, bound_ms).then_some(child.name));
-        child.map(|actor| Stuck { actor, thread: None })
+            self.children.iter_mut().find_map(|child| child.stall.is_stalled(now_ms, bound_ms).then_some(child.name));
+        child.map(|actor| Stall { actor, thread: None })
     }
 
     /// Asks every child to finish, top-down: from the door to the sinks. Whoever does not answer holds up the rest; the
@@ -116,16 +116,16 @@ impl Generation {
         }
     }
 
-    /// Gives everything in flight back to the broker, within `bound`; how many deliveries that were.
+    /// Releases everything in flight to the broker, within `bound`; returns the number of deliveries.
     pub(super) fn release(&self, bound: Duration) -> impl Future<Output = usize> + use<> {
         let releases: Vec<_> = self.holders.iter().map(|holder| timeout(bound, holder.send(Release))).collect();
         async move {
-            // A consumer that can't answer leaves its deliveries to the broker's own clock; the others' answers count.
+            // Deliveries of a consumer that does not answer are redelivered after ack_wait.
             join_all(releases).await.into_iter().flatten().flatten().sum()
         }
     }
 
-    /// Ends all children where they stand. A thread that hangs is left behind: it can't be forced.
+    /// Stops all threads and their children. A blocked thread is left behind, as it can't be stopped.
     pub(super) fn stop_threads(&self) {
         for thread in self.threads.values() {
             thread.arbiter.stop();

@@ -1,4 +1,5 @@
-//! Root: keeps one generation of children alive, rebuilds it after a death, and drains it at the end.
+//! Supervisor (root of the tree): keeps one generation running, rebuilds it after an exit or a stall within the restart budget,
+//! and drains it at shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use super::child::{Factory, Wiring};
 use super::config::{Config, RELEASE_RESERVE_SECS};
 use super::environment::Environment;
 use super::generation::Generation;
-use super::watch::WatchedTime;
+use super::stall::ObservedTime;
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorExit;
@@ -20,23 +21,23 @@ use crate::runtime::readiness::Condition;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::restart::Budget;
 
-/// Root's own clock: sign of life, look for stuck children.
+/// Period of the supervisor's heartbeat and of stall detection.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks that are further apart than this have been held up: that time was not watched.
+/// The observed time advances by at most this per tick: longer gaps mean that the process was paused.
 const MOST_BETWEEN_TICKS_MS: u64 = 2_000;
-/// What a dying generation gets to give its deliveries back.
+/// Timeout of releasing the deliveries of a failed generation.
 const RELEASE_BOUND: Duration = Duration::from_secs(2);
-/// Kept back of the drain's time for giving back what could not be finished.
+/// Part of the drain's time reserved for releasing what could not be completed.
 const RELEASE_RESERVE: Duration = Duration::from_secs(RELEASE_RESERVE_SECS);
 
-/// How the tree's life ended.
+/// How the tree ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Everything in flight was finished.
+    /// Everything in flight was settled.
     Drained,
-    /// The drain's deadline passed; so many deliveries were given back unfinished.
+    /// The drain's deadline passed; this many deliveries were released to the broker.
     Unfinished(usize),
-    /// A child died before it had finished; what it held is delivered again.
+    /// A child exited during the drain; the broker redelivers what it held.
     ChildExited(&'static str),
     /// The restart budget is spent.
     GaveUp,
@@ -55,20 +56,20 @@ pub(crate) struct Root<W> {
     exits: Option<UnboundedSender<ActorExit>>,
     started: Instant,
     built_ms: u64,
-    watched: WatchedTime,
-    /// A generation that has failed is giving its deliveries back.
+    observed: ObservedTime,
+    /// A failed generation is releasing its deliveries.
     releasing: bool,
     ending: Option<oneshot::Sender<Ending>>,
     draining: bool,
 }
 
-/// Finish and end; the ending comes over the channel given to [`Root::new`].
+/// Drain and stop; the ending arrives on the channel that [`Root::new`] returns.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Shutdown;
 
 impl<W: Wiring> Root<W> {
-    /// A supervisor of these children; tells how it ended.
+    /// A supervisor of these children, and the channel for how it ends.
     pub(crate) fn new(
         config: Config,
         factories: Vec<Factory<W>>,
@@ -88,7 +89,7 @@ impl<W: Wiring> Root<W> {
             exits: None,
             started: Instant::now(),
             built_ms: 0,
-            watched: WatchedTime::default(),
+            observed: ObservedTime::default(),
             releasing: false,
             ending: Some(ending),
             draining: false,
@@ -106,8 +107,8 @@ impl<W: Wiring> Root<W> {
             return;
         }
         self.number += 1;
-        let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
-        match Generation::build(self.number, &self.factories, &self.environment, &exits, watched_ms) {
+        let observed_ms = self.observed.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
+        match Generation::build(self.number, &self.factories, &self.environment, &exits, observed_ms) {
             Ok(generation) => {
                 info!(self.log, "generation built"; "generation" => self.number);
                 self.built_ms = self.now_ms();
@@ -121,10 +122,10 @@ impl<W: Wiring> Root<W> {
         }
     }
 
-    /// Ends the living generation and builds the next after a pause, or gives up.
-    fn restart(&mut self, culprit: &'static str, ctx: &mut Context<Self>) {
-        self.environment.metrics.restarted(culprit);
-        self.environment.readiness.down(Condition::Tree, format!("restarting after {culprit}"));
+    /// Stops the running generation and builds the next after a backoff, or ends when the restart budget is spent.
+    fn restart(&mut self, actor: &'static str, ctx: &mut Context<Self>) {
+        self.environment.metrics.restarted(actor);
+        self.environment.readiness.down(Condition::Tree, format!("restarting after {actor}"));
         let now_ms = self.now_ms();
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
             self.backoff.reset();
@@ -140,7 +141,7 @@ impl<W: Wiring> Root<W> {
         };
         ctx.spawn(released.into_actor(self).map(move |released, root, ctx| {
             root.releasing = false;
-            warn!(root.log, "generation ended"; "culprit" => culprit, "given_back" => released);
+            warn!(root.log, "generation ended"; "actor" => actor, "released" => released);
             root.go_on(released, next, ctx);
         }));
     }
@@ -159,27 +160,27 @@ impl<W: Wiring> Root<W> {
     }
 
     fn end(&mut self, ending: Ending) {
-        if let Some(told) = self.ending.take() {
-            // Whoever started the tree may have stopped listening; then there is nobody to tell.
-            let _ = told.send(ending);
+        if let Some(sender) = self.ending.take() {
+            // An error means that the receiver was dropped.
+            let _ = sender.send(ending);
         }
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.environment.readiness.beat();
-        let watched_ms = self.watched.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
+        self.environment.readiness.heartbeat();
+        let observed_ms = self.observed.tick(self.now_ms(), MOST_BETWEEN_TICKS_MS);
         let bound_ms = self.config.stuck_after_secs * 1_000;
-        let Some(stuck) = self.generation.as_mut().and_then(|generation| generation.find_stuck(watched_ms, bound_ms))
+        let Some(stall) = self.generation.as_mut().and_then(|generation| generation.find_stall(observed_ms, bound_ms))
         else {
             return;
         };
-        match &stuck.thread {
+        match &stall.thread {
             Some((thread, actors)) => {
                 error!(self.log, "thread stands still"; "thread" => thread, "actors" => actors.join(", "));
             }
-            None => error!(self.log, "child has work and stands still"; "actor" => stuck.actor),
+            None => error!(self.log, "child has work and stands still"; "actor" => stall.actor),
         }
-        self.restart(stuck.actor, ctx);
+        self.restart(stall.actor, ctx);
     }
 
     fn log_stats(&self) {
@@ -207,13 +208,13 @@ impl<W: Wiring> Actor for Root<W> {
 }
 
 impl<W: Wiring> StreamHandler<ActorExit> for Root<W> {
-    fn handle(&mut self, death: ActorExit, ctx: &mut Self::Context) {
-        // The rest of a dying generation follows its first death.
-        if self.draining || self.generation.as_ref().is_none_or(|living| living.number != death.generation) {
+    fn handle(&mut self, exit: ActorExit, ctx: &mut Self::Context) {
+        // The other children of a failed generation exit after the first.
+        if self.draining || self.generation.as_ref().is_none_or(|running| running.number != exit.generation) {
             return;
         }
-        error!(self.log, "child died"; "actor" => death.name, "cause" => death.cause, "generation" => death.generation);
-        self.restart(death.name, ctx);
+        error!(self.log, "actor exited"; "actor" => exit.name, "cause" => exit.cause, "generation" => exit.generation);
+        self.restart(exit.name, ctx);
     }
 }
 
@@ -237,7 +238,7 @@ impl<W: Wiring> Handler<Shutdown> for Root<W> {
         let drain = async move {
             let ending = match tokio::time::timeout(bound, generation.drain()).await {
                 Ok(Ok(())) => Ending::Drained,
-                Ok(Err(died)) => Ending::ChildExited(died),
+                Ok(Err(actor)) => Ending::ChildExited(actor),
                 Err(_) => Ending::Unfinished(generation.release(RELEASE_RESERVE * 3 / 4).await),
             };
             generation.stop_threads();

@@ -207,7 +207,7 @@ impl Validator {
                 "stream_seq" => delivery.origin.stream_seq, "attempt" => delivery.attempt);
         }
         let limit = self.settings.as_ref().map_or(0, |settings| settings.max_payload_bytes);
-        let quarantine_record = panics::refuse(&delivery.body, rejection, |rejection| match envelope {
+        let quarantine_record = panics::record_catching_panics(&delivery.body, rejection, |rejection| match envelope {
             Some(envelope) => quarantine_record::of_envelope(envelope, rejection, limit),
             None => quarantine_record::of_bytes(&delivery.body, rejection, limit),
         });
@@ -239,7 +239,7 @@ impl Validator {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
             is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        let checked = panics::judge(|| check(lane, envelope, checks, &inquiry, admit, counts));
+        let checked = panics::validate_catching_panics(|| check(lane, envelope, checks, &inquiry, admit, counts));
         match checked {
             Ok(Some(valid)) => Outcome::Valid(valid),
             Ok(None) => Outcome::Waits { may_provision: lane == Lane::Telemetry },

@@ -110,7 +110,7 @@ async fn a_part_that_dies_during_the_drain_is_not_taken_for_drained() {
     .await;
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(75), "{}", node.log());
-    assert!(node.log().contains("the writer died during the drain"), "{}", node.log());
+    assert!(node.log().contains("the writer exited during the drain"), "{}", node.log());
 
     let node = world.start_node().await;
     world.wait_settled(LANES[0], DEADLINE).await;

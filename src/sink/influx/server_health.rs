@@ -74,10 +74,11 @@ impl ServerHealth {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, String>)) {
         let mut concerned = self.concerned.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut concerned);
-        let Some(why) = concerned.values().next_back() else { return self.readiness.clear_note(SUBJECT) };
+        let Some(why) = concerned.values().next_back() else { return self.readiness.clear_message(SUBJECT) };
         let tenants = concerned.len();
         let whose = if tenants == 1 { "tenant's database does" } else { "tenants' databases do" };
-        self.readiness.note(SUBJECT, format!("{tenants} {whose} not take writes now, their points are kept: {why}"));
+        self.readiness
+            .set_message(SUBJECT, format!("{tenants} {whose} not take writes now, their points are kept: {why}"));
     }
 }
 
@@ -145,15 +146,15 @@ mod tests {
         let [mut one, mut other] = ["acme", "zeta"].map(|tenant| condition.concern(tenant.into()));
         assert!(one.raise("status 500") && !one.raise("status 500"), "news once");
         assert_eq!(
-            readiness.notes(),
+            readiness.messages(),
             ["influx: 1 tenant's database does not take writes now, their points are kept: status 500"]
         );
         assert!(!other.raise("status 500"));
-        assert!(readiness.notes()[0].starts_with("influx: 2 tenants' databases do not take writes now"));
+        assert!(readiness.messages()[0].starts_with("influx: 2 tenants' databases do not take writes now"));
         assert!(one.settle() && !one.settle());
-        assert!(readiness.notes()[0].starts_with("influx: 1 tenant's"));
+        assert!(readiness.messages()[0].starts_with("influx: 1 tenant's"));
         drop(other);
-        assert!(readiness.notes().is_empty());
+        assert!(readiness.messages().is_empty());
     }
 
     #[test]

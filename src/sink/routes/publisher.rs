@@ -185,14 +185,14 @@ impl Publisher {
             let words = fault.to_string();
             if !self.faults.contains(&words) && self.faults.len() < MAX_FAULTS {
                 warn!(log, "route jobs are not taken, holding"; "error" => &words);
-                readiness.note(REMARK, format!("not taken, their deliveries are held: {words}"));
+                readiness.set_message(REMARK, format!("not taken, their deliveries are held: {words}"));
                 self.faults.push(words);
             }
         }
         if !self.faults.is_empty() && !self.backlog.is_refused() {
             self.faults.clear();
             info!(log, "route jobs are taken again");
-            readiness.clear_note(REMARK);
+            readiness.clear_message(REMARK);
         }
     }
 
@@ -260,10 +260,10 @@ impl Publisher {
         }
         if remark.is_empty() {
             info!(log, "stream of the route jobs is as it should be");
-            readiness.clear_note(stream::STREAM);
+            readiness.clear_message(stream::STREAM);
         } else {
             warn!(log, "stream of the route jobs is not what is needed"; "differences" => &remark);
-            readiness.note(stream::STREAM, &*remark);
+            readiness.set_message(stream::STREAM, &*remark);
         }
         self.stream_remark = remark;
     }

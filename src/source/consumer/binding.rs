@@ -158,10 +158,10 @@ impl Consumer {
     fn note_differences(&self, differences: &[String]) {
         let readiness = &self.parts.spawn.readiness;
         if differences.is_empty() {
-            return readiness.clear_note(self.lane.consumer());
+            return readiness.clear_message(self.lane.consumer());
         }
         let differences = differences.join("; ");
         warn!(self.parts.spawn.log, "consumer differs from what is recommended"; "differences" => &differences);
-        readiness.note(self.lane.consumer(), differences);
+        readiness.set_message(self.lane.consumer(), differences);
     }
 }

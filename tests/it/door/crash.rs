@@ -11,7 +11,7 @@ async fn a_message_that_crashes_a_rule_is_quarantined_at_once_and_the_others_go_
     const MESSAGES: u64 = 200;
     let world = World::new().await;
     seed::devices(&world.database, &[device(0, 1)]).await;
-    let node = start(world.node().env("INGEST_FAILPOINTS", "open=panic@20;judge=panic@90;refuse=panic@1")).await;
+    let node = start(world.node().env("INGEST_FAILPOINTS", "open=panic@20;check=panic@90;record=panic@1")).await;
     world.publish((0..MESSAGES).map(|seq| telemetry(&device(0, 1), seq))).await;
     world.publish([Outgoing::new("telemetry.tenant-0", "no envelope, provision_token=tok-secret-0")]).await;
     world.wait_settled(LANES[0], DEADLINE).await;

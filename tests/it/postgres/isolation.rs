@@ -108,7 +108,7 @@ async fn what_can_not_be_taken_now_waits_behind_the_others_and_is_stored_when_it
         let slot = bench.write_event(50, 1, event("{}"));
         assert_eq!(bench.verdict(slot).await, Verdict::Done, "{code}");
         let is_told =
-            || bench.readiness.notes().iter().any(|note| note.starts_with("postgres: does not take 1 deliver"));
+            || bench.readiness.messages().iter().any(|note| note.starts_with("postgres: does not take 1 deliver"));
         wait_for("a message in /ready", SOON, async || is_told()).await;
         assert_eq!((bench.verdicts.count(Verdict::Poison), bench.verdicts.len()), (0, 30), "{code}");
 

@@ -121,15 +121,17 @@ async fn settings_that_are_no_settings_stop_nothing() {
     bench.settings("what can be read", |settings| settings.max_payload_bytes == 300).await;
     bench.found("a", "d").await;
     database.execute("ALTER TABLE app_settings RENAME TO gone").await;
-    wait_for("it to be told", SOON, async || bench.readiness.notes().iter().any(|note| note.contains("app_settings")))
-        .await;
+    wait_for("it to be told", SOON, async || {
+        bench.readiness.messages().iter().any(|note| note.contains("app_settings"))
+    })
+    .await;
     bench.found("a", "d").await;
     assert!(
         bench.readiness.ready().is_err_and(|why| why.iter().all(|why| !why.starts_with("postgres"))),
         "no look-up fails"
     );
     database.execute("ALTER TABLE gone RENAME TO app_settings").await;
-    wait_for("its end to be told", SOON, async || bench.readiness.notes().is_empty()).await;
+    wait_for("its end to be told", SOON, async || bench.readiness.messages().is_empty()).await;
 }
 
 fn provisioning() -> Config {
@@ -207,7 +209,7 @@ async fn a_lock_of_one_tenant_holds_up_its_own_new_devices_and_nobody_elses() {
     wait_for("one more", SOON, async || is_answered("free", "second")).await;
     administrator.batch_execute("COMMIT").await.unwrap();
     wait_for("the one that waited", SOON, async || is_answered("locked", "new")).await;
-    assert!(bench.readiness.notes().is_empty());
+    assert!(bench.readiness.messages().is_empty());
 }
 
 #[actix::test]
@@ -227,7 +229,7 @@ async fn a_missing_right_to_register_holds_new_devices_and_refuses_none() {
     let bench = Bench::as_role(&database, &role, provisioning());
     bench.ask(&[("a", "new", "s")]);
     wait_for("it to be told", SOON, async || {
-        bench.readiness.notes().iter().any(|note| note.contains("permission denied"))
+        bench.readiness.messages().iter().any(|note| note.contains("permission denied"))
     })
     .await;
     bench.found("a", "known").await;

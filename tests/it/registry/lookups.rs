@@ -113,8 +113,8 @@ async fn a_tenants_routes_are_held_once_and_only_as_many_as_are_allowed() {
     let first = bench.answer("many", "d1").await.routes;
     assert_eq!(first.len(), 999, "a thousand are read, one of them is broken");
     assert!(Arc::ptr_eq(&first, &bench.answer("many", "d2").await.routes), "one copy for all devices");
-    assert_eq!(bench.readiness.notes().iter().filter(|note| note.contains("routes of many")).count(), 1);
+    assert_eq!(bench.readiness.messages().iter().filter(|note| note.contains("routes of many")).count(), 1);
     database.execute("DELETE FROM message_routes WHERE id > 10").await;
     assert_eq!(bench.answer("many", "d3").await.routes.len(), 9);
-    assert!(bench.readiness.notes().iter().all(|note| !note.contains("routes of many")));
+    assert!(bench.readiness.messages().iter().all(|note| !note.contains("routes of many")));
 }

@@ -40,8 +40,8 @@ async fn a_full_stream_holds_deliveries_says_so_and_gets_every_job_once_there_is
     create_full_at(&jetstream, 3).await;
     let bench = Bench::new(&nats, Config { retry_secs: 600, ..Config::default() }).await;
     bench.publish((0..5).map(|number| bench.delivery(number, number, &[1, 2])).collect());
-    wait_for("a remark", SOON, async || !bench.readiness.notes().is_empty()).await;
-    assert!(bench.readiness.notes()[0].contains("maximum messages exceeded"), "{:?}", bench.readiness.notes());
+    wait_for("a remark", SOON, async || !bench.readiness.messages().is_empty()).await;
+    assert!(bench.readiness.messages()[0].contains("maximum messages exceeded"), "{:?}", bench.readiness.messages());
     assert_eq!(stored(&jetstream).await, 3, "nothing is dropped for what comes later");
     assert!(bench.metrics.routes.deliveries_waiting.get() >= 3);
 
@@ -49,7 +49,7 @@ async fn a_full_stream_holds_deliveries_says_so_and_gets_every_job_once_there_is
     wait_for("all verdicts", SOON, async || bench.settled() == 5).await;
     assert!(bench.verdicts.lock().unwrap().values().all(|verdict| *verdict == Verdict::Done));
     assert_eq!(stored(&jetstream).await, 10);
-    wait_for("no remark", SOON, async || bench.readiness.notes().is_empty()).await;
+    wait_for("no remark", SOON, async || bench.readiness.messages().is_empty()).await;
     assert_eq!(bench.metrics.routes.deliveries_waiting.get(), 0);
     assert_eq!(bench.metrics.routes.jobs.of(Outcome::Failed).get(), 0);
 }
@@ -92,7 +92,7 @@ async fn more_deliveries_than_may_be_held_are_handed_back_at_once() {
     create_full_at(&jetstream, 1).await;
     let bench = Bench::new(&nats, Config { retry_secs: 600, hold_deliveries: 10, ..Config::default() }).await;
     bench.publish(vec![bench.delivery(0, 0, &[1, 2])]);
-    wait_for("a remark", SOON, async || !bench.readiness.notes().is_empty()).await;
+    wait_for("a remark", SOON, async || !bench.readiness.messages().is_empty()).await;
     bench.publish((1..100).map(|number| bench.delivery(number, number, &[1])).collect());
     wait_for("what is too much", SOON, async || bench.settled() >= 89).await;
     let held = 100 - bench.settled();

@@ -96,8 +96,8 @@ async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
     jetstream.delete_stream("ROUTES").await.unwrap();
     jetstream.create_stream(short).await.unwrap();
     let bench = Bench::new(&nats, Config::default()).await;
-    wait_for("a remark", SOON, async || !bench.readiness.notes().is_empty()).await;
-    assert!(bench.readiness.notes()[0].contains("duplicate_window"), "{:?}", bench.readiness.notes());
+    wait_for("a remark", SOON, async || !bench.readiness.messages().is_empty()).await;
+    assert!(bench.readiness.messages()[0].contains("duplicate_window"), "{:?}", bench.readiness.messages());
     let found = jetstream.get_stream("ROUTES").await.unwrap().cached_info().config.clone();
     assert_eq!((found.retention, found.duplicate_window), (stream::RetentionPolicy::Limits, Duration::from_secs(1)));
 }

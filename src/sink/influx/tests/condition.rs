@@ -11,7 +11,7 @@ use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 
 fn note(harness: &Harness) -> String {
-    harness.readiness.notes().join("; ")
+    harness.readiness.messages().join("; ")
 }
 
 #[actix_rt::test]

@@ -68,12 +68,12 @@ impl Faults {
     pub(super) fn show(&mut self, backlog: &Backlog) {
         let suspected = backlog.suspected();
         if suspected > 0 {
-            self.readiness.note(
+            self.readiness.set_message(
                 self.duty.subject(),
                 format!("does not take {suspected} deliveries now, they wait behind the others"),
             );
         } else if self.has_note {
-            self.readiness.clear_note(self.duty.subject());
+            self.readiness.clear_message(self.duty.subject());
         }
         self.has_note = suspected > 0;
         if let Some((kind, message)) = backlog.held().next() {
