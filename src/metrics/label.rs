@@ -146,7 +146,7 @@ macro_rules! label {
 }
 
 label! {
-    /// The message type; devices choose it, so what the node does not know is one value.
+    /// The message type; devices choose it, so all unknown types are one value.
     MsgKind = "msg_type" {
         /// Becomes a row and a point.
         Telemetry = "telemetry",
@@ -168,15 +168,15 @@ impl From<&MsgType> for MsgKind {
 }
 
 label! {
-    /// What a device look-up in PostgreSQL ended with, per device.
+    /// The result of a device look-up in PostgreSQL, per device.
     LookupResult = "result" {
         /// The device is registered (or was made by auto-provisioning).
         Found = "found",
-        /// It is not.
+        /// The device is not registered.
         Unknown = "unknown",
-        /// It is not, and there is no room for it.
+        /// The device is not registered, and the registry is full.
         NoCapacity = "no_capacity",
-        /// PostgreSQL refuses to look it up, or what is registered can't be read.
+        /// PostgreSQL refuses the look-up, or the registered data are invalid.
         Invalid = "invalid",
         /// PostgreSQL did not answer.
         Failed = "failed",
@@ -188,7 +188,7 @@ label! {
     FlushResult = "result" {
         /// All of it is durable.
         Ok = "ok",
-        /// Some of it was refused for good, the rest is durable.
+        /// Some of it was rejected for good, the rest is durable.
         Partial = "partial",
         /// None of it is known to be durable.
         Failed = "failed",
@@ -202,19 +202,19 @@ label! {
         Ok = "ok",
         /// Refused for good.
         Refused = "refused",
-        /// Left to the replay: owed, as PostgreSQL has it on record.
+        /// Deferred to the outbox, for redelivery.
         Deferred = "deferred",
-        /// Handed back to the broker (policy `required`).
+        /// NAKed: the broker redelivers it (policy `required`).
         Returned = "returned",
     }
 }
 
 label! {
-    /// What an InfluxDB server can hold only so much of.
+    /// A capacity limit of an InfluxDB server.
     ServerLimit = "limit" {
-        /// Requests turned away for want of room for another database.
+        /// Requests refused because they need another database.
         Databases = "databases",
-        /// Lines that would need another table; they stay owed.
+        /// Lines that would need another table; they stay in the outbox.
         Tables = "tables",
         /// Lines that would bring another column to a full table or family; they are written without it.
         Columns = "columns",
@@ -224,7 +224,7 @@ label! {
 label! {
     /// Whether a message of the shadow or command lane changed anything.
     Effect = "result" {
-        /// It did.
+        /// It changed something.
         Applied = "applied",
         /// Outdated, unknown or done before.
         Unchanged = "unchanged",
@@ -232,21 +232,21 @@ label! {
 }
 
 label! {
-    /// What a header that makes a message a replay from the quarantine was worth.
+    /// Whether the replay header of a message from the quarantine was authentic.
     ReplayClaim = "result" {
         /// Signed with the database's key.
         Proven = "proven",
-        /// Forged, altered or of another database: the message was judged as any other.
+        /// Forged, altered or of another database: the message was validated as any other.
         Unproven = "unproven",
     }
 }
 
 label! {
-    /// How something simple ended.
+    /// Success or failure.
     Outcome = "result" {
-        /// Done.
+        /// Succeeded.
         Ok = "ok",
-        /// Not done.
+        /// Failed.
         Failed = "failed",
     }
 }

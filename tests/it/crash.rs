@@ -1,10 +1,10 @@
-//! The node dies, by itself or by others, at every point that matters.
+//! Crashes: the node panics or is killed at every stage.
 
 use std::time::Duration;
 
 use ingest_kit::{Node, wait_for};
 
-use crate::ledger::Auditor;
+use crate::ledger::InvariantChecker;
 use crate::workload::{Workload, acked};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -39,7 +39,7 @@ async fn killing_the_node_under_load_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_restart_budget_is_spent_ends_with_70() {
+async fn a_node_whose_restart_budget_is_spent_exits_with_70() {
     let world = World::new().await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
@@ -89,16 +89,16 @@ async fn several_panics_at_once_lose_and_double_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_a_consumer_that_takes_messages_in_loses_and_doubles_nothing() {
+async fn a_panic_in_a_consumer_during_admission_loses_and_doubles_nothing() {
     survives("source-admit=panic@3").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_a_consumer_that_settles_loses_and_doubles_nothing_and_leaves_no_ghost() {
+async fn a_panic_in_a_consumer_during_settlement_loses_and_doubles_nothing() {
     survives("source-settle=panic@3").await;
 }
 
-/// Runs a load through a node that panics on purpose; the node mends itself.
+/// Runs a load through a node that panics at failpoints and recovers by restarts.
 async fn survives(failpoints: &str) {
     let world = World::new().await;
     world.create_quickly_redelivering_consumers().await;
@@ -107,12 +107,12 @@ async fn survives(failpoints: &str) {
     world.publish(load.messages.clone()).await;
 
     let mut node = start(world.node().env("INGEST_FAILPOINTS", failpoints)).await;
-    let auditor = Auditor::of(&node);
+    let checker = InvariantChecker::of(&node);
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     load.assert_all_there(&world).await;
-    auditor.finish().await;
+    checker.finish().await;
     let in_flight = node.metrics().await.count("ingest_in_flight", &[("consumer", LANES[0].1)]);
-    assert_eq!(in_flight, 0, "a dead consumer's deliveries are counted for ever");
+    assert_eq!(in_flight, 0, "the deliveries of an exited consumer are still counted");
 
     let restarts = node.metrics().await.by_label_of("ingest_actor_restarts_total", &[], "actor");
     for place in failpoints.split(';').filter_map(|entry| entry.split(['-', '=']).next()) {

@@ -1,4 +1,4 @@
-//! `received = acked + nacked + termed + in_flight`, in every scrape.
+//! Invariant of the delivery ledger: `received = acked + nacked + termed + in_flight`, in every scrape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::world::LANES;
 
-/// Checks the account of every lane.
+/// Checks the ledger of every lane.
 pub(crate) fn assert_balanced(metrics: &Metrics) {
     for (_, consumer) in LANES {
         let of = [("consumer", consumer)];
@@ -23,48 +23,48 @@ pub(crate) fn assert_balanced(metrics: &Metrics) {
     }
 }
 
-/// Scrapes a node over and over and checks the account each time.
-pub(crate) struct Auditor {
+/// Scrapes a node repeatedly and checks the ledgers each time.
+pub(crate) struct InvariantChecker {
     done: Arc<AtomicBool>,
-    task: JoinHandle<Audit>,
+    task: JoinHandle<Observed>,
 }
 
-/// What an auditor has seen.
+/// What the checker observed.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Audit {
+pub(crate) struct Observed {
     /// Scrapes that found work in flight.
     pub busy_scrapes: usize,
     /// Most deliveries in flight at once on the telemetry lane.
     pub most_in_flight: u64,
 }
 
-impl Auditor {
-    /// Starts to scrape.
+impl InvariantChecker {
+    /// Starts scraping.
     pub(crate) fn of(node: &Node) -> Self {
         let (address, done) = (node.address().to_owned(), Arc::new(AtomicBool::new(false)));
         let task = tokio::spawn({
             let done = done.clone();
             async move {
-                let mut audit = Audit::default();
+                let mut observed = Observed::default();
                 while !done.load(Ordering::Relaxed) {
-                    // A node that is gone meanwhile has nothing to say.
+                    // The node may have ended.
                     if let Ok(answer) = get(&address, "/metrics").await {
                         let metrics = Metrics::parse(&answer.body);
                         assert_balanced(&metrics);
                         let in_flight = metrics.count("ingest_in_flight", &[("consumer", "ingest-workers")]);
-                        audit.busy_scrapes += usize::from(in_flight > 0);
-                        audit.most_in_flight = audit.most_in_flight.max(in_flight);
+                        observed.busy_scrapes += usize::from(in_flight > 0);
+                        observed.most_in_flight = observed.most_in_flight.max(in_flight);
                     }
                     tokio::task::yield_now().await;
                 }
-                audit
+                observed
             }
         });
         Self { done, task }
     }
 
     /// Stops, and fails if any scrape did not balance.
-    pub(crate) async fn finish(self) -> Audit {
+    pub(crate) async fn finish(self) -> Observed {
         self.done.store(true, Ordering::Relaxed);
         self.task.await.expect("every scrape balances")
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::{envelope, seed};
 
-use crate::ledger::{Auditor, assert_balanced};
+use crate::ledger::{InvariantChecker, assert_balanced};
 use crate::workload::{NO_POISON, Workload, acked, poison};
 use crate::world::{DEADLINE, LANES, World, drain};
 
@@ -15,11 +15,11 @@ async fn every_good_message_is_stored_once_and_every_bad_one_is_in_quarantine_wi
     let load = Workload::with_bad(20_000, 100);
     load.seed(&world).await;
     let node = world.start_node().await;
-    let auditor = Auditor::of(&node);
+    let checker = InvariantChecker::of(&node);
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], Duration::from_secs(90)).await;
-    let audit = auditor.finish().await;
-    assert!(audit.busy_scrapes > 0, "the account was never looked at under load: {audit:?}");
+    let observed = checker.finish().await;
+    assert!(observed.busy_scrapes > 0, "the account was never looked at under load: {observed:?}");
 
     load.assert_all_there(&world).await;
     let metrics = node.metrics().await;

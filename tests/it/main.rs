@@ -2,39 +2,39 @@
 //! InfluxDB 3. One file per theme; every test has servers, or at least a database, of its own.
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
-//! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what must hold whatever happens.
+//! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
-//! - `postgres`, `registry`: those rooms on their own, with deliveries made by hand. `routes`, `state`: the rooms of the
-//!   route jobs and of the derived state.
+//! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
-//! - `quarantine`: looking at refused messages, and replaying them. `tenants`: whatever they are called.
+//! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
-//! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `rubbish`, `stranger`: what no producer
-//!   should send.
-//! - `probes`: answered whoever else is connected.
-//! - `crowd`: what made-up tenants may cost.
+//! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
+//!   `unknown_senders`: what no producer should send.
+//! - `probes`: answered however many connections are open.
+//! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
-//! - `signals`: told to stop at any moment. `unheard`: nobody reads what the program says.
-//!   `watchdog`: a thread stands still.
-//! - `simulate`: the simulator, and the node against its word.
-//! - `world`, `workload`, `traffic`, `ledger`: servers, messages with the account that must come out, a steady stream of
-//!   them, the node's own account.
+//! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
+//!   `watchdog`: a thread stalls.
+//! - `simulate`: the simulator, and the node against its expectations.
+//! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
+//!   them, the node's delivery ledger.
 
 // What a test prints is shown where it fails.
 #![allow(clippy::print_stdout)]
-#![allow(clippy::expect_used, reason = "a test that panics has said what it had to say")]
+#![allow(clippy::expect_used, reason = "a panic is a test's failure message")]
 
 mod backfill;
 mod cases;
+mod closed_output;
 mod consumer;
 mod crash;
-mod crowd;
 mod door;
 mod flood;
 mod influx;
 mod ledger;
 mod load;
+mod malformed;
 mod outage;
 mod postgres;
 mod probes;
@@ -44,17 +44,16 @@ mod registry;
 mod replicas;
 mod routes;
 mod row_security;
-mod rubbish;
 mod shutdown;
 mod signals;
 mod simulate;
 mod staleness;
 mod startup;
 mod state;
-mod stranger;
 mod tenants;
 mod traffic;
-mod unheard;
+mod unknown_senders;
+mod unknown_tenants;
 mod watchdog;
 mod workload;
 mod world;

@@ -1,14 +1,14 @@
-//! Others are away for a while.
+//! Outages of PostgreSQL, NATS and InfluxDB.
 
 use std::time::{Duration, Instant};
 
 use ingest_kit::{Node, wait_for};
 
-use crate::ledger::Auditor;
+use crate::ledger::InvariantChecker;
 use crate::workload::{Workload, acked, database};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// Work must go on so soon after the dependency is back.
+/// Work must continue within this time after the dependency is back.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
 async fn wait_for_ready_status(node: &Node, status: u16) {
@@ -22,7 +22,7 @@ async fn an_outage_of_postgresql_loses_nothing_and_quarantines_nothing_good() {
     let load = Workload::with_bad(6_000, 100);
     load.seed(&world).await;
     let node = world.start_node().await;
-    let auditor = Auditor::of(&node);
+    let checker = InvariantChecker::of(&node);
     let (first, rest) = load.messages.split_at(2_000);
     world.publish(first.to_vec()).await;
     wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 200).await;
@@ -32,7 +32,7 @@ async fn an_outage_of_postgresql_loses_nothing_and_quarantines_nothing_good() {
     world.publish(rest.to_vec()).await;
     wait_for_ready_status(&node, 503).await;
     let acked_before = acked(&node).await;
-    // As long as an operator's restart takes, so that timeouts and back-offs have their say.
+    // As long as an operator's restart takes, so that timeouts and backoffs apply.
     wait_for("fifteen seconds of outage", DEADLINE, async || away_since.elapsed() > Duration::from_secs(15)).await;
     assert_eq!(acked(&node).await, acked_before, "acknowledged although nothing can be durable");
 
@@ -43,13 +43,13 @@ async fn an_outage_of_postgresql_loses_nothing_and_quarantines_nothing_good() {
     wait_for_ready_status(&node, 200).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     load.assert_all_there(&world).await;
-    let audit = auditor.finish().await;
-    assert!(audit.most_in_flight <= 20_000, "{audit:?}");
+    let observed = checker.finish().await;
+    assert!(observed.most_in_flight <= 20_000, "{observed:?}");
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_in_flight_stays_bounded_while_postgresql_is_away() {
+async fn in_flight_stays_bounded_while_postgresql_is_unreachable() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::good(4_000);
     load.seed(&world).await;
@@ -93,7 +93,7 @@ async fn an_outage_of_nats_loses_and_doubles_nothing() {
     load.seed(&world).await;
     world.create_quickly_redelivering_consumers().await;
     let mut node = world.start_node().await;
-    let auditor = Auditor::of(&node);
+    let checker = InvariantChecker::of(&node);
     world.publish(load.messages.clone()).await;
     wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 200).await;
 
@@ -104,7 +104,7 @@ async fn an_outage_of_nats_loses_and_doubles_nothing() {
     wait_for_ready_status(&node, 200).await;
     world.wait_settled(LANES[0], Duration::from_secs(60)).await;
     load.assert_all_there(&world).await;
-    auditor.finish().await;
+    checker.finish().await;
     drain(node).await;
 }
 
@@ -126,7 +126,7 @@ async fn an_outage_of_influxdb_delays_no_acknowledgement_and_its_points_come_lat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn points_that_a_killed_node_still_owed_are_written_by_the_next_one() {
+async fn outbox_entries_of_a_killed_node_are_written_by_the_next_one() {
     let mut world = World::new().await;
     let load = Workload::good(2_000);
     load.seed(&world).await;

@@ -1,4 +1,4 @@
-//! Probes are answered whoever else is connected: otherwise a stranger has Kubernetes kill a healthy pod.
+//! Probes are answered however many connections are open: otherwise any client could make Kubernetes restart a healthy pod.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -84,7 +84,7 @@ async fn hold(mut socket: TcpStream, behaviour: Behaviour) {
             sleep(Duration::from_secs(1)).await;
             continue;
         }
-        // The end of the connection is heard at once.
+        // The end of the connection is detected at once.
         if let Ok(Ok(0) | Err(_)) = timeout(Duration::from_secs(1), socket.read(&mut [0; 1024])).await {
             return;
         }

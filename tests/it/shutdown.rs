@@ -1,4 +1,4 @@
-//! Leaving in order.
+//! Drain at shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use ingest_kit::{wait_for, wait_for_value};
 use crate::workload::{Workload, acked};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// What is left without a word comes back only after this; no test here waits so long.
+/// What is not settled is redelivered only after this; no test here waits so long.
 const ACK_WAIT: Duration = Duration::from_secs(60);
 
-/// Most messages that the broker sends while it learns that nobody listens any more; a few were seen, of a window of 1,000.
-const SENT_TO_NOBODY: u64 = 20;
+/// Most messages that the broker sends while it processes the unsubscription; a few were seen, of a window of 1,000.
+const SENT_DURING_UNSUBSCRIPTION: u64 = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelivered() {
@@ -33,8 +33,8 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
     let committed = world.database.count("raw_events").await + world.database.count("quarantine_events").await;
     assert!(committed < 20_000, "the drain came too late to matter");
     // Everything that is committed is acknowledged: the rest is all that is left to deliver. The node has sent its last
-    // acknowledgements before it ended; the broker may still be counting them. One that it has delivered again (handed back
-    // by the drain) it may count as pending and as unacknowledged at once.
+    // acknowledgements before it ended; the broker may still be counting them. One that it has delivered again (NAKed by
+    // the drain) it may count as pending and as unacknowledged at once.
     let uncommitted = 20_000 - committed;
     let twice = wait_for_value("the broker to count what is left", DEADLINE, async || {
         let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
@@ -43,12 +43,12 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
     })
     .await;
 
-    // A replica takes the rest at once: untouched messages were handed back, not left to time out. But for those that the
+    // A replica takes the rest at once: unprocessed messages were NAKed, not left to time out. But for those that the
     // broker sends at the very moment of the unsubscription: they come after ack_wait (nats-server 2.9).
     let node = world.start_node().await;
     wait_for("the rest to be taken", DEADLINE, async || {
         let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
-        info.num_pending + info.num_ack_pending as u64 <= SENT_TO_NOBODY
+        info.num_pending + info.num_ack_pending as u64 <= SENT_DURING_UNSUBSCRIPTION
     })
     .await;
     world.wait_settled(LANES[0], ACK_WAIT + DEADLINE).await;
@@ -64,7 +64,7 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idle_node_leaves_at_once() {
+async fn an_idle_node_stops_at_once() {
     let world = World::new().await;
     let mut node = world.start_node().await;
     let start = Instant::now();
@@ -74,7 +74,7 @@ async fn an_idle_node_leaves_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_that_cannot_finish_ends_with_75_and_says_what_is_left() {
+async fn a_drain_past_its_deadline_exits_with_75_and_reports_what_is_left() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::good(200);
     load.seed(&world).await;
@@ -95,12 +95,12 @@ async fn a_drain_that_cannot_finish_ends_with_75_and_says_what_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_that_dies_during_the_drain_is_not_taken_for_drained() {
+async fn an_actor_that_exits_during_the_drain_is_not_counted_as_drained() {
     let world = World::new().await;
     world.create_consumers(Duration::from_secs(3), 60_000).await;
     let load = Workload::good(200);
     load.seed(&world).await;
-    // Rows wait for their flush, which comes during the drain and meets the crash.
+    // Rows wait for their flush, which happens during the drain and panics.
     let quiet = world.node().env("FLUSH_INTERVAL_MS", 8_000).env("BATCH_SIZE", 10_000);
     let mut node = start(quiet.env("INGEST_FAILPOINTS", "writer-committed=panic@1")).await;
     world.publish(load.messages.clone()).await;

@@ -1,4 +1,4 @@
-//! The node is told to stop, at whatever moment.
+//! Shutdown signals at any moment.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sigterm_between_the_dependencies_and_the_first_pull_is_heard() {
+async fn a_sigterm_between_the_dependencies_and_the_first_pull_is_handled() {
     let world = World::new().await;
     let mut node = world.node().env("INGEST_FAILPOINTS", "dependencies=pause@1").start();
     wait_for("the pause", DEADLINE, async || node.log().contains("dependencies are there")).await;
@@ -17,7 +17,7 @@ async fn a_sigterm_between_the_dependencies_and_the_first_pull_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sigterm_while_the_dependencies_are_away_ends_the_node_at_once() {
+async fn a_sigterm_while_the_dependencies_are_unreachable_stops_the_node_at_once() {
     let world = World::new().await;
     for (name, url) in [
         ("NATS_URL", format!("nats://127.0.0.1:{}", free_port())),
@@ -39,9 +39,9 @@ async fn a_sigterm_at_any_moment_of_a_start_leads_to_exit_code_0() {
     world.publish(load.messages.clone()).await;
     for moment in 0..12 {
         let mut node = world.node().start();
-        // From its first sign of life on; before it the program is not there yet.
+        // From its first log line on: before it the signal handlers are not installed.
         wait_for("the first sign of life", DEADLINE, async || node.get("/health").await.is_some()).await;
-        // No wait for anything: these are the moments.
+        // Not a wait for a condition: these are the moments of the signals.
         tokio::time::sleep(Duration::from_millis(moment * 40)).await;
         node.sigterm();
         assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "after {} ms: {}", moment * 40, node.log());

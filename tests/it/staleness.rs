@@ -1,4 +1,4 @@
-//! What the registry said last serves through an outage of PostgreSQL, but not for ever.
+//! Staleness: cached registry answers are used during an outage of PostgreSQL, for a bounded time.
 
 use std::time::{Duration, Instant};
 

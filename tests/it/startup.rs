@@ -1,4 +1,4 @@
-//! Starts that must fail, and how.
+//! Start-up: errors, exit codes, and what the node creates.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,18 @@ use ingest_kit::{Finished, InfluxStub, Nats, Postgres, free_port};
 
 use crate::world::{DEADLINE, LANES, World, drain, migrate, node};
 
-/// One plain sentence: not a stack trace, not a debug print of a structure.
+/// Exactly one readable line: no stack trace, no debug print of a structure.
 fn assert_one_sentence(finished: &Finished) {
-    let said = finished.stderr.trim();
-    assert!(!said.is_empty(), "nothing was said: {finished:?}");
-    assert_eq!(said.lines().count(), 1, "more than one line:\n{said}");
+    let printed = finished.stderr.trim();
+    assert!(!printed.is_empty(), "no error was printed: {finished:?}");
+    assert_eq!(printed.lines().count(), 1, "more than one line:\n{printed}");
     for noise in ["panicked", "Error {", "RUST_BACKTRACE", "Some("] {
-        assert!(!said.contains(noise), "{said}");
+        assert!(!printed.contains(noise), "{printed}");
     }
 }
 
 #[tokio::test]
-async fn a_bad_setting_ends_with_64_and_one_sentence() {
+async fn a_bad_setting_exits_with_64_and_one_line() {
     for (name, value) in [
         ("BATCH_SIZE", "many"),
         ("PG_POOL_MAX", "-1"),
@@ -38,7 +38,7 @@ async fn a_bad_setting_ends_with_64_and_one_sentence() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_in_the_file_ends_with_64_and_is_named() {
+async fn an_unknown_key_in_the_file_exits_with_64_and_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("node.toml");
     std::fs::write(&file, "no_such_key = 1\n").expect("the file");
@@ -64,7 +64,7 @@ async fn a_password_never_shows() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_missing_ends_with_69_after_the_bound() {
+async fn a_missing_server_exits_with_69_after_the_timeout() {
     let database = Postgres::shared().create_database().await;
     migrate(&database).await;
     let nats = Nats::start();
@@ -89,7 +89,7 @@ async fn a_server_that_is_missing_ends_with_69_after_the_bound() {
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_says_nothing_is_one_that_is_missing() {
+async fn a_server_that_accepts_and_does_not_answer_counts_as_missing() {
     // The kernel accepts for it.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("postgres://ingest@{}/x", silent.local_addr().expect("its address"));
@@ -100,8 +100,12 @@ async fn a_server_that_accepts_and_says_nothing_is_one_that_is_missing() {
         let run = node().arguments(&["--config", file.to_str().expect("UTF-8"), command]).env("DATABASE_URL", &url);
         let finished = run.run_to_end(DEADLINE).await;
         assert_eq!(finished.code, Some(69), "{command}: {finished:?}");
-        let said = finished.stderr.lines().filter(|line| line.starts_with("ingest-node: ")).collect::<Vec<_>>();
-        assert!(said.len() == 1 && said[0].contains("PostgreSQL did not answer within 2 s"), "{}", finished.stderr);
+        let printed = finished.stderr.lines().filter(|line| line.starts_with("ingest-node: ")).collect::<Vec<_>>();
+        assert!(
+            printed.len() == 1 && printed[0].contains("PostgreSQL did not answer within 2 s"),
+            "{}",
+            finished.stderr
+        );
     }
     let run = node().arguments(&["quarantine", "list"]).env("DATABASE_URL", &url);
     assert_eq!(run.run_to_end(DEADLINE).await.code, Some(69));
@@ -126,7 +130,7 @@ async fn migrate_waits_for_postgresql_as_run_does() {
 }
 
 #[tokio::test]
-async fn a_schema_that_is_not_there_is_refused_unless_the_node_may_migrate() {
+async fn a_missing_schema_is_an_error_unless_the_node_may_migrate() {
     let database = Postgres::shared().create_database().await;
     let (nats, influx) = (Nats::start(), InfluxStub::start());
     let run = || {
@@ -147,7 +151,7 @@ async fn a_schema_that_is_not_there_is_refused_unless_the_node_may_migrate() {
 }
 
 #[tokio::test]
-async fn a_node_makes_the_streams_and_consumers_that_are_missing() {
+async fn a_node_creates_the_streams_and_consumers_that_are_missing() {
     let world = World::new().await;
     let node = world.start_node().await;
     for (stream, subjects) in
@@ -166,7 +170,7 @@ async fn a_node_makes_the_streams_and_consumers_that_are_missing() {
 }
 
 #[tokio::test]
-async fn a_node_binds_to_what_exists_and_says_where_it_would_choose_otherwise() {
+async fn a_node_binds_to_existing_consumers_and_reports_differences() {
     let world = World::new().await;
     world.create_consumers(Duration::from_secs(5), 1_000).await;
     let node = world.start_node().await;

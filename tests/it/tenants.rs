@@ -68,7 +68,7 @@ async fn tenants_with_awkward_names_share_nothing() {
     seed::routes(&world.database, &routes).await;
     let node = world.start_node().await;
 
-    // The first sends one message, the second two, and so on: no account can be another's by chance.
+    // The first sends one message, the second two, and so on: no two tenants have equal counts.
     let messages = devices.iter().enumerate().flat_map(|(place, device)| {
         let subject = format!("telemetry.{}", subject_token(&device.tenant_id));
         (0..=place as u64).map(move |seq| Outgoing { subject: subject.clone(), ..telemetry(device, seq) })

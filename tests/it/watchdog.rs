@@ -1,4 +1,4 @@
-//! A thread that stands still is noticed and its generation rebuilt; whoever waits on purpose is left alone.
+//! Watchdog: a stalled thread is detected and its generation rebuilt; intended waits restart nothing.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// Longest time for the bound, one redelivery and the rest of the work.
+/// Time for the stall bound, one redelivery and the rest of the work.
 const SETTLED_WITHIN: Duration = Duration::from_secs(90);
 
-/// A node that takes a part for dead after `stuck_after_secs`; keep the directory as long as the node.
+/// A node with this `stuck_after_secs`; keep the directory as long as the node.
 fn watched(world: &World, stuck_after_secs: u64) -> (TempDir, NodeBuilder) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
@@ -25,13 +25,13 @@ fn watched(world: &World, stuck_after_secs: u64) -> (TempDir, NodeBuilder) {
     (dir, node)
 }
 
-/// The parts to which restarts were put down.
+/// The actors to which restarts are attributed.
 async fn restarted(node: &Node) -> Vec<String> {
     let restarts = node.metrics().await.by_label_of("ingest_actor_restarts_total", &[], "actor");
     restarts.into_iter().filter(|(_, count)| *count > 0).map(|(actor, _)| actor).collect()
 }
 
-/// Runs a load through a node one of whose threads stops turning for good.
+/// Runs a load through a node one of whose threads blocks forever.
 async fn survives(failpoint: &str, residents: &[&str]) {
     let world = World::new().await;
     world.create_quickly_redelivering_consumers().await;
@@ -50,27 +50,27 @@ async fn survives(failpoint: &str, residents: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_of_the_consumers_that_stands_still_is_replaced() {
+async fn a_stalled_consumer_thread_is_replaced() {
     survives("source-admit=block@2", &["consumer"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_validator_that_stands_still_is_replaced() {
+async fn a_stalled_validator_is_replaced() {
     survives("validator=block@2", &["validator"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_of_the_writer_that_stands_still_is_replaced() {
+async fn a_stalled_writer_thread_is_replaced() {
     survives("writer-committed=block@1", &["router", "writer", "registry"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_of_the_derived_state_that_stands_still_is_replaced() {
+async fn a_stalled_derived_state_thread_is_replaced() {
     survives("keeper=block@1", &["outbox-maintainer", "quarantine-writer", "publisher", "keeper", "redelivery"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thread_of_the_batchers_that_stands_still_is_replaced() {
+async fn a_stalled_batcher_thread_is_replaced() {
     survives("batcher=block@1", &["router"]).await;
 }
 
@@ -89,7 +89,7 @@ async fn an_outage_of_postgresql_beyond_the_bound_restarts_nothing() {
     cluster.pause();
     world.publish(rest.to_vec()).await;
     let attempts = async || node.metrics().await.count("ingest_postgres_flushes_total", &[("result", "failed")]);
-    // Each takes the two seconds of its bound.
+    // Each takes its timeout of two seconds.
     wait_for("attempts for longer than the bound", SETTLED_WITHIN, async || attempts().await >= 5).await;
     cluster.resume();
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
@@ -99,14 +99,14 @@ async fn an_outage_of_postgresql_beyond_the_bound_restarts_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_was_stopped_for_longer_than_the_bound_goes_on() {
+async fn a_process_paused_for_longer_than_the_bound_continues() {
     let world = World::new().await;
     let load = Workload::good(500);
     load.seed(&world).await;
     let (_dir, node) = watched(&world, 3);
     let mut node = start(node).await;
     node.pause();
-    // No wait for anything: this is how long it stands still.
+    // Not a wait for a condition: this is how long it is paused.
     tokio::time::sleep(Duration::from_secs(6)).await;
     node.resume();
     world.publish(load.messages.clone()).await;

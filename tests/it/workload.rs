@@ -1,4 +1,4 @@
-//! Loads of good and bad messages, and the account that must come out of them.
+//! Loads of good and bad messages, and their expected results.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,8 @@ impl Workload {
         seed::devices(&world.database, &self.devices).await;
     }
 
-    /// Waits until every good message has a point. What a node owed when it died comes when its lease has run out.
+    /// Waits until every good message has a point. Outbox entries of a killed node are written after their lease has
+    /// expired.
     pub(crate) async fn wait_for_points(&self, world: &World) {
         wait_for("every point to be in InfluxDB", 3 * DEADLINE, async || {
             self.good_by_tenant.iter().all(|(tenant, count)| world.influx.point_count(&database(tenant)) >= *count)

@@ -1,4 +1,4 @@
-//! What a test needs around a node: broker, database, InfluxDB, and the node itself.
+//! Test environment of a node: broker, database, InfluxDB, and the node itself.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl World {
 
     async fn around(nats: Nats, postgres: Option<Postgres>, database: Database, influx: InfluxStub) -> Self {
         let jetstream = nats.jetstream().await;
-        // Rejects are stored and rate limits are out of the way, unless a test says otherwise.
+        // Rejections are stored and rate limits are high, unless a test sets otherwise.
         seed::app_settings(
             &database,
             &[("MODE", "DEV"), ("STORE_REJECTS", "1"), ("MAX_PAYLOAD_BYTES", "8192"), ("RATE_LIMIT_RPS", "0")],
@@ -114,7 +114,7 @@ impl World {
         }
     }
 
-    /// Consumers that deliver again after three seconds without a word: what a dead node held comes back soon.
+    /// Consumers with an ack wait of three seconds: deliveries of a killed node are redelivered soon.
     pub(crate) async fn create_quickly_redelivering_consumers(&self) {
         self.create_consumers(Duration::from_secs(3), 60_000).await;
     }
@@ -146,7 +146,7 @@ pub(crate) async fn start(node: NodeBuilder) -> Node {
     node
 }
 
-/// Asks a node to drain and checks that it ends well and in time.
+/// Drains a node and checks that it exits with 0 in time.
 pub(crate) async fn drain(mut node: Node) {
     node.sigterm();
     let code = node.wait_exit(DEADLINE).await;

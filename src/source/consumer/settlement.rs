@@ -103,7 +103,7 @@ impl Consumer {
         if overdue.is_empty() {
             return;
         }
-        warn!(self.parts.spawn.log, "handed back deliveries held past the bound"; "deliveries" => overdue.len());
+        warn!(self.parts.spawn.log, "nacked deliveries held past hold_secs"; "deliveries" => overdue.len());
         let delayed = |entry: Entry| (entry.reply, Disposition::Nak(self.retry_delay(entry.attempt)));
         let dispositions: Vec<_> = overdue.into_iter().map(delayed).collect();
         self.count(&dispositions);

@@ -1,4 +1,4 @@
-//! Consumers whose deliveries are counted (`max_deliver`): an outage uses none of them up, of whatever it is.
+//! Consumers with a finite `max_deliver`: an outage of any dependency uses up no attempt.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{Configured, in_flight};
 use crate::workload::{Workload, acked};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// Deliveries are handed back, or tried again, so soon that an outage of a few seconds is longer than three of them.
+/// Deliveries are NAKed or retried so soon that an outage of a few seconds is longer than three attempts.
 const HASTY: &str = "[nats]\nhold_secs = 1\nnak_delay_ms = 100\nnak_delay_max_ms = 500\n\
     [influx]\nhold_secs = 1\nhold_lines = 10\n[routes]\nretry_secs = 1\n";
 const OUTAGE: Duration = Duration::from_secs(8);
@@ -147,7 +147,7 @@ async fn a_full_routes_stream_loses_no_job_where_attempts_are_not_counted() {
     survives_a_full_routes_stream(-1).await;
 }
 
-/// A node that drains in vain.
+/// A node whose drain cannot complete.
 fn leaving(world: &World, config: &Configured) -> NodeBuilder {
     config.node(world).env("DRAIN_TIMEOUT_SECONDS", 5)
 }

@@ -1,4 +1,4 @@
-//! Memory is bounded in bytes, whatever the messages' size and however long the others are away.
+//! Memory is bounded in bytes, for any message size and any length of an outage.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::world::{DEADLINE, LANES, World, drain};
 const MOST_MEMORY: u64 = 400 * 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_messages_on_all_lanes_neither_fill_the_memory_nor_get_the_node_cut_off() {
+async fn large_messages_on_all_lanes_neither_fill_the_memory_nor_get_the_node_disconnected() {
     let world = World::with_own_postgres().await;
     let device = envelope::device(0, 1);
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
@@ -50,7 +50,7 @@ async fn large_messages_on_all_lanes_neither_fill_the_memory_nor_get_the_node_cu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_nats_and_postgresql_both_away_memory_does_not_grow() {
+async fn with_nats_and_postgresql_both_unreachable_memory_does_not_grow() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::good(5_000);
     load.seed(&world).await;

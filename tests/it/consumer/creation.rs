@@ -1,16 +1,16 @@
-//! What the node makes where it is missing, and what it only waits for.
+//! Streams and consumers that the node creates, or waits for.
 
 use ingest_kit::jetstream::{consumer_info, create_streams};
 use ingest_kit::wait_for;
 
-use super::wait_ready_says;
+use super::wait_ready_shows;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_made_is_warned_of_and_counted() {
+async fn created_streams_and_consumers_are_logged_and_counted() {
     let world = World::new().await;
     let node = world.start_node().await;
-    // The lanes' streams and that of the route jobs, which nobody waits for.
+    // The lanes' streams and that of the route jobs, whose creation the node does not wait for.
     wait_for("four streams to be made", DEADLINE, async || {
         node.metrics().await.count("ingest_streams_created_total", &[]) == 4
     })
@@ -37,12 +37,12 @@ async fn what_is_made_is_warned_of_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_may_create_nothing_says_what_is_missing_and_goes_on_when_it_is_there() {
+async fn a_node_that_may_create_nothing_reports_what_is_missing_and_continues_when_it_exists() {
     let world = World::new().await;
     let mut node = world.node().env("NATS_CREATE", 0).start();
-    wait_ready_says(&node, 503, "stream TELEMETRY is missing").await;
+    wait_ready_shows(&node, 503, "stream TELEMETRY is missing").await;
     create_streams(&world.jetstream).await;
-    wait_ready_says(&node, 503, "consumer ingest-workers of stream TELEMETRY is missing").await;
+    wait_ready_shows(&node, 503, "consumer ingest-workers of stream TELEMETRY is missing").await;
     world.create_quickly_redelivering_consumers().await;
     node.wait_ready(DEADLINE).await;
     let metrics = node.metrics().await;
@@ -52,7 +52,7 @@ async fn a_node_that_may_create_nothing_says_what_is_missing_and_goes_on_when_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn limits_and_replicas_of_made_streams_are_settings() {
+async fn limits_and_replicas_of_created_streams_are_settings() {
     let world = World::new().await;
     let config = super::Configured::with("[nats]\nstream_max_bytes = 1000000\nstream_max_age_secs = 3600\n");
     let node = start(config.node(&world).env("NATS_STREAM_REPLICAS", 1)).await;

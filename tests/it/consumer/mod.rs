@@ -1,8 +1,8 @@
-//! The lanes' consumers: what they settle and for whom, what the broker's settings and answers ask of them.
+//! The lanes' consumers: settlement, and the broker's settings and answers.
 //!
-//! - `recreated`: streams and consumers that are deleted and made again. `attempts`: deliveries that the broker counts.
-//! - `settings`: consumers as operators make them. `permissions`: what the server does not permit.
-//! - `bytes`: large messages and long outages in bounded memory. `creation`: what the node makes.
+//! - `recreated`: streams and consumers that are deleted and created again. `attempts`: finite `max_deliver`.
+//! - `settings`: consumers as operators make them. `permissions`: operations that the server denies.
+//! - `bytes`: large messages and long outages in bounded memory. `creation`: what the node creates.
 
 mod attempts;
 mod bytes;
@@ -15,7 +15,7 @@ use ingest_kit::{Node, NodeBuilder, wait_for_value};
 
 use crate::world::{DEADLINE, LANES, World};
 
-/// A node with settings that only the file has.
+/// Settings from a file.
 pub(crate) struct Configured {
     _file: tempfile::TempDir,
     path: String,
@@ -41,14 +41,14 @@ pub(crate) async fn in_flight(node: &Node) -> u64 {
     node.metrics().await.count("ingest_in_flight", &[("consumer", LANES[0].1)])
 }
 
-/// Deliveries of the telemetry lane by what the broker was told.
+/// Settled deliveries of the telemetry lane, by disposition.
 pub(crate) async fn settled(node: &Node, disposition: &str) -> u64 {
     let labels = [("consumer", LANES[0].1), ("disposition", disposition)];
     node.metrics().await.count("ingest_deliveries_settled_total", &labels)
 }
 
 /// The body of `/ready` as soon as it has this status and holds this text.
-pub(crate) async fn wait_ready_says(node: &Node, status: u16, text: &str) -> String {
+pub(crate) async fn wait_ready_shows(node: &Node, status: u16, text: &str) -> String {
     wait_for_value(&format!("/ready to answer {status} with {text:?}"), 3 * DEADLINE, async || {
         let answer = node.get("/ready").await?;
         (answer.status == status && answer.body.contains(text)).then_some(answer.body)

@@ -1,14 +1,14 @@
-//! What the server does not permit is said in its own words, and the lane is not ready until it works.
+//! Permission violations: the server's message is shown, and the lane is not ready until the operation is allowed.
 
 use std::time::Duration;
 
 use ingest_kit::{Nats, Node, wait_for};
 
-use super::wait_ready_says;
+use super::wait_ready_shows;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// A server where the test may do everything without a name, and the node everything but this.
+/// A server where the test, without a user name, may do everything, and the node everything but this.
 fn config(denied: &str) -> String {
     format!(
         r#"
@@ -47,54 +47,54 @@ async fn a_node_that_may_do_everything_logs_in_with_the_credentials_of_its_url()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_pull_makes_its_lane_not_ready_until_it_is_permitted() {
+async fn a_denied_pull_makes_its_lane_not_ready_until_it_is_permitted() {
     let mut world = world(r#"publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.TELEMETRY.>" }"#).await;
     let load = Workload::good(20);
     load.seed(&world).await;
     world.publish(load.messages.clone()).await;
     let node = node(&world).start();
-    let reasons = wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
+    let reasons = wait_ready_shows(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
     assert!(!reasons.contains("ingest-shadow: Permissions"), "the other lanes may pull: {reasons}");
     assert!(violations(&node, "pull").await > 0);
-    let said = node.wait_logged("nats does not permit", 1).await;
-    assert_eq!(said, 1, "once per subject: {}", node.log());
+    let logged = node.wait_logged("nats does not permit", 1).await;
+    assert_eq!(logged, 1, "once per subject: {}", node.log());
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     world.wait_settled(LANES[0], 2 * DEADLINE).await;
-    wait_ready_says(&node, 200, "").await;
+    wait_ready_shows(&node, 200, "").await;
     load.assert_all_there(&world).await;
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_acknowledgements_make_their_lane_not_ready() {
+async fn denied_acknowledgements_make_their_lane_not_ready() {
     let mut world = world(r#"publish: { deny: "$JS.ACK.TELEMETRY.>" }"#).await;
     let load = Workload::good(20);
     load.seed(&world).await;
     let node = start(node(&world)).await;
     world.publish(load.messages.clone()).await;
-    wait_ready_says(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
+    wait_ready_shows(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
     assert!(violations(&node, "ack").await > 0);
     node.wait_logged("$JS.ACK.TELEMETRY", 1).await;
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     world.wait_settled(LANES[0], 2 * DEADLINE).await;
-    wait_ready_says(&node, 200, "").await;
+    wait_ready_shows(&node, 200, "").await;
     load.assert_all_there(&world).await;
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_inbox_is_named() {
+async fn a_denied_inbox_is_reported() {
     let world = world(r#"subscribe: { deny: "_INBOX.>" }"#).await;
     let mut node = node(&world).start();
-    wait_ready_says(&node, 503, "Permissions Violation for Subscription").await;
+    wait_ready_shows(&node, 503, "Permissions Violation for Subscription").await;
     node.sigterm();
     node.wait_exit(DEADLINE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn advisories_that_may_not_be_heard_are_done_without() {
+async fn denied_advisories_are_not_needed() {
     let world = world(r#"subscribe: { deny: "$JS.EVENT.>" }"#).await;
     let load = Workload::good(20);
     load.seed(&world).await;
@@ -108,12 +108,12 @@ async fn advisories_that_may_not_be_heard_are_done_without() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lane_that_gets_nothing_although_messages_wait_is_not_ready() {
+async fn a_lane_without_deliveries_although_messages_are_pending_is_not_ready() {
     let world = World::new().await;
     let load = Workload::good(20);
     load.seed(&world).await;
     world.create_consumers(Duration::from_secs(300), 5).await;
-    // Somebody takes as many as may be unacknowledged, and never settles them.
+    // Another client takes max_ack_pending messages and never settles them.
     world.publish(load.messages.clone()).await;
     let stream = world.jetstream.get_stream(LANES[0].0).await.expect("the stream");
     let consumer: async_nats::jetstream::consumer::PullConsumer =
@@ -121,6 +121,6 @@ async fn a_lane_that_gets_nothing_although_messages_wait_is_not_ready() {
     let mut batch = consumer.fetch().max_messages(5).messages().await.expect("a batch");
     while futures_util::StreamExt::next(&mut batch).await.is_some() {}
     let node = world.start_node().await;
-    wait_ready_says(&node, 503, "15 messages are pending and none has arrived").await;
+    wait_ready_shows(&node, 503, "15 messages are pending and none has arrived").await;
     drain(node).await;
 }

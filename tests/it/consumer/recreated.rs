@@ -1,4 +1,4 @@
-//! A stream or consumer is deleted and made again under its name while deliveries of the old one are held.
+//! A stream or consumer is deleted and recreated under its name while deliveries of the old one are held.
 
 use std::time::Duration;
 
@@ -9,39 +9,39 @@ use super::{Configured, in_flight, settled};
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// Ack waits have to pass before what a dead node held comes again.
+/// The ack wait has to pass before deliveries of a killed node are redelivered.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Deletes the telemetry stream and makes it and its consumer again.
+/// Deletes and recreates the telemetry stream and its consumer.
 async fn recreate_stream(world: &World) {
     world.jetstream.delete_stream(LANES[0].0).await.expect("the stream is deleted");
     world.create_quickly_redelivering_consumers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_slept_while_the_stream_was_made_again_acknowledges_nothing_of_the_new_one() {
+async fn a_replica_paused_while_the_stream_was_recreated_acknowledges_nothing_of_the_new_one() {
     let world = World::with_own_postgres().await;
     let load = Workload::good(100);
     load.seed(&world).await;
     world.create_quickly_redelivering_consumers().await;
-    let (mut sleeper, mut victim) = (world.start_node().await, world.start_node().await);
+    let (mut paused, mut victim) = (world.start_node().await, world.start_node().await);
     let cluster = world.postgres.as_ref().expect("its own");
     cluster.pause();
     let (old, new) = load.messages.split_at(50);
     world.publish(old.to_vec()).await;
-    wait_for("the old ones in both's hands", DEADLINE, async || {
-        in_flight(&sleeper).await + in_flight(&victim).await == 50 && in_flight(&sleeper).await > 10
+    wait_for("the old ones in flight on both", DEADLINE, async || {
+        in_flight(&paused).await + in_flight(&victim).await == 50 && in_flight(&paused).await > 10
     })
     .await;
-    sleeper.pause();
+    paused.pause();
 
     recreate_stream(&world).await;
     world.publish(new.to_vec()).await;
-    // The other replica has the new ones in hand and dies before it could store them.
-    wait_for("the new ones in one replica's hands", DEADLINE, async || in_flight(&victim).await == 50).await;
+    // The other replica holds the new ones and is killed before it could store them.
+    wait_for("the new ones in flight on one replica", DEADLINE, async || in_flight(&victim).await == 50).await;
     victim.sigkill();
     cluster.resume();
-    sleeper.resume();
+    paused.resume();
 
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     let new_rows = "(SELECT DISTINCT device_id, seq FROM raw_events WHERE seq >= 50) AS rows";
@@ -49,11 +49,11 @@ async fn a_replica_that_slept_while_the_stream_was_made_again_acknowledges_nothi
     let rows = world.database.count("raw_events").await;
     let distinct = "(SELECT DISTINCT device_id, seq FROM raw_events) AS rows";
     assert_eq!(world.database.count(distinct).await, rows, "doubled");
-    drain(sleeper).await;
+    drain(paused).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_replica_holds_of_the_new_stream_is_not_acknowledged_by_the_old_numbers() {
+async fn deliveries_of_the_new_stream_are_not_acknowledged_by_old_sequence_numbers() {
     let world = World::with_own_postgres().await;
     let load = Workload::good(23);
     load.seed(&world).await;
@@ -76,7 +76,7 @@ async fn what_another_replica_holds_of_the_new_stream_is_not_acknowledged_by_the
 
     victim.resume();
     world.publish(new.to_vec()).await;
-    wait_for("the new ones in another replica's hands", DEADLINE, async || in_flight(&victim).await > 0).await;
+    wait_for("the new ones in flight on another replica", DEADLINE, async || in_flight(&victim).await > 0).await;
     victim.sigkill();
     cluster.resume();
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
@@ -89,7 +89,7 @@ async fn what_another_replica_holds_of_the_new_stream_is_not_acknowledged_by_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_window_of_a_deleted_stream_is_let_go_without_a_word_to_the_broker() {
+async fn a_full_window_of_a_deleted_stream_is_discarded_without_acknowledgements() {
     let world = World::with_own_postgres().await;
     let load = Workload::good(30);
     load.seed(&world).await;
@@ -103,7 +103,7 @@ async fn a_full_window_of_a_deleted_stream_is_let_go_without_a_word_to_the_broke
     wait_for("a full window", DEADLINE, async || in_flight(&node).await == 10).await;
     recreate_stream(&world).await;
     world.publish(new.to_vec()).await;
-    wait_for("the old ones to be let go", DEADLINE, async || settled(&node, "nak").await == 10).await;
+    wait_for("the old ones to be discarded", DEADLINE, async || settled(&node, "nak").await == 10).await;
     cluster.resume();
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     load.assert_all_there(&world).await;
@@ -112,7 +112,7 @@ async fn a_full_window_of_a_deleted_stream_is_let_go_without_a_word_to_the_broke
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consumer_that_is_made_again_doubles_nothing_on_two_replicas() {
+async fn a_recreated_consumer_doubles_nothing_on_two_replicas() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::with_bad(2_000, 100);
     load.seed(&world).await;
@@ -132,7 +132,7 @@ async fn a_consumer_that_is_made_again_doubles_nothing_on_two_replicas() {
         max_ack_pending: 60_000,
         ..Default::default()
     };
-    // Whoever is first: the nodes bind to what is there.
+    // A node may have created it first: the nodes bind to what exists.
     let _ = stream.create_consumer(config).await;
     wait_for("both to notice", DEADLINE, async || {
         [&one, &other].into_iter().all(|node| node.log().contains("made again"))
@@ -146,7 +146,7 @@ async fn a_consumer_that_is_made_again_doubles_nothing_on_two_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_comes_back_with_an_empty_store_gets_no_acknowledgement_of_its_earlier_life() {
+async fn a_broker_that_restarts_with_an_empty_store_gets_no_acknowledgement_of_earlier_deliveries() {
     let mut world = World::with_own_postgres().await;
     let load = Workload::good(25);
     load.seed(&world).await;
@@ -158,7 +158,7 @@ async fn a_broker_that_comes_back_with_an_empty_store_gets_no_acknowledgement_of
     wait_for("the old ones in flight", DEADLINE, async || in_flight(&node).await == 10).await;
     world.nats.kill();
     world.nats.wipe();
-    // What is held is stored while the broker is away; its acknowledgements must not wait for the next broker.
+    // What is in flight is stored while the broker is down; its acknowledgements must not reach the next broker.
     world.postgres.as_ref().expect("its own").resume();
     wait_for("the old ones to be stored", DEADLINE, async || world.database.count("raw_events").await == 10).await;
     world.nats.start_again();

@@ -1,4 +1,5 @@
-//! Consumers as operators make them: limits are obeyed, differences said, and what can't work makes the lane not ready.
+//! Consumers as operators create them: limits are obeyed, differences reported, and unusable settings make the lane not
+//! ready.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use ingest_kit::jetstream::create_streams;
 use ingest_kit::{Nats, Node, envelope};
 use serde_json::json;
 
-use super::wait_ready_says;
+use super::wait_ready_shows;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain};
 
@@ -21,14 +22,14 @@ async fn world_with(config: pull::Config) -> World {
     world
 }
 
-/// A node on such a consumer can't work, says why, and leaves the messages where they are.
+/// A node on such a consumer is not ready, reports why, and settles no message.
 async fn is_refused(config: pull::Config, why: &str) {
     let world = world_with(config).await;
     let load = Workload::good(20);
     load.seed(&world).await;
     world.publish(load.messages.clone()).await;
     let node = world.node().start();
-    wait_ready_says(&node, 503, why).await;
+    wait_ready_shows(&node, 503, why).await;
     node.wait_logged(why, 1).await;
     let metrics = node.metrics().await;
     assert_eq!(metrics.count("ingest_deliveries_received_total", &[("consumer", LANES[0].1)]), 0);
@@ -36,7 +37,7 @@ async fn is_refused(config: pull::Config, why: &str) {
     drain(node).await;
 }
 
-/// A node on such a consumer works, within its limits, and says what differs.
+/// A node on such a consumer works within its limits and reports the differences.
 async fn is_obeyed(config: pull::Config, note: &str) -> (World, Node) {
     let world = world_with(config).await;
     let load = Workload::good(1_000);
@@ -45,7 +46,7 @@ async fn is_obeyed(config: pull::Config, note: &str) -> (World, Node) {
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     load.assert_all_there(&world).await;
-    wait_ready_says(&node, 200, note).await;
+    wait_ready_shows(&node, 200, note).await;
     node.wait_logged(note, 1).await;
     (world, node)
 }
@@ -70,7 +71,7 @@ async fn a_push_consumer_makes_the_lane_not_ready() {
     let made: serde_json::Value = world.jetstream.request(subject, &config).await.expect("an answer");
     assert!(made.get("error").is_none(), "{made}");
     let node = world.node().start();
-    wait_ready_says(&node, 503, "push consumer").await;
+    wait_ready_shows(&node, 503, "push consumer").await;
     drain(node).await;
 }
 
@@ -85,9 +86,9 @@ async fn limits_on_pull_requests_are_obeyed() {
     };
     let (_world, node) = is_obeyed(limits, "max_batch is 100").await;
     for note in ["max_expires is 1s", "max_bytes is 50000", "max_waiting is 1"] {
-        wait_ready_says(&node, 200, note).await;
+        wait_ready_shows(&node, 200, note).await;
     }
-    // Requests of one second that nobody serves: their ends must not become a loop.
+    // Requests that expire unanswered after a second: renewing them must not become a tight loop.
     let before = node.cpu_time().expect("a running node");
     let begun = std::time::Instant::now();
     ingest_kit::wait_for("three idle seconds", DEADLINE, async || begun.elapsed() > Duration::from_secs(3)).await;
@@ -97,13 +98,13 @@ async fn limits_on_pull_requests_are_obeyed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_larger_than_a_pull_request_may_be_holds_up_nobody_and_is_said() {
+async fn a_message_larger_than_a_pull_request_allows_blocks_no_other_and_is_reported() {
     let (_world, node) = is_obeyed(pull::Config { max_bytes: 200, ..ordinary() }, "max_bytes is 200").await;
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pace_and_a_selection_of_messages_are_said() {
+async fn replay_and_deliver_policies_are_reported() {
     for (config, note) in [
         (pull::Config { replay_policy: ReplayPolicy::Original, ..ordinary() }, "replay_policy is original"),
         (pull::Config { deliver_policy: DeliverPolicy::New, ..ordinary() }, "deliver_policy is New"),
@@ -123,7 +124,7 @@ async fn a_pace_and_a_selection_of_messages_are_said() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_filter_that_leaves_messages_out_is_said() {
+async fn a_filter_that_excludes_messages_is_reported() {
     let world = World::new().await;
     create_streams(&world.jetstream).await;
     let config = pull::Config {
@@ -133,7 +134,7 @@ async fn a_filter_that_leaves_messages_out_is_said() {
     };
     world.jetstream.create_consumer_on_stream(config, LANES[0].0).await.expect("a consumer");
     let node = world.start_node().await;
-    wait_ready_says(&node, 200, "filter_subject is telemetry.tenant-0").await;
+    wait_ready_shows(&node, 200, "filter_subject is telemetry.tenant-0").await;
     drain(node).await;
 }
 
@@ -151,9 +152,9 @@ async fn a_servers_own_limit_on_pull_requests_is_obeyed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pull_request_that_is_refused_backs_off_and_takes_readiness_away_in_the_servers_words() {
+async fn a_refused_pull_request_backs_off_and_shows_the_servers_message_in_ready() {
     let world = world_with(pull::Config { max_waiting: 1, ..ordinary() }).await;
-    // Somebody else's request takes the only place.
+    // Another client's request takes the only waiting slot.
     let client = world.nats.connect().await;
     let body = json!({"batch": 1, "expires": 60_000_000_000_u64}).to_string();
     let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", LANES[0].0, LANES[0].1);
@@ -163,12 +164,12 @@ async fn a_pull_request_that_is_refused_backs_off_and_takes_readiness_away_in_th
     client.flush().await.expect("a flush");
 
     let node = world.node().start();
-    wait_ready_says(&node, 503, "Exceeded MaxWaiting").await;
+    wait_ready_shows(&node, 503, "Exceeded MaxWaiting").await;
     let refusals = |log: &str| log.lines().filter(|line| line.contains("Exceeded MaxWaiting")).count();
     assert!(refusals(&node.log()) <= 3, "one warning each: {}", node.log());
-    // One message answers the other's request: the place is free.
+    // One message answers the other's request: the slot is free.
     ingest_kit::seed::devices(&world.database, &[envelope::device(0, 1)]).await;
     world.publish([envelope::telemetry(&envelope::device(0, 1), 1)]).await;
-    wait_ready_says(&node, 200, "max_waiting is 1").await;
+    wait_ready_shows(&node, 200, "max_waiting is 1").await;
     drain(node).await;
 }

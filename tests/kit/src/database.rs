@@ -1,4 +1,4 @@
-//! One database of a cluster, and how tests look into it.
+//! One database of a cluster, with queries for tests.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,7 +15,8 @@ pub struct Database {
     _dropped_with: Option<Arc<DropDatabase>>,
 }
 
-/// Drops a database, with whoever is still connected. A test binary makes some hundred of them, thousands of files each.
+/// Drops a database, with its open connections. A test binary creates some hundred of them, with thousands of files
+/// each.
 #[derive(Debug)]
 pub(crate) struct DropDatabase {
     pub dropdb: PathBuf,
@@ -25,10 +26,10 @@ pub(crate) struct DropDatabase {
 
 impl Drop for DropDatabase {
     fn drop(&mut self) {
-        // Where the server is gone already, so is the database.
+        // A server that has stopped has taken the database along.
         let _ = Command::new(&self.dropdb)
             .args(["--force", "--if-exists", "--maintenance-db", &self.admin_url, &self.name])
-            // A frozen server would keep us for ever.
+            // A frozen server would never answer.
             .env("PGCONNECT_TIMEOUT", "5")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -60,10 +61,10 @@ impl Database {
     /// A connection.
     ///
     /// # Errors
-    /// When the server is away.
+    /// When the server is unreachable.
     pub async fn try_connect(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await?;
-        // Ends with the client, or with the server; whoever uses the client sees the error there.
+        // Ends with the client or with the server; the client reports the error.
         tokio::spawn(connection);
         Ok(client)
     }
@@ -71,7 +72,7 @@ impl Database {
     /// A connection.
     ///
     /// # Panics
-    /// When the server is away.
+    /// When the server is unreachable.
     pub async fn connect(&self) -> Client {
         self.try_connect().await.unwrap_or_else(|e| panic!("cannot connect to {}: {e:?}", self.url))
     }
@@ -101,7 +102,7 @@ impl Database {
         rows[0].get::<_, i64>(0) as u64
     }
 
-    /// How many rows of any table of this database hold `text` in any column, in clear or as bytes; the tables' names with
+    /// How many rows of any table of this database hold `text` in any column, as text or as bytes; the tables' names with
     /// their counts, without the zeros. This is how tests look for secrets that must not be stored.
     ///
     /// # Panics

@@ -21,7 +21,7 @@ impl Influx1 {
     /// Starts a server on free ports, and waits until it answers.
     ///
     /// # Panics
-    /// When influxd is not installed (the message says how to install it) or does not come up.
+    /// When influxd is not installed (the message explains how to install it) or does not come up.
     pub fn start() -> Self {
         let dir = TempDir::with_prefix("ingest-influx1-").expect("a temporary directory");
         let (http, rpc) = (free_port(), free_port());

@@ -1,5 +1,5 @@
 //! JetStream as producers and operators use it: streams, publishing at speed (many messages under way at once, every one
-//! confirmed), what the server knows about a consumer.
+//! confirmed), the state of a consumer.
 
 use std::collections::VecDeque;
 
@@ -38,7 +38,7 @@ impl Outgoing {
 /// Publishes all messages in order and returns their stream sequences.
 ///
 /// # Panics
-/// When the server refuses one or does not confirm it: a test cannot go on with half of its input.
+/// When the server refuses one or does not confirm it: a test needs all of its input.
 pub async fn publish_all(jetstream: &Context, messages: impl IntoIterator<Item = Outgoing>) -> Vec<u64> {
     let mut sequences = Vec::new();
     let mut under_way = VecDeque::with_capacity(WINDOW);
@@ -63,7 +63,7 @@ async fn confirmed(ack: context::PublishAckFuture) -> u64 {
 }
 
 /// Creates the streams that producers publish to, as a broker's operator would: `TELEMETRY`, `SHADOW`, `COMMANDS`, `ROUTES`
-/// in file storage. The node creates them too; this is for who publishes before it runs.
+/// in file storage. The node creates them too; this is for tests that publish before it runs.
 pub async fn create_streams(jetstream: &Context) {
     for (name, subjects) in
         [("TELEMETRY", "telemetry.>"), ("SHADOW", "shadow.>"), ("COMMANDS", "commands.>"), ("ROUTES", "routes.>")]
@@ -80,7 +80,7 @@ pub async fn create_streams(jetstream: &Context) {
     }
 }
 
-/// What the server knows about a durable consumer; `None` while it does not exist or the server is away.
+/// What the server knows about a durable consumer; `None` while it does not exist or the server is unreachable.
 pub async fn consumer_info(jetstream: &Context, stream: &str, consumer: &str) -> Option<consumer::Info> {
     let stream = jetstream.get_stream_no_info(stream).await.ok()?;
     stream.consumer_info(consumer).await.ok()

@@ -2,14 +2,14 @@
 //! and the demo.
 //!
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
-//! - [`VictoriaMetrics`], [`Influx1`]: the same, of what else speaks line protocol.
+//! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
-//! - [`Proxy`]: stands between, and lets connections die without a word.
-//! - [`Node`]: the program under test as a child process; [`Metrics`] reads what it says about itself.
+//! - [`Proxy`]: a TCP proxy that can make connections half-open.
+//! - [`Node`]: the program under test as a child process; [`Metrics`] reads its metrics.
 //! - [`seed`], [`jetstream`], [`envelope`]: what is in the registry, what devices send.
 //!
-//! Nothing here waits blindly: [`wait_for`] polls a condition and fails loudly with what it waited for. Whatever the kit
-//! starts is stopped on drop, and also when the test process itself is killed.
+//! No fixed sleeps: [`wait_for`] polls a condition and fails with what it waited for. Every process that the kit starts is
+//! stopped on drop, and also when the test process itself is killed.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -32,7 +32,7 @@ impl Nats {
     /// Starts a server on a free port with an empty store, and waits until it answers.
     ///
     /// # Panics
-    /// When nats-server is not installed (the message says how to install it) or does not come up.
+    /// When nats-server is not installed (the message explains how to install it) or does not come up.
     pub fn start() -> Self {
         let temporary = TempDir::with_prefix("ingest-nats-").expect("a temporary directory");
         Self::start_with(temporary.path().to_owned(), Some(temporary))
@@ -122,7 +122,7 @@ impl Nats {
                 self.port,
                 std::fs::read_to_string(self.log()).unwrap_or_default(),
             );
-            std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
+            std::thread::sleep(Duration::from_millis(10)); // polls: the server does not announce that it is ready
         }
         self.process = Some(process);
     }

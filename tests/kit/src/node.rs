@@ -55,7 +55,7 @@ impl NodeBuilder {
         self
     }
 
-    /// Starts the node; [`Node::wait_ready`] tells when it works.
+    /// Starts the node; [`Node::wait_ready`] waits until it is ready.
     pub fn start(self) -> Node {
         let port = free_port();
         let temporary =
@@ -113,9 +113,9 @@ impl NodeBuilder {
 pub struct Finished {
     /// The exit code; `None` = ended by a signal.
     pub code: Option<i32>,
-    /// What it said.
+    /// Standard output.
     pub stdout: String,
-    /// What it complained about.
+    /// Standard error.
     pub stderr: String,
 }
 
@@ -157,15 +157,15 @@ impl Node {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until it has logged these words so often, and returns how often it has by then: its log is written by a
-    /// thread of its own, a moment after what it tells of can be seen elsewhere.
+    /// Waits until this many log lines contain `text`, and returns their number: the log is written by a thread of its
+    /// own, a moment after its events show elsewhere.
     ///
     /// # Panics
     /// When fewer such lines are there after 15 seconds.
-    pub async fn wait_logged(&self, words: &str, times: usize) -> usize {
-        let what = format!("{times} lines of the log with \"{words}\"");
+    pub async fn wait_logged(&self, text: &str, times: usize) -> usize {
+        let what = format!("{times} lines of the log with \"{text}\"");
         wait_for_value(&what, Duration::from_secs(15), async || {
-            let logged = self.log().lines().filter(|line| line.contains(words)).count();
+            let logged = self.log().lines().filter(|line| line.contains(text)).count();
             (logged >= times).then_some(logged)
         })
         .await
@@ -208,7 +208,7 @@ impl Node {
         Metrics::parse(&answer.body)
     }
 
-    /// What `/stats` says.
+    /// The JSON of `/stats`.
     ///
     /// # Panics
     /// When it is not there or no JSON.
@@ -232,7 +232,7 @@ impl Node {
         self.process.signal(Signal::INT);
     }
 
-    /// Kills it on the spot and reaps it.
+    /// Kills it (SIGKILL) and reaps it.
     pub fn sigkill(&mut self) {
         self.process.signal(Signal::KILL);
         self.process.wait(Duration::from_secs(10));
@@ -243,7 +243,7 @@ impl Node {
         self.process.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes it (SIGCONT).
     pub fn resume(&mut self) {
         self.process.signal(Signal::CONT);
     }

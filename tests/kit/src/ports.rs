@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, PoisonError};
 
-/// A loopback TCP port that was free a moment ago and that this process has not handed out before: tests of one binary
+/// A loopback TCP port that was free a moment ago and that this process has not returned before: tests of one binary
 /// run side by side, and a server that is down for a while must get its port back.
 ///
 /// # Panics

@@ -55,7 +55,7 @@ impl PostgresBuilder {
     /// Creates the cluster and starts it.
     ///
     /// # Panics
-    /// When PostgreSQL is not installed (the message says how to install it) or does not come up.
+    /// When PostgreSQL is not installed (the message explains how to install it) or does not come up.
     pub fn start(self) -> Postgres {
         let bin = bin_dir();
         let user = User::for_server();
@@ -104,7 +104,7 @@ impl Postgres {
         PostgresBuilder::default()
     }
 
-    /// Whether a cluster can live in `dir`. Not where we are root, who may not run it, and a directory above is closed to
+    /// Whether a cluster can run in `dir`. Not where the process is root, which may not run it, and a directory above is closed to
     /// the user who runs it instead.
     pub fn can_live_in(dir: &Path) -> bool {
         let Ok(dir) = std::path::absolute(dir) else { return false };
@@ -127,14 +127,14 @@ impl Postgres {
         self.create_database_like("template0").await
     }
 
-    /// Creates a copy of a database that nobody is connected to; a migrated one is made much faster than by migrating.
+    /// Creates a copy of a database without connections; a migrated one is made much faster than by migrating.
     pub async fn create_database_like(&self, template: &str) -> Database {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let admin = Database::new("postgres", self.url("postgres")).connect().await;
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
         // A connection that was just closed counts as a user of the template for another moment.
-        wait_for("nobody to be connected to the template", Duration::from_secs(10), async || {
+        wait_for("no connection to the template", Duration::from_secs(10), async || {
             match admin.batch_execute(&sql).await {
                 Ok(()) => true,
                 Err(e) if e.code() == Some(&SqlState::OBJECT_IN_USE) => false,
@@ -169,7 +169,7 @@ impl Postgres {
         self.send_to_all(Signal::STOP);
     }
 
-    /// Lets a frozen server go on.
+    /// Resumes a frozen server (SIGCONT).
     pub fn resume(&self) {
         self.send_to_all(Signal::CONT);
     }
@@ -207,7 +207,7 @@ impl Postgres {
                 self.port,
                 std::fs::read_to_string(self.log()).unwrap_or_default(),
             );
-            std::thread::sleep(Duration::from_millis(20)); // polls: pg_isready is the server's own sign of being ready
+            std::thread::sleep(Duration::from_millis(20)); // polls: pg_isready reports when it is ready
         }
         self.process = Some(process);
     }
@@ -240,7 +240,7 @@ impl Postgres {
         assert!(output.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Writes what differs from the server's defaults to `postgresql.auto.conf`, which has the last word.
+    /// Writes what differs from the server's defaults to `postgresql.auto.conf`, which takes precedence.
     fn configure(&self, builder: &PostgresBuilder) {
         let durable = if builder.durable { "on" } else { "off" };
         let (buffers, wal) = if builder.bench { ("512MB", "4GB") } else { ("128MB", "1GB") };
@@ -302,7 +302,7 @@ fn bin_dir() -> PathBuf {
     program.parent().map(Path::to_owned).unwrap_or_default()
 }
 
-/// Whom the server runs as when we are root: PostgreSQL refuses to run as root.
+/// The user that the server runs as when the process is root: PostgreSQL refuses to run as root.
 #[derive(Debug)]
 struct User {
     uid: u32,

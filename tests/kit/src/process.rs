@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Finds a program: in `PATH`, then in `also`.
 ///
 /// # Panics
-/// When it is missing; the message says how to install it.
+/// When it is missing; the message explains how to install it.
 pub(crate) fn find_program(name: &str, also: impl IntoIterator<Item = PathBuf>) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -26,7 +26,7 @@ pub(crate) fn find_program(name: &str, also: impl IntoIterator<Item = PathBuf>) 
         })
 }
 
-/// A running child: killed and reaped on drop, and killed by its [`Leash`] should this process die first.
+/// A running child: killed and reaped on drop, and killed by its [`Leash`] should this process end first.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
@@ -109,7 +109,7 @@ impl Drop for Process {
     }
 }
 
-/// A pipe that nobody reads: writing to it fails.
+/// A pipe without a reader: writing to it fails.
 pub(crate) fn closed_pipe() -> Stdio {
     let (_, writer) = std::io::pipe().expect("a pipe");
     writer.into()
@@ -129,7 +129,7 @@ pub(crate) fn wait_listening(process: &mut Process, port: u16, log: &Path) {
             process.name,
             std::fs::read_to_string(log).unwrap_or_default(),
         );
-        std::thread::sleep(Duration::from_millis(10)); // polls: the server has no other sign of being ready
+        std::thread::sleep(Duration::from_millis(10)); // polls: the server does not announce that it is ready
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Linux says about a process: CPU time, memory, children.
+//! Process figures from Linux's procfs: CPU time, memory, children.
 
 use std::fs;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// CPU time (user and system, all threads) that a process has used so far; `None` once it is gone.
 pub fn cpu_time(pid: u32) -> Option<Duration> {
     let stat = stat(pid)?;
-    // Fields 14 and 15 of proc(5): utime and stime, in ticks of 1/100 s on every Linux that we meet.
+    // Fields 14 and 15 of proc(5): utime and stime, in ticks of 1/100 s on every common Linux.
     let ticks: u64 = stat.get(11)?.parse::<u64>().ok()? + stat.get(12)?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
 }

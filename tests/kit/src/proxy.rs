@@ -1,4 +1,4 @@
-//! A TCP proxy that can let connections die without a word.
+//! A TCP proxy that can make connections half-open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +47,7 @@ impl Proxy {
         self.connections.made.load(Ordering::SeqCst)
     }
 
-    /// Makes all connections half-open: what either side sends vanishes, and neither is told. New ones work.
+    /// Makes all connections half-open: what either side sends is discarded without an error. New ones work.
     pub fn forget_connections(&self) {
         self.connections.half_open.store(self.connections(), Ordering::SeqCst);
     }
@@ -69,7 +69,7 @@ async fn accept(listener: TcpListener, server_port: u16, connections: Arc<Connec
     }
 }
 
-/// Passes bytes on, or swallows them. The end of a half-open connection is not passed on either.
+/// Forwards bytes, or discards them. The end of a half-open connection is not forwarded either.
 async fn pass(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, connections: Arc<Connections>) {
     let mut buffer = vec![0; 64 * 1024];
     let is_half_open = || number <= connections.half_open.load(Ordering::SeqCst);
@@ -83,6 +83,6 @@ async fn pass(number: u64, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, conn
             break;
         }
     }
-    // The other side is told that nothing more comes.
+    // Forwards the end of the stream.
     let _ = to.shutdown().await;
 }

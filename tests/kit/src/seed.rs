@@ -127,7 +127,7 @@ pub struct Subscription {
     pub subscription_type: String,
     /// `TRIAL`, `ACTIVE`, `GRACE`, `SUSPENDED` or `EXPIRED`.
     pub status: String,
-    /// How many devices it has room for.
+    /// Its capacity in devices.
     pub device_limit: i32,
     /// How many it has.
     pub active_device_count: i32,

@@ -36,7 +36,7 @@ impl VictoriaMetrics {
     /// Starts a server on a free port, and waits until it answers.
     ///
     /// # Panics
-    /// When victoria-metrics is not installed (the message says how to install it) or does not come up.
+    /// When victoria-metrics is not installed (the message explains how to install it) or does not come up.
     pub fn start() -> Self {
         let dir = TempDir::with_prefix("ingest-victoria-").expect("a temporary directory");
         let mut server = Self { port: free_port(), dir, process: None };

@@ -1,4 +1,4 @@
-//! Waiting for conditions instead of sleeping and hoping.
+//! Waiting for conditions instead of fixed sleeps.
 
 use std::time::{Duration, Instant};
 

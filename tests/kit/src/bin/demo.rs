@@ -125,7 +125,7 @@ async fn simulate(command: NodeBuilder) -> Published {
     serde_json::from_str(last).unwrap_or_else(|e| panic!("the simulation's last line is odd ({e}): {last}"))
 }
 
-/// Shows what the node says about itself until the simulation has ended.
+/// Shows the node's figures until the simulation has ended.
 async fn show_progress(node: &Node, simulation: tokio::task::JoinHandle<Published>) -> Published {
     let terminal = std::io::stdout().is_terminal();
     let (mut before, mut at) = (0, Instant::now());
@@ -176,7 +176,7 @@ impl BufferStats {
         }
     }
 
-    /// Prints the account beside what the simulation expects of it, and says whether they are the same.
+    /// Prints the results beside what the simulation expects, and returns whether they are the same.
     fn compare(&self, expected: &Published) -> bool {
         let rejected: u64 = self.rejected.values().sum();
         let points: usize = self.points.values().sum();

@@ -12,9 +12,9 @@ use super::{InfluxStubBuilder, lock};
 /// What the stand-in has been asked and has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Write requests, whatever their answer.
+    /// Write requests, with any answer.
     pub requests: u64,
-    /// Lines written, again and again where they came again and again.
+    /// Lines written, repeated ones included.
     pub lines_written: u64,
     /// Lines refused with an error of their own.
     pub lines_refused: u64,
@@ -40,17 +40,17 @@ pub(super) struct Knobs {
     pub max_body: Option<usize>,
     /// What is durable is answered so often only, all at once.
     pub flush_interval: Duration,
-    /// Whether it knows SQL.
+    /// Whether it supports SQL.
     pub answers_queries: bool,
     /// A body with this text is refused as a whole, and no line is named.
     pub unreadable: Option<String>,
 }
 
-/// A failure that a test has ordered.
+/// A failure that a test has requested.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failure {
     pub status: u16,
-    /// What it says.
+    /// The body.
     pub body: Option<String>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// Takes one of the failures that a test has ordered.
+    /// Takes one of the requested failures.
     pub(super) fn take_failure(&self) -> Option<Failure> {
         let (left, failure) = &mut self.knobs().failures;
         *left = left.checked_sub(1)?;

@@ -1,5 +1,5 @@
-//! What a stand-in that only counts lines notes of them nevertheless, where it is asked to: when a request came and how
-//! old its oldest line was, and which times were written at all.
+//! Journal of a stand-in that only counts lines: arrival time and oldest line of each request, and the distinct times
+//! written.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub struct Request {
     pub oldest_ns: i64,
 }
 
-/// The notes. Of a line only the time behind its last blank is read: all the rest would cost more than it tells.
+/// The journal. Only the timestamp of a line is read: parsing the rest would be too slow for a benchmark.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     requests: Vec<Request>,

@@ -1,4 +1,4 @@
-//! What a test changes at a running stand-in beside its being there at all.
+//! Settings of a running stand-in that a test can change.
 
 use std::time::Instant;
 
@@ -11,12 +11,12 @@ impl InfluxStub {
         self.shared.knobs().failures = (times, Failure { status, ..Failure::default() });
     }
 
-    /// The same, with these words: what a proxy, a page or a broken server may say.
+    /// The same, with this body, as from a proxy or a broken server.
     pub fn answer_next(&self, times: usize, status: u16, body: &str) {
         self.shared.knobs().failures = (times, Failure { status, body: Some(body.to_owned()), ..Failure::default() });
     }
 
-    /// The same, and asks not to be asked again for so many seconds.
+    /// The same, with `Retry-After` of so many seconds.
     pub fn fail_next_for(&self, times: usize, status: u16, retry_after_secs: u64) {
         self.shared.knobs().failures =
             (times, Failure { status, retry_after: Some(retry_after_secs), ..Failure::default() });
@@ -52,12 +52,12 @@ impl InfluxStub {
         self.shared.knobs().flush_interval = interval;
     }
 
-    /// Whether it knows SQL; InfluxDB 2 and others do not.
+    /// Whether it supports SQL; InfluxDB 2 and others do not.
     pub fn set_answers_queries(&self, answers: bool) {
         self.shared.knobs().answers_queries = answers;
     }
 
-    /// An operator drops a database; the next write makes it anew.
+    /// An operator drops a database; the next write creates it again.
     pub fn drop_database(&self, database: &str) -> bool {
         self.shared.store().remove(database)
     }
@@ -72,12 +72,12 @@ impl InfluxStub {
         self.shared.store().refused.push((text.to_owned(), reason.to_owned()));
     }
 
-    /// Refuses every body that holds `text` as a whole and does not say for which line.
+    /// Refuses every body that holds `text` as a whole without naming the line.
     pub fn refuse_unnamed(&self, text: &str) {
         self.shared.knobs().unreadable = Some(text.to_owned());
     }
 
-    /// When a database was written to, whatever came of it.
+    /// The times of the writes to a database, failed ones included.
     pub fn write_times(&self, database: &str) -> Vec<Instant> {
         self.shared.writes().iter().filter(|(name, _)| name == database).map(|(_, at)| *at).collect()
     }

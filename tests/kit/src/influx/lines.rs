@@ -85,7 +85,7 @@ impl Point {
 /// Reads one line with a timestamp in nanoseconds.
 ///
 /// # Errors
-/// The parser's words, or that there is not exactly one line with a timestamp.
+/// The parser's message, or that there is not exactly one line with a timestamp.
 pub fn parse_line(line: &str) -> Result<Point, String> {
     let mut lines = parse_lines(line);
     let parsed = lines.next().ok_or("no line")?.map_err(|e| e.to_string())?;
@@ -107,8 +107,8 @@ pub(super) fn tags(line: &ParsedLine<'_>) -> impl Iterator<Item = (String, Strin
 }
 
 /// What the server answers about a line that its parser refuses. The released parser quotes differently, and knows two
-/// errors better than the published crate; nobody should depend on these words.
-pub(super) fn words(error: &Error) -> String {
+/// errors better than the published crate; do not depend on these messages.
+pub(super) fn message(error: &Error) -> String {
     match error {
         Error::TagSetMalformed | Error::GenericParsingError { .. } => {
             "Expected at least one space character, got end of input".to_owned()

@@ -2,11 +2,11 @@
 //!
 //! - `server`: HTTP: parameters, sizes, encodings, tokens, the bodies of errors.
 //! - `store`: databases, tables, column types (the first writer wins), points (the last value of a field wins), limits.
-//! - `lines`: one line of line protocol, read with the format owner's parser, and what the server says about a bad one.
+//! - `lines`: one line of line protocol, read with the format owner's parser, and the server's message about a bad one.
 //! - `tls`: a certificate.
 //! - `control`: what a test may do to it: slow, failing, hanging, counting only. `knobs`: what it may change at a running one.
-//! - `v2`: the older API, as this server speaks it. `query`: the little SQL that it knows.
-//! - `journal`: what it notes of the lines that it only counts.
+//! - `v2`: the older API, as this server speaks it. `query`: the SQL subset that it supports.
+//! - `journal`: arrival times and timestamps of lines that it only counts.
 
 mod control;
 mod journal;
@@ -257,7 +257,7 @@ impl Drop for InfluxStub {
     }
 }
 
-/// A lock whose holder panicked is still as good as any: tests fail anyway then.
+/// Locks also after a holder panicked: the test fails anyway then.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

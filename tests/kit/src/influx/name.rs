@@ -6,7 +6,7 @@ const MAX_LEN: usize = 511;
 /// Checks a database name (`name` or `name/retention_policy`).
 ///
 /// # Errors
-/// The server's own words.
+/// The server's message.
 pub(super) fn check(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
     if name.is_empty() {

@@ -1,4 +1,4 @@
-//! Queries: of SQL it knows which columns a table has, as `information_schema.columns` tells it.
+//! Queries: the columns of a table from `information_schema.columns`, and no other SQL.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;

@@ -24,7 +24,7 @@ use super::{query, v2};
 /// Largest body, on the wire and unpacked.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
-/// Runs the server on this thread until it is stopped; says through `started` whether it listens.
+/// Runs the server on this thread until it is stopped; reports through `started` whether it listens.
 pub(super) fn run(
     shared: Arc<Shared>,
     port: u16,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use influxdb_line_protocol::{ParsedLine, parse_lines};
 
-use super::lines::{Kind, Point, Precision, Value, tags, words};
+use super::lines::{Kind, Point, Precision, Value, message, tags};
 use super::name;
 
 /// Tables of all databases together, columns of one table (the time not counted), as in Core.
@@ -131,7 +131,7 @@ impl Store {
         for line in parse_lines(body) {
             number += 1;
             let unwanted = texts.next().and_then(|text| self.reason_against(text));
-            let line = unwanted.map_or_else(|| line.map_err(|e| words(&e)), Err);
+            let line = unwanted.map_or_else(|| line.map_err(|e| message(&e)), Err);
             let result = line.map_err(|message| (message, false)).and_then(|line| {
                 self.write_line(database, &line, precision, now_ns, &mut written).map_err(|e| match e {
                     Refusal::Bad(message) => (message, false),
@@ -183,7 +183,7 @@ impl Store {
         let tables: usize = self.databases.values().map(HashMap::len).sum();
         let owner = database;
         let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
-        let (limit, room) = (self.max_tables, Room { columns: self.max_columns, family: self.max_family });
+        let (limit, limits) = (self.max_tables, ColumnLimits { columns: self.max_columns, family: self.max_family });
         if !database.contains_key(&name) && tables >= limit {
             return Err(Refusal::Limit(format!(
                 "Update to schema would exceed number of tables limit: attempted to create table but already have \
@@ -195,7 +195,7 @@ impl Store {
         let mut series: Vec<(String, String)> = tags(line).collect();
         series.sort();
         for (key, _) in &series {
-            table.column(key, Kind::Tag, room)?;
+            table.column(key, Kind::Tag, limits)?;
         }
         let poison = series.windows(2).any(|pair| pair[0].0 == pair[1].0);
 
@@ -203,7 +203,7 @@ impl Store {
         for (field, value) in &line.field_set {
             let (field, value) = (field.to_string(), Value::from(value));
             match self.scope {
-                TypeScope::Table => table.column(&field, value.kind(), room)?,
+                TypeScope::Table => table.column(&field, value.kind(), limits)?,
                 TypeScope::Series => table.series_column(&series, &field, value.kind())?,
             }
             if fields.iter().any(|(earlier, _)| *earlier == field) {
@@ -268,9 +268,9 @@ impl Store {
     }
 }
 
-/// How many columns a table has room for.
+/// How many columns a table may have.
 #[derive(Clone, Copy)]
-struct Room {
+struct ColumnLimits {
     columns: usize,
     family: usize,
 }
@@ -283,7 +283,7 @@ enum Refusal {
 
 impl Table {
     /// Checks a column's type, or creates the column. What was created stays, also when the line is refused later.
-    fn column(&mut self, name: &str, kind: Kind, room: Room) -> Result<(), Refusal> {
+    fn column(&mut self, name: &str, kind: Kind, limits: ColumnLimits) -> Result<(), Refusal> {
         if name == "time" {
             return conflict(name, Kind::Time, kind);
         }
@@ -293,12 +293,12 @@ impl Table {
         match self.columns.get(name) {
             Some(known) if *known == kind => Ok(()),
             Some(known) => conflict(name, *known, kind),
-            None if self.columns.len() >= room.columns => Err(Refusal::Limit(format!(
+            None if self.columns.len() >= limits.columns => Err(Refusal::Limit(format!(
                 "Update to schema would exceed number of columns per table limit of {} columns",
-                room.columns
+                limits.columns
             ))),
             None => {
-                self.family(name, room.family)?;
+                self.family(name, limits.family)?;
                 self.columns.insert(name.to_owned(), kind);
                 Ok(())
             }

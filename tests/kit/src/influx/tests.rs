@@ -62,7 +62,7 @@ async fn the_first_writer_fixes_a_columns_type_even_with_a_refused_line() {
     let answer = write(&stub, "db=d", "t,d=b n=1i 17").await;
     assert!(answer.body.contains("expected iox::column_type::field::float"), "{}", answer.body);
 
-    for (line, words) in [
+    for (line, message_text) in [
         ("x,zz=a zz=1 1", "column 'zz', expected iox::column_type::tag, got iox::column_type::field::float"),
         ("x time=1 1", "column 'time', expected iox::column_type::timestamp, got iox::column_type::field::float"),
         ("ghost v=1,v=2 1", "invalid line protocol - multiple instances of 'v' field found"),
@@ -74,7 +74,7 @@ async fn the_first_writer_fixes_a_columns_type_even_with_a_refused_line() {
         let answer = write(&stub, "db=d&precision=ns", line).await;
         assert_eq!(answer.status, 400, "{line}");
         let message = json(&answer)["data"][0]["error_message"].as_str().unwrap().to_owned();
-        assert!(message.contains(words), "{line}: {message}");
+        assert!(message.contains(message_text), "{line}: {message}");
     }
 }
 
@@ -134,9 +134,9 @@ async fn timestamps_are_scaled_guessed_or_made_up() {
 }
 
 #[tokio::test]
-async fn parameters_names_and_limits_are_checked_in_the_servers_words() {
+async fn parameters_names_and_limits_are_checked_with_the_servers_messages() {
     let stub = InfluxStub::builder().database_limit(2).start();
-    for (query, body, status, words) in [
+    for (query, body, status, message_text) in [
         ("x=1", "t v=1 1", 400, "serde error: missing field `db`"),
         ("db=a&db=b", "t v=1 1", 400, "serde error: duplicate field `db`"),
         ("db=", "t v=1 1", 400, r#"{"error":"db name cannot be empty"}"#),
@@ -149,7 +149,7 @@ async fn parameters_names_and_limits_are_checked_in_the_servers_words() {
     ] {
         let answer = write(&stub, query, body).await;
         assert_eq!(answer.status, status, "{query}: {}", answer.body);
-        assert!(answer.body.contains(words), "{query}: {}", answer.body);
+        assert!(answer.body.contains(message_text), "{query}: {}", answer.body);
     }
     // The empty body has created its database.
     assert_eq!(stub.databases(), ["a", "b"]);
@@ -268,14 +268,14 @@ async fn the_v2_api_takes_all_or_nothing_and_names_no_line() {
 }
 
 #[tokio::test]
-async fn columns_and_families_have_limits_and_are_told_to_who_asks() {
+async fn columns_and_families_have_limits_and_can_be_queried() {
     let stub = InfluxStub::start();
     stub.set_family_limit(1);
     let answer = write(&stub, "db=d1&precision=ns", "t,d=a f::x=1 1\nt,d=a f::y=1,z=1 1\nt,d=a g::x=1 1").await;
     let errors = &json(&answer)["data"];
     assert_eq!((answer.status, errors.as_array().unwrap().len(), &errors[0]["line_number"]), (422, 1, &Json::from(2)));
-    let words = "Update to schema would exceed the field limit (1) for field family 'f'";
-    assert_eq!(errors[0]["error_message"], words);
+    let message_text = "Update to schema would exceed the field limit (1) for field family 'f'";
+    assert_eq!(errors[0]["error_message"], message_text);
     let ask = async |database: &str| {
         let body = format!(
             r#"{{"db":"{database}","q":"SELECT column_name FROM information_schema.columns WHERE table_name = 't'"}}"#

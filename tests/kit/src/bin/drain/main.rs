@@ -247,7 +247,7 @@ impl Bench {
              DROP TABLE fleet; ANALYZE device_registry; ANALYZE subscriptions;"
         );
         self.database.execute(&sql).await;
-        // A stream made anew counts from 1 again.
+        // A stream created again counts from 1 again.
         create_streams(&self.jetstream).await;
         self.jetstream.delete_stream(STREAM).await.expect("the stream is deleted");
         create_streams(&self.jetstream).await;
@@ -276,10 +276,10 @@ impl Bench {
         if stream.consumer_info(CONSUMER).await.is_ok() {
             stream.delete_consumer(CONSUMER).await.expect("the consumer is deleted");
         }
-        // Made anew, it also forgets which jobs it has seen.
+        // Created again, it also forgets which jobs it has seen.
         self.jetstream.delete_stream(ROUTES).await.expect("the stream is deleted");
         create_streams(&self.jetstream).await;
-        // All but what says who is registered, and the schema's own history.
+        // All but the registered devices and the schema's history.
         let sql = "SELECT string_agg(format('%I', tablename), ', ') FROM pg_tables WHERE schemaname = 'public'
                    AND tablename NOT LIKE '%schema_history' AND tablename NOT LIKE '%secrets' AND tablename
                    NOT IN ('device_registry', 'subscriptions', 'app_settings', 'device_modules', 'device_certificates',
@@ -371,11 +371,11 @@ impl Bench {
             peak_rss = peak_rss.max(procfs::peak_rss_bytes(child.0.id()).unwrap_or_default());
             tokio::time::sleep(LOOK_EVERY).await; // polls until it has ended
         }
-        let mut said = String::new();
-        child.0.stdout.take().expect("its output").read_to_string(&mut said).expect("its output");
-        let said: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("not JSON ({e}): {said}"));
-        assert_eq!(said["rows"].as_u64(), Some(self.messages), "{said}");
-        let number = |key: &str| said[key].as_f64().unwrap_or_else(|| panic!("no {key} in {said}"));
+        let mut output = String::new();
+        child.0.stdout.take().expect("its output").read_to_string(&mut output).expect("its output");
+        let output: Value = serde_json::from_str(&output).unwrap_or_else(|e| panic!("not JSON ({e}): {output}"));
+        assert_eq!(output["rows"].as_u64(), Some(self.messages), "{output}");
+        let number = |key: &str| output[key].as_f64().unwrap_or_else(|| panic!("no {key} in {output}"));
         Run {
             per_second: number("per_second"),
             cpu_us_per_message: number("cpu_us_per_message"),
@@ -387,7 +387,7 @@ impl Bench {
     }
 }
 
-/// Whether a node holds so many devices; it says so once per second. One that does not answer yet holds none.
+/// Whether a node caches so many devices; it reports this once per second. One that does not answer yet holds none.
 async fn is_all_cached(node: &Node, devices: usize) -> bool {
     let Some(answer) = node.get("/metrics").await else { return false };
     ingest_kit::Metrics::parse(&answer.body).count("ingest_registry_cache_entries", &[]) >= devices as u64

@@ -16,7 +16,7 @@ use crate::{Bench, CONSUMER, DEADLINE, STREAM, setting};
 /// How late InfluxDB 3 answers a durable write: with its next WAL flush, one second apart by default.
 const LATENCY: Duration = Duration::from_secs(1);
 
-/// Messages come for so long before anything is measured: until then caches are cold.
+/// Warm-up before anything is measured: until then caches are cold.
 const WARM_UP_SECS: u64 = 5;
 
 /// Time between two samples.
@@ -66,7 +66,7 @@ struct Sample {
     published: u64,
     /// Lines that the stand-in has answered for.
     confirmed: u64,
-    /// Lines that the node says it owes.
+    /// Lines in the node's outbox.
     unconfirmed: u64,
 }
 
@@ -123,7 +123,7 @@ impl Bench {
         node.sigterm();
         assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "the node's exit code");
         assert_eq!(self.database.count("raw_events").await, messages, "rows");
-        let line = run.tell(case);
+        let line = run.describe(case);
         println!("{line}");
         line
     }
@@ -191,8 +191,8 @@ async fn watch(
 }
 
 impl Run {
-    fn tell(&self, case: &Steady) -> String {
-        let speed = if case.waiting > 0 { self.tell_catching_up(case) } else { self.tell_keeping_up() };
+    fn describe(&self, case: &Steady) -> String {
+        let speed = if case.waiting > 0 { self.describe_catching_up(case) } else { self.describe_keeping_up() };
         let delays = self.delays.as_ref().map_or_else(String::new, |(before, hanging)| {
             format!(
                 "; flush delay of the others p50 {:.0} ms and p99 {:.0} ms before ({} requests), {:.0} and {:.0} ms while \
@@ -217,12 +217,12 @@ impl Run {
         )
     }
 
-    fn tell_catching_up(&self, case: &Steady) -> String {
+    fn describe_catching_up(&self, case: &Steady) -> String {
         let took = self.samples.last().map_or(0.0, |last| (last.at - self.started).as_secs_f64());
         format!("{} lines after {took:.1} s: {:.0} lines/s", case.waiting, case.waiting as f64 / took)
     }
 
-    fn tell_keeping_up(&self) -> String {
+    fn describe_keeping_up(&self) -> String {
         let warm = self.started + Duration::from_secs(WARM_UP_SECS);
         let messages = self.samples.last().map_or(0, |last| last.published);
         let steady: Vec<&Sample> =

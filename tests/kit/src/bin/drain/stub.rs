@@ -13,7 +13,7 @@ pub(crate) const INFLUX_STUB: &str = "--influx-stub";
 /// The same for one that takes its time and keeps a journal.
 pub(crate) const INFLUX_WATCH: &str = "--influx-watch";
 
-/// Counts lines until the other end of standard input goes away, then says how many.
+/// Counts lines until the other end of standard input goes away, then prints how many.
 pub(crate) fn count_lines(port: u16) {
     let stub = InfluxStub::builder().port(port).count_only().start();
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -72,9 +72,9 @@ impl LineCounter {
 
     pub(crate) fn finish(mut self) -> u64 {
         drop(self.stdin);
-        let mut said = String::new();
-        self.process.0.stdout.take().expect("its output").read_to_string(&mut said).expect("its output");
-        said.trim().parse().unwrap_or_else(|_| panic!("not a count: {said}"))
+        let mut output = String::new();
+        self.process.0.stdout.take().expect("its output").read_to_string(&mut output).expect("its output");
+        output.trim().parse().unwrap_or_else(|_| panic!("not a count: {output}"))
     }
 }
 
@@ -102,8 +102,8 @@ impl Watcher {
 
     /// Lines written so far: those that differ in their time, and all.
     pub(crate) fn count(&mut self) -> (u64, u64) {
-        let said = self.ask("count");
-        let number = |key: &str| said[key].as_u64().unwrap_or_else(|| panic!("no {key} in {said}"));
+        let output = self.ask("count");
+        let number = |key: &str| output[key].as_u64().unwrap_or_else(|| panic!("no {key} in {output}"));
         (number("distinct"), number("lines"))
     }
 
@@ -119,16 +119,16 @@ impl Watcher {
 
     /// The delays of all requests within a time (Unix nanoseconds), of all databases but one.
     pub(crate) fn delays(&mut self, (from_ns, to_ns): (i64, i64), except: &str) -> Delays {
-        let said = self.ask(&format!("delays {from_ns} {to_ns} {except}"));
-        let ms = |key: &str| said[key].as_f64().unwrap_or(f64::NAN);
-        Delays { requests: said["requests"].as_u64().unwrap_or(0), p50_ms: ms("p50_ms"), p99_ms: ms("p99_ms") }
+        let output = self.ask(&format!("delays {from_ns} {to_ns} {except}"));
+        let ms = |key: &str| output[key].as_f64().unwrap_or(f64::NAN);
+        Delays { requests: output["requests"].as_u64().unwrap_or(0), p50_ms: ms("p50_ms"), p99_ms: ms("p99_ms") }
     }
 
     fn ask(&mut self, what: &str) -> Value {
         writeln!(self.stdin, "{what}").expect("the stand-in listens");
-        let mut said = String::new();
-        self.stdout.read_line(&mut said).expect("the stand-in answers");
-        serde_json::from_str(&said).unwrap_or_else(|e| panic!("not JSON ({e}): {said}"))
+        let mut output = String::new();
+        self.stdout.read_line(&mut output).expect("the stand-in answers");
+        serde_json::from_str(&output).unwrap_or_else(|e| panic!("not JSON ({e}): {output}"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Nobody reads what the program says: it does what it was asked for all the same, with the promised exit code.
+//! Standard output or error is closed or unread: the program works as usual, with the documented exit codes.
 
 use ingest_kit::{Postgres, wait_for};
 
@@ -6,7 +6,7 @@ use crate::workload::{Workload, acked};
 use crate::world::{DEADLINE, LANES, World, node};
 
 #[tokio::test]
-async fn commands_whose_output_nobody_reads_keep_their_exit_codes() {
+async fn commands_with_closed_output_keep_their_exit_codes() {
     let database = Postgres::shared().create_database().await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
@@ -24,11 +24,11 @@ async fn commands_whose_output_nobody_reads_keep_their_exit_codes() {
         let finished = node().arguments(&arguments).env("DATABASE_URL", url).unheard().run_to_end(DEADLINE).await;
         assert_eq!(finished.code, Some(code), "{arguments:?}");
     }
-    assert!(database.count("app_settings").await > 0, "the migration that nobody heard of");
+    assert!(database.count("app_settings").await > 0, "the migration with closed output");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_log_nobody_reads_works_and_drains() {
+async fn a_node_with_an_unread_log_works_and_drains() {
     for format in ["json", "text"] {
         let world = World::new().await;
         let load = Workload::with_bad(500, 50);

@@ -1,4 +1,4 @@
-//! What no producer should send, by the thousand: noise, monsters, and good messages with something wrong in them.
+//! Malformed messages, generated at random: noise, oversized messages, and good messages with defects.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use ingest_kit::seed::{self, Device, Subscription};
 use ingest_kit::{NodeBuilder, wait_for};
 use serde_json::Value;
 
-use crate::ledger::Auditor;
+use crate::ledger::InvariantChecker;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// Messages of one run. Failures name the seed, and every run of a seed is the same.
 const MESSAGES: usize = 2_000;
 
-/// Every so many, a monster: they are slow to publish and to read.
+/// One in so many is oversized: these are slow to publish and to read.
 const MONSTERS: usize = 40;
 
-/// The broker takes no more.
+/// The broker's limit.
 const MOST: usize = 1024 * 1024;
 
-/// Every kind of JSON value, in forms that have broken parsers before.
+/// Every kind of JSON value, in forms that have broken parsers.
 const SOUND: [&str; 31] = [
     "null",
     "true",
@@ -109,7 +109,7 @@ const KEYS: [&str; 15] = [
     "pct%0A",
 ];
 
-/// Makes messages of which nobody can say what they will be, but the seed.
+/// Generates messages from a seed.
 struct Rubbish {
     random: Rng,
     devices: Vec<Device>,
@@ -132,10 +132,10 @@ impl Rubbish {
         self.with_headers(Outgoing::new(subject, body))
     }
 
-    /// Headers are nobody's business, whatever they say.
+    /// Adds random headers, which must not matter.
     fn with_headers(&mut self, message: Outgoing) -> Outgoing {
         if message.payload.len() > MOST / 2 {
-            return message; // There is no room for headers.
+            return message; // No bytes left for headers.
         }
         match self.random.u8(..10) {
             0 => (0..100).fold(message, |message, n| message.header(&format!("X-{n}"), &"h".repeat(100))),
@@ -289,7 +289,7 @@ fn topic_of(device: &Device, lane: &str) -> String {
     format!("tenant/{}/device/{}/{kind}", device.tenant_id, device.device_id)
 }
 
-/// Runs rubbish through a node, and good messages among it and after it.
+/// Runs malformed messages through a node, with good messages among and after them.
 async fn survives(world: &World, node: NodeBuilder, seed: u64) {
     let devices: Vec<Device> = (0..10).map(|number| device(number, 2)).collect();
     seed::devices(&world.database, &devices).await;
@@ -304,14 +304,14 @@ async fn survives(world: &World, node: NodeBuilder, seed: u64) {
     let of_telemetry = messages.iter().filter(|message| message.subject.starts_with("telemetry.")).count() as u64;
 
     let mut node = start(node).await;
-    let auditor = Auditor::of(&node);
+    let checker = InvariantChecker::of(&node);
     world.publish(messages).await;
     for lane in LANES {
         world.wait_settled(lane, Duration::from_secs(90)).await;
     }
-    auditor.finish().await;
+    checker.finish().await;
 
-    // The house stands, and nobody in it has fallen.
+    // No actor has restarted.
     assert!(node.is_running(), "{}", node.log());
     let log = node.log();
     let metrics = node.metrics().await;
@@ -346,7 +346,7 @@ async fn survives(world: &World, node: NodeBuilder, seed: u64) {
     // Not where it was sent intact, and not where its name was damaged.
     assert!(!log.contains("tok-"), "a token is in the log");
 
-    // And it works.
+    // And the node still works.
     let after: Vec<Outgoing> =
         rubbish.devices.iter().map(|device| ingest_kit::envelope::telemetry(device, 1_000_000)).collect();
     world.publish(after).await;
@@ -362,13 +362,13 @@ async fn survives(world: &World, node: NodeBuilder, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rubbish_moves_nothing_but_the_counters() {
+async fn malformed_messages_change_nothing_but_the_counters() {
     let world = World::new().await;
     survives(&world, world.node(), 20_261_121).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rubbish_that_needs_no_token_and_registers_itself_moves_nothing_but_the_counters() {
+async fn malformed_messages_with_auto_provisioning_change_nothing_but_the_counters() {
     let world = World::new().await;
     let main = Subscription {
         tenant_id: "tenant-0".to_owned(),

@@ -1,4 +1,4 @@
-//! Anybody may send anything: whatever it is, the good messages around it are stored.
+//! Messages of untrusted senders in every shape: the good messages around them are stored.
 //!
 //! On the platform's full schema, with indexes, checks, keys and triggers of its own on the node's tables as well.
 
@@ -18,7 +18,7 @@ const MOST: usize = 1024 * 1024 - 4096;
 /// Good messages of a round.
 const GOOD: usize = 1_000;
 
-/// They are stored so soon after the last of them is published.
+/// They are stored within this time after the last of them is published.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Messages that a round brings among them.
@@ -62,14 +62,14 @@ const PLATFORM: &str = "
     CREATE INDEX ON device_state USING gin (reported_state);
 ";
 
-/// Makes what a stranger may send; every run of a seed is the same.
-struct Stranger {
+/// Generates what an untrusted sender may send, from a seed.
+struct UntrustedSender {
     random: Rng,
-    /// One device of those that are registered, with its token: an insider.
+    /// One registered device with its token, whose messages pass validation.
     device: Device,
 }
 
-impl Stranger {
+impl UntrustedSender {
     fn new(seed: u64) -> Self {
         Self { random: Rng::with_seed(seed), device: device(1, 2) }
     }
@@ -87,12 +87,12 @@ impl Stranger {
         std::iter::repeat_with(|| self.random.u8(..)).take(length).collect()
     }
 
-    /// A topic of the insider's.
+    /// A topic of the registered device's.
     fn topic(&self, kind: &str) -> String {
         format!("tenant/{}/device/{}/{kind}", self.device.tenant_id, self.device.device_id)
     }
 
-    /// A message of the insider's with these members besides those that make it valid.
+    /// A message of the registered device's with these members besides those that make it valid.
     fn insider(&mut self, kind: &str, members: &str) -> Vec<u8> {
         let (topic, site, token) = (self.topic(kind), &self.device.site_id, token(1));
         let payload = format!(r#"{{"site_id":"{site}","provision_token":"{token}",{members}}}"#);
@@ -253,16 +253,16 @@ impl Stranger {
     }
 }
 
-/// Publishes all shapes among good messages, and waits until every good one is stored; how long that took.
+/// Publishes all shapes among good messages, and waits until every good one is stored; returns how long that took.
 async fn round(world: &World, node: &mut Node, number: usize, devices: &[Device]) -> Duration {
     let seed = number as u64;
-    let mut stranger = Stranger::new(seed);
+    let mut sender = UntrustedSender::new(seed);
     let mut messages: Vec<Outgoing> = Vec::new();
     for good in 0..GOOD {
         // Their sequence numbers begin beyond what the triggers have something against.
         messages.push(telemetry(&devices[good % devices.len()], (1_000 + number * GOOD + good) as u64));
         if good % (GOOD / SHAPES) == 0 && good / (GOOD / SHAPES) < SHAPES {
-            messages.push(stranger.message(good / (GOOD / SHAPES)));
+            messages.push(sender.message(good / (GOOD / SHAPES)));
         }
     }
     world.publish(messages).await;
@@ -312,6 +312,6 @@ async fn every_good_message_is_stored(node: impl FnOnce(NodeBuilder) -> NodeBuil
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_stranger_sends_every_good_message_around_it_is_stored() {
+async fn every_good_message_among_those_of_unknown_senders_is_stored() {
     every_good_message_is_stored(|node| node).await;
 }

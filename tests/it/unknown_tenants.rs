@@ -1,4 +1,4 @@
-//! Whoever may publish may invent tenants: what that costs is bounded, in memory, in rows and in labels.
+//! Messages of unregistered tenants: their cost in memory, rows and metric labels is bounded.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::ledger::assert_balanced;
 use crate::world::{LANES, World, drain, start};
 
-/// Messages of strangers, each of a tenant of its own: twice as many as are remembered.
-const STRANGERS: u64 = 20_000;
+/// Messages, each of an unknown tenant of its own: twice as many as are cached.
+const UNKNOWN_TENANTS: u64 = 20_000;
 
 /// The longest name that is no bad topic.
 const LONGEST: usize = 255;
@@ -20,7 +20,7 @@ const LONGEST: usize = 255;
 /// Memory that a node may take with its default settings.
 const MOST_RSS_BYTES: u64 = 400 * 1024 * 1024;
 
-/// Stored rejections of one minute that all strangers share, by default.
+/// Stored rejections of one minute that all unknown tenants share, by default.
 const CAP: u64 = 1_000;
 
 /// A name of the longest kind that no compression makes shorter.
@@ -36,8 +36,8 @@ fn name(number: u64) -> String {
     (0..LONGEST).map(|_| letter()).collect()
 }
 
-fn stranger(number: u64) -> Outgoing {
-    let (tenant, device) = (name(number), name(number + STRANGERS));
+fn from_unknown_tenant(number: u64) -> Outgoing {
+    let (tenant, device) = (name(number), name(number + UNKNOWN_TENANTS));
     let envelope = json!({
         "topic": format!("tenant/{tenant}/device/{device}/telemetry"),
         "payload": {"site_id": "s", "metrics": {"t": 1}},
@@ -46,13 +46,13 @@ fn stranger(number: u64) -> Outgoing {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_thousand_made_up_tenants_cost_neither_memory_nor_rows() {
+async fn twenty_thousand_unknown_tenants_cost_neither_memory_nor_rows() {
     let world = World::new().await;
     let honest = device(1, 1);
     seed::devices(&world.database, std::slice::from_ref(&honest)).await;
     let node = start(world.node()).await;
 
-    world.publish((0..STRANGERS).map(stranger)).await;
+    world.publish((0..UNKNOWN_TENANTS).map(from_unknown_tenant)).await;
     world.publish((0..1_000).map(|seq| telemetry(&honest, seq))).await;
     world.wait_settled(LANES[0], Duration::from_secs(180)).await;
 
@@ -68,7 +68,7 @@ async fn twenty_thousand_made_up_tenants_cost_neither_memory_nor_rows() {
     assert_eq!(counters, minutes, "one reason and one tenant");
     let counted = "SELECT sum(cnt)::bigint FROM quarantine_counters_minute
                    WHERE tenant_id = 'unknown' AND reason = 'UNREGISTERED_DEVICE'";
-    assert_eq!(world.database.query(counted, &[]).await[0].get::<_, i64>(0) as u64, STRANGERS);
+    assert_eq!(world.database.query(counted, &[]).await[0].get::<_, i64>(0) as u64, UNKNOWN_TENANTS);
 
     let peak = peak_rss_bytes(node.pid()).expect("the node runs");
     println!("peak RSS {} MiB", peak / 1024 / 1024);
