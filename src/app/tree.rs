@@ -80,9 +80,13 @@ fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
+        let mut config = ingredients.config.postgres.clone();
+        // Rejected points are rare: the pool is for rows and look-ups. Two, as one transaction may hang on a record while the
+        // other shows that it is that record's fault.
+        config.writers = config.writers.min(2);
         let parts = postgres::Parts {
             duty: Duty::RejectedPoints,
-            config: ingredients.config.postgres.clone(),
+            config,
             pool: ingredients.dependencies.pool.clone(),
             outbox: None,
             downstream: Downstream::default(),

@@ -1,4 +1,4 @@
-//! What InfluxDB is owed: every point is there in the end, whoever was away for however long.
+//! Redelivery from the outbox: every point is there in the end, whatever was away for however long.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use super::scene::with_settings;
 use crate::workload::{Workload, database};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// Puts so many lines of a tenant on record as a node would have that is gone, with their rows: a millisecond and a
-/// device apart.
-async fn owe(world: &World, tenant: &str, lines: u64, lines_per_flush: u64) {
+/// Puts lines of a tenant into the outbox as an expired owner has left them, with their rows: a millisecond and a device
+/// apart.
+async fn defer(world: &World, tenant: &str, lines: u64, lines_per_flush: u64) {
     // A running node makes the days ahead, today's first.
     let day = "pg_inherits WHERE inhparent = 'raw_events'::regclass";
     wait_for("a place for rows of today", DEADLINE, async || world.database.count(day).await > 1).await;
@@ -35,8 +35,8 @@ async fn owe(world: &World, tenant: &str, lines: u64, lines_per_flush: u64) {
     world.database.execute(&sql).await;
 }
 
-async fn wait_for_a_clear_record(world: &World) {
-    wait_for("nothing to be owed", 3 * DEADLINE, async || world.database.count("influx_outbox").await == 0).await;
+async fn wait_for_an_empty_outbox(world: &World) {
+    wait_for("an empty outbox", 3 * DEADLINE, async || world.database.count("influx_outbox").await == 0).await;
 }
 
 /// What `/stats` says of a tenant under `key`.
@@ -47,12 +47,12 @@ async fn tenant_of(node: &Node, key: &str, tenant: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenant_in_entry_has_several_portions_under_way_where_every_write_takes_a_second() {
+async fn a_tenant_with_a_backlog_has_several_claim_batches_under_way_where_every_write_takes_a_second() {
     const LINES: u64 = 60_000;
     let world = World::new().await;
     world.influx.set_latency(Duration::from_secs(1));
     let node = start(world.node().env("INFLUX_BATCH_SIZE", 1_000)).await;
-    owe(&world, "acme", LINES, 50).await;
+    defer(&world, "acme", LINES, 50).await;
 
     let (mut most, name) = (0, database("acme"));
     wait_for("every point", 3 * DEADLINE, async || {
@@ -62,7 +62,7 @@ async fn a_tenant_in_entry_has_several_portions_under_way_where_every_write_take
     })
     .await;
     assert!(most >= 4, "most requests of the tenant at once: {most}");
-    wait_for_a_clear_record(&world).await;
+    wait_for_an_empty_outbox(&world).await;
     let metrics = node.metrics().await;
     assert!(metrics.count("ingest_influx_replayed_lines_total", &[]) >= LINES);
     assert_eq!(metrics.count("ingest_influx_vanished_lines_total", &[]), 0);
@@ -78,27 +78,27 @@ async fn a_range_with_more_lines_than_a_buffer_holds_is_replayed_to_its_end() {
     // Slower than rows are read.
     world.influx.set_latency(Duration::from_millis(200));
     let node = start(node).await;
-    // One row of the record for all of them: it is paid as a whole or not at all.
-    owe(&world, "acme", LINES, LINES).await;
-    wait_for_a_clear_record(&world).await;
+    // One entry for all of them: it is confirmed as a whole or not at all.
+    defer(&world, "acme", LINES, LINES).await;
+    wait_for_an_empty_outbox(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")) as u64, LINES);
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tenants_entry_is_shown_with_its_rate_and_its_end_and_disappears_when_it_is_paid() {
+async fn a_tenants_backlog_is_shown_with_its_rate_and_its_end_and_disappears_when_it_is_worked_off() {
     const LINES: u64 = 20_000;
     let mut world = World::new().await;
     world.influx.stop().await;
-    // One request of a quarter of the outbox entry at a time, three seconds each: not paid between two looks.
+    // One request of a quarter of the backlog at a time, three seconds each: not worked off between two reports.
     let (node, _dir) = with_settings(world.node().env("INFLUX_BATCH_SIZE", LINES / 4), "max_in_flight = 1");
     let node = start(node).await;
-    owe(&world, "acme", LINES, 50).await;
-    owe(&world, "a b", 100, 50).await;
+    defer(&world, "acme", LINES, 50).await;
+    defer(&world, "a b", 100, 50).await;
 
     let owed = |metrics: &Metrics| metrics.by_label_of("ingest_influx_owed_lines", &[], "tenant");
     let both = BTreeMap::from([("a%20b".to_owned(), 100), ("acme".to_owned(), LINES)]);
-    wait_for("both debts, and all of them in the total", DEADLINE, async || {
+    wait_for("both backlogs, and all of them in the total", DEADLINE, async || {
         let metrics = node.metrics().await;
         owed(&metrics) == both && metrics.count("ingest_influx_unconfirmed_lines", &[]) == LINES + 100
     })
@@ -107,8 +107,8 @@ async fn a_tenants_entry_is_shown_with_its_rate_and_its_end_and_disappears_when_
     let metrics = node.metrics().await;
     assert!(metrics.count("ingest_influx_owed_oldest_seconds", &acme) >= 60);
     assert_eq!(metrics.get("ingest_influx_replay_eta_seconds", &acme), None, "nothing is replayed");
-    let told = tenant_of(&node, "influx_replay", "acme").await;
-    assert_eq!((&told["lines"], &told["eta_secs"]), (&LINES.into(), &Value::Null));
+    let shown = tenant_of(&node, "influx_replay", "acme").await;
+    assert_eq!((&shown["lines"], &shown["eta_secs"]), (&LINES.into(), &Value::Null));
 
     world.influx.set_latency(Duration::from_secs(3));
     world.influx.start_again();
@@ -123,7 +123,7 @@ async fn a_tenants_entry_is_shown_with_its_rate_and_its_end_and_disappears_when_
         true
     })
     .await;
-    wait_for_a_clear_record(&world).await;
+    wait_for_an_empty_outbox(&world).await;
     wait_for("nothing to be shown", DEADLINE, async || {
         let metrics = node.metrics().await;
         owed(&metrics).is_empty() && metrics.count("ingest_influx_unconfirmed_lines", &[]) == 0
@@ -138,13 +138,13 @@ async fn a_tenants_entry_is_shown_with_its_rate_and_its_end_and_disappears_when_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_share_a_entry_and_write_every_line_of_it_once() {
+async fn two_replicas_share_a_backlog_and_write_every_line_of_it_once() {
     const LINES: u64 = 30_000;
     let world = World::new().await;
     let node = world.node().env("INFLUX_REPLAY_LINES_PER_SEC", 5_000).env("INFLUX_BATCH_SIZE", 500);
     let nodes = [start(node.clone()).await, start(node).await];
-    owe(&world, "acme", LINES, 50).await;
-    wait_for_a_clear_record(&world).await;
+    defer(&world, "acme", LINES, 50).await;
+    wait_for_an_empty_outbox(&world).await;
     // Every line that was taken, however often.
     assert_eq!(world.influx.taken(&database("acme")).len() as u64, LINES);
     for node in nodes {
@@ -155,7 +155,7 @@ async fn two_replicas_share_a_entry_and_write_every_line_of_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_a_batcher_has_no_room_little_is_replayed_abandoned_and_everything_in_the_end() {
+async fn where_a_batcher_is_full_few_lines_are_read_and_deferred_again_and_all_are_written_in_the_end() {
     let world = World::new().await;
     let device = Device::active("acme", "dev-live", "tok-secret-live");
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
@@ -170,31 +170,31 @@ async fn where_a_batcher_has_no_room_little_is_replayed_abandoned_and_everything
         node.metrics().await.count("ingest_influx_buffered_lines", &[]) == 1_000
     })
     .await;
-    owe(&world, "acme", 700, 700).await;
+    defer(&world, "acme", 700, 700).await;
     let attempts = async || {
         let sql = "SELECT coalesce(max(attempts), 0)::bigint FROM influx_outbox WHERE lines = 700";
         world.database.query(sql, &[]).await[0].get::<_, i64>(0) as u64
     };
     wait_for("some attempts", DEADLINE, async || attempts().await >= 2).await;
-    let abandoned = node.metrics().await.count("ingest_influx_lines_total", &[("result", "deferred")]);
+    let deferred = node.metrics().await.count("ingest_influx_lines_total", &[("result", "deferred")]);
     let attempts = attempts().await;
     // A first page of 100 each, and what is read before the batcher has turned that away; never all of the 700.
-    assert!(abandoned < 700 * attempts, "{abandoned} lines were read in vain in {attempts} attempts");
+    assert!(deferred < 700 * attempts, "{deferred} lines were deferred again in {attempts} attempts");
     world.influx.release();
-    wait_for_a_clear_record(&world).await;
+    wait_for_an_empty_outbox(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")), 1_700);
     drain(node).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_entry_whose_rows_are_gone_ends_and_is_counted() {
+async fn an_entry_whose_rows_are_gone_ends_and_is_counted() {
     let world = World::new().await;
     let node = world.start_node().await;
-    owe(&world, "acme", 1_000, 50).await;
+    defer(&world, "acme", 1_000, 50).await;
     let gone = "INSERT INTO influx_outbox (tenant_id, stream, received_from, received_to, lines)
                 VALUES ('acme', 'TELEMETRY', now() - interval '90 days', now() - interval '90 days', 700)";
     world.database.execute(gone).await;
-    wait_for_a_clear_record(&world).await;
+    wait_for_an_empty_outbox(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")), 1_000);
     let unrecoverable = node.metrics().await.count("ingest_influx_vanished_lines_total", &[]);
     assert_eq!(unrecoverable, 700, "{}", node.log());
@@ -232,15 +232,15 @@ async fn a_node_that_was_paused_for_longer_than_the_takeover_loses_and_doubles_n
     world.wait_settled(LANES[0], DEADLINE).await;
     world.influx.start_again();
     load.assert_all_there(&world).await;
-    wait_for_a_clear_record(&world).await;
+    wait_for_an_empty_outbox(&world).await;
     load.assert_all_there(&world).await;
     drain(paused).await;
     drain(other).await;
 }
 
-/// A row of the outbox, without what says how it fares.
+/// An outbox entry, without its attempts and times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Owed {
+struct Entry {
     tenant: String,
     stream: String,
     from_us: i64,
@@ -250,12 +250,12 @@ struct Owed {
     is_owned: bool,
 }
 
-async fn on_record(database: &Database) -> Vec<Owed> {
+async fn entries(database: &Database) -> Vec<Entry> {
     let sql = "SELECT tenant_id, stream, (extract(epoch FROM received_from) * 1000000)::bigint,
                    (extract(epoch FROM received_to) * 1000000)::bigint, lines, id, owner IS NOT NULL
                FROM influx_outbox ORDER BY id";
     let rows = database.query(sql, &[]).await;
-    let owed = |row: &tokio_postgres::Row| Owed {
+    let entry = |row: &tokio_postgres::Row| Entry {
         tenant: row.get(0),
         stream: row.get(1),
         from_us: row.get(2),
@@ -264,7 +264,7 @@ async fn on_record(database: &Database) -> Vec<Owed> {
         id: row.get(5),
         is_owned: row.get(6),
     };
-    rows.iter().map(owed).collect()
+    rows.iter().map(entry).collect()
 }
 
 /// Random rows within a minute, most of them short and small, as flushes are.
@@ -303,7 +303,7 @@ async fn compact(database: &Database, page: CompactPage) {
     }
 }
 
-fn sums(rows: &[Owed]) -> BTreeMap<(String, String, bool), i64> {
+fn sums(rows: &[Entry]) -> BTreeMap<(String, String, bool), i64> {
     let mut sums = BTreeMap::new();
     for row in rows {
         *sums.entry((row.tenant.clone(), row.stream.clone(), row.is_owned)).or_default() += row.lines;
@@ -320,22 +320,22 @@ async fn merging_keeps_every_line_and_every_moment_with_its_tenant_and_its_strea
         database.execute("TRUNCATE influx_outbox").await;
         let mut rng = Rng::with_seed(seed);
         fill(database, &mut rng, 1 + 150 * seed as usize).await;
-        let before = on_record(database).await;
+        let before = entries(database).await;
         let facts = "SELECT min(created_at)::text, max(attempts), max(retry_at)::text FROM influx_outbox";
-        let fares = async || {
+        let progress = async || {
             let row = &database.query(facts, &[]).await[0];
             (row.get::<_, Option<String>>(0), row.get::<_, Option<i32>>(1), row.get::<_, Option<String>>(2))
         };
-        let fares_before = fares().await;
-        // Two replicas at once, with bites that differ.
+        let progress_before = progress().await;
+        // Two replicas at once, with pages that differ.
         let [small, large] = [rng.i64(20..200), rng.i64(200..3_000)];
         tokio::join!(
             compact(database, CompactPage { rows: small, lines: LINES }),
             compact(database, CompactPage { rows: large, lines: LINES })
         );
-        let after = on_record(database).await;
+        let after = entries(database).await;
         assert_eq!(sums(&after), sums(&before), "seed {seed}");
-        assert_eq!(fares().await, fares_before, "seed {seed}");
+        assert_eq!(progress().await, progress_before, "seed {seed}");
 
         for row in &after {
             // What was there is as it was; what was made is new, and no larger than it may be.
@@ -345,7 +345,7 @@ async fn merging_keeps_every_line_and_every_moment_with_its_tenant_and_its_strea
             }
         }
         for old in &before {
-            let holds = |row: &&Owed| {
+            let holds = |row: &&Entry| {
                 (&row.tenant, &row.stream, row.is_owned) == (&old.tenant, &old.stream, old.is_owned)
                     && row.from_us <= old.from_us
                     && old.to_us <= row.to_us
@@ -363,11 +363,11 @@ async fn a_node_taken_for_dead_deletes_by_number_and_never_what_was_merged_since
     let world = World::new().await;
     let database = &world.database;
     fill(database, &mut Rng::with_seed(7), 300).await;
-    let before = on_record(database).await;
+    let before = entries(database).await;
     compact(database, CompactPage { rows: 2_000, lines: 5_000 }).await;
-    let merged = on_record(database).await.into_iter().filter(|row| !before.contains(row)).collect::<Vec<_>>();
+    let merged = entries(database).await.into_iter().filter(|row| !before.contains(row)).collect::<Vec<_>>();
     assert!(!merged.is_empty());
     let last = before.iter().map(|row| row.id).max().expect("rows");
     database.execute(&format!("DELETE FROM influx_outbox WHERE id <= {last}")).await;
-    assert_eq!(on_record(database).await, merged);
+    assert_eq!(entries(database).await, merged);
 }
