@@ -155,7 +155,7 @@ pub struct Point {
     pub owed: PendingAck,
 }
 
-/// Registry to the influx Router: these tenants have devices, which is news.
+/// Registry to the influx Router: these tenants have devices, which is new.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct TenantsRegistered(pub Vec<Arc<str>>);
@@ -211,7 +211,7 @@ pub struct RouteJobs {
     pub guard: DeliveryGuard,
 }
 
-/// Writer to the derived-state keeper: committed events.
+/// Writer to the derived-state state_writer: committed events.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Observe {

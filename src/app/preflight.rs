@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use crate::config::Config;
 use crate::postgres::{pool, schema};
 use crate::runtime::error_chain::error_chain;
-use crate::sink::influx::{Backend, Survey};
+use crate::sink::influx::{Backend, CapacityReport};
 
 /// Every tenant that has a device.
 const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY tenant_id";
@@ -25,7 +25,7 @@ pub(crate) struct CheckResult {
     /// The dependency's name.
     pub dependency: &'static str,
     /// What was found, or why the check failed.
-    pub result: Result<Survey, String>,
+    pub result: Result<CapacityReport, String>,
 }
 
 /// Checks PostgreSQL, and the InfluxDB backend against the tenants that PostgreSQL has.
@@ -39,11 +39,11 @@ pub(crate) async fn check(config: &Config) -> Vec<CheckResult> {
     results
 }
 
-async fn check_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<Survey, String> {
+async fn check_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<CapacityReport, String> {
     let connection = pool::connection_config(&config.postgres).map_err(|error| error_chain(&error))?;
     let database = pool::connect(&connection).await.map_err(|error| error_chain(&error))?;
     if let Err(error) = schema::check_schema(&database).await {
-        return Ok(Survey {
+        return Ok(CapacityReport {
             found: "a database that this version can't work with".to_owned(),
             advice: Some(error_chain(&error)),
         });
@@ -51,9 +51,9 @@ async fn check_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<Su
     let warnings = schema::warnings(&database).await.map_err(|error| error_chain(&error))?;
     *tenants = self::tenants(&database).await?;
     let advice = (!warnings.is_empty()).then(|| warnings.join("; "));
-    Ok(Survey { found: format!("{} tenants in the registry", tenants.len()), advice })
+    Ok(CapacityReport { found: format!("{} tenants in the registry", tenants.len()), advice })
 }
 
-async fn check_influx(config: &Config, tenants: &[String]) -> Result<Survey, String> {
-    Backend::new(&config.influx)?.survey(tenants).await
+async fn check_influx(config: &Config, tenants: &[String]) -> Result<CapacityReport, String> {
+    Backend::new(&config.influx)?.check(tenants).await
 }

@@ -20,7 +20,7 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::shutdown_signal::Signals;
 use crate::runtime::stats::Stats;
 use crate::runtime::terminal::print_error;
-use crate::sink::influx::Survey;
+use crate::sink::influx::CapacityReport;
 use crate::supervisor::environment::Environment;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
@@ -62,10 +62,12 @@ pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Ex
 async fn log_capacity_advice(config: Config, log: Logger) {
     for CheckResult { dependency, result } in preflight::check(&config).await {
         match result {
-            Ok(Survey { found, advice: Some(advice) }) => {
+            Ok(CapacityReport { found, advice: Some(advice) }) => {
                 warn!(log, "this will not hold all tenants"; "of" => dependency, "found" => found, "advice" => advice);
             }
-            Ok(Survey { found, advice: None }) => info!(log, "preflight check"; "of" => dependency, "found" => found),
+            Ok(CapacityReport { found, advice: None }) => {
+                info!(log, "preflight check"; "of" => dependency, "found" => found)
+            }
             Err(why) => info!(log, "preflight check failed"; "of" => dependency, "why" => why),
         }
     }

@@ -150,7 +150,7 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("keeper", "state", "side", move |addresses, spawn| {
+    factory("state-writer", "state", "side", move |addresses, spawn| {
         let thread = spawn.thread.clone();
         let parts = state::Parts {
             config: ingredients.config.state.clone(),

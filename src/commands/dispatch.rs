@@ -16,7 +16,7 @@ use crate::runtime::exit::Exit;
 use crate::runtime::logging;
 use crate::runtime::shutdown_signal::Signals;
 use crate::runtime::terminal::{print, print_error};
-use crate::sink::influx::Survey;
+use crate::sink::influx::CapacityReport;
 
 /// The program: reads the command line, runs one command, and answers with its exit code.
 pub fn run_program() -> ExitCode {
@@ -88,8 +88,8 @@ fn check_config(loaded: &Loaded, online: bool) -> Exit {
         let mut exit = Exit::Ok;
         for preflight::CheckResult { dependency, result } in preflight::check(&loaded.config).await {
             match result {
-                Ok(Survey { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
-                Ok(Survey { found, advice: Some(advice) }) => {
+                Ok(CapacityReport { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
+                Ok(CapacityReport { found, advice: Some(advice) }) => {
                     print(&format!("# WARN  {dependency}: {found}; {advice}\n"));
                     exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
                 }

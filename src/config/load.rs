@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::draft::{Draft, Env, Source};
 use super::error::ConfigError;
+use super::layered::{Env, LayeredConfig, Source};
 use super::tables::Config;
 use crate::sink;
 
@@ -33,10 +33,10 @@ impl Config {
     /// # Errors
     /// The first thing that is wrong.
     pub(crate) fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
-        let mut draft = Draft::default();
-        draft.read_file(path)?;
-        let mut notices = draft.read_env(env)?;
-        let (mut config, sources) = draft.build()?;
+        let mut layered = LayeredConfig::default();
+        layered.read_file(path)?;
+        let mut notices = layered.read_env(env)?;
+        let (mut config, sources) = layered.build()?;
         if !sources.contains_key("postgres.pool_min") {
             // Who asks for a small pool need not know of our minimum.
             config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);

@@ -1,7 +1,7 @@
 //! The settings: declared once, read from defaults, a file and the environment, shown with their sources.
 
-mod draft;
 mod error;
+mod layered;
 mod load;
 #[cfg(test)]
 mod reference;
@@ -12,7 +12,7 @@ mod tables;
 mod tests;
 pub(crate) mod url;
 
-pub(crate) use self::draft::Env;
 pub(crate) use self::error::ConfigError;
 pub(crate) use self::load::Loaded;
 pub(crate) use self::tables::Config;
+pub(crate) use crate::config::layered::Env;

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 
 use std::path::Path;
 
-use super::draft::Source;
+use super::layered::Source;
 use super::settings::all;
 use super::*;
 use crate::runtime::value_type::ValueType;
@@ -80,12 +80,12 @@ fn every_key_of_the_table_reaches_its_field() {
             ValueType::PostgresUrl => "postgres://h/db".into(),
             ValueType::HttpUrl => "http://h".into(),
         };
-        let mut draft = draft::Draft::default();
+        let mut layered = layered::LayeredConfig::default();
         let (table, name) = setting.path();
         let file =
             TempFile::new(setting.key, &format!("[{table}]\n{name} = {}", setting.value_type.parse(&text).unwrap()));
-        draft.read_file(Some(&file.0)).unwrap();
-        let (config, _) = draft.build().unwrap_or_else(|error| panic!("{}: {error}", setting.key));
+        layered.read_file(Some(&file.0)).unwrap();
+        let (config, _) = layered.build().unwrap_or_else(|error| panic!("{}: {error}", setting.key));
         assert!(Table::try_from(config).unwrap()[table].get(name).is_some(), "{}", setting.key);
     }
 }

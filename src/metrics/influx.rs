@@ -28,7 +28,7 @@ pub struct InfluxMetrics {
     /// `ingest_influx_replayed_lines_total`: confirmed lines that redelivery rebuilt from their rows.
     pub replayed_lines: Counter,
     /// `ingest_influx_vanished_lines_total`: unrecoverable lines: outbox entries whose rows PostgreSQL no longer has.
-    pub vanished_lines: Counter,
+    pub unrecoverable_lines: Counter,
     /// `ingest_influx_owed_*{tenant}`, `ingest_influx_replay_*{tenant}`: each tenant's outbox backlog, and how
     /// fast it is written.
     pub outbox: Arc<OutboxBacklogs>,
@@ -53,7 +53,7 @@ impl InfluxMetrics {
             unconfirmed_lines: exposition.default("influx_unconfirmed_lines", "Lines owed to InfluxDB"),
             buffered_lines: exposition.default("influx_buffered_lines", "Lines in the batchers' buffers"),
             replayed_lines: exposition.default("influx_replayed_lines", "Confirmed lines rebuilt from their rows"),
-            vanished_lines: exposition
+            unrecoverable_lines: exposition
                 .default("influx_vanished_lines", "Lines owed that can't be replayed: their rows are gone"),
             outbox: exposition.collector(),
             batchers: exposition.default("influx_batchers", "Tenants with a batcher"),

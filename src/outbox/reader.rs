@@ -107,7 +107,7 @@ impl Reader {
         for (pending_acks, time_range) in time_ranges {
             let unrecoverable = self.send_time_range(&time_range, pending_acks).await?;
             if unrecoverable > 0 {
-                self.metrics.vanished_lines.inc_by(unrecoverable);
+                self.metrics.unrecoverable_lines.inc_by(unrecoverable);
                 warn!(self.log, "lines that influxdb never got have no rows any more; they can't be replayed";
                     "lines" => unrecoverable);
             }

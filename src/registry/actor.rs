@@ -154,7 +154,7 @@ impl Registry {
                         registry.lookups.backoff.reset();
                         registry.availability.looked_up();
                         registry.conclude();
-                        registry.tell(answers);
+                        registry.notify(answers);
                     }
                     Err(fault) => {
                         registry.availability.not_looked_up(fault);
@@ -187,7 +187,7 @@ impl Registry {
             let fault = match answers {
                 Ok(answers) => {
                     let is_locked = !answers.to_register.is_empty();
-                    registry.tell(answers);
+                    registry.notify(answers);
                     is_locked.then(|| Fault::Locked("a lock of its tenant is held by somebody else".to_owned()))
                 }
                 Err(fault) => {
@@ -229,7 +229,7 @@ impl Registry {
         }
     }
 
-    fn tell(&mut self, answers: Answers) {
+    fn notify(&mut self, answers: Answers) {
         self.report_invalid(&answers.invalid);
         self.to_register.extend(answers.to_register);
         let routes: HashMap<Arc<str>, TenantRoutes> =
@@ -255,10 +255,10 @@ impl Registry {
         if self.said.len() + invalid.len() > MOST_SAID {
             self.said.clear();
         }
-        let news: Vec<_> = invalid.iter().filter(|(key, _)| self.said.insert(key.clone())).collect();
-        if let Some((key, why)) = news.first() {
+        let changes: Vec<_> = invalid.iter().filter(|(key, _)| self.said.insert(key.clone())).collect();
+        if let Some((key, why)) = changes.first() {
             warn!(self.parts.spawn.log, "devices can't be looked up; their messages are refused as unregistered";
-                "devices" => news.len(), "tenant" => &*key.tenant_id, "device" => &*key.device_id, "why" => why);
+                "devices" => changes.len(), "tenant" => &*key.tenant_id, "device" => &*key.device_id, "why" => why);
         }
     }
 

@@ -22,7 +22,7 @@ use crate::postgres::session::{self, ConnectError};
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
-/// Pause between two signs of life, and the bound on each: together the time in which a dead connection is noticed.
+/// Pause between two last seen, and the bound on each: together the time in which a dead connection is noticed.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 const HEARTBEAT_BOUND: Duration = Duration::from_secs(3);
 /// Bound on connecting, log-in included.

@@ -188,28 +188,28 @@ async fn register(
     Ok(registered)
 }
 
-async fn insert(piece: &Transaction<'_>, tenant: &str, subscription: &str, devices: &[&Asked]) -> Result<u64, Refusal> {
+async fn insert(piece: &Transaction<'_>, tenant: &str, subscription: &str, devices: &[&Asked]) -> Result<u64, Denial> {
     let ids: Vec<&str> = devices.iter().map(|device| &*device.key.device_id).collect();
     let sites: Vec<&str> = devices.iter().map(|device| device.site.as_str()).collect();
     bounded(async {
-        Ok(piece.execute(REGISTER, &[&tenant, &ids, &sites, &subscription]).await.map_err(|error| Refusal {
+        Ok(piece.execute(REGISTER, &[&tenant, &ids, &sites, &subscription]).await.map_err(|error| Denial {
             is_denied: error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE),
             fault: error.into(),
         }))
     })
     .await
-    .unwrap_or_else(|fault| Err(Refusal { is_denied: false, fault }))
+    .unwrap_or_else(|fault| Err(Denial { is_denied: false, fault }))
 }
 
 /// Why rows were not inserted.
-struct Refusal {
+struct Denial {
     is_denied: bool,
     fault: Fault,
 }
 
 /// The fault of a refusal as the devices' own, or as an error. A policy of row security refuses a row by the same code by
 /// which a missing right refuses all of them.
-async fn blame(transaction: &Transaction<'_>, refusal: Refusal) -> Result<Fault, Fault> {
+async fn blame(transaction: &Transaction<'_>, refusal: Denial) -> Result<Fault, Fault> {
     const MAY_INSERT: &str = "SELECT has_table_privilege('device_registry', 'INSERT')
         AND has_table_privilege('subscriptions', 'SELECT')";
     match refusal.fault {

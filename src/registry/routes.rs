@@ -71,14 +71,14 @@ impl RouteBook {
         if let Some(routes) = known.and_then(|(_, routes)| routes.upgrade()) {
             return routes;
         }
-        let is_news = known.is_none();
-        let routes = self.read(rows, is_news);
+        let is_new = known.is_none();
+        let routes = self.read(rows, is_new);
         self.in_use.insert(rows.tenant.clone(), (fingerprint, Arc::downgrade(&routes)));
         self.sweep();
         routes
     }
 
-    fn read(&self, rows: &RouteRows, is_news: bool) -> TenantRoutes {
+    fn read(&self, rows: &RouteRows, is_new: bool) -> TenantRoutes {
         let tenant = &*rows.tenant;
         let (mut routes, mut bytes) = (Vec::new(), 0_usize);
         for row in rows.rows.iter().take(self.most) {
@@ -89,7 +89,7 @@ impl RouteBook {
             match route_of(row) {
                 Ok(route) => routes.push(Some(route)),
                 Err((id, why)) => {
-                    if is_news {
+                    if is_new {
                         warn!(self.log, "route ignored"; "tenant" => tenant, "route" => id, "why" => why);
                     }
                     routes.push(None);
@@ -97,17 +97,17 @@ impl RouteBook {
             }
         }
         let is_cut = routes.len() < rows.rows.len();
-        self.report(rows, routes.len(), is_cut, is_news);
+        self.report(rows, routes.len(), is_cut, is_new);
         routes.into_iter().flatten().collect()
     }
 
-    fn report(&self, rows: &RouteRows, read: usize, is_cut: bool, is_news: bool) {
+    fn report(&self, rows: &RouteRows, read: usize, is_cut: bool, is_new: bool) {
         let remark = match &rows.refused {
             Some(why) => format!("not read: {why}"),
             None if is_cut => format!("only the first {read} are in force (registry.max_routes_per_tenant, 4 MiB)"),
             None => return self.readiness.clear_message(&subject(rows)),
         };
-        if is_news {
+        if is_new {
             warn!(self.log, "routes are left out"; "tenant" => &*rows.tenant, "why" => &remark);
         }
         self.readiness.set_message(subject(rows), remark);

@@ -19,7 +19,7 @@ const MOST: usize = 100_000;
 pub(super) struct KnownTenants(HashSet<Arc<str>>);
 
 impl KnownTenants {
-    /// Remembers a tenant; whether it is news.
+    /// Remembers a tenant; whether it is new.
     pub(super) fn insert(&mut self, tenant: Arc<str>) -> bool {
         if self.0.len() >= MOST {
             self.0.clear();
@@ -51,10 +51,10 @@ impl Registry {
             if let Some(asked) = asked {
                 registry.tenants.remove(&asked);
             }
-            let news: Vec<Arc<str>> =
+            let changes: Vec<Arc<str>> =
                 found.into_iter().filter(|tenant| registry.tenants.insert(Arc::clone(tenant))).collect();
-            if !news.is_empty() {
-                new_tenants.do_send(TenantsRegistered(news));
+            if !changes.is_empty() {
+                new_tenants.do_send(TenantsRegistered(changes));
             }
         }));
     }

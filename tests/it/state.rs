@@ -44,7 +44,7 @@ impl Bench {
 
     fn with(database: &Database, config: Config) -> Self {
         let heartbeat = Arc::new(Heartbeat::default());
-        let (spawn, died) = SpawnContext::detached("keeper", heartbeat.clone());
+        let (spawn, died) = SpawnContext::detached("state-writer", heartbeat.clone());
         let metrics = spawn.metrics.clone();
         let parts = Parts { spawn, config, pool: pool::pool(&postgres_config(database)).unwrap() };
         Self { state_writer: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _exits: died }
@@ -452,8 +452,8 @@ async fn a_panic_in_the_state_writer_costs_no_row_and_the_next_messages_make_up_
     let (first, second) = load.messages.split_at(1_000);
     world.publish(first.to_vec()).await;
 
-    let mut node = start(world.node().env("INGEST_FAILPOINTS", "keeper=panic@1")).await;
-    let restarts = [("actor", "keeper")];
+    let mut node = start(world.node().env("INGEST_FAILPOINTS", "state-writer=panic@1")).await;
+    let restarts = [("actor", "state-writer")];
     wait_for("the panic", SOON, async || node.metrics().await.count("ingest_actor_restarts_total", &restarts) == 1)
         .await;
     world.publish(second.to_vec()).await;

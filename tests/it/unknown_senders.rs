@@ -32,7 +32,7 @@ const PLATFORM: &str = "
     CREATE UNIQUE INDEX theirs ON raw_events (device_id, seq, event_ts, received_at);
     ALTER TABLE raw_events ADD CONSTRAINT not_thirteen CHECK (seq <> 13);
     ALTER TABLE raw_events ADD CONSTRAINT not_before_1970 CHECK (event_ts >= '1970-01-01');
-    CREATE FUNCTION judge() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION checker() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.msg_type = 'forbidden' THEN RAISE EXCEPTION 'forbidden'; END IF;
         IF NEW.seq = 14 THEN RAISE EXCEPTION 'fourteen' USING ERRCODE = '23514'; END IF;
@@ -43,22 +43,22 @@ const PLATFORM: &str = "
         IF NEW.seq = 19 THEN PERFORM nobody_knows(NEW.seq); END IF;
         RETURN NEW;
     END $$;
-    CREATE TRIGGER judge BEFORE INSERT ON raw_events FOR EACH ROW EXECUTE FUNCTION judge();
+    CREATE TRIGGER checker BEFORE INSERT ON raw_events FOR EACH ROW EXECUTE FUNCTION checker();
     CREATE INDEX ON quarantine_events (topic);
     CREATE INDEX ON quarantine_events (device_id);
     CREATE INDEX ON quarantine_events (site_id);
-    CREATE FUNCTION judge_quarantine() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION checker_quarantine() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.reason = 'INVALID_PAYLOAD' THEN RAISE EXCEPTION 'not here'; END IF;
         RETURN NEW;
     END $$;
-    CREATE TRIGGER judge BEFORE INSERT ON quarantine_events FOR EACH ROW EXECUTE FUNCTION judge_quarantine();
-    CREATE FUNCTION judge_state() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE TRIGGER checker BEFORE INSERT ON quarantine_events FOR EACH ROW EXECUTE FUNCTION checker_quarantine();
+    CREATE FUNCTION checker_state() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF NEW.reported_version = 13 THEN RAISE EXCEPTION 'not thirteen'; END IF;
         RETURN NEW;
     END $$;
-    CREATE TRIGGER judge BEFORE INSERT OR UPDATE ON device_state FOR EACH ROW EXECUTE FUNCTION judge_state();
+    CREATE TRIGGER checker BEFORE INSERT OR UPDATE ON device_state FOR EACH ROW EXECUTE FUNCTION checker_state();
     CREATE INDEX ON device_state USING gin (reported_state);
 ";
 

@@ -26,14 +26,14 @@ const CAP: u64 = 1_000;
 /// A name of the longest kind that no compression makes shorter.
 fn name(number: u64) -> String {
     let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut letter = || {
+    let mut symbol = || {
         // xorshift64: looks like noise to a compressor, and is the same in every run.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         char::from(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"[(state >> 58) as usize])
     };
-    (0..LONGEST).map(|_| letter()).collect()
+    (0..LONGEST).map(|_| symbol()).collect()
 }
 
 fn from_unknown_tenant(number: u64) -> Outgoing {

@@ -66,7 +66,11 @@ async fn a_stalled_writer_thread_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_derived_state_thread_is_replaced() {
-    survives("keeper=block@1", &["outbox-maintainer", "quarantine-writer", "publisher", "keeper", "redelivery"]).await;
+    survives(
+        "state-writer=block@1",
+        &["outbox-maintainer", "quarantine-writer", "publisher", "state-writer", "redelivery"],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,13 +89,13 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
     let session = tokio::select! {
         session = connect(config) => session?,
-        () = stop.told(1) => return Err(stopped(options)),
+        () = stop.reported(1) => return Err(stopped(options)),
     };
     let sender = Sender::start(&influx, destination.clone());
     let backfill = Backfill { options, layout: influx.layout(), now_us, session, sender, stop: stop.clone() };
     tokio::select! {
         done = every_tenant(backfill, &destination) => done,
-        () = stop.told(2) => Err(stopped(options)),
+        () = stop.reported(2) => Err(stopped(options)),
     }
 }
 

@@ -64,7 +64,7 @@ impl Session {
     ) -> Result<T, String> {
         let client = self.client.clone();
         let told = async {
-            stop.told(1).await;
+            stop.reported(1).await;
             sleep(GRACE).await;
         };
         tokio::select! {

@@ -35,7 +35,7 @@ impl Stop {
     }
 
     /// Waits until it is told so often.
-    pub(super) async fn told(&self, times: u32) {
+    pub(super) async fn reported(&self, times: u32) {
         let mut told = self.0.clone();
         if told.wait_for(|told| *told >= times).await.is_err() {
             // Without its listener nothing will ever be told.

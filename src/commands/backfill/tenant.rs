@@ -95,7 +95,7 @@ struct Course {
     rest: Backoff,
     /// The last of them.
     rest_for: Duration,
-    /// Whether it was said that it waits for something: an outage is news once.
+    /// Whether it was said that it waits for something: an outage is new once.
     is_waiting: bool,
     progress: Progress,
 }
@@ -192,7 +192,7 @@ impl Backfill<'_> {
             let next = course.track.next().filter(|_| self.has_room());
             tokio::select! {
                 biased;
-                () = self.stop.told(1) => return Ok(false),
+                () = self.stop.reported(1) => return Ok(false),
                 _ = ticks.tick() => self.look(course).await?,
                 landed = self.sender.landed() => self.take(course, landed)?,
                 next = after(course.next_page, next) => self.send(course, next).await,
@@ -321,7 +321,7 @@ impl Backfill<'_> {
     async fn rest(&self, course: &Course) {
         tokio::select! {
             () = sleep(course.rest_for) => {}
-            () = self.stop.told(1) => {}
+            () = self.stop.reported(1) => {}
         }
     }
 

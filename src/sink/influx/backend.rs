@@ -175,20 +175,20 @@ impl Target {
     }
 }
 
-/// What is wrong with a whole server is news once, not once per tenant.
+/// What is wrong with a whole server is new once, not once per tenant.
 #[derive(Debug, Default)]
 pub(crate) struct SharedAlert(Mutex<Option<String>>);
 
 impl SharedAlert {
-    /// Whether this is news.
+    /// Whether this is new.
     pub(crate) fn raise(&self, message: &str) -> bool {
         let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = raised.as_deref() != Some(message);
+        let is_new = raised.as_deref() != Some(message);
         *raised = Some(message.to_owned());
-        is_news
+        is_new
     }
 
-    /// Something works there; whether that is news.
+    /// Something works there; whether that is new.
     pub(crate) fn settle(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
     }

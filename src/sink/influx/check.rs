@@ -12,7 +12,7 @@ use ingest_core::flow::capacity::{self, Demand};
 
 /// What became of a look at the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Survey {
+pub(crate) struct CapacityReport {
     /// What is there, in a few words.
     pub found: String,
     /// What an operator should do, where it can't hold all tenants' points as they are to be laid out.
@@ -35,10 +35,10 @@ impl Backend {
     ///
     /// # Errors
     /// A sentence, where the server does not answer or does not let us look.
-    pub(crate) async fn survey(&self, tenants: &[String]) -> Result<Survey, String> {
+    pub(crate) async fn check(&self, tenants: &[String]) -> Result<CapacityReport, String> {
         match &self.place {
             Place::Files(directory, _) => {
-                Ok(Survey { found: format!("files below {}", directory.display()), advice: None })
+                Ok(CapacityReport { found: format!("files below {}", directory.display()), advice: None })
             }
             Place::Server(server) if server.api() == Api::V2 => self.survey_v2(server).await,
             Place::Server(server) => {
@@ -50,29 +50,32 @@ impl Backend {
     }
 
     /// The v2 API tells nothing of limits; but VictoriaMetrics speaks it and has no buckets: tenants would share series.
-    async fn survey_v2(&self, server: &Server) -> Result<Survey, String> {
+    async fn survey_v2(&self, server: &Server) -> Result<CapacityReport, String> {
         // It answers Prometheus' API too, InfluxDB does not.
         let is_victoria_metrics = matches!(server.get("/api/v1/status/buildinfo").await?, (200, _));
         if !is_victoria_metrics {
-            return Ok(Survey { found: format!("a server with the v2 API at {}", server.base()), advice: None });
+            return Ok(CapacityReport {
+                found: format!("a server with the v2 API at {}", server.base()),
+                advice: None,
+            });
         }
         let advice = self.is_per_tenant().then(|| {
             "VictoriaMetrics has no buckets, so tenants whose devices have the same names would share their series: set \
              INFLUXDB_DATABASE_LAYOUT=shared, which tags points with their tenant"
                 .to_owned()
         });
-        Ok(Survey { found: format!("VictoriaMetrics at {}", server.base()), advice })
+        Ok(CapacityReport { found: format!("VictoriaMetrics at {}", server.base()), advice })
     }
 }
 
-async fn survey_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<Survey, String> {
+async fn survey_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<CapacityReport, String> {
     let Ping { product_name } = asked(server, "/ping").await?;
     let found = format!("{product_name} at {}", server.base());
-    let Some(most) = capacity::most_databases(&product_name) else { return Ok(Survey { found, advice: None }) };
+    let Some(most) = capacity::most_databases(&product_name) else { return Ok(CapacityReport { found, advice: None }) };
     let databases: Vec<Database> = asked(server, "/api/v3/configure/database?format=json").await?;
     // Its own does not count.
     let exist = databases.into_iter().map(|database| database.name).filter(|name| name != "_internal").collect();
-    Ok(Survey { found, advice: capacity::advice(&product_name, most, &demand(exist)) })
+    Ok(CapacityReport { found, advice: capacity::advice(&product_name, most, &demand(exist)) })
 }
 
 async fn asked<T: for<'de> Deserialize<'de>>(server: &Server, path: &str) -> Result<T, String> {

@@ -23,5 +23,5 @@ mod tests;
 pub(crate) use self::config::{Api, Config};
 pub(crate) use self::router::{Parts, Router};
 pub(crate) use super::influx::backend::Backend;
-pub(crate) use super::influx::check::Survey;
+pub(crate) use super::influx::check::CapacityReport;
 pub(crate) use super::influx::classify::Provisioned;

@@ -1,4 +1,4 @@
-//! The batchers' landlord: one batcher per tenant, made when its first line comes, made again after a exit, ended when it
+//! The batchers' owner: one batcher per tenant, made when its first line comes, made again after a exit, ended when it
 //! has been idle, and spread over a few threads.
 
 use std::collections::HashMap;

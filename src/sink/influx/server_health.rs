@@ -97,16 +97,16 @@ impl Concern {
         if self.raised.as_deref() == Some(why) {
             return false;
         }
-        let mut is_news = false;
+        let mut is_new = false;
         self.condition.change(|concerned| {
-            is_news = concerned.values().all(|other| other != why);
+            is_new = concerned.values().all(|other| other != why);
             concerned.insert(self.tenant_id.clone(), why.to_owned());
         });
         self.raised = Some(why.to_owned());
-        is_news
+        is_new
     }
 
-    /// The database takes writes; whether that is news.
+    /// The database takes writes; whether that is new.
     pub(super) fn settle(&mut self) -> bool {
         if self.raised.take().is_none() {
             return false;

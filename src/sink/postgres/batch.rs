@@ -2,7 +2,7 @@
 
 use super::gate::Gate;
 use super::partitions::Day;
-use super::quarantine::Refused;
+use super::quarantine::PendingQuarantine;
 use crate::delivery::Delivery;
 use crate::delivery::pending_ack::PendingAck;
 use crate::postgres::classify::Answer;
@@ -45,7 +45,7 @@ pub struct Batch {
     /// Rows of `raw_events`.
     pub events: Vec<(Delivery, Event)>,
     /// Refusals: quarantine and counters.
-    pub refusals: Vec<Refused>,
+    pub refusals: Vec<PendingQuarantine>,
     /// Reports of the shadow lane.
     pub shadows: Vec<(Delivery, ShadowReport)>,
     /// Acknowledgements of the command lane.
@@ -207,8 +207,8 @@ fn content(json: &[u8]) -> Content {
     }
 }
 
-fn refused_by_postgres(delivery: Delivery, refusal: QuarantineRecord, gate: &Gate) -> Refused {
+fn refused_by_postgres(delivery: Delivery, refusal: QuarantineRecord, gate: &Gate) -> PendingQuarantine {
     // The mirror is a row of the table that has just refused it.
     let (keep, _) = gate.decide(&delivery.origin, &refusal, false);
-    Refused::message(delivery, refusal, keep)
+    PendingQuarantine::message(delivery, refusal, keep)
 }

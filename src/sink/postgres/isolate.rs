@@ -235,7 +235,7 @@ async fn record(part: &Transaction<'_>, outbox: &Outbox, batch: &Batch) -> Resul
 #[derive(Default)]
 struct Taken {
     events: Vec<((crate::delivery::Delivery, ingest_core::validate::event::Event), Answer)>,
-    refusals: Vec<(super::quarantine::Refused, Answer)>,
+    refusals: Vec<(super::quarantine::PendingQuarantine, Answer)>,
     shadows: Vec<((crate::delivery::Delivery, ingest_core::validate::event::ShadowReport), Answer)>,
     acks: Vec<((crate::delivery::Delivery, ingest_core::validate::event::CommandAck), Answer)>,
 }

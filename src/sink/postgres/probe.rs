@@ -10,7 +10,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
 use super::copy::{self, Row};
-use super::quarantine::{Keep, Refused};
+use super::quarantine::{Keep, PendingQuarantine};
 use super::{refusals, statement};
 use crate::delivery::{Delivery, Origin};
 use crate::postgres::classify::{Answer, Failure, Meaning};
@@ -163,7 +163,7 @@ async fn stored(transaction: &mut Transaction<'_>) -> Result<Vec<Sample>, Failur
 /// When PostgreSQL does not answer any more.
 pub(super) async fn quarantine(
     transaction: &mut Transaction<'_>,
-    refused: &Refused,
+    refused: &PendingQuarantine,
     answer: &Answer,
     counters: bool,
 ) -> Result<bool, Failure> {
@@ -178,7 +178,7 @@ pub(super) async fn quarantine(
         event_us: None,
         content: Content::Raw("{}".into()),
     };
-    let simplest = [Refused::of(unused(&refused.origin), simplest, Keep { mirror: false, ..refused.keep })];
+    let simplest = [PendingQuarantine::of(unused(&refused.origin), simplest, Keep { mirror: false, ..refused.keep })];
     let write = async |part: &Transaction<'_>| refusals::store(part, &simplest, counters).await.map(drop);
     Ok(undone(transaction, write).await?.is_err_and(|other| is_same(answer, &other)))
 }

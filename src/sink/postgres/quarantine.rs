@@ -13,7 +13,7 @@ use ingest_core::validate::event::QuarantineRecord;
 
 /// A refusal with what is to be done about it.
 #[derive(Debug)]
-pub struct Refused {
+pub struct PendingQuarantine {
     /// The broker facts that key it.
     pub origin: Origin,
     /// The refusal.
@@ -85,7 +85,7 @@ pub enum Known {
     Row,
 }
 
-impl Refused {
+impl PendingQuarantine {
     /// A refused message.
     pub fn message(delivery: Delivery, refusal: QuarantineRecord, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
@@ -181,7 +181,7 @@ mod tests {
             content: Content::Json("{}".to_owned()),
         };
         let origin = Origin { stream: "TELEMETRY".into(), stream_seq: 1, received_us: 0 };
-        let mut refused = Refused::of(origin, refusal, Keep { event: true, mirror: true });
+        let mut refused = PendingQuarantine::of(origin, refusal, Keep { event: true, mirror: true });
         let mut steps = Vec::new();
         for _ in 0..5 {
             steps.push((refused.keep.event, refused.counted_tenant().map(str::to_owned)));

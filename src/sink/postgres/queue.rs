@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::batch::{Batch, Kind};
-use super::quarantine::Refused;
+use super::quarantine::PendingQuarantine;
 use crate::delivery::Delivery;
 use crate::message::Write;
 use ingest_core::flow::batch::take;
@@ -13,7 +13,7 @@ use ingest_core::validate::event::{CommandAck, Event, ShadowReport};
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     events: VecDeque<(Delivery, Event)>,
-    refusals: VecDeque<Refused>,
+    refusals: VecDeque<PendingQuarantine>,
     shadows: VecDeque<(Delivery, ShadowReport)>,
     acks: VecDeque<(Delivery, CommandAck)>,
     /// Kinds that can't be stored now, by [`Kind`]'s number.
@@ -29,7 +29,7 @@ impl Queue {
     }
 
     /// Appends a refusal.
-    pub(super) fn refuse(&mut self, refused: Refused) {
+    pub(super) fn refuse(&mut self, refused: PendingQuarantine) {
         self.refusals.push_back(refused);
     }
 

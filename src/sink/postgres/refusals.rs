@@ -10,7 +10,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 use tokio_postgres::types::ToSql;
 
-use super::quarantine::{Known, Refused, Traces};
+use super::quarantine::{Known, PendingQuarantine, Traces};
 use crate::postgres::types::{UnixMicros, storable};
 use ingest_core::message::quarantine_content::Content;
 
@@ -20,7 +20,7 @@ const MINUTE_US: i64 = 60_000_000;
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses the question.
-pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refused]) -> Result<(), Error> {
+pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [PendingQuarantine]) -> Result<(), Error> {
     // Each key is looked up on its own, so that only its day's partition is read.
     const SQL: &str = "
         SELECT k.place, r.is_there IS NOT NULL FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::text[], $5::boolean[])
@@ -33,7 +33,7 @@ pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refu
                 AND e.stream_seq = k.stream_seq AND e.reason = k.reason LIMIT 1) q ON true
         WHERE r.is_there OR q.is_there";
 
-    let mut asked: Vec<&mut Refused> = refused.iter_mut().filter(|one| one.traces != Traces::None).collect();
+    let mut asked: Vec<&mut PendingQuarantine> = refused.iter_mut().filter(|one| one.traces != Traces::None).collect();
     if asked.is_empty() {
         return Ok(());
     }
@@ -59,7 +59,11 @@ pub(super) async fn recognise(transaction: &Transaction<'_>, refused: &mut [Refu
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one.
-pub(super) async fn store(transaction: &Transaction<'_>, refused: &[Refused], count: bool) -> Result<u64, Error> {
+pub(super) async fn store(
+    transaction: &Transaction<'_>,
+    refused: &[PendingQuarantine],
+    count: bool,
+) -> Result<u64, Error> {
     mirror(transaction, refused).await?;
     let new = events(transaction, refused).await?;
     if count {
@@ -71,7 +75,10 @@ pub(super) async fn store(transaction: &Transaction<'_>, refused: &[Refused], co
 }
 
 /// Events of the quarantine; those that were not there before.
-async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Result<Vec<&'a Refused>, Error> {
+async fn events<'a>(
+    transaction: &Transaction<'_>,
+    refused: &'a [PendingQuarantine],
+) -> Result<Vec<&'a PendingQuarantine>, Error> {
     const SQL: &str = "
         INSERT INTO quarantine_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id,
             msg_type, reason, detail, payload, raw, authenticated)
@@ -85,7 +92,8 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
         ON CONFLICT (received_at, stream, stream_seq, reason) DO NOTHING
         RETURNING received_at, stream, stream_seq, reason";
 
-    let kept: Vec<&Refused> = refused.iter().filter(|one| one.keep.event && one.known == Known::Nothing).collect();
+    let kept: Vec<&PendingQuarantine> =
+        refused.iter().filter(|one| one.keep.event && one.known == Known::Nothing).collect();
     if kept.is_empty() {
         return Ok(Vec::new());
     }
@@ -115,7 +123,7 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
         )
         .await?;
     // The same message twice in one slice has one event, and one entry here.
-    let by_key: HashMap<_, &Refused> = kept.into_iter().map(|one| (one.key(), one)).collect();
+    let by_key: HashMap<_, &PendingQuarantine> = kept.into_iter().map(|one| (one.key(), one)).collect();
     let key = |row: &'_ tokio_postgres::Row| {
         let UnixMicros(received_us) = row.get(0);
         by_key.get(&(received_us, row.get::<_, &str>(1), row.get::<_, i64>(2), row.get::<_, &str>(3))).copied()
@@ -128,7 +136,7 @@ async fn events<'a>(transaction: &Transaction<'_>, refused: &'a [Refused]) -> Re
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses.
-pub(super) async fn lock_counters(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
+pub(super) async fn lock_counters(transaction: &Transaction<'_>, refused: &[PendingQuarantine]) -> Result<(), Error> {
     const SQL: &str = "
         SELECT FROM quarantine_counters_minute c
         JOIN unnest($1::timestamptz[], $2::text[], $3::text[]) AS k (bucket_minute, tenant_id, reason)
@@ -140,7 +148,10 @@ pub(super) async fn lock_counters(transaction: &Transaction<'_>, refused: &[Refu
 }
 
 /// Moves the counters.
-async fn counters<'a>(transaction: &Transaction<'_>, counted: impl Iterator<Item = &'a Refused>) -> Result<(), Error> {
+async fn counters<'a>(
+    transaction: &Transaction<'_>,
+    counted: impl Iterator<Item = &'a PendingQuarantine>,
+) -> Result<(), Error> {
     const SQL: &str = "
         INSERT INTO quarantine_counters_minute AS c (bucket_minute, tenant_id, reason, cnt)
         SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::bigint[]) ORDER BY 1, 2, 3
@@ -165,7 +176,7 @@ struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    fn of(counted: impl Iterator<Item = &'a Refused>) -> Self {
+    fn of(counted: impl Iterator<Item = &'a PendingQuarantine>) -> Self {
         let mut by_key: BTreeMap<(i64, Cow<'a, str>, &'static str), i64> = BTreeMap::new();
         for one in counted {
             if let Some(tenant) = one.counted_tenant() {
@@ -184,8 +195,8 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// Refused messages as rows of `raw_events` with `accepted = false`.
-async fn mirror(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<(), Error> {
+/// PendingQuarantine messages as rows of `raw_events` with `accepted = false`.
+async fn mirror(transaction: &Transaction<'_>, refused: &[PendingQuarantine]) -> Result<(), Error> {
     const SQL: &str = "
         INSERT INTO raw_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type,
             payload, accepted)
@@ -197,7 +208,8 @@ async fn mirror(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<()
         ORDER BY received_at, stream, stream_seq
         ON CONFLICT (received_at, stream, stream_seq) DO NOTHING";
 
-    let mirrored: Vec<&Refused> = refused.iter().filter(|one| one.keep.mirror && one.known == Known::Nothing).collect();
+    let mirrored: Vec<&PendingQuarantine> =
+        refused.iter().filter(|one| one.keep.mirror && one.known == Known::Nothing).collect();
     if mirrored.is_empty() {
         return Ok(());
     }
@@ -224,7 +236,7 @@ async fn mirror(transaction: &Transaction<'_>, refused: &[Refused]) -> Result<()
     Ok(())
 }
 
-impl Refused {
+impl PendingQuarantine {
     /// What keys its event.
     fn key(&self) -> (i64, &str, i64, &str) {
         let reason = self.refusal.rejection.reason.as_str();
@@ -232,13 +244,13 @@ impl Refused {
     }
 }
 
-/// Refused messages, column by column.
+/// PendingQuarantine messages, column by column.
 struct Fields<'a> {
-    refused: &'a [&'a Refused],
+    refused: &'a [&'a PendingQuarantine],
 }
 
 impl<'a> Fields<'a> {
-    fn map<T>(&self, field: impl Fn(&'a Refused) -> T) -> Vec<T> {
+    fn map<T>(&self, field: impl Fn(&'a PendingQuarantine) -> T) -> Vec<T> {
         self.refused.iter().copied().map(field).collect()
     }
 }

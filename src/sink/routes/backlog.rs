@@ -27,18 +27,18 @@ pub(super) struct Backlog {
 struct Waiting {
     route_messages: VecDeque<RouteMessage>,
     has_turn: bool,
-    refused: Option<Refused>,
+    refused: Option<RejectedJobs>,
 }
 
 /// The stream did not take a tenant's jobs: one at a time goes out until it takes one.
 #[derive(Clone, Copy, Debug)]
-struct Refused {
+struct RejectedJobs {
     failures: u64,
     last: Instant,
     is_probing: bool,
 }
 
-impl Refused {
+impl RejectedJobs {
     fn is_due(&self, now: Instant) -> bool {
         !self.is_probing && now >= self.last + delay_for_attempt(self.failures, RETRY_FIRST, RETRY_MAX)
     }
@@ -142,7 +142,7 @@ impl Backlog {
     pub(super) fn refused(&mut self, tenant_id: &Arc<str>, now: Instant) {
         let waiting = self.tenants.entry(tenant_id.clone()).or_default();
         let failures = waiting.refused.map_or(0, |refused| refused.failures) + 1;
-        waiting.refused = Some(Refused { failures, last: now, is_probing: false });
+        waiting.refused = Some(RejectedJobs { failures, last: now, is_probing: false });
     }
 
     /// The stream took a job of this tenant.
@@ -194,7 +194,7 @@ mod tests {
 
     /// Who publishes how many jobs.
     fn jobs(pending: &[PendingPublish]) -> Vec<(&str, u64, usize)> {
-        let of = |one: &'_ PendingPublish| one.letters().count();
+        let of = |one: &'_ PendingPublish| one.attempts().count();
         pending
             .iter()
             .map(|one| (&*one.route_message.jobs.tenant_id, one.route_message.jobs.origin.stream_seq, of(one)))
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(jobs(&taken), [("large", 0, 4), ("small", 7, 1), ("large", 1, 2)]);
         assert_eq!(backlog.len(), 1);
         for pending in taken {
-            let sent = pending.letters().count();
+            let sent = pending.attempts().count();
             let (route_message, _) = pending.sort((0..sent).map(|_| Ok(())));
             if !route_message.jobs.routes.is_empty() {
                 backlog.put_back(route_message);

@@ -10,7 +10,7 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Room for so much; for one job at least.
+    /// Capacity for so much; for one job at least.
     pub(super) const fn new(jobs: usize, bytes: usize) -> Self {
         Self { jobs: if jobs == 0 { 1 } else { jobs }, bytes, is_untouched: true }
     }

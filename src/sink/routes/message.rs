@@ -74,7 +74,7 @@ impl RouteMessage {
 
 impl PendingPublish {
     /// Writes the jobs, one after the other as they are asked for.
-    pub(super) fn letters(&self) -> impl Iterator<Item = PublishAttempt> {
+    pub(super) fn attempts(&self) -> impl Iterator<Item = PublishAttempt> {
         let RouteJobs { origin, routes, .. } = &self.route_message.jobs;
         self.routes.iter().map(|index| {
             let route = routes.route(*index);
@@ -93,7 +93,7 @@ impl PendingPublish {
         self.routes.len() == self.route_message.jobs.routes.len()
     }
 
-    /// Takes out of the route message what needs no further attempt. `results` are those of the letters in their order.
+    /// Takes out of the route message what needs no further attempt. `results` are those of the attempts in their order.
     pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (RouteMessage, Attempt) {
         let mut attempt = Attempt::default();
         let RouteJobs { origin, routes, .. } = &mut self.route_message.jobs;
@@ -132,7 +132,7 @@ mod tests {
     async fn a_jobs_id_holds_the_brokers_facts_and_the_route() {
         let pending = route_message("a.b c", 120, &["7", "a\nb"]).take_out(&mut PLENTY.clone()).unwrap();
         assert_eq!(pending.subject.as_str(), "routes.a%2Eb%20c");
-        let ids: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
+        let ids: Vec<_> = pending.attempts().map(|attempt| attempt.message_id).collect();
         assert_eq!(ids, ["TELEMETRY:120:1795219200123456:7", "TELEMETRY:120:1795219200123456:a%0Ab"]);
     }
 
@@ -157,7 +157,7 @@ mod tests {
         let mut seen = Vec::new();
         while !route_message.jobs.routes.is_empty() {
             let pending = route_message.take_out(&mut Budget::new(2, 1024 * 1024)).unwrap();
-            let sent: Vec<_> = pending.letters().map(|letter| letter.message_id).collect();
+            let sent: Vec<_> = pending.attempts().map(|attempt| attempt.message_id).collect();
             assert_eq!(pending.is_whole(), sent.len() == pending.route_message.jobs.routes.len());
             let results: Vec<_> = sent.iter().map(|_| Ok(())).collect();
             seen.extend(sent);

@@ -74,7 +74,7 @@ pub struct Publisher {
     drained: DrainWaiters,
 }
 
-/// What went out in one attempt, each with the results of its letters.
+/// What went out in one attempt, each with the results of its attempts.
 type Results = Vec<(PendingPublish, Vec<Result<(), Fault>>)>;
 
 impl Publisher {
@@ -120,7 +120,7 @@ impl Publisher {
         let attempt = async move {
             let publish = |one: &PendingPublish| {
                 let (jetstream, subject) = (jetstream.clone(), one.subject.clone());
-                join_all(one.letters().map(move |letter| publish(jetstream.clone(), subject.clone(), letter)))
+                join_all(one.attempts().map(move |attempt| publish(jetstream.clone(), subject.clone(), attempt)))
             };
             let results = join_all(pending.iter().map(publish)).await;
             pending.into_iter().zip(results).collect()
@@ -252,7 +252,7 @@ impl Publisher {
         }));
     }
 
-    /// Logs what is wrong with the stream where it is news, and keeps the remark in `/ready`.
+    /// Logs what is wrong with the stream where it is new, and keeps the remark in `/ready`.
     fn report_stream(&mut self, remark: String) {
         let SpawnContext { readiness, log, .. } = &self.parts.spawn;
         if remark == self.stream_remark {
@@ -270,8 +270,8 @@ impl Publisher {
 }
 
 /// Sends one job and waits for the stream to have it.
-async fn publish(jetstream: JetStream, subject: Subject, letter: PublishAttempt) -> Result<(), Fault> {
-    let message = PublishMessage::build().payload(letter.body.into()).message_id(letter.message_id);
+async fn publish(jetstream: JetStream, subject: Subject, attempt: PublishAttempt) -> Result<(), Fault> {
+    let message = PublishMessage::build().payload(attempt.body.into()).message_id(attempt.message_id);
     let published = async { jetstream.send_publish(subject, message).await?.await };
     published.await.map(drop).map_err(|error| classify::fault(&error))
 }

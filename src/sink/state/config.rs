@@ -7,7 +7,7 @@ use crate::runtime::setting::settings;
 settings! {
     /// The `[state]` table.
     pub struct Config in "state" {
-        /// Sensors, signs of life and positions are written this often, or less often with many devices.
+        /// Sensors, last seen and positions are written this often, or less often with many devices.
         ///
         /// The derived state is this old at most while the load is moderate: fresh enough for a person who
         /// looks at it.

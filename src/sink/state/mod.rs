@@ -1,4 +1,4 @@
-//! Derived state, written behind: sensors with their last values, signs of life, positions. A crash loses at most what
+//! Derived state, written behind: sensors with their last values, last seen, positions. A crash loses at most what
 //! was heard since the last flush, never a row; the next message of the device brings it up to date again.
 
 mod config;

@@ -24,7 +24,7 @@ pub(super) struct Store {
 
 /// Rows that PostgreSQL can't hold, and its words about the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct SkippedObservation {
     /// How many.
     pub rows: u64,
     /// Why not, without values.
@@ -45,7 +45,7 @@ impl Store {
     ///
     /// # Errors
     /// A fault that is no row's own: then some of it may be written, and all of it may be written again.
-    pub(super) async fn write(&mut self, observations: &[Observation]) -> Result<Refused, Fault> {
+    pub(super) async fn write(&mut self, observations: &[Observation]) -> Result<SkippedObservation, Fault> {
         let settled = &self.settled;
         let (known, new): (Vec<_>, Vec<_>) = observations.iter().partition(|one| settled.contains(one));
         let located: Vec<(&Device, Location)> = observations
@@ -59,7 +59,7 @@ impl Store {
         sensors.extend(known.into_iter().flat_map(SensorRow::of));
 
         let written = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
-            let mut refused = Refused::default();
+            let mut refused = SkippedObservation::default();
             isolated(client, &all, &mut refused, async |client, rows| statement::signs_of_life(client, rows).await)
                 .await?;
             isolated(client, &located, &mut refused, async |client, rows| statement::positions(client, rows).await)
@@ -80,7 +80,7 @@ impl Store {
 async fn isolated<T>(
     client: &mut Object,
     rows: &[T],
-    refused: &mut Refused,
+    refused: &mut SkippedObservation,
     write: impl AsyncFn(&mut Object, &[T]) -> Result<(), Error>,
 ) -> Result<(), Failure> {
     let mut left = vec![rows];

@@ -7,7 +7,7 @@ use deadpool_postgres::Pool;
 use slog::{info, warn};
 
 use super::Config;
-use super::store::{Refused, Store};
+use super::store::{SkippedObservation, Store};
 use crate::message::{Drain, Observe};
 use crate::metrics::Outcome;
 use crate::runtime::drain::DrainWaiters;
@@ -108,8 +108,8 @@ impl DerivedStateWriter {
         }));
     }
 
-    fn written(&mut self, chunk: &[Observation], refused: &Refused, ctx: &mut Context<Self>) {
-        failpoint::pass("keeper");
+    fn written(&mut self, chunk: &[Observation], refused: &SkippedObservation, ctx: &mut Context<Self>) {
+        failpoint::pass("state-writer");
         if self.backoff.failures() > 0 {
             self.backoff.reset();
             info!(self.parts.spawn.log, "derived state is written again");

@@ -122,7 +122,7 @@ async fn a_row_that_was_there_has_had_its_jobs_unless_its_delivery_did_not_end()
     bench.settled(3).await;
     assert_eq!(published(), [1, 2, 3]);
 
-    // The consumer is made anew: it delivers everything again, for the first time as far as the broker knows.
+    // The consumer is made again: it delivers everything again, for the first time as far as the broker knows.
     send(&[1, 2, 3, 4], 1, true);
     bench.settled(7).await;
     assert_eq!(published(), [4]);

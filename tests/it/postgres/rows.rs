@@ -62,7 +62,7 @@ async fn a_message_that_claims_to_be_new_and_is_not_is_stored_once_and_takes_not
     let bench = Bench::new(&database);
     let slot = bench.write_event(1, 1, event("{}"));
     bench.verdict(slot).await;
-    // As after a consumer was created anew: the broker starts counting deliveries again.
+    // As after a consumer was created again: the broker starts counting deliveries again.
     for seq in 1..=100 {
         bench.write_event(seq, 1, event("{}"));
     }

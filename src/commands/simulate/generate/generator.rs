@@ -205,11 +205,11 @@ impl Generator {
         Self { fleet, mix, random: Rng::with_seed(mix.seed), made: 0, bad: 0 }
     }
 
-    fn draft(&mut self) -> Draft {
+    fn parts(&mut self) -> MessageParts {
         let devices = u64::from(self.fleet.devices);
         let device = self.fleet.device((self.made % devices) as u32);
         let heartbeat = self.random.f64() < self.mix.heartbeat_share;
-        Draft {
+        MessageParts {
             topic_root: "tenant",
             msg_type: if heartbeat { "heartbeat" } else { "telemetry" },
             event_us: self.mix.start_us.saturating_add((self.made as i64).saturating_mul(self.mix.spacing_us)),
@@ -236,40 +236,40 @@ impl Generator {
     }
 
     fn corrupt(&mut self, bad: Bad) -> Simulated {
-        let mut draft = self.draft();
-        if draft.metrics.is_empty() {
-            draft.msg_type = "telemetry";
-            draft.metrics = self.metrics();
+        let mut parts = self.parts();
+        if parts.metrics.is_empty() {
+            parts.msg_type = "telemetry";
+            parts.metrics = self.metrics();
         }
         match bad {
             Bad::Json => {}
-            Bad::Topic => draft.topic_root = "tenants",
+            Bad::Topic => parts.topic_root = "tenants",
             // Larger than the limit of any installation; still far below what the broker takes.
-            Bad::TooLarge => draft.padding = 40_000,
-            Bad::SeqType => draft.seq = r#""twelve""#.into(),
-            Bad::SiteType => draft.site = "true".into(),
-            Bad::MetricsType => draft.metrics = "[21.5]".into(),
-            Bad::Version => draft.version = "2",
-            Bad::Tenant => draft.payload_tenant.push_str("-other"),
-            Bad::NoSite => draft.site = "null".into(),
-            Bad::Unknown => draft.device.device_id = format!("stranger-{}", self.made),
-            Bad::Site => draft.site = r#""elsewhere""#.into(),
-            Bad::NoToken => draft.token.clear(),
-            Bad::WrongToken => draft.token.push('x'),
+            Bad::TooLarge => parts.padding = 40_000,
+            Bad::SeqType => parts.seq = r#""twelve""#.into(),
+            Bad::SiteType => parts.site = "true".into(),
+            Bad::MetricsType => parts.metrics = "[21.5]".into(),
+            Bad::Version => parts.version = "2",
+            Bad::Tenant => parts.payload_tenant.push_str("-other"),
+            Bad::NoSite => parts.site = "null".into(),
+            Bad::Unknown => parts.device.device_id = format!("stranger-{}", self.made),
+            Bad::Site => parts.site = r#""elsewhere""#.into(),
+            Bad::NoToken => parts.token.clear(),
+            Bad::WrongToken => parts.token.push('x'),
             Bad::ManyMetrics => {
                 let metrics: Vec<_> = (0..60).map(|number| format!(r#""m{number}":{number}"#)).collect();
-                draft.metrics = format!("{{{}}}", metrics.join(","));
+                parts.metrics = format!("{{{}}}", metrics.join(","));
             }
-            Bad::LongKey => draft.metrics = format!(r#"{{"{}":1}}"#, "k".repeat(129)),
-            Bad::ControlKey => draft.metrics = r#"{"temp\u0007c":1}"#.into(),
+            Bad::LongKey => parts.metrics = format!(r#"{{"{}":1}}"#, "k".repeat(129)),
+            Bad::ControlKey => parts.metrics = r#"{"temp\u0007c":1}"#.into(),
             Bad::Revoked | Bad::Suspended | Bad::Expired | Bad::TokenNotSet => {
-                draft.device = self.fleet.invalid_device(bad);
-                draft.payload_tenant = draft.device.tenant_id.clone();
-                draft.site = format!("\"{}\"", draft.device.site_id);
-                draft.token = draft.device.token();
+                parts.device = self.fleet.invalid_device(bad);
+                parts.payload_tenant = parts.device.tenant_id.clone();
+                parts.site = format!("\"{}\"", parts.device.site_id);
+                parts.token = parts.device.token();
             }
         }
-        let mut message = draft.finish(Some(bad.reason()));
+        let mut message = parts.finish(Some(bad.reason()));
         if bad == Bad::Json {
             message.body.truncate(message.body.len() / 2);
         }
@@ -286,7 +286,7 @@ impl Iterator for Generator {
             self.bad += 1;
             self.corrupt(bad)
         } else {
-            self.draft().finish(None)
+            self.parts().finish(None)
         };
         self.made += 1;
         Some(message)
@@ -294,7 +294,7 @@ impl Iterator for Generator {
 }
 
 /// A message before it is written down. `site`, `seq` and `metrics` are JSON; no token and no metrics are empty text.
-struct Draft {
+struct MessageParts {
     topic_root: &'static str,
     device: SimDevice,
     msg_type: &'static str,
@@ -308,9 +308,10 @@ struct Draft {
     padding: usize,
 }
 
-impl Draft {
+impl MessageParts {
     fn finish(&self, expected: Option<Reason>) -> Simulated {
-        let Draft { topic_root, device, msg_type, version, payload_tenant, site, seq, token, metrics, .. } = self;
+        let MessageParts { topic_root, device, msg_type, version, payload_tenant, site, seq, token, metrics, .. } =
+            self;
         let SimDevice { tenant_id, device_id, .. } = device;
         let mut body = String::with_capacity(768 + self.padding);
         let written = (|| {

@@ -94,7 +94,7 @@ impl Batcher {
                 continue;
             }
             self.parts.account.type_conflict(&column, MOST);
-            if why == Skipped::TypeConflict && self.told.columns.is_news(&column) {
+            if why == Skipped::TypeConflict && self.told.columns.is_new(&column) {
                 warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
                     "column" => column);
             }

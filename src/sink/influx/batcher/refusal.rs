@@ -85,7 +85,7 @@ impl Batcher {
     fn report_full(&mut self, table: &str, message: &str) {
         self.parts.metrics.limits.of(ServerLimit::Columns).inc();
         self.parts.account.remember(message);
-        if self.told.full_tables.is_news(table) {
+        if self.told.full_tables.is_new(table) {
             error!(self.parts.log, "influxdb has no room for another column of a table; points are written without the \
                 columns that are not there, rows have them"; "table" => table, "why" => without_quotes(message));
         }
@@ -94,7 +94,7 @@ impl Batcher {
     fn report_no_table(&mut self, message: &str) {
         self.parts.metrics.limits.of(ServerLimit::Tables).inc();
         self.parts.account.remember(message);
-        if self.told.refusals.is_news("no room for another table") {
+        if self.told.refusals.is_new("no room for another table") {
             error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed");
         }
     }
@@ -122,7 +122,7 @@ impl Batcher {
         }
         for point in &points {
             let why = without_quotes(&point.message);
-            if self.told.refusals.is_news(&why) {
+            if self.told.refusals.is_new(&why) {
                 warn!(self.parts.log, "influxdb refuses points; they are quarantined, their rows stay"; "why" => why);
             }
         }

@@ -1,11 +1,11 @@
-//! What the log was told already: the same is news once.
+//! What the log was told already: the same is new once.
 
 use std::collections::HashSet;
 
 /// How much of a kind is told: names and sentences that come from outside.
 pub(super) const MOST: usize = 50;
 
-/// One tenant's news.
+/// One tenant's new.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// What waits for an operator, as it was told last.
@@ -25,12 +25,12 @@ pub(super) struct Told {
 pub(super) struct Once(HashSet<String>);
 
 impl Once {
-    /// Whether this is news, and may still be told.
-    pub(super) fn is_news(&mut self, what: &str) -> bool {
+    /// Whether this is new, and may still be told.
+    pub(super) fn is_new(&mut self, what: &str) -> bool {
         self.0.len() < MOST && !self.0.contains(what) && self.0.insert(what.to_owned())
     }
 
-    /// It is over: next time it is news again.
+    /// It is over: next time it is new again.
     pub(super) fn forget(&mut self, what: &str) {
         self.0.remove(what);
     }
@@ -43,9 +43,9 @@ mod tests {
     #[test]
     fn the_same_is_news_once_and_so_is_only_so_much() {
         let mut once = Once::default();
-        assert!(once.is_news("a") && !once.is_news("a") && once.is_news("b"));
+        assert!(once.is_new("a") && !once.is_new("a") && once.is_new("b"));
         once.forget("a");
-        assert!(once.is_news("a"));
-        assert_eq!((0..2 * MOST).filter(|number| once.is_news(&number.to_string())).count(), MOST - 2);
+        assert!(once.is_new("a"));
+        assert_eq!((0..2 * MOST).filter(|number| once.is_new(&number.to_string())).count(), MOST - 2);
     }
 }

@@ -9,7 +9,7 @@ use super::Batcher;
 use crate::metrics::ServerLimit;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::breaker::{Round, Severity};
-use crate::sink::influx::classify::Trouble as Kind;
+use crate::sink::influx::classify::FailureKind as Kind;
 use crate::sink::influx::server_health::{Concern, SAID_AFTER};
 
 /// What is known of the trouble.
@@ -40,10 +40,10 @@ impl Batcher {
         self.parts.account.request_ended(Some(&message));
         let (severity, retry_after) = match kind {
             Kind::Passing(retry_after) => (Severity::Passing, retry_after),
-            Kind::Token | Kind::Room | Kind::Database | Kind::Request => (Severity::Lasting, None),
+            Kind::Token | Kind::CapacityExceeded | Kind::Database | Kind::Request => (Severity::Lasting, None),
         };
         match kind {
-            Kind::Room => drop(self.parts.metrics.limits.of(ServerLimit::Databases).inc()),
+            Kind::CapacityExceeded => drop(self.parts.metrics.limits.of(ServerLimit::Databases).inc()),
             Kind::Database => self.fitting.columns.clear(),
             _ => {}
         }
@@ -64,7 +64,7 @@ impl Batcher {
     /// What waits for an operator is an error, once.
     fn report_lasting(&mut self, kind: Kind, message: &str) {
         let log = &self.parts.log;
-        let is_news = self.trouble.concern.raise(message);
+        let is_new = self.trouble.concern.raise(message);
         match kind {
             Kind::Token => {
                 if self.parts.target.alert().raise(message) {
@@ -72,11 +72,11 @@ impl Batcher {
                 }
             }
             // Which database has no room, or is not there, is each tenant's own matter.
-            Kind::Room | Kind::Database if self.told.lasting != message => {
+            Kind::CapacityExceeded | Kind::Database if self.told.lasting != message => {
                 error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => message);
                 message.clone_into(&mut self.told.lasting);
             }
-            Kind::Request if is_news => {
+            Kind::Request if is_new => {
                 error!(log, "influxdb refuses writes; they are kept"; "error" => message);
             }
             _ => debug!(log, "influxdb did not take a batch"; "error" => message),
@@ -85,8 +85,8 @@ impl Batcher {
 
     /// What may pass by itself is a warning, once for all tenants that suffer it.
     fn report_passing(&mut self, message: &str, words: &str) {
-        let (was_raised, is_news) = (self.trouble.concern.is_raised(), self.trouble.concern.raise(message));
-        if is_news && !was_raised {
+        let (was_raised, is_new) = (self.trouble.concern.is_raised(), self.trouble.concern.raise(message));
+        if is_new && !was_raised {
             warn!(self.parts.log, "{words}"; "error" => message);
         }
     }

@@ -11,6 +11,6 @@ mod tests;
 mod v2;
 mod v3;
 
-pub(crate) use self::outcome::{Cause, Outcome, Provisioned, RefusedLine, Trouble};
+pub(crate) use self::outcome::{Cause, FailureKind, Outcome, Provisioned, RefusedLine};
 use self::outcome::{SCHEMA_LIMIT, cause, no_room_for_database, said};
 pub(super) use self::outcome::{classify, database_made, is_header_malformed, without_quotes};

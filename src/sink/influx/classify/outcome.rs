@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     /// Nothing is known to be written; the same request may succeed later (writing it twice changes nothing).
     Failed {
         /// What kind of failure it is.
-        trouble: Trouble,
+        trouble: FailureKind,
         /// A sentence for operators.
         message: String,
     },
@@ -42,13 +42,13 @@ pub(crate) enum Outcome {
 
 /// Why a request failed, as far as it matters who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum FailureKind {
     /// It passes by itself; with the server's delay that the server asks for how long to wait.
     Passing(Option<Duration>),
     /// The server does not know the token: it takes no tenant's lines before an operator has seen to it.
     Token,
     /// The server has no room for the tenant's database.
-    Room,
+    CapacityExceeded,
     /// The tenant's database is not there, and writing does not make it.
     Database,
     /// The server does not take this tenant's requests for another reason that an operator has to end.
@@ -58,11 +58,11 @@ pub(crate) enum Trouble {
 impl Outcome {
     /// A failure that passes by itself.
     pub(crate) fn passing(message: impl Into<String>) -> Self {
-        Outcome::Failed { trouble: Trouble::Passing(None), message: message.into() }
+        Outcome::Failed { trouble: FailureKind::Passing(None), message: message.into() }
     }
 
     /// A failure that an operator has to end.
-    pub(super) fn lasting(trouble: Trouble, message: impl Into<String>) -> Self {
+    pub(super) fn lasting(trouble: FailureKind, message: impl Into<String>) -> Self {
         Outcome::Failed { trouble, message: message.into() }
     }
 }
@@ -111,7 +111,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
     match status {
         204 => Outcome::Written,
         200..=299 => Outcome::lasting(
-            Trouble::Request,
+            FailureKind::Request,
             format!(
                 "it answers a write with something else than 204, so it is not InfluxDB that answers: check INFLUXDB_URL \
                  ({})",
@@ -119,25 +119,25 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
             ),
         ),
         400 if is_header_malformed(body) => Outcome::lasting(
-            Trouble::Token,
+            FailureKind::Token,
             format!("it can't read the token: check INFLUXDB_TOKEN, which is the token alone ({})", said(status, body)),
         ),
         413 => Outcome::Halve { message: said(status, body), cause: Cause::Line },
         401 => Outcome::lasting(
-            Trouble::Token,
+            FailureKind::Token,
             format!("it does not accept the token: check INFLUXDB_TOKEN ({})", said(status, body)),
         ),
         403 => Outcome::lasting(
-            Trouble::Request,
+            FailureKind::Request,
             format!("the token may not write here: check the permissions of INFLUXDB_TOKEN ({})", said(status, body)),
         ),
         408 | 425 | 429 | 500..=599 => {
-            Outcome::Failed { trouble: Trouble::Passing(retry_after), message: said(status, body) }
+            Outcome::Failed { trouble: FailureKind::Passing(retry_after), message: said(status, body) }
         }
         400 | 422 if api == Api::V2 => v2::refusal(status, body),
         400 | 422 => v3::refusal(status, body, lines),
         404 if api == Api::V2 => Outcome::lasting(
-            Trouble::Database,
+            FailureKind::Database,
             format!(
                 "it has no such bucket or organisation: create the bucket, or check INFLUXDB_BUCKET, INFLUXDB_ORG and \
                  INFLUXDB_URL ({})",
@@ -145,7 +145,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
             ),
         ),
         _ => Outcome::lasting(
-            Trouble::Request,
+            FailureKind::Request,
             format!("it does not understand the request: check INFLUXDB_URL and INFLUXDB_API ({})", said(status, body)),
         ),
     }
@@ -156,7 +156,7 @@ pub(super) fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> O
     const DATABASE_LIMIT: &str = "would exceed limit of";
     (message.contains(DATABASE_LIMIT) && message.contains("database")).then(|| {
         Outcome::lasting(
-            Trouble::Room,
+            FailureKind::CapacityExceeded,
             format!(
                 "it has no room for another database; InfluxDB 3 Core holds five, so more tenants need \
                  INFLUXDB_DATABASE_LAYOUT=shared, another server or another edition ({})",

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Outcome, SCHEMA_LIMIT, Trouble, cause, no_room_for_database, said};
+use super::{FailureKind, Outcome, SCHEMA_LIMIT, cause, no_room_for_database, said};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -22,7 +22,7 @@ const STORE_AWAY: &str = "error from wal";
 /// Reads a 400 or 422.
 pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
     let Ok(Body { message }) = serde_json::from_slice(body) else {
-        return Outcome::lasting(Trouble::Request, said(status, body));
+        return Outcome::lasting(FailureKind::Request, said(status, body));
     };
     if message.contains(STORE_AWAY) {
         return Outcome::passing(said(status, body));
@@ -33,7 +33,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
     if LINES_AT_FAULT.iter().any(|words| message.contains(words)) {
         return Outcome::Halve { cause: cause(&message), message: said(status, message.as_bytes()) };
     }
-    Outcome::lasting(Trouble::Request, said(status, body))
+    Outcome::lasting(FailureKind::Request, said(status, body))
 }
 
 #[cfg(test)]
@@ -88,13 +88,17 @@ mod tests {
     #[test]
     fn what_is_no_lines_fault_costs_no_line() {
         let wal = "write buffer error: error from wal: error writing wal file: ...";
-        assert!(matches!(answered(400, wal), Outcome::Failed { trouble: Trouble::Passing(None), .. }));
+        assert!(matches!(answered(400, wal), Outcome::Failed { trouble: FailureKind::Passing(None), .. }));
         let limit = "write buffer error: catalog update error: Adding a new database would exceed limit of 5 databases";
-        assert!(matches!(answered(400, limit), Outcome::Failed { trouble: Trouble::Room, .. }));
+        assert!(matches!(answered(400, limit), Outcome::Failed { trouble: FailureKind::CapacityExceeded, .. }));
         for message in ["no org/bucket destination provided", "missing bucket value"] {
-            assert!(matches!(answered(400, message), Outcome::Failed { trouble: Trouble::Request, .. }), "{message}");
+            assert!(
+                matches!(answered(400, message), Outcome::Failed { trouble: FailureKind::Request, .. }),
+                "{message}"
+            );
         }
-        let Outcome::Failed { trouble: Trouble::Database, message } = answered(404, "bucket \"x\" not found") else {
+        let Outcome::Failed { trouble: FailureKind::Database, message } = answered(404, "bucket \"x\" not found")
+        else {
             panic!("not kept")
         };
         assert!(message.contains("INFLUXDB_BUCKET"), "{message}");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Cause, Outcome, RefusedLine, Trouble, cause, no_room_for_database, said};
+use super::{Cause, FailureKind, Outcome, RefusedLine, cause, no_room_for_database, said};
 
 const PARTIAL_WRITE: &str = "partial write of line protocol occurred";
 const PARSING_ERROR: &str = "line protocol parsing error";
@@ -38,14 +38,14 @@ struct LineError<'a> {
 /// Reads a 400 or 422 to a request of `lines` lines.
 pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> Outcome {
     let Ok(answer) = serde_json::from_slice::<Body>(body) else {
-        return Outcome::lasting(Trouble::Request, said(status, body));
+        return Outcome::lasting(FailureKind::Request, said(status, body));
     };
     let rest_written = match &*answer.error {
         PARTIAL_WRITE => true,
         PARSING_ERROR => false,
         error => {
             let full = no_room_for_database(error, status, body);
-            return full.unwrap_or_else(|| Outcome::lasting(Trouble::Request, said(status, body)));
+            return full.unwrap_or_else(|| Outcome::lasting(FailureKind::Request, said(status, body)));
         }
     };
     let named = match answer.data {

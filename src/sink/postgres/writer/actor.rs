@@ -20,7 +20,7 @@ use crate::sink::postgres::batch::Batch;
 use crate::sink::postgres::downstream::Downstream;
 use crate::sink::postgres::duty::Duty;
 use crate::sink::postgres::gate::Gate;
-use crate::sink::postgres::quarantine::{Keep, Refused};
+use crate::sink::postgres::quarantine::{Keep, PendingQuarantine};
 use crate::sink::postgres::queue::Queue;
 use crate::sink::postgres::store::Store;
 use ingest_core::flow::backoff::Backoff;
@@ -282,7 +282,7 @@ impl Handler<Write> for Writer {
                 self.gate.decide(&delivery.origin, &refusal, has_rows)
             };
             let keep = self.capped(decided);
-            self.queue.refuse(Refused::message(delivery, refusal, keep));
+            self.queue.refuse(PendingQuarantine::message(delivery, refusal, keep));
         }
         self.queue.append(chunk);
         self.queued(ctx);
@@ -296,7 +296,7 @@ impl Handler<QuarantinePoints> for Writer {
         self.parts.spawn.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
             let keep = self.capped(self.gate.decide_point(&point));
-            self.queue.refuse(Refused::point(point, keep));
+            self.queue.refuse(PendingQuarantine::point(point, keep));
         }
         self.queued(ctx);
     }

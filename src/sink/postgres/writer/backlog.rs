@@ -65,7 +65,7 @@ impl Backlog {
         self.parts.extend(split(batch, size));
     }
 
-    /// Takes what could not be stored; whether it is news that its kind is held.
+    /// Takes what could not be stored; whether it is new that its kind is held.
     pub(super) fn put_off(&mut self, put_off: PutOff, role: &Role, queue: &mut Queue, now: Instant) -> bool {
         let PutOff { kind, is_general, answer, batch } = put_off;
         if !is_general {

@@ -120,9 +120,9 @@ impl Writer {
                 // Its deliveries come again: a drain must not wait for what is not taken.
                 continue;
             }
-            let is_news = self.backlog.put_off(put_off, &flush.role, &mut self.queue, now);
+            let is_new = self.backlog.put_off(put_off, &flush.role, &mut self.queue, now);
             match is_general {
-                true if is_news => self.faults.held(kind, &answer),
+                true if is_new => self.faults.held(kind, &answer),
                 true => {}
                 false => self.faults.suspected(kind, &answer),
             }

@@ -30,7 +30,7 @@
 //! | `replay` | the same messages, stored by a node that found no InfluxDB: the time until the next one has replayed them all |
 //! | `hang` | 50 tenants, 10000 messages/s; in the second half one tenant's database does not answer at all |
 //!
-//! Derived state (sensors, signs of life, positions) is written in every case, as it always is.
+//! Derived state (sensors, last seen, positions) is written in every case, as it always is.
 //!
 //! | environment | default | |
 //! |---|---|---|

@@ -13,19 +13,19 @@ pub(super) fn is_base64(unit: u8) -> bool {
 }
 
 /// How many different letters there are.
-pub(super) fn distinct(letters: &[u8]) -> u32 {
-    letters.iter().fold(0_u128, |seen, letter| seen | 1 << (letter & 127)).count_ones()
+pub(super) fn distinct(symbols: &[u8]) -> u32 {
+    symbols.iter().fold(0_u128, |seen, symbol| seen | 1 << (symbol & 127)).count_ones()
 }
 
 /// The bytes of base64 letters, in either alphabet; what is left over at the end is dropped.
-pub(super) fn base64(letters: &[u8]) -> Vec<u8> {
+pub(super) fn base64(symbols: &[u8]) -> Vec<u8> {
     let (mut bits, mut held) = (0_u32, 0_u32);
-    let mut bytes = Vec::with_capacity(letters.len() * 3 / 4);
-    for letter in letters {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
+    let mut bytes = Vec::with_capacity(symbols.len() * 3 / 4);
+    for symbol in symbols {
+        let value = match symbol {
+            b'A'..=b'Z' => symbol - b'A',
+            b'a'..=b'z' => symbol - b'a' + 26,
+            b'0'..=b'9' => symbol - b'0' + 52,
             b'+' | b'-' => 62,
             _ => 63,
         };

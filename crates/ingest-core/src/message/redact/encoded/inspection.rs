@@ -145,8 +145,8 @@ impl Inspection {
             if body - start < MIN_RUN {
                 continue;
             }
-            let letters: Vec<u8> = text[start..body].iter().copied().filter(|unit| is_base64(*unit)).collect();
-            if letters.len() >= MIN_RUN && distinct(&letters) >= MIN_DISTINCT && self.run_hides(&letters, depth) {
+            let symbols: Vec<u8> = text[start..body].iter().copied().filter(|unit| is_base64(*unit)).collect();
+            if symbols.len() >= MIN_RUN && distinct(&symbols) >= MIN_DISTINCT && self.run_hides(&symbols, depth) {
                 found.push(start..at);
             }
         }
@@ -154,17 +154,17 @@ impl Inspection {
     }
 
     /// Whether letters are base64 in either alphabet, from any of them on, or hexadecimal, and hide the key.
-    fn run_hides(&mut self, letters: &[u8], depth: usize) -> bool {
-        let whole = base64(letters);
+    fn run_hides(&mut self, symbols: &[u8], depth: usize) -> bool {
+        let whole = base64(symbols);
         if let inside @ (Inside::Opened(_) | Inside::Closed) = compressed::without_mark(&whole)
             && self.is_in(inside, depth + 1)
         {
             return true;
         }
         self.hides(&whole, depth + 1)
-            || (1..4).any(|skipped| self.hides(&base64(&letters[skipped..]), depth + 1))
-            || letters
-                .split(|letter| !letter.is_ascii_hexdigit())
+            || (1..4).any(|skipped| self.hides(&base64(&symbols[skipped..]), depth + 1))
+            || symbols
+                .split(|symbol| !symbol.is_ascii_hexdigit())
                 .filter(|digits| digits.len() >= 2 * MIN_BYTES)
                 .any(|digits| (0..2).any(|skipped| self.hides(&hexadecimal(&digits[skipped..]), depth + 1)))
     }

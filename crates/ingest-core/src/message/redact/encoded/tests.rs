@@ -13,7 +13,7 @@ const HARMLESS: &str = r#"{"seq":1,"device":"dev-0001","note":"nothing to hide",
 
 fn base64_of(bytes: &[u8], url: bool, padded: bool) -> String {
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-    let letter = |sextet: u32| match sextet {
+    let symbol = |sextet: u32| match sextet {
         62 => {
             if url {
                 '-'
@@ -33,7 +33,7 @@ fn base64_of(bytes: &[u8], url: bool, padded: bool) -> String {
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
         let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        (0..=chunk.len()).for_each(|n| text.push(letter(bits >> (18 - 6 * n) & 63)));
+        (0..=chunk.len()).for_each(|n| text.push(symbol(bits >> (18 - 6 * n) & 63)));
         if padded {
             (chunk.len()..3).for_each(|_| text.push('='));
         }

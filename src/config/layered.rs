@@ -91,11 +91,11 @@ impl fmt::Display for Source {
 
 /// Explicit values by key.
 #[derive(Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct LayeredConfig {
     values: BTreeMap<&'static str, (Value, Source)>,
 }
 
-impl Draft {
+impl LayeredConfig {
     /// Takes the file's values. Without a path the default file is read, if there is one.
     pub(super) fn read_file(&mut self, path: Option<&Path>) -> Result<(), ConfigError> {
         let file = path.unwrap_or(Path::new(DEFAULT_PATH));
