@@ -11,7 +11,7 @@ pub(super) async fn health(readiness: web::Data<Readiness>) -> HttpResponse {
     if readiness.alive() {
         HttpResponse::Ok().json(json!({"status": "alive"}))
     } else {
-        HttpResponse::ServiceUnavailable().json(json!({"status": "dead", "reasons": ["actors: no sign of life"]}))
+        HttpResponse::ServiceUnavailable().json(json!({"status": "dead", "reasons": ["actors: no heartbeat"]}))
     }
 }
 

@@ -87,7 +87,7 @@ fn options(name: &str, observers: Observers, log: Logger) -> ConnectOptions {
         .name(format!("ingest-node {name}"))
         .max_reconnects(None)
         .reconnect_delay_callback(|attempts| Duration::from_millis((attempts as u64 * 50).min(1_000)))
-        // Room for a whole settled window, so that acknowledging never waits for the socket.
+        // Capacity for a whole settled window, so that acknowledging never waits for the socket.
         .client_capacity(32 * 1024)
         .read_buffer_capacity(u16::MAX)
         .event_callback(move |event| {

@@ -59,7 +59,7 @@ enum Lost {
     Closed,
     #[error("PostgreSQL did not let the node in within {} s", CONNECT_BOUND.as_secs())]
     NotConnected,
-    #[error("no sign of life within {} s", HEARTBEAT_BOUND.as_secs())]
+    #[error("no heartbeat within {} s", HEARTBEAT_BOUND.as_secs())]
     Silent,
     #[error(transparent)]
     Refused(#[from] ConnectError),

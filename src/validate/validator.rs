@@ -123,7 +123,7 @@ impl Validator {
         self.started.elapsed().as_millis() as u64
     }
 
-    /// Judges a chunk and hands on what is decided; what is not waits for the registry. A message that has waited comes
+    /// Validates a chunk and forwards what is decided; what is not waits for the registry. A message that has waited comes
     /// with its answer.
     fn validate_all(
         &mut self,

@@ -142,7 +142,7 @@ async fn a_target_that_is_away_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn told_to_stop_while_the_target_is_away_it_stops_at_once() {
+async fn asked_to_stop_while_the_target_is_away_it_stops_at_once() {
     let mut world = world_with_rows(1_000, false).await;
     world.influx.stop().await;
     let mut waiting = backfill(&world, &[]).start();

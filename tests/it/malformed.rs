@@ -318,7 +318,7 @@ async fn survives(world: &World, node: NodeBuilder, seed: u64) {
     assert_eq!(metrics.count("ingest_actor_restarts_total", &[]), 0, "{log}");
     assert!(!log.contains("panicked"), "{log}");
     assert_eq!(node.ready_status().await, Some(200));
-    // Nothing vanished: every message of the telemetry lane is a row or a counted rejection.
+    // Nothing is lost: every message of the telemetry lane is a row or a counted rejection.
     let rows = world.database.count("raw_events WHERE accepted").await;
     let counted =
         "SELECT coalesce(sum(cnt), 0)::bigint FROM quarantine_counters_minute WHERE reason <> 'POINT_REFUSED'";

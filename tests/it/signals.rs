@@ -40,7 +40,7 @@ async fn a_sigterm_at_any_moment_of_a_start_leads_to_exit_code_0() {
     for moment in 0..12 {
         let mut node = world.node().start();
         // From its first log line on: before it the signal handlers are not installed.
-        wait_for("the first sign of life", DEADLINE, async || node.get("/health").await.is_some()).await;
+        wait_for("the first heartbeat", DEADLINE, async || node.get("/health").await.is_some()).await;
         // Not a wait for a condition: these are the moments of the signals.
         tokio::time::sleep(Duration::from_millis(moment * 40)).await;
         node.sigterm();

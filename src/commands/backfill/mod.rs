@@ -27,7 +27,7 @@ use time::format_description::well_known::Rfc3339;
 use self::sender::Sender;
 use self::session::Session;
 use self::stop::Stop;
-use self::tenant::{Account, Backfill, Ending};
+use self::tenant::{Backfill, Ending, TenantRun};
 use crate::config::Config;
 use crate::config::url::masked;
 use crate::postgres::session::ConnectError;
@@ -162,8 +162,8 @@ fn target(destination: &Backend, layout: Layout, tenant_id: &str) -> String {
 }
 
 /// The account of one tenant.
-fn line(tenant_id: &str, account: &Account) -> String {
-    let Account { counts, range_us: (from_us, to_us), ending, all_refused, .. } = account;
+fn line(tenant_id: &str, account: &TenantRun) -> String {
+    let TenantRun { counts, range_us: (from_us, to_us), ending, all_refused, .. } = account;
     let range = format!("from {} to {}", moment(*from_us), moment(*to_us));
     match ending {
         Ending::Counted => {

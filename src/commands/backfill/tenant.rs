@@ -51,7 +51,7 @@ pub(super) struct Backfill<'a> {
 
 /// What became of a tenant in this run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Account {
+pub(super) struct TenantRun {
     /// What was read and written.
     pub counts: Counts,
     /// From where to where, Unix microseconds.
@@ -102,7 +102,7 @@ struct Course {
 
 impl Backfill<'_> {
     /// Counts what there is.
-    pub(super) async fn count(&mut self, tenant_id: &str) -> Result<Account, Failure> {
+    pub(super) async fn count(&mut self, tenant_id: &str) -> Result<TenantRun, Failure> {
         let range_us = (self.options.from, self.options.to.unwrap_or(self.now_us));
         let (mut at, end) = (Position::before(range_us.0), Position::before(range_us.1));
         let mut progress = Progress::new(tenant_id, range_us);
@@ -117,11 +117,11 @@ impl Backfill<'_> {
             progress.show(at.received_us, counts.points);
         }
         let ending = if at == end { Ending::Counted } else { Ending::Stopped };
-        Ok(Account { counts, range_us: (range_us.0, at.received_us), ending, all_refused: 0 })
+        Ok(TenantRun { counts, range_us: (range_us.0, at.received_us), ending, all_refused: 0 })
     }
 
     /// Writes what is left to be written.
-    pub(super) async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<Account, Failure> {
+    pub(super) async fn fill(&mut self, tenant_id: &str, target: &str) -> Result<TenantRun, Failure> {
         let Options { from, to, .. } = *self.options;
         let ask = Ask { tenant_id, target, from_us: from, to_us: to, now_us: self.now_us };
         let id = self.session.run_until(&self.stop, async |client| record::find(client, &ask).await).await;
@@ -140,7 +140,7 @@ impl Backfill<'_> {
         let account = if begun.is_finished {
             let counts = Counts { written: begun.written, ..Counts::default() };
             let range_us = (from, begun.to_us);
-            Account { counts, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
+            TenantRun { counts, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
         } else {
             self.go_on(id, tenant_id.into(), begun).await?
         };
@@ -148,7 +148,7 @@ impl Backfill<'_> {
         Ok(account)
     }
 
-    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: OutboxBacklog) -> Result<Account, Failure> {
+    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: OutboxBacklog) -> Result<TenantRun, Failure> {
         let range_us = (begun.position.received_us, begun.to_us);
         let mut course = Course {
             id,
@@ -181,7 +181,7 @@ impl Backfill<'_> {
         let (counts, at_us) = (course.track.confirmed(), course.track.position().received_us);
         let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
         let all_refused = course.begun.refused + counts.refused;
-        Ok(Account { counts, range_us: (range_us.0, at_us), ending, all_refused })
+        Ok(TenantRun { counts, range_us: (range_us.0, at_us), ending, all_refused })
     }
 
     /// Reads and sends until everything is confirmed, or it is told to stop; whether the former.

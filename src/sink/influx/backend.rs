@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_alert_is_news_until_something_works_again() {
+    fn an_alert_is_new_until_something_works_again() {
         let alert = SharedAlert::default();
         assert!(alert.raise("a") && !alert.raise("a") && alert.raise("b"));
         assert!(alert.settle() && !alert.settle());

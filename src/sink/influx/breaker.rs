@@ -9,7 +9,7 @@ use ingest_core::flow::backoff::Backoff;
 
 /// Longest wait that a server may ask for (`Retry-After`): a wrong header must not silence a tenant for a day. To the
 /// supervisor the wait is no standstill (`BufferStats::waits_until`).
-const LONGEST_WISH: Duration = Duration::from_secs(60);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// The state of one database. Time is a parameter.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Breaker {
             return false;
         }
         let was_open = self.is_open();
-        let delay = self.backoff.next(random).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        let delay = self.backoff.next(random).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         self.forced_open |= severity == Severity::Lasting;
         self.resume_at = Some(now + delay);
         self.round.0 += 1;
@@ -159,7 +159,7 @@ mod tests {
         let round = breaker.round();
         assert!(breaker.succeeded(round), "it closes");
         assert_eq!(breaker.permits(now, MOST), MOST);
-        assert!(!fail(&mut breaker, now), "counting begins anew");
+        assert!(!fail(&mut breaker, now), "counting begins again");
     }
 
     #[test]

@@ -40,17 +40,17 @@ impl Backend {
             Place::Files(directory, _) => {
                 Ok(CapacityReport { found: format!("files below {}", directory.display()), advice: None })
             }
-            Place::Server(server) if server.api() == Api::V2 => self.survey_v2(server).await,
+            Place::Server(server) if server.api() == Api::V2 => self.check_v2(server).await,
             Place::Server(server) => {
                 let wanted = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
                 let (tenants, is_shared) = (tenants.len(), !self.is_per_tenant());
-                survey_v3(server, |exist| Demand { exist, wanted, tenants, is_shared }).await
+                check_v3(server, |exist| Demand { exist, wanted, tenants, is_shared }).await
             }
         }
     }
 
     /// The v2 API tells nothing of limits; but VictoriaMetrics speaks it and has no buckets: tenants would share series.
-    async fn survey_v2(&self, server: &Server) -> Result<CapacityReport, String> {
+    async fn check_v2(&self, server: &Server) -> Result<CapacityReport, String> {
         // It answers Prometheus' API too, InfluxDB does not.
         let is_victoria_metrics = matches!(server.get("/api/v1/status/buildinfo").await?, (200, _));
         if !is_victoria_metrics {
@@ -68,7 +68,7 @@ impl Backend {
     }
 }
 
-async fn survey_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<CapacityReport, String> {
+async fn check_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<CapacityReport, String> {
     let Ping { product_name } = asked(server, "/ping").await?;
     let found = format!("{product_name} at {}", server.base());
     let Some(most) = capacity::most_databases(&product_name) else { return Ok(CapacityReport { found, advice: None }) };

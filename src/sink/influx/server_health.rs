@@ -144,7 +144,7 @@ mod tests {
     fn what_several_tenants_suffer_is_one_note_until_the_last_of_them_is_well() {
         let (readiness, condition) = condition();
         let [mut one, mut other] = ["acme", "zeta"].map(|tenant| condition.concern(tenant.into()));
-        assert!(one.raise("status 500") && !one.raise("status 500"), "news once");
+        assert!(one.raise("status 500") && !one.raise("status 500"), "new once");
         assert_eq!(
             readiness.messages(),
             ["influx: 1 tenant's database does not take writes now, their points are kept: status 500"]

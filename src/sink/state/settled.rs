@@ -23,7 +23,7 @@ struct Entry {
 }
 
 impl Settled {
-    /// Room for so many sets, each believed for `ttl`.
+    /// Capacity for so many sets, each believed for `ttl`.
     pub(super) fn new(max_size: usize, ttl: Duration) -> Self {
         Self { sets: Cache::new(max_size), ttl }
     }

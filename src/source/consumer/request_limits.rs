@@ -6,7 +6,7 @@ use ingest_core::flow::pull::Limits;
 
 /// Bytes of open requests over all lanes: the broker disconnects a client that is 64 MiB behind.
 const OPEN_BYTES: usize = 16 * 1024 * 1024;
-/// Allowance for a message's subject, reply subject and headers.
+/// Bytes set aside for a message's subject, reply subject and headers.
 const OVERHEAD_BYTES: usize = 64 * 1024;
 
 /// The limits for a window of this many messages and a server with this `max_payload`.

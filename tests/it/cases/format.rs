@@ -29,7 +29,7 @@ pub(super) struct Case {
     subject: Option<String>,
     data: Option<String>,
     data_base64: Option<String>,
-    data_parts: Option<Vec<Part>>,
+    data_parts: Option<Vec<Chunk>>,
     messages: Option<Vec<ListedMessage>>,
     #[serde(default)]
     at_once: AtOnce,
@@ -48,7 +48,7 @@ pub(super) struct Settings {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Part {
+enum Chunk {
     Text(String),
     Repeat { repeat: String, times: usize },
 }
@@ -187,8 +187,8 @@ impl Case {
         let text: String = parts
             .iter()
             .map(|part| match part {
-                Part::Text(text) => text.clone(),
-                Part::Repeat { repeat, times } => repeat.repeat(*times),
+                Chunk::Text(text) => text.clone(),
+                Chunk::Repeat { repeat, times } => repeat.repeat(*times),
             })
             .collect();
         text.into_bytes()

@@ -111,17 +111,17 @@ async fn tables_of_the_same_names_ahead_in_the_search_path_are_passed_over() {
 #[actix::test]
 async fn an_installation_in_a_schema_of_its_own_is_found_again_without_its_search_path() {
     let database = Postgres::shared().create_database().await;
-    database.execute("CREATE SCHEMA \"Pulse 2\"").await;
+    database.execute("CREATE SCHEMA \"Fleet 2\"").await;
     let role = Role::of_the_owner(&database, "own_schema").await;
-    database.execute(&format!("ALTER ROLE {} SET search_path = \"Pulse 2\", public", role.name)).await;
+    database.execute(&format!("ALTER ROLE {} SET search_path = \"Fleet 2\", public", role.name)).await;
     schema::migrate(&mut open(&role.url).await).await.unwrap();
-    assert_eq!(database.count("pg_tables WHERE tablename = 'raw_events' AND schemaname = 'Pulse 2'").await, 1);
+    assert_eq!(database.count("pg_tables WHERE tablename = 'raw_events' AND schemaname = 'Fleet 2'").await, 1);
     database.execute(&format!("ALTER ROLE {} RESET search_path", role.name)).await;
     schema::check_schema(&open(&role.url).await).await.unwrap();
     let bench = Bench::with(Config { url: Secret::new(&role.url), ..config(&database) }, Default::default());
     let slot = bench.write_event(1, 1, event("{}"));
     assert_eq!(bench.verdict(slot).await, Verdict::Done);
-    assert_eq!(database.count("\"Pulse 2\".raw_events").await, 1);
+    assert_eq!(database.count("\"Fleet 2\".raw_events").await, 1);
 }
 
 #[actix::test]

@@ -58,13 +58,13 @@ async fn unknown_devices_are_registered_as_far_as_there_is_room_and_counted_once
 #[actix::test]
 async fn without_a_subscription_or_a_site_nothing_is_registered() {
     let database = migrated(Postgres::shared()).await;
-    let room = "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit) VALUES ('s', 'room', 5)";
+    let room = "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit) VALUES ('s', 'roomy', 5)";
     database.execute(room).await;
     let bench = Bench::with(&database, provisioning());
     assert!(matches!(bench.lookup("none", "d").await, Lookup::NoCapacity));
-    assert!(matches!(bench.lookup_at("room", "d", "").await, Lookup::Unknown));
-    assert!(matches!(bench.lookup_at("room", "d", "a\0b").await, Lookup::Unknown));
-    assert!(matches!(bench.lookup("room", "d").await, Lookup::Found(_)));
+    assert!(matches!(bench.lookup_at("roomy", "d", "").await, Lookup::Unknown));
+    assert!(matches!(bench.lookup_at("roomy", "d", "a\0b").await, Lookup::Unknown));
+    assert!(matches!(bench.lookup("roomy", "d").await, Lookup::Found(_)));
     assert_eq!(database.count("device_registry").await, 1);
 }
 

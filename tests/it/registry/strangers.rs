@@ -76,10 +76,10 @@ async fn rejections_of_unregistered_tenants_are_counted_for_unknown_whatever_the
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_message_does_not_keep_the_device_from_being_provisioned() {
     let world = World::new().await;
-    let room = "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit) VALUES ('sub', 'room', 5)";
+    let room = "INSERT INTO subscriptions (subscription_id, tenant_id, device_limit) VALUES ('sub', 'roomy', 5)";
     world.database.execute(room).await;
     let node = start(world.node().env("AUTO_PROVISION", 1).env("REQUIRE_TOKEN", 0)).await;
-    let device = Device::active("room", "new", "tok-secret-x");
+    let device = Device::active("roomy", "new", "tok-secret-x");
     world.publish([corrupt(&device, "MISSING_SITE_ID"), corrupt(&device, "PAYLOAD_TOO_LARGE")]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     assert_eq!(world.database.count("device_registry").await, 0, "provisioned for a message that is refused");

@@ -45,7 +45,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "in vain for: the moon")]
-    async fn a_wait_in_vain_says_what_it_waited_for() {
+    async fn a_wait_without_success_says_what_it_waited_for() {
         wait_for("the moon", Duration::from_millis(50), async || false).await;
     }
 }

@@ -10,7 +10,7 @@ use slog::Logger;
 
 use super::told::Told;
 use super::trial::Trials;
-use super::trouble::Trouble;
+use super::trouble::Failing;
 use crate::message::{Point, Points, QuarantinePoints};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::drain::DrainWaiters;
@@ -103,7 +103,7 @@ pub(crate) struct Batcher {
     pub(super) breaker: Breaker,
     pub(super) fitting: Coercion,
     pub(super) trials: Trials,
-    pub(super) trouble: Trouble,
+    pub(super) trouble: Failing,
     pub(super) filling: Filling,
     /// Full batches and those to be tried again, the oldest first.
     pub(super) ready: VecDeque<Batch>,
@@ -133,7 +133,7 @@ impl Batcher {
             breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
             fitting: Coercion::new(budget, Duration::from_secs(config.column_retry_secs)),
             trials: Trials::default(),
-            trouble: Trouble::new(parts.condition.concern(parts.tenant_id.clone())),
+            trouble: Failing::new(parts.condition.concern(parts.tenant_id.clone())),
             parts,
             filling: Filling::default(),
             ready: VecDeque::new(),

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_is_news_once_and_so_is_only_so_much() {
+    fn the_same_is_new_once_and_so_is_only_so_much() {
         let mut once = Once::default();
         assert!(once.is_new("a") && !once.is_new("a") && once.is_new("b"));
         once.forget("a");

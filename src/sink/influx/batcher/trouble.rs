@@ -14,7 +14,7 @@ use crate::sink::influx::server_health::{Concern, SAID_AFTER};
 
 /// What is known of the trouble.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct Failing {
     /// When the first request was sent that has failed since the last success, and why the last one did.
     failing: Option<(Instant, String)>,
     /// Since when no question was answered.
@@ -22,7 +22,7 @@ pub(super) struct Trouble {
     concern: Concern,
 }
 
-impl Trouble {
+impl Failing {
     /// None yet.
     pub(super) fn new(concern: Concern) -> Self {
         Self { failing: None, unanswered: None, concern }

@@ -36,7 +36,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn names_are_judged_as_the_server_does() {
+    fn names_are_checked_as_the_server_does() {
         for good in ["telemetry_acme-co", "1x", "UPPER", "a/b", "a-", &"a".repeat(511)] {
             assert_eq!(check(good), Ok(()), "{good}");
         }

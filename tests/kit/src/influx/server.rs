@@ -18,7 +18,7 @@ use serde_json::json;
 
 use super::control::{Failure, Shared};
 use super::lines::Precision;
-use super::store::{Refused, Written};
+use super::store::{WriteError, Written};
 use super::{query, v2};
 
 /// Largest body, on the wire and unpacked.
@@ -147,11 +147,11 @@ fn report(written: &Written, partial: bool) -> HttpResponse {
     }
 }
 
-fn refusal(refused: &Refused) -> HttpResponse {
+fn refusal(refused: &WriteError) -> HttpResponse {
     match refused {
-        Refused::Name(message) => text(400, &json!({"error": message}).to_string()),
-        Refused::Limit(message) => text(422, &json!({"error": message}).to_string()),
-        Refused::Empty => text(400, "incoming write was empty"),
+        WriteError::Name(message) => text(400, &json!({"error": message}).to_string()),
+        WriteError::Limit(message) => text(422, &json!({"error": message}).to_string()),
+        WriteError::Empty => text(400, "incoming write was empty"),
     }
 }
 
@@ -218,19 +218,19 @@ async fn ping(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
 }
 
 /// An answer that ends a request early.
-pub(super) struct Refusal(u16, String);
+pub(super) struct ErrorAnswer(u16, String);
 
-impl From<Refusal> for HttpResponse {
-    fn from(Refusal(status, body): Refusal) -> Self {
+impl From<ErrorAnswer> for HttpResponse {
+    fn from(ErrorAnswer(status, body): ErrorAnswer) -> Self {
         text(status, &body)
     }
 }
 
-fn refuse(status: u16, body: &str) -> Refusal {
-    Refusal(status, body.to_owned())
+fn refuse(status: u16, body: &str) -> ErrorAnswer {
+    ErrorAnswer(status, body.to_owned())
 }
 
-pub(super) fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Refusal> {
+pub(super) fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), ErrorAnswer> {
     let Some(token) = shared.knobs().token.clone() else { return Ok(()) };
     let unauthenticated = || refuse(401, r#"{"error": "the request was not authenticated"}"#);
     let malformed = || {
@@ -255,7 +255,7 @@ pub(super) fn authorise(request: &HttpRequest, shared: &Shared) -> Result<(), Re
 }
 
 /// Reads the body through to its end, unpacks it, and minds its size.
-async fn read(request: &HttpRequest, mut payload: web::Payload, max_body: usize) -> Result<Bytes, Refusal> {
+async fn read(request: &HttpRequest, mut payload: web::Payload, max_body: usize) -> Result<Bytes, ErrorAnswer> {
     let too_large = || refuse(413, &format!("max request size ({max_body} bytes) exceeded"));
     let (mut body, mut size) = (BytesMut::new(), 0);
     while let Some(chunk) = payload.next().await {

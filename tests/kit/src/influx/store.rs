@@ -20,7 +20,7 @@ pub enum TypeScope {
     #[default]
     Table,
     /// Each series for itself. For tests in which many devices of one tenant use the same field names for different things,
-    /// each of which must be judged alone.
+    /// each of which must be checked alone.
     Series,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct LineError {
 
 /// Why nothing at all was looked at.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum WriteError {
     Name(String),
     Limit(String),
     Empty,
@@ -93,13 +93,13 @@ impl Store {
     }
 
     /// Makes sure that a database exists.
-    pub(super) fn open(&mut self, database: &str) -> Result<(), Refused> {
-        name::check(database).map_err(Refused::Name)?;
+    pub(super) fn open(&mut self, database: &str) -> Result<(), WriteError> {
+        name::check(database).map_err(WriteError::Name)?;
         if self.databases.contains_key(database) {
             return Ok(());
         }
         if let Some(limit) = self.limit.filter(|limit| self.databases.len() >= *limit) {
-            return Err(Refused::Limit(format!("Adding a new database would exceed limit of {limit} databases")));
+            return Err(WriteError::Limit(format!("Adding a new database would exceed limit of {limit} databases")));
         }
         self.databases.insert(database.to_owned(), Tables::new());
         Ok(())
@@ -121,7 +121,7 @@ impl Store {
         precision: Precision,
         partial: bool,
         now_ns: i64,
-    ) -> Result<Written, Refused> {
+    ) -> Result<Written, WriteError> {
         let existed = self.exists(database);
         self.open(database)?;
         let before = (!partial).then(|| self.databases.get(database).cloned()).flatten();
@@ -134,8 +134,8 @@ impl Store {
             let line = unwanted.map_or_else(|| line.map_err(|e| message(&e)), Err);
             let result = line.map_err(|message| (message, false)).and_then(|line| {
                 self.write_line(database, &line, precision, now_ns, &mut written).map_err(|e| match e {
-                    Refusal::Bad(message) => (message, false),
-                    Refusal::Limit(message) => (message, true),
+                    LineFault::Bad(message) => (message, false),
+                    LineFault::Limit(message) => (message, true),
                 })
             });
             match result {
@@ -157,7 +157,7 @@ impl Store {
                 }
             }
         }
-        if number == 0 { Err(Refused::Empty) } else { Ok(written) }
+        if number == 0 { Err(WriteError::Empty) } else { Ok(written) }
     }
 
     /// Why a test does not want this line, where it does not.
@@ -172,11 +172,11 @@ impl Store {
         precision: Precision,
         now_ns: i64,
         written: &mut Written,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), LineFault> {
         let name = line.series.measurement.to_string();
         let time_ns = match line.timestamp {
             Some(timestamp) => precision.nanoseconds(timestamp).ok_or_else(|| {
-                Refusal::Bad(format!("timestamp, {timestamp}, out of range for precision: {precision:?}"))
+                LineFault::Bad(format!("timestamp, {timestamp}, out of range for precision: {precision:?}"))
             })?,
             None => now_ns,
         };
@@ -185,7 +185,7 @@ impl Store {
         let Some(database) = self.databases.get_mut(database) else { return Ok(()) };
         let (limit, limits) = (self.max_tables, ColumnLimits { columns: self.max_columns, family: self.max_family });
         if !database.contains_key(&name) && tables >= limit {
-            return Err(Refusal::Limit(format!(
+            return Err(LineFault::Limit(format!(
                 "Update to schema would exceed number of tables limit: attempted to create table but already have \
                  {tables} table(s) (limit: {limit})"
             )));
@@ -207,7 +207,7 @@ impl Store {
                 TypeScope::Series => table.series_column(&series, &field, value.kind())?,
             }
             if fields.iter().any(|(earlier, _)| *earlier == field) {
-                return Err(Refusal::Bad(format!(
+                return Err(LineFault::Bad(format!(
                     "invalid line protocol - multiple instances of '{field}' field found"
                 )));
             }
@@ -276,24 +276,24 @@ struct ColumnLimits {
 }
 
 /// Why a line is refused.
-enum Refusal {
+enum LineFault {
     Bad(String),
     Limit(String),
 }
 
 impl Table {
     /// Checks a column's type, or creates the column. What was created stays, also when the line is refused later.
-    fn column(&mut self, name: &str, kind: Kind, limits: ColumnLimits) -> Result<(), Refusal> {
+    fn column(&mut self, name: &str, kind: Kind, limits: ColumnLimits) -> Result<(), LineFault> {
         if name == "time" {
             return conflict(name, Kind::Time, kind);
         }
         if name == "__chunk_order" {
-            return Err(Refusal::Bad("'__chunk_order' is a reserved column".to_owned()));
+            return Err(LineFault::Bad("'__chunk_order' is a reserved column".to_owned()));
         }
         match self.columns.get(name) {
             Some(known) if *known == kind => Ok(()),
             Some(known) => conflict(name, *known, kind),
-            None if self.columns.len() >= limits.columns => Err(Refusal::Limit(format!(
+            None if self.columns.len() >= limits.columns => Err(LineFault::Limit(format!(
                 "Update to schema would exceed number of columns per table limit of {} columns",
                 limits.columns
             ))),
@@ -306,18 +306,18 @@ impl Table {
     }
 
     /// A name `a::b` belongs to the family `a`, which holds only so many.
-    fn family(&self, name: &str, limit: usize) -> Result<(), Refusal> {
+    fn family(&self, name: &str, limit: usize) -> Result<(), LineFault> {
         let Some((family, _)) = name.split_once("::") else { return Ok(()) };
         let members = self.columns.keys().filter(|other| other.split_once("::").is_some_and(|(of, _)| of == family));
         if members.count() < limit {
             return Ok(());
         }
-        Err(Refusal::Limit(format!(
+        Err(LineFault::Limit(format!(
             "Update to schema would exceed the field limit ({limit}) for field family '{family}'"
         )))
     }
 
-    fn series_column(&mut self, series: &[(String, String)], name: &str, kind: Kind) -> Result<(), Refusal> {
+    fn series_column(&mut self, series: &[(String, String)], name: &str, kind: Kind) -> Result<(), LineFault> {
         if name == "time" {
             return conflict(name, Kind::Time, kind);
         }
@@ -329,6 +329,6 @@ impl Table {
     }
 }
 
-fn conflict(name: &str, expected: Kind, got: Kind) -> Result<(), Refusal> {
-    Err(Refusal::Bad(format!("invalid column type for column '{name}', expected {expected}, got {got}")))
+fn conflict(name: &str, expected: Kind, got: Kind) -> Result<(), LineFault> {
+    Err(LineFault::Bad(format!("invalid column type for column '{name}', expected {expected}, got {got}")))
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::lines::Precision;
 use super::server::{Parameters, done, parameters as split, text};
-use super::store::{Refused, Written};
+use super::store::{WriteError, Written};
 
 pub(super) const PATH: &str = "/api/v2/write";
 
@@ -29,11 +29,11 @@ pub(super) fn report(written: &Written) -> HttpResponse {
     }
 }
 
-pub(super) fn refusal(refused: &Refused) -> HttpResponse {
+pub(super) fn refusal(refused: &WriteError) -> HttpResponse {
     match refused {
-        Refused::Name(message) => answer(message),
-        Refused::Limit(message) => answer(&format!("catalog update error: {message}")),
-        Refused::Empty => answer("incoming write was empty"),
+        WriteError::Name(message) => answer(message),
+        WriteError::Limit(message) => answer(&format!("catalog update error: {message}")),
+        WriteError::Empty => answer("incoming write was empty"),
     }
 }
 

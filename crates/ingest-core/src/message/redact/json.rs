@@ -148,7 +148,7 @@ fn edits(text: &str, mut scope: Scope<'_>) -> Option<Vec<Edit>> {
             }
             b'-' | b'0'..=b'9' => {
                 let end = after_number(bytes, at);
-                // Hexadecimal of hexadecimal has no letters: as JSON it is a number.
+                // Hexadecimal of hexadecimal has digits only: as JSON it is a number.
                 if let Scope::Everything { inspection, .. } = &mut scope
                     && let Some(mask) = inspection.masked_string(&text[at..end])
                 {

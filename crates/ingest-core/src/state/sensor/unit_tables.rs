@@ -92,7 +92,7 @@ pub(super) const WORDS: [(&str, &str); 66] = [
     ("watts", "W"),
 ];
 
-/// Units of one letter: also the names of phases, zones and channels, so a quantity in the name comes first.
+/// Units of one character: also the names of phases, zones and channels, so a quantity in the name comes first.
 pub(super) const LETTERS: [(&str, &str); 8] =
     [("a", "A"), ("h", "h"), ("j", "J"), ("l", "L"), ("m", "m"), ("s", "s"), ("v", "V"), ("w", "W")];
 
@@ -104,7 +104,7 @@ pub(super) const AFTER_UNIT: [&str; 9] = ["min", "max", "avg", "mean", "sum", "t
 pub(super) enum Clue {
     /// Anywhere.
     Part(&'static str),
-    /// As a word that no letter follows: `_c` in `temp_c` and `temp_c_2`, not in `error_count`.
+    /// As a word that nothing alphabetic follows: `_c` in `temp_c` and `temp_c_2`, not in `error_count`.
     Word(&'static str),
 }
 
