@@ -112,12 +112,7 @@ impl Readiness {
         self.state().draining = true;
     }
 
-    /// Whether the drain has begun.
-    pub fn is_draining(&self) -> bool {
-        self.state().draining
-    }
-
-    /// Whether all conditions hold and the node is not draining.
+    /// Whether the node should be given work.
     ///
     /// # Errors
     /// Every reason why not, each as `condition: reason`.
