@@ -112,7 +112,7 @@ impl Readiness {
         self.state().draining = true;
     }
 
-    /// Whether the node should be given work.
+    /// Whether all conditions hold and the node is not draining.
     ///
     /// # Errors
     /// Every reason why not, each as `condition: reason`.
