@@ -1,7 +1,7 @@
 //! Redaction: removes provision tokens from everything that is stored or forwarded.
 //!
 //! Three rules for three kinds of input: [`without_token`] for a payload that is accepted (per message, so one scan),
-//! [`scrub`] for any JSON text that goes to the quarantine, [`opaque`] for bytes that are no JSON (and [`is_unreadable`]
+//! [`scrub`] for any JSON text that goes to the quarantine, [`opaque()`] for bytes that are no JSON (and [`is_unreadable`]
 //! for those that can't be read as text).
 
 mod compressed;
