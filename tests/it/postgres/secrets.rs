@@ -18,8 +18,8 @@ async fn what_the_platform_grants_on_all_tables_does_not_reach_the_key() {
     // Worse than the platform: rights on whatever will ever be made.
     database
         .execute(
-            "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO heartbeat_app, PUBLIC;
-             ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO heartbeat_app, PUBLIC;",
+            "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO pulse_app, PUBLIC;
+             ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO pulse_app, PUBLIC;",
         )
         .await;
     migrate(&database).await;
