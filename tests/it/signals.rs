@@ -11,7 +11,7 @@ use crate::world::{DEADLINE, LANES, World, drain, start};
 async fn a_sigterm_between_the_dependencies_and_the_first_pull_is_handled() {
     let world = World::new().await;
     let mut node = world.node().env("INGEST_FAILPOINTS", "dependencies=pause@1").start();
-    wait_for("the pause", DEADLINE, async || node.log().contains("dependencies are there")).await;
+    wait_for("the pause", DEADLINE, async || node.log().contains("dependencies connected")).await;
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "{}", node.log());
 }

@@ -303,7 +303,7 @@ async fn every_good_message_is_stored(node: impl FnOnce(NodeBuilder) -> NodeBuil
     );
     // To drop the trigger takes locks in another order than rows do.
     let forgiving =
-        "CREATE OR REPLACE FUNCTION inspect() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$";
+        "CREATE OR REPLACE FUNCTION checker() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$";
     world.database.execute(forgiving).await;
     for lane in LANES {
         world.wait_settled(lane, 3 * DEADLINE).await;
