@@ -1,8 +1,9 @@
 //! The ack guard: the duty to settle a delivery exactly once, whole or in legs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use ingest_core::flow::disposition::Verdict;
+use parking_lot::Mutex;
 
 use super::settle::{SettleHandle, Settled};
 
@@ -70,7 +71,7 @@ struct Open {
 
 impl AckLegs {
     fn end(&self, verdict: Verdict) -> Option<(Arc<SettleHandle>, Settled)> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         open.worst = open.worst.max(verdict);
         open.legs -= 1;
         if open.legs > 0 {

@@ -2,12 +2,13 @@
 //! the worst.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
 use actix::prelude::*;
 use bytes::Bytes;
 use ingest_core::flow::disposition::Verdict;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::{Delivery, DeliveryGuard, Lane, Origin, Settle, SettleHandle, Settlement};
@@ -52,7 +53,7 @@ impl Handler<Settle> for Heard {
     type Result = ();
 
     fn handle(&mut self, Settle { settled }: Settle, _: &mut Self::Context) {
-        self.0.lock().unwrap().extend(settled.into_iter().map(|end| (end.slot, end.verdict)));
+        self.0.lock().extend(settled.into_iter().map(|end| (end.slot, end.verdict)));
     }
 }
 
@@ -132,7 +133,7 @@ proptest! {
             let mut heard = Vec::new();
             for (lane, address, _) in &settle_handles {
                 address.send(Everything).await.unwrap();
-                heard.push(lane.0.lock().unwrap().clone());
+                heard.push(lane.0.lock().clone());
             }
             (heard, expected)
         });

@@ -7,11 +7,12 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Most connections at once.
 const MOST: usize = 256;
@@ -57,7 +58,7 @@ impl Connections {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! The delivery ledger of each lane, always in balance.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -34,7 +34,7 @@ pub struct Ledgers([Mutex<Ledger>; Lane::ALL.len()]);
 impl Ledgers {
     /// A lane's ledger, locked: change it in one go.
     pub fn lane(&self, lane: Lane) -> MutexGuard<'_, Ledger> {
-        self.0[lane as usize].lock().unwrap_or_else(PoisonError::into_inner)
+        self.0[lane as usize].lock()
     }
 
     /// A copy of every lane's ledger, each in balance.

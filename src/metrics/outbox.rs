@@ -1,8 +1,8 @@
 //! The outbox backlog per tenant: series that exist while a tenant has outbox entries, for a bounded number of tenants.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -33,7 +33,7 @@ impl OutboxBacklogs {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<OutboxBacklog>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,9 +1,10 @@
 //! Permission violations: the server reports them as connection errors, not as answers to the request concerned.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, info, warn};
 
 use crate::delivery::Lane;
@@ -86,7 +87,7 @@ impl Permissions {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the maintainer and redelivery share: what is under way for each tenant, and how fast it is confirmed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::rates::Rates;
@@ -38,5 +37,5 @@ impl RedeliveryState {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

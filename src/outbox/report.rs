@@ -1,7 +1,6 @@
 //! The backlog report: the same figures in the metrics and in `/stats`.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::metrics::OutboxBacklog;
@@ -54,7 +53,7 @@ impl BacklogState {
     }
 
     fn lock(&self) -> MutexGuard<'_, Value> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

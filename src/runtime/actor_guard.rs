@@ -1,10 +1,11 @@
 //! Actor guard and heartbeat: how the supervisor learns of an actor's exit and of its progress.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
+use parking_lot::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Period of a thread's heartbeat.
@@ -60,7 +61,7 @@ impl Heartbeat {
 
     /// The heartbeats of the actor's own threads.
     pub fn threads(&self) -> Vec<Arc<Heartbeat>> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.threads.lock().clone()
     }
 }
 
@@ -87,7 +88,7 @@ impl ActorGuard {
 
     /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled.
     pub fn watch_thread(&self, thread: &ArbiterHandle) {
-        self.heartbeat.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Heartbeat::of_thread(thread));
+        self.heartbeat.threads.lock().push(Heartbeat::of_thread(thread));
     }
 }
 

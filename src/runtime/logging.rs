@@ -118,8 +118,9 @@ fn write_timestamp(out: &mut dyn Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex, PoisonError};
+    use std::sync::Arc;
 
+    use parking_lot::Mutex;
     use serde_json::Value;
     use slog::{debug, info, warn};
 
@@ -131,14 +132,14 @@ mod tests {
 
     impl Shared {
         fn lines(&self) -> Vec<Value> {
-            let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let bytes = self.0.lock().clone();
             String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         }
     }
 
     impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+            self.0.lock().write(bytes)
         }
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
@@ -200,7 +201,7 @@ mod tests {
             }
         }
         let gate = Arc::new(Mutex::new(()));
-        let closed = gate.lock().unwrap();
+        let closed = gate.lock();
         let (log, guard) = start(Level::Info, json(Stuck(gate.clone())));
         // Far more than may wait: with a blocking log this loop would never end.
         for number in 0..3 * WAITING_LINES {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 type Provider = Arc<dyn Fn() -> Value + Send + Sync>;
@@ -21,20 +22,20 @@ impl Stats {
     /// Registers a component's provider, replacing the one of the previous generation. It is called on the HTTP server's
     /// thread: it reads shared state and never waits for an actor.
     pub(crate) fn register(&self, name: impl Into<String>, provider: impl Fn() -> Value + Send + Sync + 'static) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(provider));
+        self.0.lock().insert(name.into(), Arc::new(provider));
     }
 
     /// The current state of all components, by name.
     pub(crate) fn collect(&self) -> Map<String, Value> {
         // The lock is not held while providers run: one that registers another would deadlock.
-        let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let providers = self.0.lock().clone();
         providers.into_iter().map(|(name, provider)| (name, provider())).collect()
     }
 }
 
 impl fmt::Debug for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let providers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let providers = self.0.lock();
         f.debug_set().entries(providers.keys()).finish()
     }
 }

@@ -135,9 +135,9 @@ impl Generation {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError};
 
     use actix::prelude::*;
+    use parking_lot::Mutex;
     use slog::{Discard, Logger, o};
     use tokio::sync::mpsc::unbounded_channel;
 
@@ -165,7 +165,7 @@ mod tests {
     impl Stub {
         fn record(&self, what: &'static str) {
             self.spawn.actor_guard.progress();
-            self.journal.lock().unwrap_or_else(PoisonError::into_inner).push((self.name, what));
+            self.journal.lock().push((self.name, what));
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(generation.drain().await, Ok(()));
         let expected =
             [("source", "drain"), ("router", "leftover"), ("router", "drain"), ("sink", "leftover"), ("sink", "drain")];
-        assert_eq!(journal.lock().unwrap()[..], expected);
+        assert_eq!(journal.lock()[..], expected);
         generation.stop_threads();
     }
 }

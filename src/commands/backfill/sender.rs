@@ -1,9 +1,10 @@
 //! Sends pages the way of all points, through the tenant's batcher, and learns which of them are confirmed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use actix::prelude::*;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -221,6 +222,6 @@ impl Rejections {
     }
 
     fn lock(&self) -> MutexGuard<'_, RejectedPoints> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -1,9 +1,10 @@
 //! Where points go: a server's databases, or files.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::catalog::Columns;
 use super::classify::Outcome;
@@ -182,7 +183,7 @@ pub(crate) struct SharedAlert(Mutex<Option<String>>);
 impl SharedAlert {
     /// Whether this is new.
     pub(crate) fn raise(&self, message: &str) -> bool {
-        let mut raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut raised = self.0.lock();
         let is_new = raised.as_deref() != Some(message);
         *raised = Some(message.to_owned());
         is_new
@@ -190,7 +191,7 @@ impl SharedAlert {
 
     /// Something works there; whether that is new.
     pub(crate) fn settle(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some()
+        self.0.lock().take().is_some()
     }
 }
 
@@ -200,7 +201,7 @@ async fn blocking(
     work: impl FnOnce(&mut LineFiles) -> std::io::Result<()> + Send + 'static,
 ) -> Outcome {
     let work = move || {
-        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = files.lock();
         work(&mut files).map_err(|error| format!("{}: {error}", files.directory().display()))
     };
     match tokio::task::spawn_blocking(work).await {

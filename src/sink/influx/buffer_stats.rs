@@ -4,10 +4,11 @@
 //! their fate is known. What a dead batcher has left open is written off, so that nothing is ever miscounted for good.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use super::batch::Entry;
@@ -94,7 +95,7 @@ impl Accounts {
     }
 
     fn tenants(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<BufferStats>>> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenants.lock()
     }
 }
 
@@ -221,12 +222,12 @@ impl BufferStats {
 
     /// The last thing that went wrong, for `/stats`. Never holds a line or a token.
     pub(super) fn remember(&self, error: &str) {
-        error.clone_into(&mut self.last_error.lock().unwrap_or_else(PoisonError::into_inner));
+        error.clone_into(&mut self.last_error.lock());
     }
 
     /// A value did not fit its column's type, or has no column. At most `most` columns are named.
     pub(super) fn type_conflict(&self, column: &str, most: usize) {
-        let mut type_conflicts = self.type_conflicts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut type_conflicts = self.type_conflicts.lock();
         if let Some(values) = type_conflicts.get_mut(column) {
             *values += 1;
         } else if type_conflicts.len() < most {
@@ -248,8 +249,8 @@ impl BufferStats {
             "requests": self.requests.load(Ordering::Relaxed),
             "requests_failed": self.failures.load(Ordering::Relaxed),
             "breaker": breaker,
-            "last_error": *self.last_error.lock().unwrap_or_else(PoisonError::into_inner),
-            "misfits": *self.type_conflicts.lock().unwrap_or_else(PoisonError::into_inner),
+            "last_error": *self.last_error.lock(),
+            "misfits": *self.type_conflicts.lock(),
             "lines": {
                 "ok": ended(LineResult::Ok),
                 "refused": ended(LineResult::Refused),

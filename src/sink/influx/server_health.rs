@@ -2,9 +2,11 @@
 //! take writes. The latter is one note in `/ready`, which it does not make a 503: nothing is lost meanwhile.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::runtime::readiness::Readiness;
 
@@ -72,7 +74,7 @@ impl ServerHealth {
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, String>)) {
-        let mut concerned = self.concerned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut concerned = self.concerned.lock();
         change(&mut concerned);
         let Some(why) = concerned.values().next_back() else { return self.readiness.clear_message(SUBJECT) };
         let tenants = concerned.len();

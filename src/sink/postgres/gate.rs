@@ -3,7 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::quarantine::Keep;
 use super::unregistered_names::{MINUTES_REMEMBERED, UnregisteredNames};
@@ -93,7 +94,7 @@ impl Gate {
     }
 
     fn policy(&self) -> MutexGuard<'_, Policy> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, info};
 use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
@@ -112,7 +112,7 @@ impl Partitions {
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

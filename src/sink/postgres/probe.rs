@@ -4,9 +4,9 @@
 //! works. A table that refuses whatever was accepted before is at fault itself.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::Transaction;
+use parking_lot::{Mutex, MutexGuard};
 use tokio_postgres::Error;
 
 use super::copy::{self, Row};
@@ -51,7 +51,7 @@ impl Samples {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Sample>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,8 +3,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+
+use parking_lot::Mutex;
 
 use super::disk::{Disk, System};
 use super::writer::*;
@@ -24,7 +26,7 @@ pub(crate) const ENOSPC: i32 = 28;
 impl Watched {
     /// The calls since this was last asked, those of directories in a row as one.
     pub(crate) fn take_calls(&self) -> Vec<&'static str> {
-        let mut calls = std::mem::take(&mut *self.calls.lock().unwrap());
+        let mut calls = std::mem::take(&mut *self.calls.lock());
         calls.dedup_by(|a, b| *a == "directory" && *b == "directory");
         calls
     }
@@ -35,7 +37,7 @@ impl Watched {
     }
 
     fn call(&self, name: &'static str, failing: &AtomicUsize, error: i32) -> io::Result<()> {
-        self.calls.lock().unwrap().push(name);
+        self.calls.lock().push(name);
         let fails = failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if fails { Err(io::Error::from_raw_os_error(error)) } else { Ok(()) }
     }
@@ -96,7 +98,7 @@ fn every_directory_on_the_way_to_a_new_file_is_durable() {
     let directory = tempfile::tempdir().unwrap();
     let (mut files, disk) = watched(&directory.path().join("new/data"), 40);
     files.append(b"a v=1 1\n").unwrap();
-    let synced = disk.calls.lock().unwrap().iter().filter(|call| **call == "directory").count();
+    let synced = disk.calls.lock().iter().filter(|call| **call == "directory").count();
     assert_eq!(synced, files.directory().ancestors().count());
 }
 

@@ -1,13 +1,14 @@
 //! A router with stand-ins for everything around it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::Bytes;
 use ingest_kit::wait_for;
+use parking_lot::Mutex;
 
 use super::super::{Backend, Config, Parts, Router};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
@@ -55,7 +56,7 @@ impl Handler<Settle> for Outside {
     type Result = ();
 
     fn handle(&mut self, message: Settle, _: &mut Context<Self>) {
-        let mut verdicts = self.0.verdicts.lock().unwrap();
+        let mut verdicts = self.0.verdicts.lock();
         for settled in message.settled {
             assert!(verdicts.insert(settled.slot, settled.verdict).is_none(), "{} ended twice", settled.slot);
         }
@@ -67,7 +68,7 @@ impl Handler<QuarantinePoints> for Outside {
 
     fn handle(&mut self, message: QuarantinePoints, _: &mut Context<Self>) {
         let points = message.points.into_iter().map(|point| (point.line, point.message));
-        self.0.refused.lock().unwrap().extend(points);
+        self.0.refused.lock().extend(points);
     }
 }
 
@@ -178,11 +179,11 @@ impl Harness {
     }
 
     pub(super) fn verdicts(&self) -> Vec<Verdict> {
-        self.ends.verdicts.lock().unwrap().values().copied().collect()
+        self.ends.verdicts.lock().values().copied().collect()
     }
 
     pub(super) fn refused(&self) -> Vec<(String, String)> {
-        self.ends.refused.lock().unwrap().clone()
+        self.ends.refused.lock().clone()
     }
 
     /// What `/stats` says of a tenant.
@@ -233,7 +234,7 @@ pub(super) fn server(answer: fn(&str) -> HttpResponse) -> (String, Arc<Mutex<u64
                 return HttpResponse::NotFound().finish();
             }
             let answer = answer(&body);
-            *taken.lock().unwrap() += u64::from(answer.status() == 204);
+            *taken.lock() += u64::from(answer.status() == 204);
             answer
         };
         App::new().app_data(count.clone()).default_service(web::to(take))
