@@ -44,9 +44,13 @@ pub mod postgres {
     pub mod config {
         pub use crate::postgres::config::Config;
     }
+    /// `postgres::connector`.
+    pub mod connector {
+        pub use crate::postgres::connector::{ConnectError, Connector};
+    }
     /// `postgres::pool`.
     pub mod pool {
-        pub use crate::postgres::pool::{connect, connection_config, pool};
+        pub use crate::postgres::pool::pool;
     }
     /// `postgres::raw_events`.
     pub mod raw_events {
@@ -55,10 +59,6 @@ pub mod postgres {
     /// `postgres::schema`.
     pub mod schema {
         pub use crate::postgres::schema::{MigrateError, Report, SchemaError, check_schema, migrate, warnings};
-    }
-    /// `postgres::session`.
-    pub mod session {
-        pub use crate::postgres::session::{ConnectError, open};
     }
 }
 /// `registry`.

@@ -1,5 +1,6 @@
 //! Dependencies of the node: connections to NATS and PostgreSQL, made before the tree is built.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use async_nats::Client;
@@ -8,9 +9,9 @@ use slog::{Logger, error, info, o, warn};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::nats::connect::{Observers, connect};
+use crate::nats::connect::{self, Observers, connect};
 use crate::nats::permissions::Permissions;
-use crate::postgres::session::ConnectError;
+use crate::postgres::connector::{ConnectError, Connector};
 use crate::postgres::start::{self, Prepared, StartError};
 use crate::postgres::{self, pool};
 use crate::runtime::error_chain::error_chain;
@@ -21,8 +22,8 @@ use crate::runtime::terminal::print_error;
 /// Connections that survive the generations of the actor tree.
 #[derive(Clone)]
 pub(crate) struct Dependencies {
-    /// Connection settings for PostgreSQL outside of the pool.
-    pub connection: tokio_postgres::Config,
+    /// Makes connections to PostgreSQL outside of the pool.
+    pub connector: Connector,
     /// Connections to PostgreSQL.
     pub pool: Pool,
     /// The connection that receives deliveries and sends acknowledgements.
@@ -43,37 +44,32 @@ pub(super) async fn connect_all(
     metrics: &Arc<Metrics>,
     log: &Logger,
 ) -> Result<Dependencies, Exit> {
-    let unavailable = |why: String| {
-        error!(log, "giving up at start"; "why" => &why);
-        print_error(&why);
-        Exit::Unavailable
+    let give_up = |why: &dyn Display, exit| {
+        error!(log, "giving up at start"; "why" => %why);
+        print_error(why);
+        exit
     };
-    let (connection, pool) = connect_postgres(&config.postgres, readiness, log).await?;
+    let (connector, pool) = connect_postgres(&config.postgres, readiness, log)
+        .await
+        .map_err(|error| give_up(&error_chain(&error), error.exit()))?;
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
     let observers = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
-    let nats =
-        connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
-    let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(unavailable)?;
-    Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
+    let refused = |error: connect::ConnectError| give_up(&error, error.exit());
+    let nats = connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(refused)?;
+    let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(refused)?;
+    Ok(Dependencies { connector, pool, nats, permissions, nats_jobs })
 }
 
 async fn connect_postgres(
     config: &postgres::Config,
     readiness: &Arc<Readiness>,
     log: &Logger,
-) -> Result<(tokio_postgres::Config, Pool), Exit> {
-    let refuse = |why: String, exit: Exit| {
-        error!(log, "giving up at start"; "why" => &why);
-        print_error(&why);
-        exit
-    };
-    let refused = |error: StartError| refuse(error_chain(&error), error.exit());
-    let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
-    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => error_chain(error));
-    let mut client = start::connect(config, waiting).await.map_err(refused)?;
-    let Prepared { migrated, warnings } = start::prepare(&mut client, config).await.map_err(refused)?;
+) -> Result<(Connector, Pool), StartError> {
+    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => %error);
+    let (connector, mut client) = start::connect(config, waiting).await?;
+    let Prepared { migrated, warnings } = start::prepare(&mut client, config).await?;
     if let Some(report) = migrated {
         info!(log, "schema migrated"; "applied" => report.applied.len(), "version" => report.version);
     }
@@ -81,8 +77,8 @@ async fn connect_postgres(
         warn!(log, "the schema will refuse rows"; "why" => warning);
     }
     readiness.up(Condition::Schema);
-    let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    let pool = pool::pool(config, &connector).map_err(|error| StartError::Settings(error_chain(&error)))?;
     pool::warm(&pool, config).await;
     readiness.up(Condition::Postgres);
-    Ok((connection, pool))
+    Ok((connector, pool))
 }

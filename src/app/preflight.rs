@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use crate::config::Config;
-use crate::postgres::{pool, schema};
+use crate::postgres::{schema, start};
 use crate::runtime::error_chain::error_chain;
 use crate::sink::influx::{Backend, CapacityReport};
 
@@ -40,8 +40,7 @@ pub(crate) async fn check(config: &Config) -> Vec<CheckResult> {
 }
 
 async fn check_postgres(config: &Config, tenants: &mut Vec<String>) -> Result<CapacityReport, String> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| error_chain(&error))?;
-    let database = pool::connect(&connection).await.map_err(|error| error_chain(&error))?;
+    let (_, database) = start::open(&config.postgres).await.map_err(|error| error_chain(&error))?;
     if let Err(error) = schema::check_schema(&database).await {
         return Ok(CapacityReport {
             found: "a database that this version can't work with".to_owned(),

@@ -9,6 +9,7 @@ use slog::{Logger, error, info, warn};
 
 use super::dependencies::connect_all;
 use super::preflight::{self, CheckResult};
+use super::reload::{self, Load};
 use super::tree::{self, Ingredients};
 use crate::config::Config;
 use crate::delivery::Lane;
@@ -17,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
 use crate::runtime::readiness::Readiness;
-use crate::runtime::shutdown_signal::Signals;
+use crate::runtime::signals::{Hangup, Signals};
 use crate::runtime::stats::Stats;
 use crate::runtime::terminal::print_error;
 use crate::sink::influx::CapacityReport;
@@ -25,7 +26,8 @@ use crate::supervisor::environment::Environment;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
-pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
+pub(crate) async fn run(config: Config, load: Load, log: Logger, mut signals: Signals, hangup: Hangup) -> Exit {
+    actix_rt::spawn(reload::run(config.clone(), load, hangup, log.clone()));
     let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,

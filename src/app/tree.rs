@@ -66,7 +66,7 @@ fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         (addresses.outbox, addresses.redelivery_state) = (Some(outbox.clone()), Some(state.clone()));
         let parts = maintainer::Parts {
             settings: ingredients.config.influx.redelivery(),
-            connection: ingredients.dependencies.connection.clone(),
+            connector: ingredients.dependencies.connector.clone(),
             outbox: (outbox, released),
             state,
             stats: ingredients.stats.clone(),
@@ -123,7 +123,7 @@ fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         let thread = spawn.thread.clone();
         let parts = redelivery::Parts {
             settings: ingredients.config.influx.redelivery(),
-            connection: ingredients.dependencies.connection.clone(),
+            connector: ingredients.dependencies.connector.clone(),
             outbox: Addresses::need(&addresses.outbox, "outbox-maintainer")?,
             state: Addresses::need(&addresses.redelivery_state, "outbox-maintainer")?,
             points: Addresses::need(&addresses.points, "router")?,
@@ -193,7 +193,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
         let thread = spawn.thread.clone();
         let parts = registry::Parts {
             config: ingredients.config.registry.clone(),
-            connection: ingredients.dependencies.connection.clone(),
+            connector: ingredients.dependencies.connector.clone(),
             pool: ingredients.dependencies.pool.clone(),
             settings_readers: addresses.settings_readers.clone(),
             new_tenants: addresses.new_tenants.clone(),

@@ -14,7 +14,7 @@ use crate::app::{self, preflight};
 use crate::config::{Config, ConfigError, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
-use crate::runtime::shutdown_signal::Signals;
+use crate::runtime::signals::{Hangup, Signals};
 use crate::runtime::terminal::{print, print_error};
 use crate::sink::influx::CapacityReport;
 
@@ -28,7 +28,8 @@ pub fn run_program() -> ExitCode {
             return if usage.use_stderr() { Exit::Config } else { Exit::Ok }.into();
         }
     };
-    let load = || Config::load(cli.config.as_deref(), &Env::process());
+    let file = cli.config.clone();
+    let load = move || Config::load(file.as_deref(), &Env::process());
     let exit = match &cli.command {
         Command::Run => run(load),
         Command::Migrate => configured(load, migrate),
@@ -53,10 +54,10 @@ fn configured(load: impl FnOnce() -> Result<Loaded, ConfigError>, command: impl 
 }
 
 /// `run`: the node, until it is told to stop or gives up.
-fn run(load: impl FnOnce() -> Result<Loaded, ConfigError>) -> Exit {
+fn run(load: impl Fn() -> Result<Loaded, ConfigError> + 'static) -> Exit {
     let system = actix_rt::System::new();
     // Before anything else: from here on a signal ends in a drain and the right exit code.
-    let signals = system.block_on(async { Signals::listen() });
+    let (signals, hangup) = system.block_on(async { (Signals::listen(), Hangup::listen()) });
     let loaded = match load() {
         Ok(loaded) => loaded,
         Err(error) => return fail(Exit::Config, error),
@@ -66,7 +67,7 @@ fn run(load: impl FnOnce() -> Result<Loaded, ConfigError>) -> Exit {
     for notice in &loaded.notices {
         warn!(log, "configuration"; "notice" => notice);
     }
-    system.block_on(app::run::run(loaded.config, log, signals))
+    system.block_on(app::run::run(loaded.config, Box::new(load), log, signals, hangup))
 }
 
 /// `migrate`: brings the database to this program's schema.

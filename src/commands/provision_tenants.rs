@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::app::preflight;
 use crate::config::Config;
-use crate::postgres::pool;
+use crate::postgres::start;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::print;
@@ -59,8 +59,8 @@ fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
 }
 
 async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error_chain(&error)))?;
+    let opened = start::open(&config.postgres).await;
+    let (_, database) = opened.map_err(|error| (error.exit(), error_chain(&error)))?;
     let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
-    let database = pool::connect(&connection).await.map_err(|error| unavailable(error_chain(&error)))?;
     preflight::tenants(&database).await.map_err(unavailable)
 }

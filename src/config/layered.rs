@@ -182,7 +182,7 @@ impl LayeredConfig {
         let default = Config::default().postgres.url;
         let base = match self.values.get(URL) {
             Some((Value::String(url), _)) => url,
-            _ => default.expose(),
+            _ => &*default.expose(),
         };
         let url = Value::String(PgParts { host, port, db, user, password }.replace_in(base));
         let names = names.join(", ");

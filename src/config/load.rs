@@ -8,7 +8,8 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::layered::{Env, LayeredConfig, Source};
 use super::tables::Config;
-use crate::sink;
+use crate::postgres::connector::Connector;
+use crate::{nats, sink};
 
 /// A configuration and how it came about.
 #[derive(Debug)]
@@ -63,14 +64,14 @@ impl Config {
     /// # Errors
     /// The first pair that does not fit.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let Self { nats, postgres, influx, routes, state, supervisor, .. } = self;
+        let Self { nats: source, postgres, influx, routes, state, supervisor, .. } = self;
         let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
         let rules = [
             (
                 postgres.pool_min <= postgres.pool_max,
                 "postgres.pool_min (PG_POOL_MIN) must not exceed pool_max (PG_POOL_MAX)",
             ),
-            (nats.nak_delay_ms <= nats.nak_delay_max_ms, "nats.nak_delay_ms must not exceed nak_delay_max_ms"),
+            (source.nak_delay_ms <= source.nak_delay_max_ms, "nats.nak_delay_ms must not exceed nak_delay_max_ms"),
             (
                 influx.batch_size <= influx.buffer_lines,
                 "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
@@ -90,7 +91,10 @@ impl Config {
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, sentence)) => Err(ConfigError::new(sentence)),
-            None => sink::influx::Backend::new(influx).map(drop).map_err(ConfigError::new),
+            None => nats::login::check(source)
+                .and_then(|()| Connector::new(postgres).map(drop).map_err(|error| error.to_string()))
+                .and_then(|()| sink::influx::Backend::new(influx).map(drop))
+                .map_err(ConfigError::new),
         }
     }
 }

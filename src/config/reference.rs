@@ -40,8 +40,8 @@ fn description(setting: &Setting) -> String {
 fn default(setting: &Setting) -> Option<Value> {
     let defaults = Config::default();
     match setting.key {
-        "nats.url" => Some(defaults.nats.url.expose().into()),
-        "postgres.url" => Some(defaults.postgres.url.expose().into()),
+        "nats.url" => Some((*defaults.nats.url.expose()).into()),
+        "postgres.url" => Some((*defaults.postgres.url.expose()).into()),
         _ => {
             let (table, name) = setting.path();
             Table::try_from(defaults).unwrap()[table].get(name).cloned()
@@ -62,7 +62,10 @@ fn file() -> String {
             [] => String::new(),
             names => format!(" [{}]", names.join(", ")),
         };
-        let value = default(setting).unwrap_or_else(|| Value::from("http://127.0.0.1:8181"));
+        let value = default(setting).unwrap_or_else(|| match setting.value_type {
+            ValueType::Choice(words) => Value::from(words[0]),
+            _ => Value::from("http://127.0.0.1:8181"),
+        });
         writeln!(text, "# {}{variables}\n#{name} = {value}", description(setting).replace('`', "")).unwrap();
     }
     text

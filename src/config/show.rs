@@ -46,7 +46,7 @@ fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
         _ => None,
     };
     match url {
-        Some(url) => Some(Value::String(url::masked(url))),
+        Some(url) => Some(Value::String(url::masked(&url))),
         None => {
             let (table, name) = setting.path();
             values.get(table)?.get(name).cloned()

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::logging;
+use crate::runtime::secret::Secret;
 use crate::{http, nats, postgres, registry, sink, supervisor, validate};
 
 /// The configuration. Each room's own type says what its settings mean and why its defaults are what they are.
@@ -29,4 +30,31 @@ pub(crate) struct Config {
     pub log: logging::Config,
     /// Start, restarts, drain.
     pub supervisor: supervisor::Config,
+}
+
+impl Config {
+    /// All secrets, each after its key.
+    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 6] {
+        [
+            ("nats.url", &self.nats.url),
+            ("nats.password", &self.nats.password),
+            ("nats.token", &self.nats.token),
+            ("nats.nkey_seed", &self.nats.nkey_seed),
+            ("postgres.url", &self.postgres.url),
+            ("influx.token", &self.influx.token),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::all;
+
+    #[test]
+    fn no_secret_is_left_out() {
+        let settings: Vec<&str> =
+            all().filter(|setting| setting.value_type.is_secret()).map(|setting| setting.key).collect();
+        assert_eq!(Config::default().secrets().map(|(key, _)| key)[..], settings[..]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The `[nats]` table.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::runtime::secret::Secret;
@@ -8,8 +9,25 @@ use crate::runtime::setting::settings;
 settings! {
     /// The `[nats]` table.
     pub struct Config in "nats" {
-        /// One or several servers, separated by commas; may hold credentials.
+        /// One or several servers, separated by commas; may hold user and password, or a token. `tls://` demands TLS.
         url: Secret = Secret::new("nats://127.0.0.1:4222"), NatsUrl, "NATS_URL";
+        /// The user, with `NATS_PASSWORD`.
+        user: Option<String> = None, Text, "NATS_USER";
+        /// The user's password.
+        password: Secret = Secret::default(), Secret, "NATS_PASSWORD";
+        /// A token, in place of a user.
+        token: Secret = Secret::default(), Secret, "NATS_TOKEN";
+        /// The seed of a user's NKEY (`SU...`).
+        nkey_seed: Secret = Secret::default(), Secret, "NATS_NKEY_SEED";
+        /// A credentials file as `nsc` writes it: a user's JWT and the seed of its NKEY.
+        creds_file: Option<PathBuf> = None, Path, "NATS_CREDS_FILE";
+        /// Certificates (PEM) of the authority that vouches for the servers; then no other authority is trusted, and TLS is
+        /// demanded.
+        ca_file: Option<PathBuf> = None, Path, "NATS_CA_FILE";
+        /// The client's certificate (PEM), where the servers ask for one; TLS is demanded.
+        cert_file: Option<PathBuf> = None, Path, "NATS_CERT_FILE";
+        /// The key of that certificate (PEM).
+        key_file: Option<PathBuf> = None, Path, "NATS_KEY_FILE";
         /// Most unsettled deliveries of one lane: the credit at the door, and the bound of memory.
         ///
         /// Enough for several full batches in every component of the pipeline at once.

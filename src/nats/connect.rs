@@ -1,14 +1,23 @@
-//! Connects to NATS with credentials from the URL, and records what happens to the connection.
+//! Connects to NATS, and records what happens to the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, ServerError};
+use async_nats::{AuthError, Client, ConnectErrorKind, ConnectOptions, Event, Server, ServerError};
+use parking_lot::Mutex;
 use slog::{Logger, debug, info, warn};
+use thiserror::Error;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::Config;
+use super::login;
 use super::permissions::Permissions;
+use crate::runtime::exit::Exit;
 use crate::runtime::readiness::{Condition, Readiness};
+use crate::runtime::tls::advice;
+
+/// Longest attempt at one server.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What records the events of a connection.
 #[derive(Clone, Debug, Default)]
@@ -19,117 +28,182 @@ pub(crate) struct Observers {
     pub permissions: Option<Arc<Permissions>>,
 }
 
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    /// The settings can't work; one sentence.
+    #[error("{0}")]
+    Settings(String),
+    /// There was no connection within the bound.
+    #[error("no connection to NATS within {secs} s: {last}")]
+    Away {
+        /// The bound.
+        secs: u64,
+        /// How the last attempt failed.
+        last: String,
+    },
+}
+
+impl ConnectError {
+    /// How the process ends with it.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) => Exit::Config,
+            Self::Away { .. } => Exit::Unavailable,
+        }
+    }
+}
+
 /// Connects within `start_wait_secs`. From then on the client reconnects by itself without limit.
 ///
 /// # Errors
-/// A message for people, where NATS did not answer in time.
-pub(crate) async fn connect(config: &Config, name: &str, observers: Observers, log: &Logger) -> Result<Client, String> {
-    let deadline = tokio::time::Instant::now() + config.start_wait();
+/// When the settings can't work, or there was no connection in time.
+pub(crate) async fn connect(
+    config: &Config,
+    name: &str,
+    observers: Observers,
+    log: &Logger,
+) -> Result<Client, ConnectError> {
+    login::check(config).map_err(ConnectError::Settings)?;
+    let servers = login::servers(config).map_err(ConnectError::Settings)?;
+    let deadline = Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
-    let servers = servers(config)?;
     loop {
-        let options = with_credentials(options(name, observers.clone(), log.clone()), &servers);
-        match options.connect(&servers).await {
-            Ok(client) => {
+        let options = options(config, name, observers.clone(), log.clone()).map_err(ConnectError::Settings)?;
+        let last = match timeout_at(deadline, options.connect(&servers)).await {
+            Ok(Ok(client)) => {
                 if let Some(readiness) = &observers.readiness {
                     readiness.up(Condition::Nats);
                 }
                 return Ok(client);
             }
-            Err(error) if tokio::time::Instant::now() + delay >= deadline => {
-                return Err(format!("NATS did not answer within {} s: {error}", config.start_wait_secs));
+            Ok(Err(error)) => describe(&error, config),
+            Err(_) => "no answer".to_owned(),
+        };
+        if Instant::now() + delay >= deadline {
+            return Err(ConnectError::Away { secs: config.start_wait_secs, last });
+        }
+        info!(log, "waiting for nats"; "error" => last);
+        sleep(delay).await;
+        delay = (delay * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// The error with its causes (the client's `Display` repeats them), and what to do where that is known.
+fn describe(error: &async_nats::ConnectError, config: &Config) -> String {
+    if is_refused(&error.kind()) {
+        config.url.report_refused();
+        return format!("{error} ({})", login::describe(config));
+    }
+    match advice(error, "NATS_CA_FILE", "NATS_CERT_FILE") {
+        Some(advice) => format!("{error} ({advice})"),
+        None => error.to_string(),
+    }
+}
+
+fn is_refused(kind: &ConnectErrorKind) -> bool {
+    matches!(kind, ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation)
+}
+
+fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Result<ConnectOptions, String> {
+    let (credentials, tls) = (config.clone(), login::tls_files(config)?);
+    let outage = Arc::new(Outage { config: config.clone(), observers, log, logged: Mutex::default() });
+    let attempts = outage.clone();
+    let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+        let credentials = credentials.clone();
+        async move { login::authenticate(&credentials, &nonce).map_err(AuthError::new) }
+    })
+    .name(format!("ingest-node {name}"))
+    .connection_timeout(ATTEMPT_TIMEOUT)
+    .max_reconnects(None)
+    .reconnect_delay_callback(|attempts| Duration::from_millis((attempts as u64 * 50).min(1_000)))
+    // Capacity for a whole settled window, so that acknowledging never waits for the socket.
+    .client_capacity(32 * 1024)
+    .read_buffer_capacity(u16::MAX)
+    // Before each attempt the client shows how the last one failed, and in full only there. It chooses the server itself.
+    .reconnect_to_server_callback(move |servers, _| {
+        attempts.show_failures(&servers);
+        async { None }
+    })
+    .event_callback(move |event| {
+        let outage = outage.clone();
+        async move { outage.observe(event) }
+    });
+    // Who names certificates wants no plain text, whatever the server offers. The client reads the files for each connection.
+    if let Some(file) = tls.roots {
+        options = options.add_root_certificates(file.path).require_tls(true);
+    }
+    if let Some((certificate, key)) = tls.identity {
+        options = options.add_client_certificate(certificate.path, key.path).require_tls(true);
+    }
+    Ok(options)
+}
+
+/// What is known of a connection that does not stand.
+struct Outage {
+    config: Config,
+    observers: Observers,
+    log: Logger,
+    /// The failure that was logged last, until the connection stands again.
+    logged: Mutex<Option<String>>,
+}
+
+impl Outage {
+    /// Shows how the last attempt at each server failed.
+    fn show_failures(&self, servers: &[Server]) {
+        let failures: Vec<String> = servers
+            .iter()
+            .filter_map(|server| Some(format!("{}: {}", address(server), server.last_error.as_ref()?)))
+            .collect();
+        if failures.is_empty() {
+            return;
+        }
+        let is_refused = [ConnectErrorKind::Authentication, ConnectErrorKind::AuthorizationViolation]
+            .iter()
+            .any(|kind| failures.iter().any(|failure| failure.contains(&kind.to_string())));
+        if is_refused {
+            self.config.url.report_refused();
+        }
+        let failures = failures.join("; ");
+        let mut logged = self.logged.lock();
+        if logged.as_ref() != Some(&failures) {
+            warn!(self.log, "nats can't be reached"; "error" => &failures);
+            if let Some(readiness) = &self.observers.readiness {
+                readiness.down(Condition::Nats, failures.clone());
             }
-            Err(error) => {
-                info!(log, "waiting for nats"; "error" => %error);
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(Duration::from_secs(2));
+            *logged = Some(failures);
+        }
+    }
+
+    fn observe(&self, event: Event) {
+        let (Observers { readiness, permissions }, log) = (&self.observers, &self.log);
+        match event {
+            Event::Connected => {
+                *self.logged.lock() = None;
+                if let Some(readiness) = readiness {
+                    readiness.up(Condition::Nats);
+                }
+                info!(log, "nats connected");
             }
+            Event::Disconnected => {
+                if let Some(readiness) = readiness {
+                    readiness.down(Condition::Nats, "disconnected");
+                }
+                warn!(log, "nats disconnected");
+            }
+            Event::ServerError(ServerError::Other(message)) => {
+                if !permissions.as_ref().is_some_and(|permissions| permissions.record(&message, log)) {
+                    warn!(log, "nats server error"; "error" => message);
+                }
+            }
+            Event::ServerError(error) => warn!(log, "nats server error"; "error" => %error),
+            Event::SlowConsumer(_) | Event::LameDuckMode => warn!(log, "nats event"; "event" => %event),
+            other => debug!(log, "nats event"; "event" => %other),
         }
     }
 }
 
-fn servers(config: &Config) -> Result<Vec<ServerAddr>, String> {
-    config
-        .url
-        .expose()
-        .split(',')
-        .map(|url| {
-            url.trim().parse().map_err(|_| "NATS_URL must be one or several URLs like nats://host:4222".to_owned())
-        })
-        .collect()
-}
-
-/// The client takes credentials from its options only, not from the URL: those of the first server that has any.
-fn with_credentials(options: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
-    let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password())));
-    match credentials {
-        Some((user, Some(password))) => options.user_and_password(decoded(user), decoded(password)),
-        Some((token, None)) => options.token(decoded(token)),
-        None => options,
-    }
-}
-
-/// Percent-decoding, as a URL's user part has it.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn options(name: &str, observers: Observers, log: Logger) -> ConnectOptions {
-    ConnectOptions::new()
-        .name(format!("ingest-node {name}"))
-        .max_reconnects(None)
-        .reconnect_delay_callback(|attempts| Duration::from_millis((attempts as u64 * 50).min(1_000)))
-        // Capacity for a whole settled window, so that acknowledging never waits for the socket.
-        .client_capacity(32 * 1024)
-        .read_buffer_capacity(u16::MAX)
-        .event_callback(move |event| {
-            let (observers, log) = (observers.clone(), log.clone());
-            async move { observe(event, &observers, &log) }
-        })
-}
-
-fn observe(event: Event, Observers { readiness, permissions }: &Observers, log: &Logger) {
-    match event {
-        Event::Connected => {
-            if let Some(readiness) = readiness {
-                readiness.up(Condition::Nats);
-            }
-            info!(log, "nats connected");
-        }
-        Event::Disconnected => {
-            if let Some(readiness) = readiness {
-                readiness.down(Condition::Nats, "disconnected");
-            }
-            warn!(log, "nats disconnected");
-        }
-        Event::ServerError(ServerError::Other(message)) => {
-            if !permissions.as_ref().is_some_and(|permissions| permissions.record(&message, log)) {
-                warn!(log, "nats server error"; "error" => message);
-            }
-        }
-        Event::ServerError(error) => warn!(log, "nats server error"; "error" => %error),
-        Event::SlowConsumer(_) | Event::LameDuckMode => warn!(log, "nats event"; "event" => %event),
-        other => debug!(log, "nats event"; "event" => %other),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_of_a_url_may_hold_any_character() {
-        assert_eq!(decoded("p%40ss%2Fw%3ard"), "p@ss/w:rd");
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%zz"), "%zz");
-        assert_eq!(decoded("%C3%A4"), "ä");
-    }
+/// A server's address without credentials.
+fn address(server: &Server) -> String {
+    format!("{}:{}", server.addr.host(), server.addr.port())
 }

@@ -3,5 +3,6 @@
 pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod fitness;
+pub(crate) mod login;
 pub(crate) mod permissions;
 pub(crate) mod provision;

@@ -13,6 +13,7 @@ use super::report::BacklogState;
 use super::settings::Settings;
 use crate::delivery::pending_ack::{Outbox, Released};
 use crate::message::Drain;
+use crate::postgres::connector::Connector;
 use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
@@ -24,7 +25,7 @@ pub(crate) struct Parts {
     /// How fast and how much is redelivered.
     pub settings: Settings,
     /// How to reach PostgreSQL.
-    pub connection: tokio_postgres::Config,
+    pub connector: Connector,
     /// This generation's handle of the outbox, and the channel over which its entries are released.
     pub outbox: (Outbox, UnboundedReceiver<Released>),
     /// What it shares with redelivery.
@@ -47,21 +48,15 @@ pub(crate) struct OutboxMaintainer {
 impl OutboxMaintainer {
     /// A maintainer that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, settings, connection, outbox, state, stats } = parts;
+        let Parts { spawn, settings, connector, outbox, state, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, .. } = spawn;
         let backlog = Arc::<BacklogState>::default();
         let shown = Arc::downgrade(&backlog);
         stats.register("influx_replay", move || shown.upgrade().map_or(Value::Null, |backlog| backlog.get()));
         let metrics = metrics.influx.clone();
-        let monitor = Monitor::new(
-            settings.claim_lines,
-            connection.clone(),
-            state.clone(),
-            backlog,
-            metrics.clone(),
-            log.clone(),
-        );
-        let releaser = Releaser::new(settings.takeover, connection, outbox, state, metrics, log);
+        let monitor =
+            Monitor::new(settings.claim_lines, connector.clone(), state.clone(), backlog, metrics.clone(), log.clone());
+        let releaser = Releaser::new(settings.takeover, connector, outbox, state, metrics, log);
         Self {
             _actor_guard: actor_guard,
             releaser: Arc::new(tokio::sync::Mutex::new(releaser)),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use slog::{Logger, debug, warn};
-use tokio_postgres::{Client, Config as Connection, Error};
+use tokio_postgres::{Client, Error};
 
 use super::compact::{CompactPage, Compactor};
 use super::redelivery_state::RedeliveryState;
 use super::report::{BacklogState, Entries, Report};
 use super::session::Session;
 use crate::metrics::InfluxMetrics;
+use crate::postgres::connector::Connector;
 
 /// Interval between rounds, and how many times longer it pauses between two counts than one takes: a count reads all of the
 /// outbox.
@@ -42,7 +43,7 @@ impl Monitor {
     /// A monitor that compacts entries up to `claim_lines` lines.
     pub(super) fn new(
         claim_lines: usize,
-        connection: Connection,
+        connector: Connector,
         state: Arc<RedeliveryState>,
         backlog: Arc<BacklogState>,
         metrics: InfluxMetrics,
@@ -53,7 +54,7 @@ impl Monitor {
             backlog,
             metrics,
             log,
-            session: Session::new(connection),
+            session: Session::new(connector),
             compactor: Compactor::default(),
             page: CompactPage { rows: PAGE_ROWS, lines: claim_lines as i64 },
             free_lines: 0,

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use slog::{Logger, debug, warn};
-use tokio_postgres::Config as Connection;
 
 use super::entries;
 use super::entries::{Claim, ClaimBatch, Page};
@@ -19,6 +18,7 @@ use super::time_ranges::{TimeRange, Window, time_ranges};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
+use crate::postgres::connector::Connector;
 use crate::runtime::failpoint;
 
 /// Most rows read at once; their bytes are bounded too.
@@ -60,14 +60,14 @@ impl Reader {
     /// A reader with a connection of its own.
     pub(super) fn new(
         settings: Settings,
-        connection: Connection,
+        connector: Connector,
         outbox: Outbox,
         state: Arc<RedeliveryState>,
         points: Recipient<Points>,
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
-        let session = Session::new(connection);
+        let session = Session::new(connector);
         let next_page = Instant::now();
         Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged: None }
     }

@@ -11,6 +11,7 @@ use super::redelivery_state::RedeliveryState;
 use super::settings::Settings;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, Points};
+use crate::postgres::connector::Connector;
 use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
@@ -22,7 +23,7 @@ pub(crate) struct Parts {
     /// How fast and how much is redelivered.
     pub settings: Settings,
     /// How to reach PostgreSQL.
-    pub connection: tokio_postgres::Config,
+    pub connector: Connector,
     /// This generation's handle of the outbox.
     pub outbox: Outbox,
     /// What it shares with the maintainer.
@@ -46,9 +47,9 @@ pub(crate) struct Redelivery {
 impl Redelivery {
     /// Redelivery that begins when it is started.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, settings, connection, outbox, state, points } = parts;
+        let Parts { spawn, settings, connector, outbox, state, points } = parts;
         let SpawnContext { actor_guard, log, metrics, .. } = spawn;
-        let reader = Reader::new(settings, connection, outbox, state, points, metrics.influx.clone(), log);
+        let reader = Reader::new(settings, connector, outbox, state, points, metrics.influx.clone(), log);
         Self {
             _actor_guard: actor_guard,
             reader: Some(reader),

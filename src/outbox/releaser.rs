@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use slog::{Logger, info, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio_postgres::Config as Connection;
 
 use super::entries;
 use super::entries::Release;
@@ -14,6 +13,7 @@ use super::redelivery_state::RedeliveryState;
 use super::session::Session;
 use crate::delivery::pending_ack::{Outbox, Released};
 use crate::metrics::InfluxMetrics;
+use crate::postgres::connector::Connector;
 use crate::runtime::failpoint;
 
 /// How often released entries are worked off: one statement for all of them.
@@ -56,7 +56,7 @@ impl Releaser {
     /// A releaser with a connection of its own.
     pub(super) fn new(
         takeover: Duration,
-        connection: Connection,
+        connector: Connector,
         (outbox, released): (Outbox, UnboundedReceiver<Released>),
         state: Arc<RedeliveryState>,
         metrics: InfluxMetrics,
@@ -68,7 +68,7 @@ impl Releaser {
             state,
             metrics,
             log,
-            session: Session::new(connection),
+            session: Session::new(connector),
             takeover,
             heartbeat_at: None,
             is_deregistered: false,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Config, Error};
+use tokio_postgres::{Client, Error};
 
-use crate::postgres::session;
+use crate::postgres::connector::Connector;
 use crate::runtime::error_chain::error_chain;
 
 /// Bound on one piece of work; a page of rows takes milliseconds.
@@ -12,14 +12,14 @@ const BOUND: Duration = Duration::from_secs(30);
 
 /// Connects when it is used, and again after any failure.
 pub(super) struct Session {
-    config: Config,
+    connector: Connector,
     client: Option<Client>,
 }
 
 impl Session {
     /// Not connected yet.
-    pub(super) fn new(config: Config) -> Self {
-        Self { config, client: None }
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, client: None }
     }
 
     /// Does `work` over the connection.
@@ -33,7 +33,7 @@ impl Session {
         let attempt = async {
             let mut client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
-                None => session::open(&self.config, BOUND).await.map_err(|error| error_chain(&error))?,
+                None => self.connector.open(BOUND).await.map_err(|error| error_chain(&error))?,
             };
             let result = work(&mut client).await.map_err(|error| error_chain(&error))?;
             // Only now: a connection on which something failed, or that is still busy, is not used again.

@@ -1,5 +1,8 @@
 //! The `[postgres]` table.
 
+use std::path::PathBuf;
+
+use crate::runtime::postgres_url::{Binding, SslMode};
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
 
@@ -9,6 +12,18 @@ settings! {
         /// Server, database and credentials. `PG_HOST` `PG_PORT` `PG_DB` `PG_USER` `PG_PASS` replace their
         /// parts of it.
         url: Secret = Secret::new("postgres://iot@127.0.0.1:5432/iotcloud"), PostgresUrl, "DATABASE_URL";
+        /// `disable`: plain text. `require`, `verify-ca` and `verify-full` all encrypt, and verify the server's certificate and
+        /// its name. Not set: as the URL says, else `disable`.
+        sslmode: Option<SslMode> = None, Choice(SslMode::NAMES), "PG_SSLMODE";
+        /// Certificates (PEM) of the authority that vouches for the server; then no other authority is trusted.
+        ssl_root_cert: Option<PathBuf> = None, Path, "PG_SSLROOTCERT";
+        /// The client's certificate (PEM), where the server asks for one.
+        ssl_cert: Option<PathBuf> = None, Path, "PG_SSLCERT";
+        /// The key of that certificate (PEM).
+        ssl_key: Option<PathBuf> = None, Path, "PG_SSLKEY";
+        /// `require`: no log-in that is not bound to the TLS session, which keeps out whoever holds another certificate of the
+        /// same authority. Not set: `prefer`.
+        channel_binding: Option<Binding> = None, Choice(Binding::NAMES), "PG_CHANNEL_BINDING";
         /// Connections opened at start.
         pool_min: usize = 2, whole(0, 1_000), "PG_POOL_MIN";
         /// Most connections.

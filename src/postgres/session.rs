@@ -1,19 +1,17 @@
-//! Every session of the node with PostgreSQL, pooled or not: how it is opened, and the settings that it gets first.
+//! Every session of the node with PostgreSQL, pooled or not: the settings that it gets first.
 //!
 //! Roles and databases carry settings of their own (`ALTER ROLE .. SET`). Those that could change what a statement of the
 //! node means, or end it early, are set here; a read-only default stays, because it is how an operator stops writers.
 
 use std::time::Duration;
 
-use thiserror::Error;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket};
+use tokio_postgres::Client;
 
 /// Longest wait for a TCP connection to one host: a host that swallows packets becomes a fault that passes.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest wait for the log-in and the set-up behind it: a server that accepts and says nothing is away.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every session is set to. Names that the server's version does not know yet are left out.
 const SETTINGS: &str = "
@@ -57,41 +55,6 @@ SELECT set_config('search_path', concat_ws(', ',
         current_schema(), 'public')),
     nullif(current_setting('search_path'), ''), 'pg_temp'), false)";
 
-/// Why there is no session.
-#[derive(Debug, Error)]
-pub enum ConnectError {
-    /// Nothing came back within the bound.
-    #[error("no answer to a connection attempt within {} s", .0.as_secs())]
-    Silent(Duration),
-    /// The server can't be reached, or refuses.
-    #[error(transparent)]
-    Refused(#[from] tokio_postgres::Error),
-}
-
-/// Opens a connection outside the pool and sets it up; it ends when the client is dropped. The server ends statements
-/// that take longer than `statement_timeout`.
-///
-/// # Errors
-/// When PostgreSQL does not answer or does not let the node in.
-pub async fn open(config: &Config, statement_timeout: Duration) -> Result<Client, ConnectError> {
-    within(bound(config), async {
-        let (client, connection) = config.connect(NoTls).await?;
-        // Its errors reach whoever uses the client.
-        tokio::spawn(async move { drop(connection.await) });
-        set_up(&client, statement_timeout).await?;
-        Ok(client)
-    })
-    .await
-}
-
-/// Opens a connection whose messages the caller reads, and which the caller sets up.
-///
-/// # Errors
-/// As [`open`].
-pub(crate) async fn dial(config: &Config) -> Result<(Client, Connection<Socket, NoTlsStream>), ConnectError> {
-    within(bound(config), async { Ok(config.connect(NoTls).await?) }).await
-}
-
 /// Gives a fresh session its settings.
 ///
 /// # Errors
@@ -107,15 +70,4 @@ pub(crate) async fn set_up(client: &Client, statement_timeout: Duration) -> Resu
     );
     client.batch_execute(&timeouts).await?;
     client.batch_execute(&format!("{SETTINGS}; {SYNCHRONOUS_COMMIT}; {SEARCH_PATH}")).await
-}
-
-/// Longest time that [`open`] takes: all hosts of the URL are tried in turn.
-pub(crate) fn bound(config: &Config) -> Duration {
-    let each = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-    each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX)).saturating_add(HANDSHAKE_TIMEOUT)
-}
-
-async fn within<T>(bound: Duration, attempt: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
-    tokio::time::timeout(bound, attempt).await.unwrap_or(Err(ConnectError::Silent(bound)))
 }

@@ -20,6 +20,7 @@ use super::tenants::KnownTenants;
 use crate::message::{
     Answer, Drain, FollowSettings, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, TenantsRegistered,
 };
+use crate::postgres::connector::Connector;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::runtime::readiness::Condition;
@@ -44,7 +45,7 @@ pub struct Parts {
     /// The `[registry]` settings.
     pub config: Config,
     /// For the connection that listens.
-    pub connection: tokio_postgres::Config,
+    pub connector: Connector,
     /// Connections for look-ups.
     pub pool: Pool,
     /// Who reads the settings but does not subscribe: the components that were built before.
@@ -304,7 +305,7 @@ impl Actor for Registry {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let (pool, log) = (self.parts.pool.clone(), self.parts.spawn.log.clone());
-        actix_rt::spawn(listen::run(self.parts.connection.clone(), pool, ctx.address(), log));
+        actix_rt::spawn(listen::run(self.parts.connector.clone(), pool, ctx.address(), log));
         self.read_settings(ctx);
         let poll = Duration::from_secs(self.parts.config.settings_poll_secs.max(1));
         ctx.run_interval(poll, |registry, ctx| registry.read_settings(ctx));

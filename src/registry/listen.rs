@@ -15,10 +15,11 @@ use slog::{Logger, info, warn};
 use thiserror::Error;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, Config, Connection};
+use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use super::Registry;
-use crate::postgres::session::{self, ConnectError};
+use crate::postgres::connector::{ConnectError, Connector};
+use crate::postgres::session;
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
@@ -68,10 +69,10 @@ enum Lost {
 }
 
 /// Listens as long as the registry lives; connects again whenever the connection is lost.
-pub(super) async fn run(config: Config, pool: Pool, registry: Addr<Registry>, log: Logger) {
+pub(super) async fn run(connector: Connector, pool: Pool, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
-        let Err(lost) = listen(&config, &registry, &mut backoff, &log).await;
+        let Err(lost) = listen(&connector, &registry, &mut backoff, &log).await;
         // Said once per outage.
         if backoff.failures() == 0 {
             warn!(log, "not listening for changes"; "error" => error_chain(&lost));
@@ -86,13 +87,12 @@ pub(super) async fn run(config: Config, pool: Pool, registry: Addr<Registry>, lo
 }
 
 async fn listen(
-    config: &Config,
+    connector: &Connector,
     registry: &Addr<Registry>,
     backoff: &mut Backoff,
     log: &Logger,
 ) -> Result<Infallible, Lost> {
-    let (client, connection) =
-        timeout(CONNECT_BOUND, session::dial(config)).await.map_err(|_| Lost::NotConnected)??;
+    let (client, connection) = timeout(CONNECT_BOUND, connector.dial()).await.map_err(|_| Lost::NotConnected)??;
     let channel = format!("ingest_alive_{:016x}", fastrand::u64(..));
     let heard = Notify::new();
     let hear = std::pin::pin!(hear(connection, &channel, &heard, registry));

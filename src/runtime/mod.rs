@@ -8,11 +8,14 @@ pub(crate) mod failpoint;
 pub(crate) mod fault;
 pub(crate) mod logging;
 pub(crate) mod panics;
+pub(crate) mod postgres_url;
 pub(crate) mod readiness;
 pub(crate) mod secret;
 pub(crate) mod setting;
-pub(crate) mod shutdown_signal;
+
+pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod stats;
 pub(crate) mod terminal;
+pub(crate) mod tls;
 pub(crate) mod value_type;

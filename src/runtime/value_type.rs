@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use tokio_postgres::config::SslMode;
 use toml::Value;
+
+use super::postgres_url::PostgresUrl;
 
 /// What a setting accepts. `Display` is the accepted form in words.
 #[derive(Clone, Copy, Debug)]
@@ -75,12 +76,7 @@ impl ValueType {
             (ValueType::NatsUrl, Value::String(text)) => text.split(',').all(|server| {
                 server.trim().parse::<async_nats::ServerAddr>().is_ok_and(|server| !server.host().is_empty())
             }),
-            (ValueType::PostgresUrl, Value::String(text)) => {
-                (text.starts_with("postgres://") || text.starts_with("postgresql://"))
-                    && text
-                        .parse::<tokio_postgres::Config>()
-                        .is_ok_and(|config| !config.get_hosts().is_empty() && config.get_ssl_mode() != SslMode::Require)
-            }
+            (ValueType::PostgresUrl, Value::String(text)) => PostgresUrl::parse(text).is_some(),
             (ValueType::HttpUrl, Value::String(text)) => text.parse::<awc::http::Uri>().is_ok_and(|uri| {
                 matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && !text.contains(['@', '?'])
             }),
@@ -107,7 +103,7 @@ impl fmt::Display for ValueType {
             ValueType::Secret | ValueType::Text => f.write_str("text"),
             ValueType::Database => f.write_str("ASCII letters, digits, _ and -, the first a letter or digit"),
             ValueType::NatsUrl => f.write_str("one or several URLs like nats://host:4222, separated by commas"),
-            ValueType::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database, without sslmode=require (the node speaks no TLS to it)"),
+            ValueType::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database, with sslmode=disable, require, verify-ca or verify-full (prefer and allow would fall back to plain text)"),
             ValueType::HttpUrl => f.write_str("a URL like http://host:8181, without credentials or parameters"),
         }
     }
@@ -137,8 +133,8 @@ mod tests {
             (ValueType::NatsUrl, &["nats://a:4222", "a", "nats://u:p@a,tls://b:1"], &["http://a", "nats://", "a,,b"]),
             (
                 ValueType::PostgresUrl,
-                &["postgres://u:p@h/db", "postgresql://h"],
-                &["host=h", "mysql://h/db", "h", "postgres:///db", "postgres://h/db?sslmode=require"],
+                &["postgres://u:p@h/db", "postgresql://h", "postgres://h/db?sslmode=verify-full&sslrootcert=/ca.pem"],
+                &["host=h", "mysql://h/db", "h", "postgres:///db", "postgres://h/db?sslmode=prefer"],
             ),
             (ValueType::Text, &["my org", "b_{tenant_id}"], &["", " "]),
             (ValueType::Database, &["telemetry", "0a_-B"], &["", "_a", "a b", "a/b", "é"]),

@@ -12,7 +12,7 @@ use ingest_core::validate::event::Event;
 use ingest_kit::{Database, Postgres, seed, wait_for};
 use ingest_node::testing::message::{Drain, Observe};
 use ingest_node::testing::metrics::{Metrics, Outcome};
-use ingest_node::testing::postgres::{self, pool, schema};
+use ingest_node::testing::postgres::{self, schema};
 use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::secret::Secret;
 use ingest_node::testing::runtime::spawn::SpawnContext;
@@ -20,7 +20,7 @@ use ingest_node::testing::sink::state::{Config, DerivedStateWriter, Parts};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::workload::Workload;
-use crate::world::{LANES, World, drain, start};
+use crate::world::{LANES, World, drain, open, pool_of, start};
 
 /// 2026-02-09T09:15:20Z.
 const T0: i64 = 1_770_628_520_000_000;
@@ -46,7 +46,7 @@ impl Bench {
         let heartbeat = Arc::new(Heartbeat::default());
         let (spawn, died) = SpawnContext::detached("state-writer", heartbeat.clone());
         let metrics = spawn.metrics.clone();
-        let parts = Parts { spawn, config, pool: pool::pool(&postgres_config(database)).unwrap() };
+        let parts = Parts { spawn, config, pool: pool_of(&postgres_config(database)) };
         Self { state_writer: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _exits: died }
     }
 
@@ -73,8 +73,7 @@ fn postgres_config(database: &Database) -> postgres::Config {
 /// A database with the node's schema and devices of tenant `acme`.
 async fn database(cluster: &Postgres, devices: &[&str]) -> Database {
     let database = cluster.create_database().await;
-    let connection = pool::connection_config(&postgres_config(&database)).unwrap();
-    let mut client = pool::connect(&connection).await.unwrap();
+    let mut client = open(&postgres_config(&database)).await;
     schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", ingest_node::testing::runtime::error_chain(&e)));
     let devices: Vec<_> = devices.iter().map(|id| seed::Device::active("acme", id, "tok")).collect();
     seed::devices(&database, &devices).await;

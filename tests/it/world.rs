@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::pull;
+use deadpool_postgres::Pool;
 use ingest_kit::influx::TypeScope;
 use ingest_kit::jetstream::{Outgoing, consumer_info, create_streams, publish_all};
 use ingest_kit::{Database, InfluxStub, Nats, Node, NodeBuilder, Postgres, seed, wait_for};
+use ingest_node::testing::postgres;
+use ingest_node::testing::postgres::connector::Connector;
+use ingest_node::testing::postgres::pool::pool;
 use tokio::sync::OnceCell;
+use tokio_postgres::Client;
 
 /// Long enough for anything that works, also on a busy machine; nothing that works waits for it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
@@ -170,4 +175,15 @@ pub(crate) async fn migrate(database: &Database) {
     let run = node().arguments(&["migrate"]).env("DATABASE_URL", database.url());
     let finished = run.run_to_end(DEADLINE).await;
     assert_eq!(finished.code, Some(0), "ingest-node migrate: {}{}", finished.stdout, finished.stderr);
+}
+
+/// A session as the node's commands have one.
+pub(crate) async fn open(config: &postgres::Config) -> Client {
+    let connector = Connector::new(config).expect("settings that work");
+    connector.open(Duration::from_secs(30)).await.expect("a session")
+}
+
+/// The node's pool.
+pub(crate) fn pool_of(config: &postgres::Config) -> Pool {
+    pool(config, &Connector::new(config).expect("settings that work")).expect("a pool")
 }

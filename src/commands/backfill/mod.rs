@@ -30,8 +30,7 @@ use self::stop::Stop;
 use self::tenant::{Backfill, Ending, TenantRun};
 use crate::config::Config;
 use crate::config::url::masked;
-use crate::postgres::session::ConnectError;
-use crate::postgres::{pool, schema};
+use crate::postgres::start;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::print;
@@ -118,11 +117,9 @@ fn check_range(options: &Options, now_us: i64) -> Result<(), Failure> {
 }
 
 async fn connect(config: &Config) -> Result<Session, Failure> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error_chain(&error)))?;
-    let unavailable = |error: ConnectError| (Exit::Unavailable, format!("PostgreSQL: {}", error_chain(&error)));
-    let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| (error.exit(), error_chain(&error)))?;
-    Ok(Session::new(connection))
+    let opened = start::open_checked(&config.postgres).await;
+    let (connector, _) = opened.map_err(|error| (error.exit(), error_chain(&error)))?;
+    Ok(Session::new(connector))
 }
 
 async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Result<Exit, Failure> {

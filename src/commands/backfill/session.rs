@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::{Client, Error};
 
 use super::stop::Stop;
-use crate::postgres::session;
+use crate::postgres::connector::Connector;
 use crate::runtime::error_chain::error_chain;
 
 /// Bound on one statement; a page of rows takes milliseconds.
@@ -21,7 +21,7 @@ const LOCKS: i32 = 0x696e_6762;
 
 /// Connects when it is used, and again after any failure.
 pub(super) struct Session {
-    config: Config,
+    connector: Connector,
     client: Option<Arc<Client>>,
     /// The backfill that this run alone works on.
     held: Option<i32>,
@@ -29,8 +29,8 @@ pub(super) struct Session {
 
 impl Session {
     /// Not connected yet.
-    pub(super) fn new(config: Config) -> Self {
-        Self { config, client: None, held: None }
+    pub(super) fn new(connector: Connector) -> Self {
+        Self { connector, client: None, held: None }
     }
 
     /// Does `work` over the connection.
@@ -73,7 +73,7 @@ impl Session {
         }
         if let Some(client) = client {
             // Where even that gets no answer, the next statement gets none either.
-            let _ = timeout(GRACE, client.cancel_token().cancel_query(NoTls)).await;
+            let _ = timeout(GRACE, self.connector.cancel(&client.cancel_token())).await;
             self.client = Some(client);
         }
         Err("told to stop before it answered".to_owned())
@@ -98,7 +98,7 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Client, String> {
-        let client = session::open(&self.config, BOUND).await.map_err(|error| error_chain(&error))?;
+        let client = self.connector.open(BOUND).await.map_err(|error| error_chain(&error))?;
         match self.held {
             Some(id) if !try_lock(&client, id).await.map_err(|error| error_chain(&error))? => {
                 Err("the lock on this backfill is still held elsewhere".to_owned())

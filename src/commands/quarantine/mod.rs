@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 
 use self::query::Selection;
 use crate::config::Config;
-use crate::postgres::{pool, schema};
+use crate::postgres::start;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::print;
@@ -139,9 +139,8 @@ pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Resul
 }
 
 async fn connect(config: &Config) -> Result<Client, Failure> {
-    let connection = pool::connection_config(&config.postgres).map_err(|error| (Exit::Config, error.to_string()))?;
-    let client = pool::connect(&connection).await.map_err(unavailable)?;
-    schema::check_schema(&client).await.map_err(|error| (error.exit(), error_chain(&error)))?;
+    let opened = start::open_checked(&config.postgres).await;
+    let (_, client) = opened.map_err(|error| (error.exit(), error_chain(&error)))?;
     Ok(client)
 }
 

@@ -137,7 +137,8 @@ async fn replay_all(
 }
 
 async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
-    let client = connect::connect(&config.nats, "replay", Observers::default(), log).await?;
+    let client =
+        connect::connect(&config.nats, "replay", Observers::default(), log).await.map_err(|error| error.to_string())?;
     Ok(ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * CHUNK).build(client))
 }
 

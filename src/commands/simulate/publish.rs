@@ -36,7 +36,7 @@ impl Publisher {
     pub(super) async fn connect(config: &source::Config, log: &Logger) -> Result<Self, SimulateError> {
         let client = connect::connect(config, "simulate", Observers::default(), log)
             .await
-            .map_err(SimulateError::Unavailable)?;
+            .map_err(|error| SimulateError::Unavailable(error.to_string()))?;
         let jetstream =
             ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * WINDOW).build(client);
         let stream = provision::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());

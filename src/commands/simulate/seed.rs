@@ -8,8 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use super::SimulateError;
 use super::generate::{Fleet, SimDevice};
-use crate::postgres::session::ConnectError;
-use crate::postgres::{self, pool};
+use crate::postgres::{self, start};
 use crate::runtime::error_chain::error_chain;
 
 /// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
@@ -17,9 +16,9 @@ const CHUNK: usize = 10_000;
 
 /// Opens a connection.
 pub(super) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
-    let connection = pool::connection_config(config).map_err(|error| SimulateError::Unavailable(error.to_string()))?;
-    let away = |error: ConnectError| SimulateError::Unavailable(format!("PostgreSQL: {}", error_chain(&error)));
-    pool::connect(&connection).await.map_err(away)
+    let opened = start::open(config).await;
+    let (_, client) = opened.map_err(|error| SimulateError::Unavailable(error_chain(&error)))?;
+    Ok(client)
 }
 
 /// Makes or corrects the fleet's devices and their subscriptions; what is right already stays untouched.

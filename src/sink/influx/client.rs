@@ -1,27 +1,25 @@
 //! HTTP clients: one per thread, for `awc::Client` can't leave its thread, and all tenants share its connections.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use awc::{Client, Connector};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::runtime::tls::{NamedFile, TlsFiles};
 
 /// How long connecting may take: a host that is gone should not hold a batch for the time a slow write may need.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whose word for a server's name is believed.
+/// How often the file of certificates is looked at: a renewed one counts from then on.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Whose word for a server's name is believed: an operator's file, else the public authorities that browsers trust.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Trust {
-    /// The public authorities that browsers trust.
-    #[default]
-    Public,
-    /// Only those of an operator's file.
-    File(PathBuf, Arc<ClientConfig>),
-}
+pub(super) struct Trust(Option<NamedFile>);
 
 impl Trust {
     /// Reads the file, where one is named.
@@ -29,57 +27,72 @@ impl Trust {
     /// # Errors
     /// A sentence for operators where it can't be used.
     pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
-        let Some(file) = ca_file else { return Ok(Self::Public) };
-        let refused = |why: String| format!("INFLUXDB_CA_FILE: {} {why}", file.display());
-        let mut roots = RootCertStore::empty();
-        for certificate in
-            CertificateDer::pem_file_iter(file).map_err(|error| refused(format!("can't be read: {error}")))?
-        {
-            let certificate = certificate.map_err(|error| refused(format!("is no PEM file: {error}")))?;
-            roots
-                .add(certificate)
-                .map_err(|error| refused(format!("holds a certificate that can't be used: {error}")))?;
-        }
-        if roots.is_empty() {
-            return Err(refused("holds no certificate".to_owned()));
-        }
-        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self::File(file.to_owned(), Arc::new(config)))
+        let trust = Self(ca_file.map(|path| NamedFile { setting: "INFLUXDB_CA_FILE", path: path.to_owned() }));
+        trust.tls()?;
+        Ok(trust)
     }
 
-    fn file(&self) -> Option<&Path> {
-        match self {
-            Self::Public => None,
-            Self::File(file, _) => Some(file),
-        }
+    fn tls(&self) -> Result<Option<ClientConfig>, String> {
+        let Some(file) = &self.0 else { return Ok(None) };
+        let mut tls = TlsFiles { roots: Some(file.clone()), identity: None }.client_config()?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Some(tls))
     }
+
+    fn modified(&self) -> Option<SystemTime> {
+        fs::metadata(&self.0.as_ref()?.path).and_then(|file| file.modified()).ok()
+    }
+}
+
+/// A thread's client with one trust.
+struct Shared {
+    file: Option<NamedFile>,
+    modified: Option<SystemTime>,
+    looked: Instant,
+    client: Client,
 }
 
 thread_local! {
     /// A process has one trust, its tests several.
-    static CLIENTS: RefCell<Vec<(Option<PathBuf>, Client)>> = const { RefCell::new(Vec::new()) };
+    static CLIENTS: RefCell<Vec<Shared>> = const { RefCell::new(Vec::new()) };
 }
 
 /// This thread's client with this trust.
 pub(super) fn client(trust: &Trust) -> Client {
     CLIENTS.with_borrow_mut(|clients| {
-        if let Some((_, client)) = clients.iter().find(|(file, _)| file.as_deref() == trust.file()) {
-            return client.clone();
+        let now = Instant::now();
+        if let Some(shared) = clients.iter_mut().find(|shared| shared.file == trust.0) {
+            if trust.0.is_some() && now - shared.looked >= LOOK_EVERY {
+                shared.looked = now;
+                let modified = trust.modified();
+                // A file that can't be used leaves the certificates in force.
+                if modified != shared.modified
+                    && let Ok(tls) = trust.tls()
+                {
+                    (shared.modified, shared.client) = (modified, build(tls));
+                }
+            }
+            return shared.client.clone();
         }
-        let client = build(trust);
-        clients.push((trust.file().map(Path::to_owned), client.clone()));
+        // Checked at the start; one that has gone since means that no server is believed.
+        let tls = trust.tls().unwrap_or_else(|_| Some(believes_nobody()));
+        let client = build(tls);
+        clients.push(Shared { file: trust.0.clone(), modified: trust.modified(), looked: now, client: client.clone() });
         client
     })
 }
 
-fn build(trust: &Trust) -> Client {
+fn believes_nobody() -> ClientConfig {
+    ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+}
+
+fn build(tls: Option<ClientConfig>) -> Client {
     // No limit on connections: requests in flight are bounded per tenant, and a common limit would let the tenants
     // whose database hangs starve the others.
     let connector = Connector::new().timeout(CONNECT_TIMEOUT).limit(0);
-    let connector = match trust {
-        Trust::Public => connector,
-        Trust::File(_, config) => connector.rustls_0_23(config.clone()),
+    let connector = match tls {
+        None => connector,
+        Some(tls) => connector.rustls_0_23(Arc::new(tls)),
     };
     Client::builder()
         .connector(connector)
@@ -87,25 +100,4 @@ fn build(trust: &Trust) -> Client {
         .disable_redirects()
         .disable_timeout()
         .finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unusable_file_of_certificates_is_one_plain_sentence() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("ca.pem");
-        let refused = || Trust::new(Some(&file)).unwrap_err();
-        assert!(refused().contains("can't be read"), "{}", refused());
-        for (text, why) in [
-            ("", "holds no certificate"),
-            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "is no PEM file"),
-            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "can't be used"),
-        ] {
-            std::fs::write(&file, text).unwrap();
-            assert!(refused().contains(why), "{}", refused());
-        }
-    }
 }

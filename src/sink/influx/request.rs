@@ -32,7 +32,6 @@ pub(super) struct Server {
     /// Everything of a request's address before `/api`.
     base: String,
     org: Option<String>,
-    authorization: Option<HeaderValue>,
     token: Secret,
     trust: Trust,
     gzip_min_bytes: usize,
@@ -45,21 +44,11 @@ impl Server {
     /// # Errors
     /// A sentence for operators when the URL, the token or the file of certificates can't be used.
     pub(super) fn new(url: &str, config: &Config) -> Result<Self, String> {
-        let token = config.token.expose();
-        let authorization = if token.is_empty() {
-            None
-        } else {
-            let scheme = if config.api == Api::V2 { "Token" } else { "Bearer" };
-            let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
-                .map_err(|_| "INFLUXDB_TOKEN holds characters that no HTTP header can carry".to_owned())?;
-            value.set_sensitive(true);
-            Some(value)
-        };
+        authorization(config.api, &config.token)?;
         Ok(Self {
             api: config.api,
             base: base(url).ok_or("INFLUXDB_URL must look like http://host:8181 or https://host/path")?,
             org: config.org.clone(),
-            authorization,
             token: config.token.clone(),
             trust: Trust::new(config.ca_file.as_deref())?,
             gzip_min_bytes: config.gzip_min_bytes,
@@ -112,6 +101,7 @@ impl Server {
             let sent = self.authorized(request).send_body(body).await;
             let mut response = sent.map_err(|error| self.without_token(&error.to_string()))?;
             let status = response.status().as_u16();
+            self.note(status);
             // The status alone says enough where the body broke off.
             let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
             Ok((status, self.without_token(&String::from_utf8_lossy(&answer))))
@@ -127,19 +117,40 @@ impl Server {
     }
 
     fn authorized(&self, request: ClientRequest) -> ClientRequest {
-        match &self.authorization {
-            Some(authorization) => request.insert_header((AUTHORIZATION, authorization.clone())),
-            None => request,
+        // The token may have been rotated to one that no header can carry: the server then asks for one.
+        match authorization(self.api, &self.token) {
+            Ok(Some(authorization)) => request.insert_header((AUTHORIZATION, authorization)),
+            Ok(None) | Err(_) => request,
         }
     }
 
     /// Proxies like to repeat a request's headers in their error pages.
     fn without_token(&self, text: &str) -> String {
-        match self.token.expose() {
+        match &*self.token.expose() {
             "" => text.to_owned(),
             token => text.replace(token, "***"),
         }
     }
+
+    /// A token that is not accepted may have been rotated.
+    fn note(&self, status: u16) {
+        if matches!(status, 401 | 403) {
+            self.token.report_refused();
+        }
+    }
+}
+
+/// The header that carries the token, where there is one.
+fn authorization(api: Api, token: &Secret) -> Result<Option<HeaderValue>, String> {
+    let token = token.expose();
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let scheme = if api == Api::V2 { "Token" } else { "Bearer" };
+    let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
+        .map_err(|_| "INFLUXDB_TOKEN holds characters that no HTTP header can carry".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 /// Where the API of the server at `url` begins. The URL may have a path (a proxy's prefix), no query.
@@ -193,10 +204,11 @@ impl Endpoint {
             Err(error) => return Outcome::passing(server.without_token(&error.to_string())),
         };
         let status = response.status().as_u16();
+        server.note(status);
         let retry_after = retry_after(response.headers(), SystemTime::now());
         // The status alone says enough where the body broke off.
         let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
-        let answer = if response.status().is_success() || server.token.expose().is_empty() {
+        let answer = if response.status().is_success() || server.token.is_empty() {
             answer
         } else {
             server.without_token(&String::from_utf8_lossy(&answer)).into()

@@ -19,13 +19,15 @@ use ingest_node::testing::delivery::{Delivery, Lane, Origin, SettleHandle};
 use ingest_node::testing::message::{Settle, Write};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config;
-use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::postgres::schema;
 use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::Readiness;
 use ingest_node::testing::runtime::secret::Secret;
 use ingest_node::testing::runtime::spawn::SpawnContext;
 use ingest_node::testing::sink::postgres::{Downstream, Duty, Parts, Writer};
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::world::{open, pool_of};
 
 /// 2026-02-09T09:15:23.045Z, when all hand-made messages were received, if not said otherwise.
 pub(super) const RECEIVED_US: i64 = 1_770_628_523_045_000;
@@ -42,8 +44,7 @@ pub(super) async fn migrated(cluster: &Postgres) -> Database {
 
 /// Migrates a database.
 pub(super) async fn migrate(database: &Database) -> schema::Report {
-    let connection = pool::connection_config(&config(database)).unwrap();
-    let mut client = pool::connect(&connection).await.unwrap();
+    let mut client = open(&config(database)).await;
     schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", ingest_node::testing::runtime::error_chain(&e)))
 }
 
@@ -119,7 +120,7 @@ impl Bench {
         let (spawn, died) = SpawnContext::detached("writer", Arc::new(Heartbeat::default()));
         let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let duty = Duty::Messages;
-        let parts = Parts { spawn, duty, pool: pool::pool(&config).unwrap(), config, outbox: None, downstream };
+        let parts = Parts { spawn, duty, pool: pool_of(&config), config, outbox: None, downstream };
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();

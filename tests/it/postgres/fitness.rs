@@ -1,14 +1,13 @@
 //! Databases and tables that can't hold what the node writes are refused before anything is changed; all others are not.
 
 use ingest_kit::{Database, Postgres};
-use ingest_node::testing::postgres::pool;
 use ingest_node::testing::postgres::schema::{MigrateError, SchemaError, check_schema, migrate, warnings};
 
 use super::bench::{config, migrated};
-use crate::world::{DEADLINE, node};
+use crate::world::{DEADLINE, node, open};
 
 async fn client(database: &Database) -> tokio_postgres::Client {
-    pool::connect(&pool::connection_config(&config(database)).unwrap()).await.unwrap()
+    open(&config(database)).await
 }
 
 /// The columns that stand in the way, one sentence each.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use ingest_core::validate::settings::Settings;
 use ingest_kit::{Database, Postgres};
-use ingest_node::testing::postgres::pool;
 use ingest_node::testing::postgres::schema::{MigrateError, SchemaError, check_schema, migrate};
 use tokio_postgres::AsyncMessage;
 
 use super::bench::{config, migrate as migrate_database, migrated};
+use crate::world::open;
 
 async fn client(database: &Database) -> tokio_postgres::Client {
-    pool::connect(&pool::connection_config(&config(database)).unwrap()).await.unwrap()
+    open(&config(database)).await
 }
 
 #[actix::test]

@@ -1,10 +1,13 @@
 //! The key of reprocessing is the node's alone.
 
 use ingest_kit::{Database, Postgres, seed};
+use ingest_node::testing::postgres::config::Config;
 use ingest_node::testing::registry;
+use ingest_node::testing::runtime::secret::Secret;
 
 use super::bench::{migrate, migrated};
 use super::roles::Role;
+use crate::world::open;
 
 async fn refusal_of(database: &Database, sql: &str) -> Option<String> {
     let error = database.connect().await.batch_execute(sql).await.err()?;
@@ -69,7 +72,7 @@ async fn a_schema_that_somebody_made_first_is_not_trusted() {
             owner.name
         ))
         .await;
-    let mut client = tokio_postgres_client(&owner.url).await;
+    let mut client = open(&Config { url: Secret::new(&owner.url), ..Config::default() }).await;
     let error = ingest_node::testing::postgres::schema::migrate(&mut client).await.unwrap_err();
     let error = ingest_node::testing::runtime::error_chain(&error);
     assert!(error.contains("belongs to another role"), "{error}");
@@ -79,11 +82,6 @@ async fn a_schema_that_somebody_made_first_is_not_trusted() {
 async fn a_role_that_may_not_read_the_key_trusts_no_replay_and_works_otherwise() {
     let database = migrated(Postgres::shared()).await;
     let role = Role::stranger(&database, "keyless").await;
-    let client = tokio_postgres_client(&role.url).await;
+    let client = open(&Config { url: Secret::new(&role.url), ..Config::default() }).await;
     assert!(registry::replay_key(&client).await.unwrap().is_none());
-}
-
-async fn tokio_postgres_client(url: &str) -> tokio_postgres::Client {
-    let config: tokio_postgres::Config = url.parse().unwrap();
-    ingest_node::testing::postgres::pool::connect(&config).await.unwrap()
 }

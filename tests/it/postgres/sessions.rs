@@ -4,18 +4,19 @@ use std::time::{Duration, Instant};
 
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::rejection::Reason;
-use ingest_kit::{Database, Postgres};
+use ingest_kit::Postgres;
 use ingest_node::testing::postgres::config::Config;
-use ingest_node::testing::postgres::session::{self, ConnectError};
-use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::postgres::connector::{ConnectError, Connector};
+use ingest_node::testing::postgres::schema;
 use ingest_node::testing::runtime::secret::Secret;
 use tokio_postgres::Client;
 
 use super::bench::{Bench, config, event, migrated, refusal};
 use super::roles::Role;
+use crate::world::{self, pool_of};
 
 async fn open(url: &str) -> Client {
-    session::open(&url.parse().unwrap(), Duration::from_secs(30)).await.unwrap()
+    world::open(&Config { url: Secret::new(url), ..Config::default() }).await
 }
 
 async fn setting(client: &Client, name: &str) -> String {
@@ -50,7 +51,7 @@ async fn a_session_is_the_same_whatever_its_role_is_set_to() {
         database.execute(&format!("ALTER ROLE {} SET {hostile}", role.name)).await;
     }
     let own = open(&role.url).await;
-    let pooled = pool::pool(&Config { url: Secret::new(&role.url), ..config(&database) }).unwrap();
+    let pooled = pool_of(&Config { url: Secret::new(&role.url), ..config(&database) });
     let pooled = pooled.get().await.unwrap();
     for (name, expected) in [
         ("row_security", "off"),
@@ -130,17 +131,8 @@ async fn a_server_that_accepts_and_says_nothing_is_away_after_a_bound() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://ingest@{}/x?connect_timeout=1", silent.local_addr().unwrap());
     let began = Instant::now();
-    let result = session::open(&url.parse().unwrap(), Duration::from_secs(30)).await;
+    let config = Config { url: Secret::new(url), ..Config::default() };
+    let result = Connector::new(&config).unwrap().open(Duration::from_secs(30)).await;
     assert!(matches!(result, Err(ConnectError::Silent(_))), "{result:?}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-}
-
-#[actix::test]
-async fn sessions_without_a_sign_of_life_end_on_both_sides() {
-    let database: Database = migrated(Postgres::shared()).await;
-    let connection = pool::connection_config(&config(&database)).unwrap();
-    let noticed = connection.get_keepalives_idle()
-        + connection.get_keepalives_interval().unwrap() * connection.get_keepalives_retries().unwrap();
-    assert!(connection.get_keepalives() && noticed < Duration::from_secs(30), "{noticed:?}");
-    assert!(connection.get_tcp_user_timeout().unwrap() < &Duration::from_secs(30));
 }

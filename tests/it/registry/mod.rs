@@ -22,12 +22,15 @@ use ingest_kit::{Database, Postgres, wait_for, wait_for_value};
 use ingest_node::testing::message::{Answer, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
 use ingest_node::testing::metrics::Metrics;
 use ingest_node::testing::postgres::config::Config as Postgresql;
-use ingest_node::testing::postgres::{pool, schema};
+use ingest_node::testing::postgres::connector::Connector;
+use ingest_node::testing::postgres::schema;
 use ingest_node::testing::registry::{Config, Parts, Registry};
 use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
 use ingest_node::testing::runtime::readiness::{Condition, Readiness};
 use ingest_node::testing::runtime::spawn::SpawnContext;
 use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::world::{open, pool_of};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -117,8 +120,8 @@ impl Bench {
         let asker = Asker(heard.clone()).start();
         let registry = Registry::new(Parts {
             config,
-            connection: pool::connection_config(&postgres).unwrap(),
-            pool: pool::pool(&postgres).unwrap(),
+            connector: Connector::new(&postgres).unwrap(),
+            pool: pool_of(&postgres),
             new_tenants: None,
             settings_readers: Vec::new(),
             spawn,
@@ -189,7 +192,6 @@ fn settings_of(database: &Database) -> Postgresql {
 
 async fn migrated(cluster: &Postgres) -> Database {
     let database = cluster.create_database().await;
-    let connection = pool::connection_config(&settings_of(&database)).unwrap();
-    schema::migrate(&mut pool::connect(&connection).await.unwrap()).await.unwrap();
+    schema::migrate(&mut open(&settings_of(&database)).await).await.unwrap();
     database
 }

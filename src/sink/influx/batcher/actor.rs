@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use actix::WeakRecipient;
 use actix::prelude::*;
 use slog::Logger;
+use tokio_stream::wrappers::WatchStream;
 
 use super::told::Told;
 use super::trial::Trials;
@@ -289,6 +290,20 @@ impl Batcher {
 
 impl Actor for Batcher {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.add_stream(WatchStream::from_changes(self.parts.config.token.changes()));
+    }
+}
+
+/// A rotated token ends the wait for the next attempt.
+impl StreamHandler<Arc<str>> for Batcher {
+    fn handle(&mut self, _: Arc<str>, ctx: &mut Context<Self>) {
+        self.breaker.retry_now();
+        self.pump(ctx);
+    }
+
+    fn finished(&mut self, _: &mut Context<Self>) {}
 }
 
 impl Handler<Points> for Batcher {

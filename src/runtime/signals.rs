@@ -1,4 +1,4 @@
-//! Shutdown signals: SIGTERM and SIGINT, which start a drain.
+//! Signals: SIGTERM and SIGINT, which start a drain, and SIGHUP, which has secrets read again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -24,6 +24,25 @@ impl Signals {
                     _ = interrupt.recv() => {}
                 }
             }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// SIGHUP from [`Hangup::listen`] on; it never ends the process.
+#[derive(Debug)]
+pub(crate) struct Hangup(Option<Signal>);
+
+impl Hangup {
+    /// Listens from now on. Needs a running tokio runtime.
+    pub(crate) fn listen() -> Self {
+        Self(signal(SignalKind::hangup()).ok())
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => drop(hangup.recv().await),
             None => std::future::pending().await,
         }
     }

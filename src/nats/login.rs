@@ -1,0 +1,225 @@
+//! Log-in to NATS: one of the ways that its servers know, from the settings and files as they are at each connection, so
+//! that rotated credentials count without a restart. The client library ignores what a URL holds.
+
+use std::fs;
+use std::path::Path;
+
+use async_nats::{Auth, ServerAddr};
+use nkeys::{KeyPair, KeyPairType};
+use percent_encoding::percent_decode_str;
+
+use super::config::Config;
+use crate::runtime::tls::{NamedFile, TlsFiles};
+
+/// The way to log in.
+#[derive(Debug)]
+enum Login {
+    Anonymous,
+    User {
+        name: String,
+        password: String,
+    },
+    Token(String),
+    /// A key that signs the server's nonce.
+    Nkey(KeyPair),
+    /// A user's JWT, and the key that it was made for.
+    Credentials {
+        jwt: String,
+        key: KeyPair,
+    },
+}
+
+/// Checks the settings, and the files that they name.
+///
+/// # Errors
+/// One sentence that names the setting.
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    login(config)?;
+    tls_files(config)?.client_config().map(drop)
+}
+
+/// What the server gets to see, with its nonce signed where the way to log in demands it.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn authenticate(config: &Config, nonce: &[u8]) -> Result<Auth, String> {
+    let sign = |key: &KeyPair| key.sign(nonce).map_err(|error| format!("the server's nonce can't be signed: {error}"));
+    let mut auth = Auth::new();
+    match login(config)? {
+        Login::Anonymous => {}
+        Login::User { name, password } => (auth.username, auth.password) = (Some(name), Some(password)),
+        Login::Token(token) => auth.token = Some(token),
+        Login::Nkey(key) => (auth.signature, auth.nkey) = (Some(sign(&key)?), Some(key.public_key())),
+        Login::Credentials { jwt, key } => (auth.signature, auth.jwt) = (Some(sign(&key)?), Some(jwt)),
+    }
+    Ok(auth)
+}
+
+/// How the node introduces itself, for people: the way and the setting, no secret.
+pub(crate) fn describe(config: &Config) -> &'static str {
+    match login(config) {
+        Ok(Login::Anonymous) => "without credentials",
+        Ok(Login::User { .. }) => "with user and password",
+        Ok(Login::Token(_)) => "with a token",
+        Ok(Login::Nkey(_)) => "with the key of NATS_NKEY_SEED",
+        Ok(Login::Credentials { .. }) => "with NATS_CREDS_FILE",
+        Err(_) => "with credentials that can't be used",
+    }
+}
+
+/// The files of TLS; empty where only the server's URL may ask for it.
+pub(super) fn tls_files(config: &Config) -> Result<TlsFiles, String> {
+    let certificate = ("NATS_CERT_FILE", config.cert_file.as_deref());
+    Ok(TlsFiles {
+        roots: config.ca_file.clone().map(|path| NamedFile { setting: "NATS_CA_FILE", path }),
+        identity: TlsFiles::identity(certificate, ("NATS_KEY_FILE", config.key_file.as_deref()))?,
+    })
+}
+
+/// The servers of the URL.
+///
+/// # Errors
+/// One sentence.
+pub(super) fn servers(config: &Config) -> Result<Vec<ServerAddr>, String> {
+    let urls = config.url.expose();
+    urls.split(',')
+        .map(|url| {
+            url.trim().parse().map_err(|_| "NATS_URL must be one or several URLs like nats://host:4222".to_owned())
+        })
+        .collect()
+}
+
+fn login(config: &Config) -> Result<Login, String> {
+    let mut ways = Vec::new();
+    if let Some(login) = in_url(&servers(config)?) {
+        ways.push(("NATS_URL", login));
+    }
+    match (&config.user, config.password.is_empty()) {
+        (Some(name), false) => {
+            let (name, password) = (name.clone(), config.password.expose().to_string());
+            ways.push(("NATS_USER", Login::User { name, password }));
+        }
+        (Some(_), true) => return Err("NATS_USER is set and NATS_PASSWORD is not".to_owned()),
+        (None, false) => return Err("NATS_PASSWORD is set and NATS_USER is not".to_owned()),
+        (None, true) => {}
+    }
+    if !config.token.is_empty() {
+        ways.push(("NATS_TOKEN", Login::Token(config.token.expose().to_string())));
+    }
+    if !config.nkey_seed.is_empty() {
+        ways.push(("NATS_NKEY_SEED", Login::Nkey(key("NATS_NKEY_SEED", &config.nkey_seed.expose())?)));
+    }
+    if let Some(file) = &config.creds_file {
+        ways.push(("NATS_CREDS_FILE", credentials(file)?));
+    }
+    if let [(one, _), (other, _), ..] = &ways[..] {
+        return Err(format!("{one} and {other} are two ways to log in to NATS; set one of them"));
+    }
+    Ok(ways.pop().map_or(Login::Anonymous, |(_, login)| login))
+}
+
+/// The credentials of the first server that has any. A user without a password is a token.
+fn in_url(servers: &[ServerAddr]) -> Option<Login> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let (user, password) = servers.iter().find_map(|server| Some((server.username()?, server.password())))?;
+    Some(match password {
+        Some(password) => Login::User { name: decoded(user), password: decoded(password) },
+        None => Login::Token(decoded(user)),
+    })
+}
+
+fn key(setting: &str, seed: &str) -> Result<KeyPair, String> {
+    match KeyPair::from_seed(seed.trim()) {
+        Ok(key) if key.key_pair_type() == KeyPairType::User => Ok(key),
+        Ok(_) => Err(format!("{setting} must hold the seed of a user, which begins with SU")),
+        Err(_) => Err(format!("{setting} holds no seed of an NKEY")),
+    }
+}
+
+/// A credentials file, as `nsc` writes it: a JWT and a seed, each between two lines of dashes.
+fn credentials(file: &Path) -> Result<Login, String> {
+    let refused = |why: &str| format!("NATS_CREDS_FILE: {} {why}", file.display());
+    let text = fs::read_to_string(file).map_err(|error| refused(&format!("can't be read: {error}")))?;
+    let block = |title: &str| {
+        let mut lines =
+            text.lines().map(str::trim).skip_while(|line| !(line.starts_with("---") && line.contains(title)));
+        lines.nth(1).filter(|line| !line.is_empty() && !line.starts_with('-'))
+    };
+    let jwt = block("USER JWT").ok_or_else(|| refused("holds no user's JWT"))?.to_owned();
+    let seed = block("NKEY SEED").ok_or_else(|| refused("holds no seed of an NKEY"))?;
+    Ok(Login::Credentials { jwt, key: key("NATS_CREDS_FILE", seed)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::secret::Secret;
+
+    fn with_url(url: &str) -> Config {
+        Config { url: Secret::new(url), ..Config::default() }
+    }
+
+    fn user(config: &Config) -> (Option<String>, Option<String>, Option<String>) {
+        let auth = authenticate(config, b"nonce").unwrap();
+        (auth.username, auth.password, auth.token)
+    }
+
+    #[test]
+    fn credentials_of_a_url_may_hold_any_character() {
+        let (name, password, _) = user(&with_url("nats://me%40x:p%40ss%2Fw%3ard@a:4222,nats://b"));
+        assert_eq!((name.as_deref(), password.as_deref()), (Some("me@x"), Some("p@ss/w:rd")));
+        let (_, _, token) = user(&with_url("nats://b,nats://t0k%25en@a:4222"));
+        assert_eq!(token.as_deref(), Some("t0k%en"));
+    }
+
+    #[test]
+    fn a_key_signs_the_nonce_and_shows_its_public_half_alone() {
+        let pair = KeyPair::new_user();
+        let config = Config { nkey_seed: Secret::new(pair.seed().unwrap()), ..with_url("nats://a") };
+        let auth = authenticate(&config, b"nonce").unwrap();
+        assert_eq!(auth.nkey, Some(pair.public_key()));
+        assert!(pair.verify(b"nonce", &auth.signature.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_credentials_file_holds_a_jwt_and_the_key_that_signs() {
+        let pair = KeyPair::new_user();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("user.creds");
+        let config = Config { creds_file: Some(file.clone()), ..with_url("nats://a") };
+        assert!(check(&config).unwrap_err().contains("can't be read: No such file"));
+        let jwt = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n";
+        std::fs::write(&file, jwt).unwrap();
+        assert!(check(&config).unwrap_err().contains("holds no seed"));
+        let seed = pair.seed().unwrap();
+        std::fs::write(
+            &file,
+            format!("{jwt}\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"),
+        )
+        .unwrap();
+        let auth = authenticate(&config, b"nonce").unwrap();
+        assert_eq!(auth.jwt.as_deref(), Some("eyJ0.x.y"));
+        assert!(pair.verify(b"nonce", &auth.signature.unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_work_is_one_sentence_that_names_the_settings_and_no_secret() {
+        let hush = || Secret::new("hush");
+        let account = KeyPair::new_account().seed().unwrap();
+        for (config, sentence) in [
+            (Config { user: Some("u".into()), ..with_url("nats://a") }, "NATS_USER is set and NATS_PASSWORD is not"),
+            (Config { password: hush(), ..with_url("nats://a") }, "NATS_PASSWORD is set and NATS_USER is not"),
+            (Config { token: hush(), ..with_url("nats://u:p@a") }, "NATS_URL and NATS_TOKEN are two ways"),
+            (Config { nkey_seed: hush(), ..with_url("nats://a") }, "NATS_NKEY_SEED holds no seed"),
+            (Config { nkey_seed: Secret::new(account), ..with_url("nats://a") }, "must hold the seed of a user"),
+            (
+                Config { cert_file: Some("c".into()), ..with_url("nats://a") },
+                "NATS_CERT_FILE is set and NATS_KEY_FILE is not",
+            ),
+            (Config { ca_file: Some("/no".into()), ..with_url("nats://a") }, "NATS_CA_FILE: /no can't be read"),
+        ] {
+            let error = check(&config).unwrap_err();
+            assert!(error.contains(sentence) && !error.contains("hush"), "{error}");
+        }
+    }
+}

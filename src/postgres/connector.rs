@@ -1,0 +1,312 @@
+//! Connector: everything that a connection to PostgreSQL is made of, read again for each connection, so that rotated
+//! passwords and renewed certificates count without a restart.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use deadpool_postgres::Connect;
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::task::JoinHandle;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{CancelToken, Client, Connection, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::config::Config;
+use super::session::{self, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
+use crate::runtime::error_chain::error_chain;
+use crate::runtime::postgres_url::{Binding, PostgresUrl, SslMode};
+use crate::runtime::tls::{NamedFile, TlsFiles, advice};
+
+/// The settings, as operators know them.
+const ROOTS: &str = "PG_SSLROOTCERT";
+const CERTIFICATE: &str = "PG_SSLCERT";
+const KEY: &str = "PG_SSLKEY";
+
+/// Why there is no session.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The settings contradict each other, or a file that they name can't be used; one sentence.
+    #[error("{0}")]
+    Settings(String),
+    /// Nothing came back within the bound.
+    #[error("no answer to a connection attempt within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The server can't be reached, or refuses: the whole error chain, with what to do where that is known.
+    #[error("{}", describe(.0))]
+    Refused(tokio_postgres::Error),
+}
+
+impl From<tokio_postgres::Error> for ConnectError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Makes the node's connections to PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    config: Config,
+}
+
+/// The stream under a connection.
+pub(crate) type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
+impl Connector {
+    /// Checks the settings and the files that they name.
+    ///
+    /// # Errors
+    /// One sentence that names the setting.
+    pub fn new(config: &Config) -> Result<Self, ConnectError> {
+        let connector = Self { config: config.clone() };
+        connector.target()?.tls.client_config().map_err(ConnectError::Settings)?;
+        Ok(connector)
+    }
+
+    /// Opens a connection outside the pool and sets it up; it ends when the client is dropped. The server ends statements
+    /// that take longer than `statement_timeout`.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer or does not let the node in.
+    pub async fn open(&self, statement_timeout: Duration) -> Result<Client, ConnectError> {
+        self.within_bound(async |connector| {
+            let (client, connection) = connector.connect_now().await?;
+            // Its errors reach whoever uses the client.
+            tokio::spawn(async move { drop(connection.await) });
+            session::set_up(&client, statement_timeout).await?;
+            Ok(client)
+        })
+        .await
+    }
+
+    /// Opens a connection whose messages the caller reads, and which the caller sets up.
+    ///
+    /// # Errors
+    /// As [`Connector::open`].
+    pub(crate) async fn dial(&self) -> Result<(Client, Connection<Socket, Stream>), ConnectError> {
+        self.within_bound(async |connector| connector.connect_now().await).await
+    }
+
+    /// Asks the server to stop what a connection does.
+    ///
+    /// # Errors
+    /// As [`Connector::open`].
+    pub(crate) async fn cancel(&self, token: &CancelToken) -> Result<(), ConnectError> {
+        let tls = self.target()?.tls;
+        Ok(token.cancel_query(tls).await?)
+    }
+
+    /// Longest time that an attempt takes: all hosts of the URL are tried in turn.
+    pub(crate) fn bound(&self) -> Duration {
+        let Ok(Target { driver, .. }) = self.target() else { return CONNECT_TIMEOUT };
+        let each = driver.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+        let hosts = driver.get_hosts().len().max(driver.get_hostaddrs().len()).max(1);
+        each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX)).saturating_add(HANDSHAKE_TIMEOUT)
+    }
+
+    async fn connect_now(&self) -> Result<(Client, Connection<Socket, Stream>), ConnectError> {
+        let Target { driver, tls } = self.target()?;
+        Ok(driver.connect(tls).await.inspect_err(|error| self.note(error))?)
+    }
+
+    /// A refused log-in may mean that the password has been rotated.
+    fn note(&self, error: &tokio_postgres::Error) {
+        let is_refused = [SqlState::INVALID_PASSWORD, SqlState::INVALID_AUTHORIZATION_SPECIFICATION];
+        if error.code().is_some_and(|code| is_refused.contains(code)) {
+            self.config.url.report_refused();
+        }
+    }
+
+    async fn within_bound<T>(
+        &self,
+        attempt: impl AsyncFnOnce(&Self) -> Result<T, ConnectError>,
+    ) -> Result<T, ConnectError> {
+        let bound = self.bound();
+        tokio::time::timeout(bound, attempt(self)).await.unwrap_or(Err(ConnectError::Silent(bound)))
+    }
+
+    /// The settings as they are now.
+    fn target(&self) -> Result<Target, ConnectError> {
+        target(&self.config).map_err(ConnectError::Settings)
+    }
+}
+
+impl Connect for Connector {
+    fn connect(
+        &self,
+        _: &tokio_postgres::Config,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), tokio_postgres::Error>> + Send + '_>>
+    {
+        Box::pin(async move {
+            // The settings were checked at the start and are when they are read again: their URL can be read.
+            let Target { driver, tls } = target(&self.config).unwrap_or_else(|_| Target::default());
+            let (client, connection) = driver.connect(tls).await.inspect_err(|error| self.note(error))?;
+            Ok((client, tokio::spawn(async move { drop(connection.await) })))
+        })
+    }
+}
+
+/// What one connection is made of.
+#[derive(Default)]
+struct Target {
+    driver: tokio_postgres::Config,
+    tls: Tls,
+}
+
+/// Settings and parameters of the URL, which mean the same.
+fn target(config: &Config) -> Result<Target, String> {
+    let url = PostgresUrl::parse(&config.url.expose()).ok_or("the PostgreSQL URL can't be read")?;
+    let sslmode = one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode)?;
+    let roots = one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates)?;
+    let certificate = one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate)?;
+    let key = one(KEY, "sslkey", config.ssl_key.clone(), url.key)?;
+    let binding = one("PG_CHANNEL_BINDING", "channel_binding", config.channel_binding, url.binding)?;
+
+    let mut driver = url.driver;
+    if let Some(binding) = binding {
+        driver.channel_binding(binding.driver());
+    }
+    let tls = match sslmode {
+        None | Some(SslMode::Disable) => {
+            let needs_tls = [
+                (ROOTS, roots.is_some()),
+                (CERTIFICATE, certificate.is_some()),
+                (KEY, key.is_some()),
+                ("PG_CHANNEL_BINDING=require", binding == Some(Binding::Require)),
+            ];
+            if let Some((setting, _)) = needs_tls.iter().find(|(_, is_set)| *is_set) {
+                return Err(format!("{setting} needs TLS: set PG_SSLMODE to verify-full, or leave it out"));
+            }
+            driver.ssl_mode(tokio_postgres::config::SslMode::Disable);
+            Tls(None)
+        }
+        Some(SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
+            driver.ssl_mode(tokio_postgres::config::SslMode::Require);
+            Tls(Some(TlsFiles {
+                roots: roots.map(|path| NamedFile { setting: ROOTS, path }),
+                identity: TlsFiles::identity((CERTIFICATE, certificate.as_deref()), (KEY, key.as_deref()))?,
+            }))
+        }
+    };
+    if driver.get_application_name().is_none() {
+        driver.application_name("ingest-node");
+    }
+    if driver.get_connect_timeout().is_none() {
+        driver.connect_timeout(CONNECT_TIMEOUT);
+    }
+    // A dead host is noticed in less than 30 s, whether the node waits for its answer or it for the node's bytes.
+    driver.keepalives(true);
+    driver.keepalives_idle(Duration::from_secs(10));
+    driver.keepalives_interval(Duration::from_secs(5));
+    driver.keepalives_retries(3);
+    if driver.get_tcp_user_timeout().is_none() {
+        driver.tcp_user_timeout(Duration::from_secs(25));
+    }
+    Ok(Target { driver, tls })
+}
+
+/// A setting and the URL's parameter of the same meaning.
+fn one<T: PartialEq>(setting: &str, parameter: &str, set: Option<T>, in_url: Option<T>) -> Result<Option<T>, String> {
+    match (set, in_url) {
+        (Some(set), Some(in_url)) if set != in_url => {
+            Err(format!("{setting} and the parameter {parameter} of the PostgreSQL URL differ; set one of them"))
+        }
+        (set, in_url) => Ok(set.or(in_url)),
+    }
+}
+
+/// TLS of one connection, or none: the driver then never asks for it.
+#[derive(Clone, Debug, Default)]
+struct Tls(Option<TlsFiles>);
+
+impl Tls {
+    fn client_config(&self) -> Result<ClientConfig, String> {
+        match &self.0 {
+            Some(files) => files.client_config(),
+            None => Ok(ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()),
+        }
+    }
+}
+
+impl MakeTlsConnect<Socket> for Tls {
+    type Stream = Stream;
+    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn make_tls_connect(&mut self, domain: &str) -> Result<Self::TlsConnect, Self::Error> {
+        let Ok(connect) =
+            MakeTlsConnect::<Socket>::make_tls_connect(&mut MakeRustlsConnect::new(self.client_config()?), domain);
+        Ok(connect)
+    }
+}
+
+/// A driver's error with its whole chain, and what to do where that is known.
+pub(super) fn describe(error: &tokio_postgres::Error) -> String {
+    let text = error_chain(error);
+    let advice = error.source().and_then(|source| advice(source, ROOTS, CERTIFICATE));
+    match (advice, error.code()) {
+        (Some(advice), _) => format!("{text} ({advice})"),
+        (None, Some(code))
+            if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION && text.contains("no encryption") =>
+        {
+            format!("{text} (the server demands TLS: set PG_SSLMODE to verify-full)")
+        }
+        (None, _) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::secret::Secret;
+
+    fn config(url: &str) -> Config {
+        Config { url: Secret::new(url), ..Config::default() }
+    }
+
+    fn sentence(config: &Config) -> String {
+        Connector::new(config).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn combinations_that_cannot_work_are_one_sentence_that_names_the_setting() {
+        let url = "postgres://h/d";
+        let differing = Config { sslmode: Some(SslMode::Disable), ..config("postgres://h/d?sslmode=require") };
+        assert!(sentence(&differing).contains("PG_SSLMODE and the parameter sslmode"), "{}", sentence(&differing));
+        for (config, setting) in [
+            (Config { ssl_root_cert: Some("ca.pem".into()), ..config(url) }, "PG_SSLROOTCERT needs TLS"),
+            (Config { channel_binding: Some(Binding::Require), ..config(url) }, "PG_CHANNEL_BINDING=require needs TLS"),
+            (config("postgres://h/d?sslcert=c.pem&sslmode=require"), "PG_SSLCERT is set and PG_SSLKEY is not"),
+            (
+                config("postgres://h/d?sslrootcert=/no/ca.pem&sslmode=require"),
+                "PG_SSLROOTCERT: /no/ca.pem can't be read",
+            ),
+        ] {
+            assert!(sentence(&config).contains(setting), "{}", sentence(&config));
+        }
+    }
+
+    #[test]
+    fn several_hosts_are_all_tried_within_the_bound() {
+        let connector = Connector::new(&config("postgres://a,b,c/d?connect_timeout=2")).unwrap();
+        assert_eq!(connector.bound(), Duration::from_secs(2 * 3) + HANDSHAKE_TIMEOUT);
+    }
+
+    #[test]
+    fn a_dead_host_is_noticed_within_half_a_minute() {
+        let driver = Connector::new(&config("postgres://h/d")).unwrap().target().unwrap().driver;
+        let noticed = driver.get_keepalives_idle()
+            + driver.get_keepalives_interval().unwrap() * driver.get_keepalives_retries().unwrap();
+        assert!(driver.get_keepalives() && noticed < Duration::from_secs(30), "{noticed:?}");
+        assert!(driver.get_tcp_user_timeout().unwrap() < &Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_rotated_url_is_used_from_the_next_connection_on() {
+        let config = config("postgres://old/d");
+        let connector = Connector::new(&config).unwrap();
+        config.url.replace(&Secret::new("postgres://a,b/d"));
+        assert_eq!(connector.target().unwrap().driver.get_hosts().len(), 2);
+    }
+}

@@ -1,0 +1,218 @@
+//! TLS of a client: certificates from files, and advice for the failures that an operator can mend.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+
+/// A file, and the setting that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedFile {
+    /// The setting, as an operator knows it.
+    pub setting: &'static str,
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl NamedFile {
+    /// A sentence about it.
+    fn refused(&self, why: impl std::fmt::Display) -> String {
+        format!("{}: {} {why}", self.setting, self.path.display())
+    }
+
+    /// The certificates of a PEM file, at least one.
+    ///
+    /// # Errors
+    /// A sentence for operators where it can't be used.
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let certificates = CertificateDer::pem_file_iter(&self.path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| self.unreadable(&error))?;
+        match certificates.is_empty() {
+            true => Err(self.refused("holds no certificate")),
+            false => Ok(certificates),
+        }
+    }
+
+    /// The certificates of a PEM file as the authorities that are trusted.
+    ///
+    /// # Errors
+    /// A sentence for operators where it can't be used.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots
+                .add(certificate)
+                .map_err(|error| self.refused(format_args!("holds a certificate that can't be used: {error}")))?;
+        }
+        Ok(roots)
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        PrivateKeyDer::from_pem_file(&self.path).map_err(|error| match error {
+            pem::Error::NoItemsFound => self.refused("holds no private key"),
+            error => self.unreadable(&error),
+        })
+    }
+
+    fn unreadable(&self, error: &pem::Error) -> String {
+        match error {
+            pem::Error::Io(error) => self.refused(format_args!("can't be read: {error}")),
+            error => self.refused(format_args!("is no PEM file: {error}")),
+        }
+    }
+}
+
+/// The files that a connection's TLS is made of. They are read for each connection, so that renewed certificates count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsFiles {
+    /// The authorities that are trusted; without, those that browsers trust.
+    pub roots: Option<NamedFile>,
+    /// The client's certificate and its key.
+    pub identity: Option<(NamedFile, NamedFile)>,
+}
+
+impl TlsFiles {
+    /// Certificate and key of a client belong together.
+    ///
+    /// # Errors
+    /// A sentence that names the one that is missing.
+    pub(crate) fn identity(
+        certificate: (&'static str, Option<&Path>),
+        key: (&'static str, Option<&Path>),
+    ) -> Result<Option<(NamedFile, NamedFile)>, String> {
+        let named = |setting, path: &Path| NamedFile { setting, path: path.to_owned() };
+        match (certificate, key) {
+            ((certificate, Some(file)), (key, Some(key_file))) => {
+                Ok(Some((named(certificate, file), named(key, key_file))))
+            }
+            ((_, None), (_, None)) => Ok(None),
+            ((set, Some(_)), (missing, None)) | ((missing, None), (set, Some(_))) => {
+                Err(format!("{set} is set and {missing} is not; a client certificate needs both"))
+            }
+        }
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A sentence for operators that names the setting and the file.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, String> {
+        let roots = match &self.roots {
+            Some(file) => file.roots()?,
+            None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+        };
+        let builder = ClientConfig::builder().with_root_certificates(roots);
+        match &self.identity {
+            None => Ok(builder.with_no_client_auth()),
+            Some((certificate, key)) => builder
+                .with_client_auth_cert(certificate.certificates()?, key.key()?)
+                .map_err(|error| key.refused(format_args!("does not belong to {}: {error}", certificate.setting))),
+        }
+    }
+}
+
+/// What to do about a failed handshake, where an operator can do something. `roots` and `identity` are the settings of the
+/// trusted authorities and of the client's certificate.
+pub(crate) fn advice(error: &(dyn Error + 'static), roots: &str, identity: &str) -> Option<String> {
+    use AlertDescription as Alert;
+    use CertificateError as Certificate;
+    let advice = match find(error)? {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            format!("its authority is not among the trusted ones: check {roots}")
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "connect by a name that the server's certificate holds".to_owned(),
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "the server needs a new certificate, or this machine the right time".to_owned()
+        }
+        rustls::Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            "this machine, or the one that made the certificate, has the wrong time".to_owned()
+        }
+        rustls::Error::InvalidMessage(_) => "the server does not speak TLS at this port".to_owned(),
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnknownCA
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRevoked
+            | Alert::UnsupportedCertificate
+            | Alert::DecryptError,
+        ) => format!("the server does not accept the client's certificate: check {identity}"),
+        _ => return None,
+    };
+    Some(advice)
+}
+
+/// The TLS error among an error's causes. An `io::Error` shows the causes of what it wraps, not what it wraps.
+fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<rustls::Error>() {
+            return Some(found);
+        }
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            return find(inner);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn named(path: &Path) -> NamedFile {
+        NamedFile { setting: "PG_SSLROOTCERT", path: path.to_owned() }
+    }
+
+    #[test]
+    fn an_unusable_file_of_certificates_is_one_plain_sentence() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        let refused = || named(&file).roots().unwrap_err();
+        assert!(
+            refused().starts_with("PG_SSLROOTCERT: ") && refused().contains("can't be read: No such"),
+            "{}",
+            refused()
+        );
+        for (text, why) in [
+            ("", "holds no certificate"),
+            ("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", "is no PEM file"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "can't be used"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert!(refused().contains(why), "{}", refused());
+        }
+    }
+
+    #[test]
+    fn half_an_identity_names_the_other_half() {
+        let identity = |certificate: Option<&str>, key: Option<&str>| {
+            TlsFiles::identity(("PG_SSLCERT", certificate.map(Path::new)), ("PG_SSLKEY", key.map(Path::new)))
+        };
+        assert!(identity(Some("c"), None).unwrap_err().contains("PG_SSLCERT is set and PG_SSLKEY is not"));
+        assert!(identity(None, Some("k")).unwrap_err().contains("PG_SSLKEY is set and PG_SSLCERT is not"));
+        assert_eq!(identity(None, None), Ok(None));
+        assert!(identity(Some("c"), Some("k")).unwrap().is_some());
+    }
+
+    #[test]
+    fn the_tls_error_is_found_wherever_it_is_wrapped() {
+        let wrapped = || {
+            let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+            io::Error::new(io::ErrorKind::InvalidData, error)
+        };
+        let advice = |error: io::Error| advice(&error, "NATS_CA_FILE", "NATS_CERT_FILE");
+        assert!(advice(wrapped()).unwrap().contains("NATS_CA_FILE"));
+        assert!(advice(io::Error::other(wrapped())).unwrap().contains("NATS_CA_FILE"));
+        assert_eq!(advice(io::Error::other("closed")), None);
+    }
+}
