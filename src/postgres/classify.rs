@@ -9,6 +9,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
+use super::connector;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::fault::Fault;
 
@@ -124,7 +125,7 @@ impl From<PoolError> for Failure {
         match error {
             // Whatever the server says to a new connection, none has come of it.
             PoolError::Backend(error) | PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {
-                Failure::Away(error.as_db_error().map_or_else(|| error_chain(&error), describe))
+                Failure::Away(error.as_db_error().map_or_else(|| connector::describe(&error), describe))
             }
             PoolError::Timeout(TimeoutType::Wait) => transient("no connection of the pool became free"),
             PoolError::Timeout(_) => transient("PostgreSQL did not answer a new connection"),

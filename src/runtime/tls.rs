@@ -120,7 +120,7 @@ pub(crate) fn advice(error: &(dyn Error + 'static), roots: &str, identity: &str)
     use AlertDescription as Alert;
     use CertificateError as Certificate;
     let advice = match find(error)? {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
             format!("its authority is not among the trusted ones: check {roots}")
         }
         rustls::Error::InvalidCertificate(

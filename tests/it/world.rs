@@ -55,6 +55,11 @@ impl World {
         Self::around(Nats::start(), Some(cluster), database, InfluxStub::start()).await
     }
 
+    /// A world around servers and a migrated database of the test's own making.
+    pub(crate) async fn on(nats: Nats, postgres: Option<Postgres>, database: Database) -> Self {
+        Self::around(nats, postgres, database, InfluxStub::start()).await
+    }
+
     /// A world around a broker of the test's own making.
     pub(crate) async fn with_nats(nats: Nats) -> Self {
         Self::around(nats, None, migrated_database().await, InfluxStub::start()).await

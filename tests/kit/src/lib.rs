@@ -5,6 +5,7 @@
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
 //! - [`Proxy`]: a TCP proxy that can make connections half-open.
+//! - [`Authority`], [`NatsOperator`]: certificates and log-ins for secured servers.
 //! - [`Node`]: the program under test as a child process; [`Metrics`] reads its metrics.
 //! - [`seed`], [`jetstream`], [`envelope`]: what is in the registry, what devices send.
 //!
@@ -19,15 +20,18 @@ mod http;
 pub mod influx;
 mod influx1;
 pub mod jetstream;
+mod jwt;
 mod metrics;
 mod nats;
 mod node;
+mod pki;
 mod ports;
 mod postgres;
 mod process;
 pub mod procfs;
 mod proxy;
 pub mod seed;
+mod tls_proxy;
 mod victoria;
 mod wait;
 
@@ -35,11 +39,14 @@ pub use database::Database;
 pub use http::{Response, get, post};
 pub use influx::{InfluxStub, Point, Value};
 pub use influx1::Influx1;
+pub use jwt::NatsOperator;
 pub use metrics::Metrics;
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
+pub use pki::{Authority, Certified};
 pub use ports::free_port;
-pub use postgres::{Postgres, PostgresBuilder};
+pub use postgres::{Postgres, PostgresBuilder, PostgresTls};
 pub use proxy::Proxy;
+pub use tls_proxy::TlsProxy;
 pub use victoria::{Series, VictoriaMetrics};
 pub use wait::{wait_for, wait_for_value};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -26,6 +26,16 @@ pub struct Nats {
     dir: PathBuf,
     process: Option<Process>,
     temporary: Option<TempDir>,
+    login: Login,
+}
+
+/// How the test itself logs in.
+struct Login(Box<dyn Fn() -> ConnectOptions + Send + Sync>);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login")
+    }
 }
 
 impl Nats {
@@ -51,8 +61,14 @@ impl Nats {
         Self::start_with(temporary.path().to_owned(), Some(temporary))
     }
 
+    /// As [`Nats::start_configured`], on a server that the test itself has to log in to.
+    pub fn start_secured(config: &str, login: impl Fn() -> ConnectOptions + Send + Sync + 'static) -> Self {
+        Self { login: Login(Box::new(login)), ..Self::start_configured(config) }
+    }
+
     fn start_with(dir: PathBuf, temporary: Option<TempDir>) -> Self {
-        let mut nats = Self { port: free_port(), dir, process: None, temporary };
+        let login = Login(Box::new(ConnectOptions::new));
+        let mut nats = Self { port: free_port(), dir, process: None, temporary, login };
         nats.start_again();
         nats
     }
@@ -62,6 +78,11 @@ impl Nats {
         self.stop();
         std::fs::write(self.dir.join(CONFIG), config).expect("a configuration file");
         self.start_again();
+    }
+
+    /// The port, the same across restarts.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Deletes all streams and consumers of a server that does not run.
@@ -144,7 +165,8 @@ impl Nats {
 
     /// A client of this server.
     pub async fn connect(&self) -> async_nats::Client {
-        async_nats::connect(self.url()).await.unwrap_or_else(|e| panic!("cannot connect to {}: {e}", self.url()))
+        let options = (self.login.0)();
+        options.connect(self.url()).await.unwrap_or_else(|e| panic!("cannot connect to {}: {e}", self.url()))
     }
 
     /// JetStream of this server.

@@ -232,6 +232,11 @@ impl Node {
         self.process.signal(Signal::INT);
     }
 
+    /// Has it read its secrets again.
+    pub fn sighup(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Kills it (SIGKILL) and reaps it.
     pub fn sigkill(&mut self) {
         self.process.signal(Signal::KILL);

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio_postgres::error::SqlState;
 
 use crate::database::{Database, DropDatabase};
+use crate::pki::Certified;
 use crate::ports::free_port;
 use crate::process::{LeashOf, Process, find_program, send};
 use crate::procfs::family;
@@ -27,6 +28,18 @@ pub struct PostgresBuilder {
     durable: bool,
     bench: bool,
     dir: Option<PathBuf>,
+    tls: Option<PostgresTls>,
+}
+
+/// TLS of a cluster, and who gets in.
+#[derive(Clone, Debug)]
+pub struct PostgresTls {
+    /// The server's certificate.
+    pub server: Certified,
+    /// The certificate (PEM) of the authority that signs clients.
+    pub client_authority: String,
+    /// Lines of `pg_hba.conf` below the one that lets `ingest` in.
+    pub hba: String,
 }
 
 impl PostgresBuilder {
@@ -49,6 +62,13 @@ impl PostgresBuilder {
     #[must_use]
     pub fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_owned());
+        self
+    }
+
+    /// With TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: PostgresTls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -250,8 +270,46 @@ impl Postgres {
              shared_buffers = {buffers}\nmax_wal_size = {wal}\nlog_min_error_statement = panic\n",
             self.port,
         );
-        let file = self.data().join("postgresql.auto.conf");
-        std::fs::write(&file, settings).unwrap_or_else(|e| panic!("cannot write {}: {e}", file.display()));
+        let settings = match &builder.tls {
+            Some(tls) => {
+                let hba = format!("host all ingest 127.0.0.1/32 trust\n{}\n", tls.hba);
+                self.write("pg_hba.conf", &hba);
+                self.write("clients.pem", &tls.client_authority);
+                self.install(&tls.server);
+                settings
+                    + "ssl = on\nssl_cert_file = 'server.pem'\nssl_key_file = 'server.key'\nssl_ca_file = 'clients.pem'\n"
+            }
+            None => settings,
+        };
+        self.write("postgresql.auto.conf", &settings);
+    }
+
+    /// Installs a certificate; the server reads it at its start, and when it is told to ([`Postgres::reload`]).
+    pub fn install(&self, server: &Certified) {
+        self.write("server.pem", &server.certificate);
+        self.write("server.key", &server.key);
+    }
+
+    /// Has the server read its files again (SIGHUP).
+    pub fn reload(&self) {
+        let process = self.process.as_ref().expect("a running server");
+        send(process.pid(), Signal::HUP);
+    }
+
+    /// Writes a file of the server's alone into its data directory.
+    fn write(&self, name: &str, text: &str) {
+        let file = self.data().join(name);
+        let cannot = |e| panic!("cannot write {}: {e}", file.display());
+        std::fs::write(&file, text).unwrap_or_else(cannot);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap_or_else(cannot);
+        if let Some(user) = &self.user {
+            chown(&file, Some(user.uid), Some(user.gid)).unwrap_or_else(cannot);
+        }
+    }
+
+    /// The port, the same across restarts.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     fn command(&self, program: &str) -> Command {
