@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::Client;
 use deadpool_postgres::Pool;
-use slog::{Logger, error, info, o, warn};
+use slog::{Logger, info, o, warn};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -16,7 +16,6 @@ use crate::postgres::{self, pool};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::readiness::{Condition, Readiness};
-use crate::runtime::terminal::print_error;
 
 /// Connections that survive the generations of the actor tree.
 #[derive(Clone)]
@@ -36,18 +35,14 @@ pub(crate) struct Dependencies {
 /// Connects all dependencies, each within its timeout.
 ///
 /// # Errors
-/// The exit code; the cause is logged and printed.
+/// The exit code and a sentence.
 pub(super) async fn connect_all(
     config: &Config,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
     log: &Logger,
-) -> Result<Dependencies, Exit> {
-    let unavailable = |why: String| {
-        error!(log, "giving up at start"; "why" => &why);
-        print_error(&why);
-        Exit::Unavailable
-    };
+) -> Result<Dependencies, (Exit, String)> {
+    let unavailable = |why: String| (Exit::Unavailable, why);
     let (connection, pool) = connect_postgres(&config.postgres, readiness, log).await?;
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
@@ -63,14 +58,9 @@ async fn connect_postgres(
     config: &postgres::Config,
     readiness: &Arc<Readiness>,
     log: &Logger,
-) -> Result<(tokio_postgres::Config, Pool), Exit> {
-    let refuse = |why: String, exit: Exit| {
-        error!(log, "giving up at start"; "why" => &why);
-        print_error(&why);
-        exit
-    };
-    let refused = |error: StartError| refuse(error_chain(&error), error.exit());
-    let connection = pool::connection_config(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+) -> Result<(tokio_postgres::Config, Pool), (Exit, String)> {
+    let refused = |error: StartError| (error.exit(), error_chain(&error));
+    let connection = pool::connection_config(config).map_err(|error| (Exit::Config, error.to_string()))?;
     let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => error_chain(error));
     let mut client = start::connect(config, waiting).await.map_err(refused)?;
     let Prepared { migrated, warnings } = start::prepare(&mut client, config).await.map_err(refused)?;
@@ -81,7 +71,7 @@ async fn connect_postgres(
         warn!(log, "the schema will refuse rows"; "why" => warning);
     }
     readiness.up(Condition::Schema);
-    let pool = pool::pool(config).map_err(|error| refuse(error.to_string(), Exit::Config))?;
+    let pool = pool::pool(config).map_err(|error| (Exit::Config, error.to_string()))?;
     pool::warm(&pool, config).await;
     readiness.up(Condition::Postgres);
     Ok((connection, pool))

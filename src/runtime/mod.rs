@@ -1,11 +1,13 @@
 //! What every actor and command needs: guards, readiness, drain, logs, secrets, exit codes.
 
 pub(crate) mod actor_guard;
+pub(crate) mod descriptors;
 pub(crate) mod drain;
 pub(crate) mod error_chain;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
 pub(crate) mod fault;
+pub(crate) mod last_word;
 pub(crate) mod logging;
 pub(crate) mod panics;
 pub(crate) mod readiness;

@@ -16,6 +16,7 @@
 //! - `backfill`: rows written to InfluxDB again.
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
 //!   `watchdog`: a thread stalls.
+//! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger.
@@ -44,6 +45,7 @@ mod registry;
 mod replicas;
 mod routes;
 mod row_security;
+mod settings;
 mod shutdown;
 mod signals;
 mod simulate;
