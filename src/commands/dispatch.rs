@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
 use super::{backfill, check_config, generated, migrate, provision_tenants, quarantine, run, simulate};
@@ -33,8 +33,8 @@ pub fn run_program() -> ExitCode {
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
-        Command::Completions(options) => generated::completions(options),
-        Command::Man(options) => generated::man(options),
+        Command::Completions(options) => generated::completions(Cli::command(), options),
+        Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
     };
     exit.into()

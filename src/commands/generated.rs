@@ -2,11 +2,10 @@
 
 use std::io;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::cli::Cli;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::{print, print_error};
 
@@ -24,17 +23,17 @@ pub(crate) struct ManOptions {
     pub command: Vec<String>,
 }
 
-/// Prints the completions.
-pub(crate) fn completions(options: &CompletionsOptions) -> Exit {
+/// Prints the completions of the program's command line.
+pub(crate) fn completions(mut program: Command, options: &CompletionsOptions) -> Exit {
     let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "ingest-node", &mut text);
+    clap_complete::generate(options.shell, &mut program, "ingest-node", &mut text);
     print(&String::from_utf8_lossy(&text));
     Exit::Ok
 }
 
 /// Prints a page of the manual, as roff.
-pub(crate) fn man(options: &ManOptions) -> Exit {
-    match page(&options.command) {
+pub(crate) fn man(program: Command, options: &ManOptions) -> Exit {
+    match page(program, &options.command) {
         Ok(Some(text)) => {
             print(&text);
             Exit::Ok
@@ -51,8 +50,7 @@ pub(crate) fn man(options: &ManOptions) -> Exit {
 }
 
 /// The page of a command; `None` where there is no such command.
-fn page(names: &[String]) -> io::Result<Option<String>> {
-    let mut program = Cli::command();
+fn page(mut program: Command, names: &[String]) -> io::Result<Option<String>> {
     // Fills in the names by which subcommands are shown.
     program.build();
     let mut command = &program;
@@ -69,13 +67,16 @@ fn page(names: &[String]) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
+    use clap::{CommandFactory, ValueEnum};
 
     use super::*;
+    use crate::commands::cli::Cli;
 
     #[test]
     fn every_command_has_a_page_and_an_unknown_one_has_none() {
-        let page = |names: &[&str]| page(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        let page = |names: &[&str]| {
+            page(Cli::command(), &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+        };
         assert!(page(&[]).is_some_and(|text| text.contains(".TH ingest-node 1") && text.contains("quarantine")));
         assert!(page(&["quarantine", "list"]).is_some_and(|text| text.contains("POINT_REFUSED")));
         assert!(page(&["check-config"]).is_some_and(|text| text.contains("changed")));

@@ -1,6 +1,6 @@
 //! Combinations of settings that work and are doubtful: a warning each.
 
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::sink::influx::Api;
 
@@ -32,10 +32,10 @@ const ADVICE: [Advice; 11] = [
 ];
 
 /// Adds every warning that applies.
-pub(super) fn add(config: &Config, findings: &mut Findings) {
+pub(super) fn add(config: &Config, diagnostics: &mut Diagnostics) {
     for Advice { keys, of } in ADVICE {
-        if keys.iter().all(|key| findings.is_read(key)) {
-            findings.notices.extend(of(config));
+        if keys.iter().all(|key| diagnostics.is_read(key)) {
+            diagnostics.notices.extend(of(config));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::DeTable;
 use toml::{Table, Value};
 
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 use super::forms;
 use super::nearest::{nearest, tolerance};
 use super::settings::{self, all};
@@ -22,13 +22,13 @@ pub(super) fn path(named: Option<&Path>) -> &Path {
 }
 
 /// The settings of the file with their values. Only a file that was named must exist.
-pub(super) fn read(named: Option<&Path>, findings: &mut Findings) -> Vec<(&'static Setting, Value)> {
+pub(super) fn read(named: Option<&Path>, diagnostics: &mut Diagnostics) -> Vec<(&'static Setting, Value)> {
     let file = path(named);
     match fs::read_to_string(file) {
-        Ok(text) => Document { file, text: &text, findings }.read(),
+        Ok(text) => Document { file, text: &text, diagnostics }.read(),
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            findings.file_unread(format!("{} can't be read: {error}", file.display()));
+            diagnostics.file_unread(format!("{} can't be read: {error}", file.display()));
             Vec::new()
         }
     }
@@ -38,7 +38,7 @@ pub(super) fn read(named: Option<&Path>, findings: &mut Findings) -> Vec<(&'stat
 struct Document<'a> {
     file: &'a Path,
     text: &'a str,
-    findings: &'a mut Findings,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Document<'_> {
@@ -74,7 +74,7 @@ impl Document<'_> {
                     Some(value) => found.push((setting, value)),
                     None => {
                         let sentence = format!("{}: {} must be {}", self.line(at), setting.key, setting.value_type);
-                        self.findings.unread(setting.key, sentence);
+                        self.diagnostics.unread(setting.key, sentence);
                     }
                 }
             }
@@ -95,7 +95,7 @@ impl Document<'_> {
             // Only the name of a key is known to be no secret.
             let key = what.contains("duplicate key").then(|| self.text.get(span)).flatten();
             let key = key.map(|key| format!(" {}", printable(key))).unwrap_or_default();
-            self.findings.file_unread(format!("{line}: {what}{key}"));
+            self.diagnostics.file_unread(format!("{line}: {what}{key}"));
             lines.push(line);
         }
         Vec::new()
@@ -108,7 +108,7 @@ impl Document<'_> {
             Some(table) => format!("unknown key {table}.{shown}; {}", in_table(table, name)),
             None => format!("unknown table or misplaced key {shown}; {}", outside(name)),
         };
-        self.findings.error(format!("{line}: {sentence}"));
+        self.diagnostics.error(format!("{line}: {sentence}"));
     }
 
     /// The place in words: file and line.

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
+use super::diagnostics::Diagnostics;
 use super::env::Env;
-use super::findings::Findings;
 use super::settings::{RETIRED, all};
 use super::source::Source;
 use super::tables::Config;
@@ -27,15 +27,15 @@ pub(super) struct LayeredConfig {
 
 impl LayeredConfig {
     /// Takes the file's values. Without a path the default file is read, if there is one.
-    pub(super) fn read_file(&mut self, named: Option<&Path>, findings: &mut Findings) {
+    pub(super) fn read_file(&mut self, named: Option<&Path>, diagnostics: &mut Diagnostics) {
         let source = Source::File(file::path(named).to_owned());
-        for (setting, value) in file::read(named, findings) {
+        for (setting, value) in file::read(named, diagnostics) {
             self.values.insert(setting.key, (value, source.clone()));
         }
     }
 
     /// Takes the variables' values, over those of the file.
-    pub(super) fn read_env(&mut self, env: &Env, findings: &mut Findings) {
+    pub(super) fn read_env(&mut self, env: &Env, diagnostics: &mut Diagnostics) {
         for setting in all() {
             let Some(name) = setting.env else { continue };
             let read = if setting.value_type.is_secret() {
@@ -47,25 +47,25 @@ impl LayeredConfig {
                 Ok(None) => {}
                 Ok(Some((text, name))) => match forms::parse(setting.value_type, &text) {
                     Some(value) => drop(self.values.insert(setting.key, (value, Source::Env(name)))),
-                    None => findings.unread(setting.key, refused(&name, setting.value_type)),
+                    None => diagnostics.unread(setting.key, refused(&name, setting.value_type)),
                 },
-                Err(sentence) => findings.unread(setting.key, sentence),
+                Err(sentence) => diagnostics.unread(setting.key, sentence),
             }
         }
-        self.read_pg_parts(env, findings);
+        self.read_pg_parts(env, diagnostics);
 
         for (name, form, notice) in RETIRED {
             match env.get(name) {
                 Ok(None) => {}
-                Ok(Some(text)) if form.parse(text).is_some() => findings.notices.push(format!("{name} {notice}")),
-                Ok(Some(_)) => findings.error(refused(name, *form)),
-                Err(sentence) => findings.error(sentence),
+                Ok(Some(text)) if form.parse(text).is_some() => diagnostics.notices.push(format!("{name} {notice}")),
+                Ok(Some(_)) => diagnostics.error(refused(name, *form)),
+                Err(sentence) => diagnostics.error(sentence),
             }
         }
     }
 
     /// `PG_*` replace their parts of the URL in force, the file's or the default; `DATABASE_URL` stands above them.
-    fn read_pg_parts(&mut self, env: &Env, findings: &mut Findings) {
+    fn read_pg_parts(&mut self, env: &Env, diagnostics: &mut Diagnostics) {
         let (mut names, mut is_good) = (Vec::new(), true);
         let mut read = |name: &str, text: Result<Option<(String, String)>, String>| match text {
             Ok(text) => text.map(|(text, name)| {
@@ -75,7 +75,7 @@ impl LayeredConfig {
             Err(sentence) => {
                 names.push(name.to_owned());
                 is_good = false;
-                findings.unread(PG_URL, sentence);
+                diagnostics.unread(PG_URL, sentence);
                 None
             }
         };
@@ -88,7 +88,7 @@ impl LayeredConfig {
             Some(Some(Value::Integer(port))) => u16::try_from(port).ok(),
             Some(_) => {
                 is_good = false;
-                findings.unread(PG_URL, refused("PG_PORT", PORT));
+                diagnostics.unread(PG_URL, refused("PG_PORT", PORT));
                 None
             }
         };
@@ -97,7 +97,9 @@ impl LayeredConfig {
         }
         let names = names.join(", ");
         if let Some((_, Source::Env(url))) = self.values.get(PG_URL) {
-            return findings.notices.push(format!("{url} is set, so {names} have no effect; set the one or the other"));
+            return diagnostics
+                .notices
+                .push(format!("{url} is set, so {names} have no effect; set the one or the other"));
         }
         if !is_good {
             return;
@@ -112,12 +114,12 @@ impl LayeredConfig {
         if ValueType::PostgresUrl.accepts(&url) {
             self.values.insert(PG_URL, (url, Source::Env(names)));
         } else {
-            findings.unread(PG_URL, format!("{names} and {PG_URL} do not make {}", ValueType::PostgresUrl));
+            diagnostics.unread(PG_URL, format!("{names} and {PG_URL} do not make {}", ValueType::PostgresUrl));
         }
     }
 
     /// The whole configuration, and where its explicit values came from.
-    pub(super) fn build(self, findings: &mut Findings) -> (Config, BTreeMap<&'static str, Source>) {
+    pub(super) fn build(self, diagnostics: &mut Diagnostics) -> (Config, BTreeMap<&'static str, Source>) {
         let mut tables = Table::new();
         let mut sources = BTreeMap::new();
         for (key, (value, source)) in self.values {
@@ -130,7 +132,7 @@ impl LayeredConfig {
             sources.insert(key, source);
         }
         let config = Config::deserialize(tables).unwrap_or_else(|error| {
-            findings.error(error.message().replace('\n', ", "));
+            diagnostics.error(error.message().replace('\n', ", "));
             Config::default()
         });
         (config, sources)

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::diagnostics::{ConfigErrors, Diagnostics};
 use super::env::Env;
-use super::findings::{ConfigErrors, Findings};
 use super::layered::LayeredConfig;
 use super::source::Source;
 use super::tables::Config;
@@ -34,7 +34,7 @@ impl Loaded {
 #[derive(Debug)]
 pub(crate) struct Gathered {
     pub(super) loaded: Loaded,
-    pub(super) findings: Findings,
+    pub(super) diagnostics: Diagnostics,
 }
 
 impl Gathered {
@@ -43,9 +43,9 @@ impl Gathered {
     /// # Errors
     /// Everything that is wrong.
     pub(crate) fn accept(self) -> Result<Loaded, ConfigErrors> {
-        match self.findings.errors.is_empty() {
+        match self.diagnostics.errors.is_empty() {
             true => Ok(self.loaded),
-            false => Err(ConfigErrors(self.findings.errors)),
+            false => Err(ConfigErrors(self.diagnostics.errors)),
         }
     }
 
@@ -63,11 +63,11 @@ impl Gathered {
 impl Config {
     /// Gathers the configuration: defaults under the file (`named`, else the default one if it exists) under the environment.
     pub(crate) fn gather(named: Option<&Path>, env: &Env) -> Gathered {
-        let (mut layered, mut findings) = (LayeredConfig::default(), Findings::default());
-        layered.read_file(named, &mut findings);
-        layered.read_env(env, &mut findings);
-        findings.notices.extend(variables::misspelt(&env.names()));
-        let (mut config, sources) = layered.build(&mut findings);
+        let (mut layered, mut diagnostics) = (LayeredConfig::default(), Diagnostics::default());
+        layered.read_file(named, &mut diagnostics);
+        layered.read_env(env, &mut diagnostics);
+        diagnostics.notices.extend(variables::misspelt(&env.names()));
+        let (mut config, sources) = layered.build(&mut diagnostics);
         if !sources.contains_key("postgres.pool_min") {
             // Who asks for a small pool need not know of our minimum.
             config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);
@@ -81,10 +81,10 @@ impl Config {
                 *secs = drain_secs.min(*secs);
             }
         }
-        rules::check(&config, &mut findings);
-        advice::add(&config, &mut findings);
-        let notices = std::mem::take(&mut findings.notices);
-        Gathered { loaded: Loaded { config, notices, sources }, findings }
+        rules::check(&config, &mut diagnostics);
+        advice::add(&config, &mut diagnostics);
+        let notices = std::mem::take(&mut diagnostics.notices);
+        Gathered { loaded: Loaded { config, notices, sources }, diagnostics }
     }
 
     /// The configuration of these sources.

@@ -1,9 +1,9 @@
 //! The settings: declared once, read from defaults, a file and the environment, shown with their sources.
 
 mod advice;
+mod diagnostics;
 mod env;
 mod file;
-mod findings;
 mod forms;
 mod layered;
 mod load;
@@ -20,8 +20,8 @@ mod tests;
 pub(crate) mod url;
 mod variables;
 
+pub(crate) use self::diagnostics::ConfigErrors;
 pub(crate) use self::env::Env;
-pub(crate) use self::findings::ConfigErrors;
 pub(crate) use self::load::{Gathered, Loaded};
 pub(crate) use self::show::Selection;
 pub(crate) use self::tables::Config;

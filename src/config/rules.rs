@@ -1,6 +1,6 @@
 //! What one setting demands of another; the bounds of each are in the components' tables.
 
-use super::findings::Findings;
+use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::sink;
 
@@ -71,13 +71,13 @@ const BACKEND: &[&str] = &[
 ];
 
 /// Adds every rule that is broken to the errors.
-pub(super) fn check(config: &Config, findings: &mut Findings) {
+pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     for Rule { keys, holds, sentence } in RULES {
-        if keys.iter().all(|key| findings.is_read(key)) && !holds(config) {
-            findings.error(sentence);
+        if keys.iter().all(|key| diagnostics.is_read(key)) && !holds(config) {
+            diagnostics.error(sentence);
         }
     }
-    if BACKEND.iter().all(|key| findings.is_read(key)) {
-        findings.errors.extend(sink::influx::Backend::problems(&config.influx));
+    if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
+        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));
     }
 }

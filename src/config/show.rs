@@ -99,13 +99,13 @@ impl Gathered {
     /// As [`Loaded::show`].
     pub(crate) fn to_json(&self, selection: Selection) -> Result<serde_json::Value, fmt::Error> {
         let shown = self.loaded.selected(selection)?;
-        let readable = shown.into_iter().filter(|one| self.findings.is_value_known(one.setting.key));
+        let readable = shown.into_iter().filter(|one| self.diagnostics.is_value_known(one.setting.key));
         let settings: Vec<_> = readable
             .map(|Shown { setting, value, source }| {
                 json!({"key": setting.key, "env": setting.env, "value": value, "source": source.to_string()})
             })
             .collect();
-        Ok(json!({"settings": settings, "notices": self.loaded.notices, "errors": self.findings.errors}))
+        Ok(json!({"settings": settings, "notices": self.loaded.notices, "errors": self.diagnostics.errors}))
     }
 }
 

@@ -96,8 +96,7 @@ async fn run_says_every_error_in_the_form_of_the_log() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_of_a_run_is_a_json_object_and_the_first_says_what_starts() {
     let world = World::new().await;
-    let mut node =
-        world.node().env("LOG_FORMAT", "json").env("NATS_URLS", "x").start();
+    let mut node = world.node().env("LOG_FORMAT", "json").env("NATS_URLS", "x").start();
     node.wait_ready(DEADLINE).await;
     node.wait_logged("settings in force", 1).await;
     node.sigterm();
@@ -107,7 +106,10 @@ async fn every_line_of_a_run_is_a_json_object_and_the_first_says_what_starts() {
     assert!(lines[0]["version"].is_string());
     assert_eq!(lines[0]["config_hash"].as_str().map(str::len), Some(12), "{}", lines[0]);
     let notice = lines.iter().find(|line| line["msg"] == "configuration").expect("the notice");
-    assert_eq!((&notice["level"], &notice["notice"]), (&"WARN".into(), &"NATS_URLS is not a setting; did you mean NATS_URL?".into()));
+    assert_eq!(
+        (&notice["level"], &notice["notice"]),
+        (&"WARN".into(), &"NATS_URLS is not a setting; did you mean NATS_URL?".into())
+    );
     let settings = lines.iter().find(|line| line["msg"] == "settings in force").expect("the settings");
     assert_eq!((&settings["mode"], &settings["max_payload_bytes"]), (&"DEV".into(), &8192.into()), "{settings}");
     let noise = ["Transient(", "Some(", "Settings {"];
@@ -119,11 +121,13 @@ async fn too_few_descriptors_are_named_as_the_cause() {
     let world = World::new().await;
     let program = env!("CARGO_BIN_EXE_ingest-node");
     let limited = |limit: u32, hard: u32| {
-        let script = format!("ulimit -Hn {hard} && ulimit -Sn {limit} && exec \"$0\" run");
+        let script = format!("ulimit -Sn {limit} && ulimit -Hn {hard} && exec \"$0\" run");
         let mut run = ingest_kit::Node::builder("/bin/sh").arguments(&["-c", &script, program]);
-        for (name, value) in
-            [("NATS_URL", world.nats.url()), ("DATABASE_URL", world.database.url().to_owned()), ("INFLUXDB_API", "files".to_owned())]
-        {
+        for (name, value) in [
+            ("NATS_URL", world.nats.url()),
+            ("DATABASE_URL", world.database.url().to_owned()),
+            ("INFLUXDB_API", "files".to_owned()),
+        ] {
             run = run.env(name, value);
         }
         run
@@ -131,7 +135,9 @@ async fn too_few_descriptors_are_named_as_the_cause() {
     let finished = limited(32, 32).run_to_end(DEADLINE).await;
     assert_eq!(finished.code, Some(70), "{finished:?}");
     let lines = json_lines(&finished.stderr);
-    assert!(lines.iter().any(|line| line["level"] == "WARN" && line["why"].as_str().is_some_and(|why| why.contains("256"))));
+    assert!(
+        lines.iter().any(|line| line["level"] == "WARN" && line["why"].as_str().is_some_and(|why| why.contains("256")))
+    );
     assert!(finished.stderr.contains("too many open files"), "{finished:?}");
     let last = lines.last().expect("a last word");
     assert_eq!((&last["level"], &last["exit_code"]), (&"FATAL".into(), &70.into()));

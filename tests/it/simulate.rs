@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use ingest_kit::{seed, wait_for};
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::world::{DEADLINE, LANES, World, drain};

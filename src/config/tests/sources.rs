@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::harness::{TempFile, from_env, from_file};
-use crate::config::findings::Findings;
+use crate::config::diagnostics::Diagnostics;
 use crate::config::layered::LayeredConfig;
 use crate::config::settings::{self, all};
 use crate::config::source::Source;
@@ -31,9 +31,9 @@ fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
     let known = keys(&defaults);
     let without: Vec<_> = all().filter(|s| !known.iter().any(|key| key == s.key)).map(|s| s.key).collect();
     assert_eq!(without, ["influx.url", "influx.ca_file", "influx.org", "influx.bucket"]);
-    let mut findings = Findings::default();
-    rules::check(&Config::default(), &mut findings);
-    assert_eq!(findings.errors, Vec::<String>::new());
+    let mut diagnostics = Diagnostics::default();
+    rules::check(&Config::default(), &mut diagnostics);
+    assert_eq!(diagnostics.errors, Vec::<String>::new());
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn every_key_of_the_table_reaches_its_field() {
         let (table, name) = setting.path();
         let file =
             TempFile::new(setting.key, &format!("[{table}]\n{name} = {}", setting.value_type.parse(&text).unwrap()));
-        let mut findings = Findings::default();
-        layered.read_file(Some(&file.0), &mut findings);
-        let (config, _) = layered.build(&mut findings);
-        assert_eq!(findings.errors, Vec::<String>::new(), "{}", setting.key);
+        let mut diagnostics = Diagnostics::default();
+        layered.read_file(Some(&file.0), &mut diagnostics);
+        let (config, _) = layered.build(&mut diagnostics);
+        assert_eq!(diagnostics.errors, Vec::<String>::new(), "{}", setting.key);
         assert!(Table::try_from(config).unwrap()[table].get(name).is_some(), "{}", setting.key);
     }
 }

@@ -17,7 +17,7 @@ impl ConfigErrors {
 
 /// What has been found so far.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(super) struct Diagnostics {
     /// What keeps the node from starting.
     pub errors: Vec<String>,
     /// What is worth a warning: variables without effect, doubtful combinations, safety that is switched off.
@@ -27,7 +27,7 @@ pub(super) struct Findings {
     is_file_unread: bool,
 }
 
-impl Findings {
+impl Diagnostics {
     /// An error.
     pub(super) fn error(&mut self, sentence: impl Into<String>) {
         self.errors.push(sentence.into());
