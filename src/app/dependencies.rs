@@ -1,11 +1,10 @@
 //! Dependencies of the node: connections to NATS and PostgreSQL, made before the tree is built.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
 use async_nats::Client;
 use deadpool_postgres::Pool;
-use slog::{Logger, error, info, o, warn};
+use slog::{Logger, info, o, warn};
 
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -17,7 +16,6 @@ use crate::postgres::{self, pool};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::readiness::{Condition, Readiness};
-use crate::runtime::terminal::print_error;
 
 /// Connections that survive the generations of the actor tree.
 #[derive(Clone)]
@@ -37,26 +35,21 @@ pub(crate) struct Dependencies {
 /// Connects all dependencies, each within its timeout.
 ///
 /// # Errors
-/// The exit code; the cause is logged and printed.
+/// The exit code and a sentence.
 pub(super) async fn connect_all(
     config: &Config,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
     log: &Logger,
-) -> Result<Dependencies, Exit> {
-    let give_up = |why: &dyn Display, exit| {
-        error!(log, "giving up at start"; "why" => %why);
-        print_error(why);
-        exit
-    };
+) -> Result<Dependencies, (Exit, String)> {
     let (connector, pool) = connect_postgres(&config.postgres, readiness, log)
         .await
-        .map_err(|error| give_up(&error_chain(&error), error.exit()))?;
+        .map_err(|error| (error.exit(), error_chain(&error)))?;
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
     let observers = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
-    let refused = |error: connect::ConnectError| give_up(&error, error.exit());
+    let refused = |error: connect::ConnectError| (error.exit(), error.to_string());
     let nats = connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(refused)?;
     let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(refused)?;
     Ok(Dependencies { connector, pool, nats, permissions, nats_jobs })

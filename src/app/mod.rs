@@ -2,7 +2,7 @@
 
 mod dependencies;
 pub(crate) mod preflight;
-mod reload;
+pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod tree;
 mod wiring;

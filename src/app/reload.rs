@@ -1,4 +1,4 @@
-//! Rotated secrets: read again from their files on SIGHUP, and when a server refuses a log-in.
+//! Rotated secrets and the level of the log: read again on SIGHUP, and when a server refuses a log-in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +7,27 @@ use slog::{Logger, info, warn};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, Gathered};
+use crate::runtime::log_level::LogLevel;
 use crate::runtime::signals::Hangup;
 
 /// Least time between two readings that refused log-ins cause: they come as often as clients try.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Gathers the configuration as at the start.
-pub(crate) type Load = Box<dyn Fn() -> Result<Loaded, ConfigError>>;
+/// What it takes to read settings again.
+pub(crate) struct Reloads {
+    /// Gathers the configuration as at the start.
+    pub load: Box<dyn Fn() -> Gathered>,
+    /// SIGHUP.
+    pub hangup: Hangup,
+    /// The log's level.
+    pub level: LogLevel,
+}
 
-/// Reads secrets again whenever there may be newer ones, as long as the process runs. All other settings stay as they are
-/// until a restart. What can't be read leaves the secrets in force.
-pub(crate) async fn run(config: Config, load: Load, mut hangup: Hangup, log: Logger) {
+/// Reads secrets and the level of the log again whenever there may be newer ones, as long as the process runs. All other
+/// settings stay as they are until a restart. What can't be read leaves those in force.
+pub(crate) async fn run(config: Config, reloads: Reloads, log: Logger) {
+    let Reloads { load, mut hangup, level } = reloads;
     let refused = Arc::new(Notify::new());
     for (_, secret) in config.secrets() {
         secret.notify_refused(refused.clone());
@@ -31,12 +40,13 @@ pub(crate) async fn run(config: Config, load: Load, mut hangup: Hangup, log: Log
             () = async { sleep_until(next).await; refused.notified().await; } => false,
         };
         next = Instant::now() + PAUSE;
-        match load() {
+        match load().accept() {
             Ok(newer) => {
                 failure = None;
-                let changed = replace(&config, &newer.config);
+                let mut changed = replace(&config, &newer.config);
+                changed.extend(level.set(&newer.config.log.level).then_some("log.level"));
                 if is_asked_for || !changed.is_empty() {
-                    info!(log, "secrets read again"; "changed" => changed.join(", "));
+                    info!(log, "secrets and log level read again"; "changed" => changed.join(", "));
                 }
             }
             Err(error) => {

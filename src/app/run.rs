@@ -9,7 +9,7 @@ use slog::{Logger, error, info, warn};
 
 use super::dependencies::connect_all;
 use super::preflight::{self, CheckResult};
-use super::reload::{self, Load};
+use super::reload::{self, Reloads};
 use super::tree::{self, Ingredients};
 use crate::config::Config;
 use crate::delivery::Lane;
@@ -18,46 +18,50 @@ use crate::metrics::Metrics;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
 use crate::runtime::readiness::Readiness;
-use crate::runtime::signals::{Hangup, Signals};
+use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
-use crate::runtime::terminal::print_error;
 use crate::sink::influx::CapacityReport;
 use crate::supervisor::environment::Environment;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
-pub(crate) async fn run(config: Config, load: Load, log: Logger, mut signals: Signals, hangup: Hangup) -> Exit {
-    actix_rt::spawn(reload::run(config.clone(), load, hangup, log.clone()));
+///
+/// # Errors
+/// The exit code and a sentence, where it could not start or did not end drained.
+pub(crate) async fn run(
+    config: Config,
+    reloads: Reloads,
+    log: Logger,
+    mut signals: Signals,
+) -> Result<(), (Exit, String)> {
+    actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
     let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
     let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
-        Err(why) => {
-            error!(log, "http server not started"; "error" => %why);
-            print_error(&why);
-            return Exit::Config;
-        }
+        Err(why) => return Err((Exit::Config, why.to_string())),
     };
     info!(log, "listening"; "http" => %address);
 
     let connected = tokio::select! {
-        connected = connect_all(&config, &readiness, &metrics, &log) => connected,
+        connected = connect_all(&config, &readiness, &metrics, &log) => connected.map(Some),
         () = signals.stop() => {
             info!(log, "shutdown signal while starting");
-            Err(Exit::Ok)
+            Ok(None)
         }
     };
-    let exit = match connected {
-        Ok(dependencies) => {
+    let ended = match connected {
+        Ok(Some(dependencies)) => {
             info!(log, "dependencies connected");
             failpoint::pass("dependencies");
             actix_rt::spawn(log_capacity_advice(config.clone(), log.clone()));
             let environment = Environment { log, metrics, readiness };
             run_tree(Ingredients { config, dependencies, stats }, environment, signals).await
         }
-        Err(exit) => exit,
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
     };
     server.stop(false).await;
-    exit
+    ended
 }
 
 /// Logs capacity advice: whether InfluxDB can hold every tenant. Best effort, concurrent with the start.
@@ -76,9 +80,14 @@ async fn log_capacity_advice(config: Config, log: Logger) {
 }
 
 /// Builds the actor tree and waits for its end.
-async fn run_tree(ingredients: Ingredients, environment: Environment, mut signals: Signals) -> Exit {
+async fn run_tree(
+    ingredients: Ingredients,
+    environment: Environment,
+    mut signals: Signals,
+) -> Result<(), (Exit, String)> {
     let (log, client) = (environment.log.clone(), ingredients.dependencies.nats.clone());
     let config = ingredients.config.supervisor.clone();
+    let (budget, window_secs) = (config.restart_budget, config.restart_window_secs);
     let (root, mut ended) = Root::new(config, tree::factories(Arc::new(ingredients)), environment);
     let root = root.start();
     let ending = tokio::select! {
@@ -92,21 +101,23 @@ async fn run_tree(ingredients: Ingredients, environment: Environment, mut signal
         Ok(Ending::Drained) => {
             flush_acks(&client, &log).await;
             info!(log, "drained");
-            Exit::Ok
+            Ok(())
         }
         Ok(Ending::Unfinished(deliveries)) => {
             flush_acks(&client, &log).await;
             error!(log, "drain deadline passed with work undone"; "released" => deliveries);
-            print_error(format_args!("the drain deadline passed; {deliveries} deliveries were released to the broker"));
-            Exit::Unfinished
+            let why = format!("the drain deadline passed; {deliveries} deliveries were released to the broker");
+            Err((Exit::Unfinished, why))
         }
         Ok(Ending::ChildExited(actor)) => {
             flush_acks(&client, &log).await;
             error!(log, "exited during the drain; what it held is delivered again"; "actor" => actor);
-            print_error(format_args!("the {actor} exited during the drain; what it held is delivered again"));
-            Exit::Unfinished
+            Err((Exit::Unfinished, format!("the {actor} exited during the drain; what it held is delivered again")))
         }
-        Ok(Ending::GaveUp) | Err(_) => Exit::GaveUp,
+        Ok(Ending::GaveUp) | Err(_) => Err((
+            Exit::GaveUp,
+            format!("the supervisor gave up after {budget} restarts within {window_secs} s; the log says what failed"),
+        )),
     }
 }
 

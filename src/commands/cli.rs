@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{backfill, provision_tenants, quarantine, simulate};
+use super::{backfill, check_config, generated, provision_tenants, quarantine, simulate};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -36,19 +36,21 @@ pub(crate) enum Command {
     /// Write a tenant's points to InfluxDB again, from the rows in PostgreSQL; run again, it goes on where it stopped.
     ///
     /// For an InfluxDB that is new, was restored or has another layout. Writing a point twice changes nothing. Exit codes: 0
-    /// done, 1 the target refused points (their rows stay), 69 PostgreSQL is away or another run works on the same backfill,
+    /// done, 1 the target refused points (their rows stay) or a tenant is unknown, 69 PostgreSQL is away or another run works on the same backfill,
     /// 75 stopped before the end. While the target is away it waits.
     Backfill(backfill::Options),
     /// Print the effective configuration, without secrets, each value with its source.
-    CheckConfig {
-        /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if
-        /// one does not answer, 1 if there is something to be done.
-        #[arg(long)]
-        online: bool,
-    },
+    ///
+    /// Every error is a line of standard error, and the exit code then 64; what is doubtful is a line `# WARN`: variables
+    /// that look like settings and are none, settings that do not go together well, safety that is switched off.
+    CheckConfig(check_config::Options),
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
     Simulate(simulate::Options),
     /// Look at refused messages, and send them through the pipeline again.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// Print the completions of a shell, for its folder of completions.
+    Completions(generated::CompletionsOptions),
+    /// Print a page of the manual; `ingest-node man | man -l -` shows it.
+    Man(generated::ManOptions),
 }

@@ -5,18 +5,14 @@ use std::fmt::Display;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
-use slog::warn;
+use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
-use super::{backfill, migrate, provision_tenants, quarantine, simulate};
-use crate::app::{self, preflight};
-use crate::config::{Config, ConfigError, Env, Loaded};
+use super::{backfill, check_config, generated, migrate, provision_tenants, quarantine, run, simulate};
+use crate::config::{Config, ConfigErrors, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
-use crate::runtime::signals::{Hangup, Signals};
 use crate::runtime::terminal::{print, print_error};
-use crate::sink::influx::CapacityReport;
 
 /// The program: reads the command line, runs one command, and answers with its exit code.
 pub fn run_program() -> ExitCode {
@@ -28,80 +24,37 @@ pub fn run_program() -> ExitCode {
             return if usage.use_stderr() { Exit::Config } else { Exit::Ok }.into();
         }
     };
-    let file = cli.config.clone();
-    let load = move || Config::load(file.as_deref(), &Env::process());
+    let (file, load_file) = (cli.config.clone(), cli.config.clone());
+    let gather = move || Config::gather(file.as_deref(), &Env::process());
+    let load = move || Config::gather(load_file.as_deref(), &Env::process()).accept();
     let exit = match &cli.command {
-        Command::Run => run(load),
+        Command::Run => run::run(gather),
         Command::Migrate => configured(load, migrate),
-        Command::CheckConfig { online } => configured(load, |loaded| check_config(loaded, *online)),
+        Command::CheckConfig(options) => check_config::run(gather(), options),
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
+        Command::Completions(options) => generated::completions(Cli::command(), options),
+        Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
     };
     exit.into()
 }
 
 /// Runs a command with its configuration, where there is a good one.
-fn configured(load: impl FnOnce() -> Result<Loaded, ConfigError>, command: impl FnOnce(&Loaded) -> Exit) -> Exit {
+fn configured(load: impl FnOnce() -> Result<Loaded, ConfigErrors>, command: impl FnOnce(&Loaded) -> Exit) -> Exit {
     match load() {
         Ok(loaded) => command(&loaded),
-        Err(error) => {
-            print_error(error);
+        Err(errors) => {
+            errors.sentences().iter().for_each(print_error);
             Exit::Config
         }
     }
 }
 
-/// `run`: the node, until it is told to stop or gives up.
-fn run(load: impl Fn() -> Result<Loaded, ConfigError> + 'static) -> Exit {
-    let system = actix_rt::System::new();
-    // Before anything else: from here on a signal ends in a drain and the right exit code.
-    let (signals, hangup) = system.block_on(async { (Signals::listen(), Hangup::listen()) });
-    let loaded = match load() {
-        Ok(loaded) => loaded,
-        Err(error) => return fail(Exit::Config, error),
-    };
-    let (log, _guard) = logging::root(&loaded.config.log);
-    logging::log_panics(&log);
-    for notice in &loaded.notices {
-        warn!(log, "configuration"; "notice" => notice);
-    }
-    system.block_on(app::run::run(loaded.config, Box::new(load), log, signals, hangup))
-}
-
 /// `migrate`: brings the database to this program's schema.
 fn migrate(loaded: &Loaded) -> Exit {
     on_runtime(migrate::run(&loaded.config))
-}
-
-/// `check-config`: prints the effective configuration, without secrets; with `online`, what is there beside it.
-fn check_config(loaded: &Loaded, online: bool) -> Exit {
-    loaded.notices.iter().for_each(print_error);
-    match loaded.show() {
-        Ok(text) => print(&text),
-        Err(error) => return fail(Exit::Config, error),
-    }
-    if !online {
-        return Exit::Ok;
-    }
-    on_runtime(async {
-        let mut exit = Exit::Ok;
-        for preflight::CheckResult { dependency, result } in preflight::check(&loaded.config).await {
-            match result {
-                Ok(CapacityReport { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
-                Ok(CapacityReport { found, advice: Some(advice) }) => {
-                    print(&format!("# WARN  {dependency}: {found}; {advice}\n"));
-                    exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
-                }
-                Err(why) => {
-                    print(&format!("# ERR   {dependency}: {why}\n"));
-                    exit = Exit::Unavailable;
-                }
-            }
-        }
-        exit
-    })
 }
 
 /// `simulate`: publishes messages and prints what must become of them.

@@ -1,9 +1,12 @@
 //! The program's subcommands, one file or folder each, and the command line that names them.
 
 pub(crate) mod backfill;
+pub(crate) mod check_config;
 pub(crate) mod cli;
 pub(crate) mod dispatch;
+pub(crate) mod generated;
 pub(crate) mod migrate;
 pub(crate) mod provision_tenants;
 pub(crate) mod quarantine;
+pub(crate) mod run;
 pub(crate) mod simulate;

@@ -13,7 +13,7 @@ use crate::sink::influx::{Backend, Provisioned};
 /// Which tenants.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Only this tenant; may be given several times [default: every tenant of device_registry].
+    /// Only this tenant of device_registry; may be given several times [default: every one].
     #[arg(long = "tenant", value_name = "TENANT")]
     pub tenants: Vec<String>,
     /// Say what would be done, and do nothing.
@@ -27,12 +27,15 @@ pub(crate) struct Options {
 /// The exit code and a sentence, where it could not begin.
 pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
     let destination = Backend::new(&config.influx).map_err(|why| (Exit::Config, why))?;
-    let tenants = match options.tenants.as_slice() {
-        [] => registered(config).await?,
-        named => named.to_vec(),
-    };
+    let registered = registered(config).await?;
+    let tenants = if options.tenants.is_empty() { registered.clone() } else { options.tenants.clone() };
     let mut failed = 0;
     for tenant in &tenants {
+        if !registered.contains(tenant) {
+            failed += 1;
+            print(&format!("ERR     {tenant}: no device of this tenant is in device_registry; is the name right?\n"));
+            continue;
+        }
         let database = destination.database(tenant);
         let outcome = match (options.dry_run, destination.has(tenant)) {
             (true, Some(true)) => Provisioned::Exists,

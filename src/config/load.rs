@@ -1,22 +1,24 @@
 //! The way from defaults, a file and the environment to a configuration, in this order.
 //!
-//! Strict: an unknown key or an unparseable value anywhere is one plain sentence, and nothing starts.
+//! Strict: an unknown key or an unparseable value anywhere is one plain sentence, all of them are given, and nothing starts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::error::ConfigError;
-use super::layered::{Env, LayeredConfig, Source};
+use super::diagnostics::{ConfigErrors, Diagnostics};
+use super::env::Env;
+use super::layered::LayeredConfig;
+use super::source::Source;
 use super::tables::Config;
-use crate::postgres::connector::Connector;
-use crate::{nats, sink};
+use super::{advice, rules, variables};
+use crate::runtime::logging;
 
 /// A configuration and how it came about.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// The configuration, checked.
     pub config: Config,
-    /// Things to be said once the log runs: variables without effect, safety that is switched off.
+    /// What is worth a warning: variables without effect, doubtful combinations, safety that is switched off.
     pub notices: Vec<String>,
     sources: BTreeMap<&'static str, Source>,
 }
@@ -28,16 +30,44 @@ impl Loaded {
     }
 }
 
-impl Config {
-    /// Gathers the configuration: defaults under the file (`path`, else `DEFAULT_PATH` if it exists) under the environment.
+/// All that was found: a configuration if there are no errors, and what there is of one otherwise.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    pub(super) loaded: Loaded,
+    pub(super) diagnostics: Diagnostics,
+}
+
+impl Gathered {
+    /// The configuration.
     ///
     /// # Errors
-    /// The first thing that is wrong.
-    pub(crate) fn load(path: Option<&Path>, env: &Env) -> Result<Loaded, ConfigError> {
-        let mut layered = LayeredConfig::default();
-        layered.read_file(path)?;
-        let mut notices = layered.read_env(env)?;
-        let (mut config, sources) = layered.build()?;
+    /// Everything that is wrong.
+    pub(crate) fn accept(self) -> Result<Loaded, ConfigErrors> {
+        match self.diagnostics.errors.is_empty() {
+            true => Ok(self.loaded),
+            false => Err(ConfigErrors(self.diagnostics.errors)),
+        }
+    }
+
+    /// Everything that is worth a warning.
+    pub(crate) fn notices(&self) -> &[String] {
+        &self.loaded.notices
+    }
+
+    /// The form of the log as far as it could be read, for those who must be told of errors.
+    pub(crate) fn log_format(&self) -> logging::Format {
+        self.loaded.config.log.format
+    }
+}
+
+impl Config {
+    /// Gathers the configuration: defaults under the file (`named`, else the default one if it exists) under the environment.
+    pub(crate) fn gather(named: Option<&Path>, env: &Env) -> Gathered {
+        let (mut layered, mut diagnostics) = (LayeredConfig::default(), Diagnostics::default());
+        layered.read_file(named, &mut diagnostics);
+        layered.read_env(env, &mut diagnostics);
+        diagnostics.notices.extend(variables::misspelt(&env.names()));
+        let (mut config, sources) = layered.build(&mut diagnostics);
         if !sources.contains_key("postgres.pool_min") {
             // Who asks for a small pool need not know of our minimum.
             config.postgres.pool_min = config.postgres.pool_min.min(config.postgres.pool_max);
@@ -51,50 +81,15 @@ impl Config {
                 *secs = drain_secs.min(*secs);
             }
         }
-        config.validate()?;
-        if !config.influx.outbox {
-            notices
-                .push("influx.outbox is off: an outage of InfluxDB, or of this node, loses points for good".to_owned());
-        }
-        Ok(Loaded { config, notices, sources })
+        rules::check(&config, &mut diagnostics);
+        advice::add(&config, &mut diagnostics);
+        let notices = std::mem::take(&mut diagnostics.notices);
+        Gathered { loaded: Loaded { config, notices, sources }, diagnostics }
     }
 
-    /// Checks what one setting demands of another; the bounds of each are in the components' tables.
-    ///
-    /// # Errors
-    /// The first pair that does not fit.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        let Self { nats: source, postgres, influx, routes, state, supervisor, .. } = self;
-        let slowest = postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
-        let rules = [
-            (
-                postgres.pool_min <= postgres.pool_max,
-                "postgres.pool_min (PG_POOL_MIN) must not exceed pool_max (PG_POOL_MAX)",
-            ),
-            (source.nak_delay_ms <= source.nak_delay_max_ms, "nats.nak_delay_ms must not exceed nak_delay_max_ms"),
-            (
-                influx.batch_size <= influx.buffer_lines,
-                "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
-            ),
-            (
-                influx.retry_delay_ms <= influx.retry_delay_max_ms,
-                "influx.retry_delay_ms must not exceed retry_delay_max_ms",
-            ),
-            (
-                slowest < supervisor.stuck_after_secs,
-                "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs, influx.request_timeout_secs and state.write_timeout_secs",
-            ),
-            (
-                routes.retry_secs.max(influx.drain_secs) <= supervisor.longest_wait_secs(),
-                "routes.retry_secs and influx.drain_secs must be shorter than supervisor.drain_timeout_secs (DRAIN_TIMEOUT_SECONDS), by 2 at least",
-            ),
-        ];
-        match rules.into_iter().find(|(holds, _)| !holds) {
-            Some((_, sentence)) => Err(ConfigError::new(sentence)),
-            None => nats::login::check(source)
-                .and_then(|()| Connector::new(postgres).map(drop).map_err(|error| error.to_string()))
-                .and_then(|()| sink::influx::Backend::new(influx).map(drop))
-                .map_err(ConfigError::new),
-        }
+    /// The configuration of these sources.
+    #[cfg(test)]
+    pub(super) fn load(named: Option<&Path>, env: &Env) -> Result<Loaded, ConfigErrors> {
+        Self::gather(named, env).accept()
     }
 }

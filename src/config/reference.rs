@@ -6,8 +6,8 @@ use std::fs;
 
 use toml::{Table, Value};
 
-use super::Config;
 use super::settings::all;
+use super::{Config, Env};
 use crate::runtime::setting::Setting;
 use crate::runtime::value_type::ValueType;
 
@@ -17,7 +17,7 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.
 const MARKS: (&str, &str) = ("<!-- settings: made from the components' config.rs -->\n", "<!-- /settings -->\n");
 
 const FILE_HEADER: &str = "\
-# Settings of ingest-node, each with its default: uncomment a line to change it.
+# Settings of ingest-node, each with its default: uncomment a line to change it. All of them uncommented are a valid file.
 # Environment variables, named in brackets, stand above this file; `ingest-node check-config` prints what is in force.
 # Made from the components' config.rs; docs/configuration.md says which values are accepted.
 ";
@@ -49,6 +49,23 @@ fn default(setting: &Setting) -> Option<Value> {
     }
 }
 
+/// What stands for the value of a setting without a default.
+enum Example {
+    /// A line like those of the others.
+    ToUncomment(Value),
+    /// Part of the comment.
+    InWords(Value),
+}
+
+fn example(value_type: ValueType) -> Example {
+    match value_type {
+        ValueType::HttpUrl => Example::ToUncomment("http://127.0.0.1:8181".into()),
+        ValueType::Choice(words) => Example::InWords(words[0].into()),
+        ValueType::Path => Example::InWords("/path/to/the-file.pem".into()),
+        _ => Example::InWords("a-name".into()),
+    }
+}
+
 fn file() -> String {
     let mut text = FILE_HEADER.to_owned();
     let mut table = "";
@@ -62,11 +79,17 @@ fn file() -> String {
             [] => String::new(),
             names => format!(" [{}]", names.join(", ")),
         };
-        let value = default(setting).unwrap_or_else(|| match setting.value_type {
-            ValueType::Choice(words) => Value::from(words[0]),
-            _ => Value::from("http://127.0.0.1:8181"),
-        });
-        writeln!(text, "# {}{variables}\n#{name} = {value}", description(setting).replace('`', "")).unwrap();
+        let description = description(setting).replace('`', "");
+        match default(setting).ok_or_else(|| example(setting.value_type)) {
+            Ok(value) => writeln!(text, "# {description}{variables}\n#{name} = {value}").unwrap(),
+            Err(Example::ToUncomment(value)) => {
+                writeln!(text, "# {description}{variables}\n#{name} = {value}").unwrap()
+            }
+            // A file that need not exist, or a name that only its owner knows.
+            Err(Example::InWords(value)) => {
+                writeln!(text, "# {description}{variables} Not set; for example {name} = {value}").unwrap();
+            }
+        }
     }
     text
 }
@@ -94,19 +117,27 @@ fn check(path: &str, expected: &str) {
 #[test]
 fn the_file_in_the_repository_says_what_the_defaults_are() {
     check(FILE, &file());
-    // As it stands it changes nothing; uncommented, it is accepted as a whole.
-    let text = file();
-    assert!(text.parse::<Table>().unwrap().values().all(|table| table.as_table().is_some_and(Table::is_empty)));
-    let uncommented: String = text
+    // As it stands it changes nothing.
+    assert!(file().parse::<Table>().unwrap().values().all(|table| table.as_table().is_some_and(Table::is_empty)));
+}
+
+#[test]
+fn the_file_in_the_repository_is_valid_with_every_line_uncommented() {
+    let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let uncommented: String = fs::read_to_string(FILE)
+        .unwrap()
         .lines()
-        .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line))
+        .map(|line| line.strip_prefix('#').filter(|line| is_setting(line)).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");
-    for (table, settings) in uncommented.parse::<Table>().unwrap() {
-        for (name, value) in settings.as_table().unwrap() {
-            let form = super::settings::find(&format!("{table}.{name}")).unwrap().value_type;
-            assert!(form.accepts(value) || matches!(form, ValueType::Secret), "{table}.{name}");
-        }
-    }
+    let set: usize = uncommented.parse::<Table>().unwrap().values().map(|table| table.as_table().unwrap().len()).sum();
+    let in_words =
+        all().filter(|s| default(s).is_none() && matches!(example(s.value_type), Example::InWords(_))).count();
+    assert_eq!(set, all().count() - in_words);
+    let path = std::env::temp_dir().join(format!("ingest-node-{}-uncommented.toml", std::process::id()));
+    fs::write(&path, uncommented).unwrap();
+    let loaded = Config::load(Some(&path), &Env::default());
+    fs::remove_file(&path).unwrap();
+    assert!(loaded.is_ok(), "{}", loaded.unwrap_err());
 }
 
 #[test]

@@ -265,7 +265,7 @@ mod tests {
         Config { url: Secret::new(url), ..Config::default() }
     }
 
-    fn sentence(config: &Config) -> String {
+    fn refused(config: &Config) -> String {
         Connector::new(config).unwrap_err().to_string()
     }
 
@@ -273,7 +273,7 @@ mod tests {
     fn combinations_that_cannot_work_are_one_sentence_that_names_the_setting() {
         let url = "postgres://h/d";
         let differing = Config { sslmode: Some(SslMode::Disable), ..config("postgres://h/d?sslmode=require") };
-        assert!(sentence(&differing).contains("PG_SSLMODE and the parameter sslmode"), "{}", sentence(&differing));
+        assert!(refused(&differing).contains("PG_SSLMODE and the parameter sslmode"), "{}", refused(&differing));
         for (config, setting) in [
             (Config { ssl_root_cert: Some("ca.pem".into()), ..config(url) }, "PG_SSLROOTCERT needs TLS"),
             (Config { channel_binding: Some(Binding::Require), ..config(url) }, "PG_CHANNEL_BINDING=require needs TLS"),
@@ -283,7 +283,7 @@ mod tests {
                 "PG_SSLROOTCERT: /no/ca.pem can't be read",
             ),
         ] {
-            assert!(sentence(&config).contains(setting), "{}", sentence(&config));
+            assert!(refused(&config).contains(setting), "{}", refused(&config));
         }
     }
 

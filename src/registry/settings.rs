@@ -96,7 +96,11 @@ impl Registry {
         if self.settings.in_force.as_deref() == Some(&settings) {
             return;
         }
-        info!(self.parts.spawn.log, "settings in force"; "settings" => ?settings);
+        info!(self.parts.spawn.log, "settings in force";
+            "mode" => settings.mode.as_str(), "store_rejects" => settings.store_rejects,
+            "mirror_rejects_to_raw" => settings.mirrors_rejects(), "max_payload_bytes" => settings.max_payload_bytes,
+            "rate_limit_rps" => settings.limit.rps, "rate_limit_burst" => settings.limit.burst,
+            "can_replay" => settings.replay_key.is_some());
         let settings = Arc::new(settings);
         self.settings.in_force = Some(settings.clone());
         let subscribed = self.subscribers.iter().map(|subscriber| &subscriber.settings);

@@ -7,6 +7,10 @@
 //! - `block`: the thread blocks forever, as in an endless loop or a deadlock.
 //! - `pause`: the thread blocks for two seconds.
 
+/// The variable that names the places, and how they fail.
+#[cfg(feature = "testing")]
+pub(crate) const VARIABLE: &str = "INGEST_FAILPOINTS";
+
 /// A place where a test can make the node fail.
 #[cfg(not(feature = "testing"))]
 #[inline(always)]
@@ -29,7 +33,7 @@ pub(crate) fn pass(place: &'static str) {
 
     static PLACES: OnceLock<HashMap<String, (Failure, AtomicI64)>> = OnceLock::new();
     let places = PLACES.get_or_init(|| {
-        std::env::var("INGEST_FAILPOINTS")
+        std::env::var(VARIABLE)
             .unwrap_or_default()
             .split(';')
             .filter_map(|entry| {

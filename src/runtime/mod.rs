@@ -1,18 +1,20 @@
 //! What every actor and command needs: guards, readiness, drain, logs, secrets, exit codes.
 
 pub(crate) mod actor_guard;
+pub(crate) mod descriptors;
 pub(crate) mod drain;
 pub(crate) mod error_chain;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
 pub(crate) mod fault;
+pub(crate) mod last_word;
+pub(crate) mod log_level;
 pub(crate) mod logging;
 pub(crate) mod panics;
 pub(crate) mod postgres_url;
 pub(crate) mod readiness;
 pub(crate) mod secret;
 pub(crate) mod setting;
-
 pub(crate) mod signals;
 pub(crate) mod spawn;
 pub(crate) mod stats;

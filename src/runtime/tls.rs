@@ -1,4 +1,4 @@
-//! TLS of a client: certificates from files, and advice for the failures that an operator can mend.
+//! TLS of a client: certificates from files, and advice for the failures that an operator can fix.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -325,3 +325,16 @@ async fn a_backfill_that_waits_for_postgresql_stops_when_it_is_told() {
     let (code, account, _) = run(&world, &[]).await;
     assert_eq!((code, number(&account, "written")), (Some(0), 200), "{account}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_that_nobody_knows_is_said_to_be_unknown() {
+    let world = world_with_rows(10, true).await;
+    for arguments in [&["--tenant", "tenant-O"][..], &["--tenant", "tenant-O", "--dry-run"]] {
+        let (code, account, errors) = run(&world, arguments).await;
+        assert_eq!(code, Some(1), "{account}{errors}");
+        assert!(errors.contains("tenant-O: no such tenant in device_registry"), "{errors}");
+    }
+    // A known tenant without rows in the range is no mistake.
+    let (code, account, errors) = run(&world, &["--to", "2020-01-02"]).await;
+    assert_eq!((code, errors.as_str()), (Some(0), ""), "{account}");
+}

@@ -17,6 +17,7 @@
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
 //!   `watchdog`: a thread stalls.
 //! - `secured`: servers that demand log-ins and TLS, and secrets that are rotated.
+//! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger.
@@ -46,6 +47,7 @@ mod replicas;
 mod routes;
 mod row_security;
 mod secured;
+mod settings;
 mod shutdown;
 mod signals;
 mod simulate;

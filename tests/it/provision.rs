@@ -40,6 +40,16 @@ async fn every_tenant_gets_its_database_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_nobody_knows_is_said_and_gets_no_database() {
+    let world = World::new().await;
+    register(&world, &["acme"]).await;
+    let (code, text) = provision(&world, &world.influx, &["--tenant", "nobody", "--tenant", "acme"]).await;
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("ERR     nobody: no device of this tenant"), "{text}");
+    assert_eq!(world.influx.databases(), ["telemetry_acme"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_full_costs_the_other_tenants_nothing_and_is_named() {
     let world = World::new().await;
     let tenants: Vec<String> = (0..7).map(|number| format!("t{number}")).collect();

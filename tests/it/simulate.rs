@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ingest_kit::{seed, wait_for};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -55,6 +56,46 @@ async fn what_the_simulator_expects_is_what_the_node_does() {
     let rejected: BTreeMap<_, _> = rejected.into_iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(json!(rejected), json!(summary.rejected));
     drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lifted_rate_limit_is_put_back_when_the_messages_are_taken() {
+    let world = World::new().await;
+    seed::app_settings(&world.database, &[("RATE_LIMIT_RPS", "7")]).await;
+    let node = world.start_node().await;
+    // Two devices: with the limit in force most of it would be refused.
+    let summary = simulate(&world, &["--devices", "2", "--messages", "2000", "--lift-rate-limit"]).await;
+    assert_eq!(rate_limit(&world).await, "7");
+    world.wait_settled(LANES[0], DEADLINE).await;
+    assert_eq!(world.database.count("raw_events WHERE accepted").await, summary.accepted);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lifted_rate_limit_is_put_back_after_a_signal_and_after_a_failure() {
+    let world = World::new().await;
+    seed::app_settings(&world.database, &[("RATE_LIMIT_RPS", "7")]).await;
+    let run = || {
+        let endless = ["simulate", "--devices", "2", "--messages", "0", "--rate", "100", "--lift-rate-limit"];
+        world.node().arguments(&endless).start()
+    };
+    let lifted = async || wait_for("the limit to be lifted", DEADLINE, async || rate_limit(&world).await == "0").await;
+    let mut interrupted = run();
+    lifted().await;
+    interrupted.sigint();
+    assert_eq!(interrupted.wait_exit(DEADLINE).await, Some(0));
+    assert_eq!(rate_limit(&world).await, "7");
+
+    let mut failing = run();
+    lifted().await;
+    // The stream goes away under it.
+    world.jetstream.delete_stream(LANES[0].0).await.expect("the stream's end");
+    assert_eq!(failing.wait_exit(DEADLINE * 2).await, Some(69));
+    assert_eq!(rate_limit(&world).await, "7");
+}
+
+async fn rate_limit(world: &World) -> String {
+    world.database.query("SELECT value FROM app_settings WHERE key = 'RATE_LIMIT_RPS'", &[]).await[0].get(0)
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ use crate::config::url::masked;
 use crate::postgres::start;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::terminal::print;
+use crate::runtime::terminal::{print, print_error};
 use crate::sink::influx::Backend;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::timestamp;
@@ -136,6 +136,12 @@ async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Resu
         };
         print(&line(tenant_id, &account));
         if account.all_refused > 0 {
+            exit = Exit::Incomplete;
+        }
+        if account.is_empty() && !backfill.is_registered(tenant_id).await? {
+            print_error(format_args!(
+                "{tenant_id}: no such tenant in device_registry, and no row of it in this range; is the name right?"
+            ));
             exit = Exit::Incomplete;
         }
         if account.ending == Ending::Stopped {

@@ -62,6 +62,14 @@ pub(super) struct TenantRun {
     pub all_refused: u64,
 }
 
+impl TenantRun {
+    /// Whether the whole range was read and holds nothing of the tenant.
+    pub(super) fn is_empty(&self) -> bool {
+        let Counts { rows, written, .. } = self.counts;
+        self.ending != Ending::Stopped && rows == 0 && written == 0 && self.all_refused == 0
+    }
+}
+
 /// How a tenant's run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -101,6 +109,13 @@ struct Course {
 }
 
 impl Backfill<'_> {
+    /// Whether the registry has a device of this tenant.
+    pub(super) async fn is_registered(&mut self, tenant_id: &str) -> Result<bool, Failure> {
+        const SQL: &str = "SELECT EXISTS (SELECT FROM device_registry WHERE tenant_id = $1)";
+        let found = self.session.run_until(&self.stop, async |client| client.query_one(SQL, &[&tenant_id]).await).await;
+        found.map(|row| row.get(0)).map_err(|why| self.ended(why))
+    }
+
     /// Counts what there is.
     pub(super) async fn count(&mut self, tenant_id: &str) -> Result<TenantRun, Failure> {
         let range_us = (self.options.from, self.options.to.unwrap_or(self.now_us));

@@ -7,6 +7,7 @@ mod table;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use slog::{Logger, o};
 use tokio_postgres::Client;
@@ -28,7 +29,7 @@ const STATS_SINCE: &str = "24h";
 /// What to do with the quarantine.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Action {
-    /// List events, newest first.
+    /// List events, newest first [limit: 50].
     List {
         /// Which.
         #[command(flatten)]
@@ -45,7 +46,7 @@ pub(crate) enum Action {
         #[arg(long)]
         json: bool,
     },
-    /// Count rejections and stored events per tenant and reason [since: 24h].
+    /// Count rejections and stored events per tenant and reason [since: 24h; limit: none].
     Stats {
         /// Which.
         #[command(flatten)]
@@ -64,13 +65,13 @@ pub(crate) struct Filter {
     /// Of this tenant; `unknown` = of none.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Refused for this reason.
-    #[arg(long, value_parser = reason)]
+    /// Refused for this reason, in upper or lower case.
+    #[arg(long, ignore_case = true, value_parser = reason_parser())]
     pub reason: Option<Reason>,
     /// Refused since then: a duration such as 2h or 3d, or a moment such as 2026-11-21T06:00Z.
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     pub since: Option<i64>,
-    /// At most so many.
+    /// At most so many [default: 50 with list, all otherwise].
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     pub limit: Option<i64>,
 }
@@ -86,12 +87,12 @@ impl Filter {
     }
 }
 
-fn reason(text: &str) -> Result<Reason, String> {
-    let is_named = |reason: &Reason| reason.as_str().eq_ignore_ascii_case(text);
-    Reason::ALL
-        .into_iter()
-        .find(is_named)
-        .ok_or_else(|| "no reason code; `quarantine stats` shows those there are".into())
+/// Every reason code; help and errors list them.
+fn reason_parser() -> impl TypedValueParser<Value = Reason> {
+    PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)).try_map(|code| {
+        let is_named = |reason: &Reason| reason.as_str().eq_ignore_ascii_case(&code);
+        Reason::ALL.into_iter().find(is_named).ok_or("no reason code")
+    })
 }
 
 fn moment(text: &str) -> Result<i64, String> {

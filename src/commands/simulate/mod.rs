@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 
 pub(crate) use super::simulate::generate::{Fleet, Generator, Mix};
 use crate::config::Config;
+use crate::runtime::signals::Signals;
 use ingest_core::message::rejection::Reason;
 
 /// What to simulate.
@@ -45,7 +46,8 @@ pub(crate) struct Options {
     /// Publish only: the registry holds the devices already.
     #[arg(long)]
     pub no_seed_registry: bool,
-    /// Set RATE_LIMIT_RPS to 0 in app_settings first: at full speed devices send more than they may.
+    /// Set RATE_LIMIT_RPS to 0 in app_settings while this runs: at full speed devices send more than they may. It is put
+    /// back when the nodes have taken what was published, or at once after Ctrl-C or a failure.
     #[arg(long)]
     pub lift_rate_limit: bool,
 }
@@ -102,17 +104,40 @@ async fn simulate(
     summary: &mut Summary,
 ) -> Result<(), SimulateError> {
     let fleet = Fleet { devices: options.devices, tenants: options.tenants.min(options.devices) };
-    if !options.no_seed_registry || options.lift_rate_limit {
-        let database = seed::connect(&config.postgres).await?;
-        if !options.no_seed_registry {
-            seed::registry(&database, fleet).await?;
-            info!(log, "registry seeded"; "devices" => fleet.devices, "tenants" => fleet.tenants);
-        }
-        if options.lift_rate_limit {
-            seed::lift_rate_limit(&database).await?;
-            info!(log, "rate limit lifted");
-        }
+    if !options.no_seed_registry {
+        seed::registry(&seed::connect(&config.postgres).await?, fleet).await?;
+        info!(log, "registry seeded"; "devices" => fleet.devices, "tenants" => fleet.tenants);
     }
+    let publisher = publish::Publisher::connect(&config.nats, log).await?;
+    // From here on a signal ends the run in order: what is lifted must be put back.
+    let mut signals = Signals::listen();
+    if !options.lift_rate_limit {
+        return publish(options, fleet, &publisher, &mut signals, summary).await.map(drop);
+    }
+    let database = seed::connect(&config.postgres).await?;
+    let lifted = seed::lift_rate_limit(&database).await?;
+    info!(log, "rate limit lifted");
+    let published = publish(options, fleet, &publisher, &mut signals, summary).await;
+    if let Ok(publish::Ended::Complete) = published {
+        publisher.wait_until_taken(&mut signals).await;
+    }
+    // The session may have died in the meantime.
+    let restored = match seed::restore_rate_limit(&database, &lifted).await {
+        Ok(()) => Ok(()),
+        Err(_) => seed::restore_rate_limit(&seed::connect(&config.postgres).await?, &lifted).await,
+    };
+    info!(log, "rate limit put back"; "done" => restored.is_ok());
+    published.and(restored)
+}
+
+/// Publishes the fleet's messages.
+async fn publish(
+    options: &Options,
+    fleet: Fleet,
+    publisher: &publish::Publisher,
+    signals: &mut Signals,
+    summary: &mut Summary,
+) -> Result<publish::Ended, SimulateError> {
     let mix = Mix {
         bad_share: options.bad_share,
         heartbeat_share: options.heartbeat_share,
@@ -121,13 +146,13 @@ async fn simulate(
         // As if they were sent at that rate; at full speed a microsecond apart, so that no two points are the same.
         spacing_us: if options.rate == 0 { 1 } else { (1_000_000 / i64::from(options.rate)).max(1) },
     };
-    let publisher = publish::Publisher::connect(&config.nats, log).await?;
     let started = Instant::now();
     let messages = Generator::new(fleet, mix);
     let result = match options.messages {
-        0 => publisher.publish(messages, options.rate, summary).await,
+        0 => publisher.publish(messages, options.rate, signals, summary).await,
         count => {
-            publisher.publish(messages.take(usize::try_from(count).unwrap_or(usize::MAX)), options.rate, summary).await
+            let messages = messages.take(usize::try_from(count).unwrap_or(usize::MAX));
+            publisher.publish(messages, options.rate, signals, summary).await
         }
     };
     summary.seconds = Duration::as_secs_f64(&started.elapsed());

@@ -15,6 +15,7 @@ use super::{SimulateError, Summary};
 use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
 use crate::nats::provision;
+use crate::runtime::signals::Signals;
 use crate::source;
 use ingest_core::message::rejection::Reason;
 
@@ -24,6 +25,11 @@ const WINDOW: usize = 4_096;
 const ACK_BOUND: Duration = Duration::from_secs(30);
 /// How often progress is logged.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether the nodes are done.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Nodes that settle nothing for so long are not waited for.
+const NO_PROGRESS: Duration = Duration::from_secs(5);
 
 /// A connection with the stream at its end.
 pub(super) struct Publisher {
@@ -47,14 +53,16 @@ impl Publisher {
         Ok(Self { jetstream, log: log.clone() })
     }
 
-    /// Publishes until the messages end or somebody presses Ctrl-C; `rate` is in messages per second, 0 = no limit.
+    /// Publishes until the messages end or a signal comes; `rate` is in messages per second, 0 = no limit.
     pub(super) async fn publish(
         &self,
         messages: impl Iterator<Item = Simulated>,
         rate: u32,
+        signals: &mut Signals,
         summary: &mut Summary,
-    ) -> Result<(), SimulateError> {
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
+    ) -> Result<Ended, SimulateError> {
+        let mut ended = Ended::Complete;
+        let mut interrupted = pin!(signals.stop());
         let mut open: VecDeque<(PublishAckFuture, Option<Reason>)> = VecDeque::with_capacity(WINDOW);
         let started = Instant::now();
         let mut next_word = started + PROGRESS_EVERY;
@@ -62,12 +70,14 @@ impl Publisher {
             if rate > 0 {
                 let due = started + Duration::from_secs_f64(number as f64 / f64::from(rate));
                 if stop_or(&mut interrupted, sleep_until(due)).await.is_none() {
+                    ended = Ended::Interrupted;
                     break;
                 }
             }
             let Some(sent) =
                 stop_or(&mut interrupted, self.jetstream.publish(message.subject, message.body.into())).await
             else {
+                ended = Ended::Interrupted;
                 break;
             };
             open.push_back((sent.map_err(|error| lost(&error))?, message.expected));
@@ -82,11 +92,44 @@ impl Publisher {
         while !open.is_empty() {
             settle_oldest(&mut open, summary).await?;
         }
-        Ok(())
+        Ok(ended)
+    }
+
+    /// Waits until the nodes have settled what is in the stream, as long as they work on it. Without nodes there is nothing
+    /// to wait for.
+    pub(super) async fn wait_until_taken(&self, signals: &mut Signals) {
+        let mut interrupted = pin!(signals.stop());
+        let (mut least, mut since) = (u64::MAX, Instant::now());
+        while let Some(open) = self.open_deliveries().await.filter(|open| *open > 0) {
+            if open < least {
+                (least, since) = (open, Instant::now());
+            }
+            if since.elapsed() > NO_PROGRESS
+                || stop_or(&mut interrupted, sleep_until(Instant::now() + LOOK_EVERY)).await.is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Messages that the nodes' consumer has not settled; `None` where there is no consumer.
+    async fn open_deliveries(&self) -> Option<u64> {
+        let stream = self.jetstream.get_stream_no_info(Lane::Telemetry.stream()).await.ok()?;
+        let info = stream.consumer_info(Lane::Telemetry.consumer()).await.ok()?;
+        Some(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX))
     }
 }
 
-/// What `work` answers, unless Ctrl-C comes first.
+/// How publishing ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Every message is in the stream.
+    Complete,
+    /// A signal came first.
+    Interrupted,
+}
+
+/// What `work` answers, unless a signal comes first.
 async fn stop_or<T>(interrupted: &mut (impl Future + Unpin), work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         // Asked first: work that is always ready at once would never let it be heard.

@@ -67,11 +67,35 @@ pub(super) async fn registry(database: &Client, fleet: Fleet) -> Result<(), Simu
     Ok(())
 }
 
+/// What `RATE_LIMIT_RPS` was before it was lifted; `None` where it had no row.
+#[derive(Debug)]
+pub(super) struct Lifted(Option<String>);
+
 /// No device is limited any more; running nodes hear of it at once.
-pub(super) async fn lift_rate_limit(database: &Client) -> Result<(), SimulateError> {
-    let upsert = "INSERT INTO app_settings AS s (key, value) VALUES ('RATE_LIMIT_RPS', '0')
+pub(super) async fn lift_rate_limit(database: &Client) -> Result<Lifted, SimulateError> {
+    const SELECT: &str = "SELECT value FROM app_settings WHERE key = 'RATE_LIMIT_RPS'";
+    const UPSERT: &str = "INSERT INTO app_settings AS s (key, value) VALUES ('RATE_LIMIT_RPS', '0')
                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now() WHERE s.value <> excluded.value";
-    database.execute(upsert, &[]).await.map(drop).map_err(|error| unavailable(&error))
+    let before = database.query_opt(SELECT, &[]).await.map_err(|error| unavailable(&error))?;
+    database.execute(UPSERT, &[]).await.map_err(|error| unavailable(&error))?;
+    Ok(Lifted(before.and_then(|row| row.get(0))))
+}
+
+/// Puts the rate limit back, unless somebody else has changed it since.
+pub(super) async fn restore_rate_limit(database: &Client, lifted: &Lifted) -> Result<(), SimulateError> {
+    const RESTORE: &str = "UPDATE app_settings SET value = $1, updated_at = now() WHERE key = 'RATE_LIMIT_RPS' AND value = '0' AND $1 <> '0'";
+    const REMOVE: &str = "DELETE FROM app_settings WHERE key = 'RATE_LIMIT_RPS' AND value = '0'";
+    let restored = match &lifted.0 {
+        Some(value) => database.execute(RESTORE, &[value]).await,
+        None => database.execute(REMOVE, &[]).await,
+    };
+    restored.map(drop).map_err(|error| {
+        SimulateError::Unavailable(format!(
+            "RATE_LIMIT_RPS is still 0 in app_settings and could not be put back to {}: {}",
+            lifted.0.as_deref().unwrap_or("its default"),
+            error_chain(&error)
+        ))
+    })
 }
 
 fn sha256_hex(text: &str) -> String {

@@ -14,6 +14,8 @@ use super::{Api, Config};
 use ingest_core::influx::names::{self, TENANT_PLACE};
 use ingest_core::influx::point::Layout;
 
+const V2_NEEDS_URL: &str = "INFLUXDB_API=v2 needs INFLUXDB_URL";
+
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
@@ -50,9 +52,8 @@ impl Backend {
     /// # Errors
     /// A sentence for operators when a setting, or two of them together, can't be used.
     pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let url = config.url.as_deref().filter(|url| !url.trim().is_empty());
-        let place = match (config.api, url) {
-            (Api::V2, None) => return Err("INFLUXDB_API=v2 needs INFLUXDB_URL".to_owned()),
+        let place = match (config.api, url(config)) {
+            (Api::V2, None) => return Err(V2_NEEDS_URL.to_owned()),
             (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
             (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
         };
@@ -64,6 +65,19 @@ impl Backend {
             (_, Layout::Shared) => Naming::Shared(config.database.clone()),
         };
         Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
+    }
+
+    /// Everything that keeps a configuration from being used, a sentence each.
+    pub(crate) fn problems(config: &Config) -> Vec<String> {
+        let mut problems = match (config.api, url(config)) {
+            (Api::V2 | Api::V3, Some(url)) => Server::problems(url, config),
+            (Api::V2, None) => vec![V2_NEEDS_URL.to_owned()],
+            (Api::V3, None) | (Api::Files, _) => Vec::new(),
+        };
+        if config.api == Api::V2 {
+            problems.extend(buckets(config, config.layout()).err());
+        }
+        problems
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
@@ -100,6 +114,11 @@ impl Backend {
         };
         Target { database: place, alert: self.alert.clone() }
     }
+}
+
+/// The server's URL, where there is one.
+fn url(config: &Config) -> Option<&str> {
+    config.url.as_deref().filter(|url| !url.trim().is_empty())
 }
 
 /// A bucket for each tenant or one for all.
@@ -250,7 +269,9 @@ mod tests {
         let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
         assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
         let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
-        assert_eq!(Backend::new(&no_url).unwrap_err(), "INFLUXDB_API=v2 needs INFLUXDB_URL");
+        assert_eq!(Backend::new(&no_url).unwrap_err(), V2_NEEDS_URL);
+        let both = Config { url: None, ..config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")) };
+        assert_eq!(Backend::problems(&both), [V2_NEEDS_URL.to_owned(), why]);
     }
 
     #[test]

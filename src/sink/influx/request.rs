@@ -47,13 +47,19 @@ impl Server {
         authorization(config.api, &config.token)?;
         Ok(Self {
             api: config.api,
-            base: base(url).ok_or("INFLUXDB_URL must look like http://host:8181 or https://host/path")?,
+            base: base(url)?,
             org: config.org.clone(),
             token: config.token.clone(),
             trust: Trust::new(config.ca_file.as_deref())?,
             gzip_min_bytes: config.gzip_min_bytes,
             timeout: Duration::from_secs(config.request_timeout_secs),
         })
+    }
+
+    /// Everything that keeps such a server from being used, a sentence each.
+    pub(super) fn problems(url: &str, config: &Config) -> Vec<String> {
+        let trust = Trust::new(config.ca_file.as_deref());
+        [base(url).err(), authorization(config.api, &config.token).err(), trust.err()].into_iter().flatten().collect()
     }
 
     /// How it is asked.
@@ -153,13 +159,22 @@ fn authorization(api: Api, token: &Secret) -> Result<Option<HeaderValue>, String
     Ok(Some(value))
 }
 
-/// Where the API of the server at `url` begins. The URL may have a path (a proxy's prefix), no query.
-fn base(url: &str) -> Option<String> {
-    let url: Uri = url.trim().parse().ok()?;
-    let (scheme @ ("http" | "https"), authority, None) = (url.scheme_str()?, url.authority()?, url.query()) else {
-        return None;
+/// Where the API of the server at `url` begins. The URL may have a path (a proxy's prefix), no query, and nothing of the API.
+fn base(url: &str) -> Result<String, String> {
+    let parsed: Option<Uri> = url.trim().parse().ok();
+    let parts = parsed.as_ref().and_then(|url| Some((url.scheme_str()?, url.authority()?, url.path(), url.query())));
+    let Some((scheme @ ("http" | "https"), authority, path, None)) = parts else {
+        return Err("INFLUXDB_URL must look like http://host:8181 or https://host/path".to_owned());
     };
-    Some(format!("{scheme}://{authority}{}", url.path().trim_end_matches('/')))
+    let path = path.trim_end_matches('/');
+    if ["/api/v2", "/api/v3"].iter().any(|api| path.ends_with(api) || path.contains(&format!("{api}/"))) {
+        return Err(
+            "INFLUXDB_URL must be the server's URL alone, such as http://host:8181: the node adds what follows \
+                    from /api on"
+                .to_owned(),
+        );
+    }
+    Ok(format!("{scheme}://{authority}{path}"))
 }
 
 /// A database or bucket at a server.
@@ -268,8 +283,22 @@ mod tests {
     fn an_unusable_url_is_one_plain_sentence() {
         for url in ["", "influx:8181", "ftp://influx", "http://", "http://influx:8181?db=x", "/x", "http://a b"] {
             let error = uri(url).unwrap_err();
-            assert!(error.contains("INFLUXDB_URL"), "{url}: {error}");
+            assert!(error.contains("INFLUXDB_URL must look like"), "{url}: {error}");
         }
+        for path in ["/api/v3/write_lp", "/api/v2/write", "/api/v2/", "/proxy/api/v3/write_lp/"] {
+            let error = uri(&format!("http://influx:8181{path}")).unwrap_err();
+            assert!(error.contains("INFLUXDB_URL must be the server's URL alone"), "{path}: {error}");
+        }
+        assert!(uri("http://influx:8181/api/v3x").is_ok());
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_server_is_told_at_once() {
+        let config =
+            Config { token: Secret::new("a\nb"), ca_file: Some("/nonexistent/ca.pem".into()), ..Config::default() };
+        let problems = Server::problems("influx:8181", &config);
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert_eq!(Server::problems("http://influx", &Config::default()), Vec::<String>::new());
     }
 
     #[test]

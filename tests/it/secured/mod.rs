@@ -27,6 +27,6 @@ async fn fails(node: NodeBuilder, dir: &Path) -> Finished {
 }
 
 /// The last line on standard error, which is the sentence that ends the program.
-fn sentence(finished: &Finished) -> String {
+fn last_line(finished: &Finished) -> String {
     finished.stderr.trim().lines().last().unwrap_or_default().to_owned()
 }

@@ -59,7 +59,7 @@ async fn a_server_that_cannot_be_trusted_is_one_sentence() {
         ("localhost", vec![], ["no encryption", "PG_SSLMODE"]),
     ] {
         let finished = secured.migrate(host, database.name(), &settings).await;
-        let sentence = sentence(&finished);
+        let sentence = last_line(&finished);
         assert_eq!(finished.code, Some(69), "{finished:?}");
         assert!(parts.iter().all(|part| sentence.contains(part)), "{parts:?}: {sentence}");
         assert!(!sentence.contains(PASSWORD), "{sentence}");
@@ -69,7 +69,7 @@ async fn a_server_that_cannot_be_trusted_is_one_sentence() {
     let ca = expired.path("ca.pem");
     let finished =
         expired.migrate("localhost", "postgres", &[("PG_SSLMODE", "require"), ("PG_SSLROOTCERT", &ca)]).await;
-    assert!(sentence(&finished).contains("expired"), "{finished:?}");
+    assert!(last_line(&finished).contains("expired"), "{finished:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,19 +79,19 @@ async fn what_a_server_refuses_is_told_in_its_own_words() {
     let ca = secured.path("ca.pem");
     let tls = [("PG_SSLMODE", "verify-full"), ("PG_SSLROOTCERT", ca.as_str())];
     let missing = secured.migrate("localhost", "nowhere", &tls).await;
-    assert!(sentence(&missing).contains(r#"database "nowhere" does not exist"#), "{missing:?}");
+    assert!(last_line(&missing).contains(r#"database "nowhere" does not exist"#), "{missing:?}");
     let with_password = |password: &str| {
         let url = secured.url("localhost", database.name()).replace(PASSWORD, password);
         tls.iter().fold(node().env("DATABASE_URL", url), |node, (name, value)| node.env(name, value))
     };
     let wrong = secured.patient(with_password("wrong")).run_to_end(DEADLINE).await;
-    assert!(sentence(&wrong).contains("password authentication failed"), "{wrong:?}");
+    assert!(last_line(&wrong).contains("password authentication failed"), "{wrong:?}");
     let run = fails(with_password("wrong"), secured.dir.path()).await;
-    assert_eq!((run.code, sentence(&run).contains("password authentication failed")), (Some(69), true), "{run:?}");
+    assert_eq!((run.code, last_line(&run).contains("password authentication failed")), (Some(69), true), "{run:?}");
 
     database.execute("ALTER ROLE iot NOSUPERUSER CONNECTION LIMIT 0").await;
     let full = secured.patient(with_password(PASSWORD)).run_to_end(DEADLINE).await;
-    assert!(sentence(&full).contains("too many connections for role"), "{full:?}");
+    assert!(last_line(&full).contains("too many connections for role"), "{full:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +106,7 @@ async fn a_man_in_the_middle_with_a_certificate_of_the_same_authority_is_caught(
         secured.patient(node.env("PG_CHANNEL_BINDING", binding)).run_to_end(DEADLINE)
     };
     let caught = through("require").await;
-    assert!(sentence(&caught).contains("channel binding"), "{caught:?}");
+    assert!(last_line(&caught).contains("channel binding"), "{caught:?}");
     assert_eq!(caught.code, Some(69), "{caught:?}");
     let trusting = through("disable").await;
     assert_eq!(trusting.code, Some(0), "the proxy itself works: {trusting:?}");

@@ -12,6 +12,16 @@ pub enum Mode {
     Dev,
 }
 
+impl Mode {
+    /// Its word in `app_settings`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Prod => "PROD",
+            Mode::Dev => "DEV",
+        }
+    }
+}
+
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {

@@ -250,7 +250,7 @@ impl Writer {
         ctx.spawn(wrap_future(async move {
             if let Err(failure) = store.make_partitions(now_us).await {
                 // A batch that needs one makes it itself.
-                warn!(log, "partitions were not made ahead"; "error" => ?failure);
+                warn!(log, "partitions were not made ahead"; "error" => %failure);
             }
         }));
     }

@@ -1,0 +1,77 @@
+//! `ingest-node check-config`: what is in force, what is wrong, and what is doubtful.
+
+use clap::Args;
+
+use crate::app::preflight;
+use crate::config::{Config, Gathered, Selection};
+use crate::runtime::exit::Exit;
+use crate::runtime::terminal::{print, print_error};
+use crate::sink::influx::CapacityReport;
+
+/// What to show.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if
+    /// one does not answer, 1 if there is something to be done.
+    #[arg(long, conflicts_with = "json")]
+    pub online: bool,
+    /// One JSON object: settings (key, env, value, source), notices, errors. With errors the exit code is 64.
+    #[arg(long)]
+    pub json: bool,
+    /// Only what the file or the environment sets, and what follows from that.
+    #[arg(long)]
+    pub changed: bool,
+}
+
+/// Prints the effective configuration, without secrets, below its warnings. Every error is a line of standard error.
+pub(crate) fn run(gathered: Gathered, options: &Options) -> Exit {
+    let selection = if options.changed { Selection::Changed } else { Selection::All };
+    if options.json {
+        return print_json(gathered, selection);
+    }
+    gathered.notices().iter().for_each(|notice| print(&format!("# WARN  {notice}\n")));
+    let loaded = match gathered.accept() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            errors.sentences().iter().for_each(print_error);
+            return Exit::Config;
+        }
+    };
+    match loaded.show(selection) {
+        Ok(text) => print(&text),
+        Err(error) => {
+            print_error(error);
+            return Exit::Config;
+        }
+    }
+    if options.online { actix_rt::System::new().block_on(ask_servers(&loaded.config)) } else { Exit::Ok }
+}
+
+fn print_json(gathered: Gathered, selection: Selection) -> Exit {
+    match gathered.to_json(selection) {
+        Ok(object) => print(&format!("{object}\n")),
+        Err(error) => print_error(error),
+    }
+    match gathered.accept() {
+        Ok(_) => Exit::Ok,
+        Err(_) => Exit::Config,
+    }
+}
+
+async fn ask_servers(config: &Config) -> Exit {
+    let mut exit = Exit::Ok;
+    for preflight::CheckResult { dependency, result } in preflight::check(config).await {
+        match result {
+            Ok(CapacityReport { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
+            Ok(CapacityReport { found, advice: Some(advice) }) => {
+                print(&format!("# WARN  {dependency}: {found}; {advice}\n"));
+                exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
+            }
+            Err(why) => {
+                print(&format!("# ERR   {dependency}: {why}\n"));
+                exit = Exit::Unavailable;
+            }
+        }
+    }
+    exit
+}

@@ -1,0 +1,113 @@
+//! What one setting demands of another; the bounds of each are in the components' tables.
+
+use super::diagnostics::Diagnostics;
+use super::tables::Config;
+use crate::postgres::connector::Connector;
+use crate::{nats, sink};
+
+/// What must hold between settings.
+struct Rule {
+    /// The settings; where one could not be read, nothing is said of the others.
+    keys: &'static [&'static str],
+    holds: fn(&Config) -> bool,
+    /// Named as operators know them, and what to do.
+    sentence: &'static str,
+}
+
+const RULES: [Rule; 6] = [
+    Rule {
+        keys: &["postgres.pool_min", "postgres.pool_max"],
+        holds: |config| config.postgres.pool_min <= config.postgres.pool_max,
+        sentence: "postgres.pool_min (PG_POOL_MIN) must not exceed pool_max (PG_POOL_MAX)",
+    },
+    Rule {
+        keys: &["nats.nak_delay_ms", "nats.nak_delay_max_ms"],
+        holds: |config| config.nats.nak_delay_ms <= config.nats.nak_delay_max_ms,
+        sentence: "nats.nak_delay_ms must not exceed nak_delay_max_ms",
+    },
+    Rule {
+        keys: &["influx.batch_size", "influx.buffer_lines"],
+        holds: |config| config.influx.batch_size <= config.influx.buffer_lines,
+        sentence: "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
+    },
+    Rule {
+        keys: &["influx.retry_delay_ms", "influx.retry_delay_max_ms"],
+        holds: |config| config.influx.retry_delay_ms <= config.influx.retry_delay_max_ms,
+        sentence: "influx.retry_delay_ms must not exceed retry_delay_max_ms",
+    },
+    Rule {
+        keys: &[
+            "supervisor.stuck_after_secs",
+            "postgres.transaction_timeout_secs",
+            "influx.request_timeout_secs",
+            "state.write_timeout_secs",
+        ],
+        holds: |Config { postgres, influx, state, supervisor, .. }| {
+            let slowest =
+                postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
+            slowest < supervisor.stuck_after_secs
+        },
+        sentence: "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs, \
+                   influx.request_timeout_secs and state.write_timeout_secs",
+    },
+    Rule {
+        keys: &["routes.retry_secs", "influx.drain_secs", "supervisor.drain_timeout_secs"],
+        holds: |Config { routes, influx, supervisor, .. }| {
+            routes.retry_secs.max(influx.drain_secs) <= supervisor.longest_wait_secs()
+        },
+        sentence: "routes.retry_secs and influx.drain_secs must be shorter than supervisor.drain_timeout_secs \
+                   (DRAIN_TIMEOUT_SECONDS), by 2 at least",
+    },
+];
+
+/// The settings of the log-in to NATS.
+const NATS: &[&str] = &[
+    "nats.url",
+    "nats.user",
+    "nats.password",
+    "nats.token",
+    "nats.nkey_seed",
+    "nats.creds_file",
+    "nats.ca_file",
+    "nats.cert_file",
+    "nats.key_file",
+];
+
+/// The settings of a connection to PostgreSQL.
+const POSTGRES: &[&str] = &[
+    "postgres.url",
+    "postgres.sslmode",
+    "postgres.ssl_root_cert",
+    "postgres.ssl_cert",
+    "postgres.ssl_key",
+    "postgres.channel_binding",
+];
+
+/// The settings that decide where points go.
+const BACKEND: &[&str] = &[
+    "influx.api",
+    "influx.url",
+    "influx.token",
+    "influx.ca_file",
+    "influx.bucket",
+    "influx.database",
+    "influx.database_layout",
+];
+
+/// Adds every rule that is broken to the errors.
+pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
+    for Rule { keys, holds, sentence } in RULES {
+        if keys.iter().all(|key| diagnostics.is_read(key)) && !holds(config) {
+            diagnostics.error(sentence);
+        }
+    }
+    if NATS.iter().all(|key| diagnostics.is_read(key)) {
+        diagnostics.errors.extend(nats::login::check(&config.nats).err());
+    }
+    if POSTGRES.iter().all(|key| diagnostics.is_read(key)) {
+        diagnostics.errors.extend(Connector::new(&config.postgres).err().map(|error| error.to_string()));
+    }
+    if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
+        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));
+    }
+}

@@ -1,0 +1,7 @@
+//! Tests of the configuration as a whole.
+
+mod errors;
+mod harness;
+mod notices;
+mod shown;
+mod sources;

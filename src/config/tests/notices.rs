@@ -1,0 +1,50 @@
+//! What is worth a warning.
+
+use super::harness::{TempFile, from_env};
+use crate::config::{Config, Env};
+
+#[test]
+fn doubtful_combinations_are_warned_of_and_good_ones_are_not() {
+    let server = [("INFLUXDB_URL", "http://influx:8181"), ("INFLUXDB_TOKEN", "t")];
+    assert_eq!(from_env(server).unwrap().notices, Vec::<String>::new());
+    let noticed = |variables: &[(&str, &str)], text: &str, part: &str| {
+        let file = TempFile::new("doubt.toml", text);
+        let [url, token] = server;
+        let mut all = vec![url, token];
+        all.retain(|(name, _)| !variables.iter().any(|(other, _)| other == name));
+        all.extend(variables);
+        let env = all.iter().fold(Env::default(), |env, (name, value)| env.with(name, value));
+        let notices = Config::load(Some(&file.0), &env).unwrap().notices;
+        assert!(notices.len() == 1 && notices[0].contains(part), "{part}: {notices:?}");
+    };
+    noticed(
+        &[("DATABASE_URL", "postgres://h/d"), ("PG_HOST", "x")],
+        "",
+        "DATABASE_URL is set, so PG_HOST have no effect",
+    );
+    noticed(&[("INFLUXDB_URL", "")], "[influx]\ndata_dir = '/var/lib/points'", "below /var/lib/points");
+    noticed(&[("INFLUXDB_TOKEN", "")], "", "INFLUXDB_TOKEN is not set");
+    noticed(&[("INFLUXDB_API", "v2")], "", "INFLUXDB_ORG is not set");
+    noticed(&[("INFLUXDB_ORG", "o"), ("INFLUXDB_BUCKET", "b")], "", "INFLUXDB_ORG, INFLUXDB_BUCKET");
+    noticed(&[("INFLUXDB_WRITE_ENABLED", "0")], "", "INFLUXDB_URL has no effect");
+    noticed(&[("REQUIRE_TOKEN", "0")], "", "REQUIRE_TOKEN is off");
+    noticed(&[], "[nats]\nmax_ack_pending = 10", "nats.window (20000) exceeds");
+    noticed(&[], "[nats]\nack_wait_secs = 1", "nats.ack_wait_secs is 1");
+    noticed(&[("DRAIN_TIMEOUT_SECONDS", "3600")], "", "terminationGracePeriodSeconds");
+    noticed(&[("LOG_LEVEL", "TRACE")], "", "LOG_LEVEL=trace");
+    noticed(&[("INFLUX_URL", "http://h")], "", "did you mean INFLUXDB_URL?");
+}
+
+#[test]
+fn a_variable_without_effect_is_accepted_and_said_to_be() {
+    let loaded = from_env([("METRIC_MAP_CACHE_SIZE", "10000")]).unwrap();
+    assert!(loaded.notices[0].starts_with("METRIC_MAP_CACHE_SIZE has no effect"), "{:?}", loaded.notices);
+}
+
+#[test]
+fn a_record_that_is_switched_off_is_warned_of() {
+    let file = TempFile::new("outbox.toml", "[influx]\noutbox = false");
+    let loaded = Config::load(Some(&file.0), &Env::default()).unwrap();
+    assert!(!loaded.config.influx.outbox);
+    assert!(loaded.notices.iter().any(|notice| notice.starts_with("influx.outbox is off")), "{:?}", loaded.notices);
+}
