@@ -1,8 +1,7 @@
 //! Bisection: stores as many items of a list as can be, and finds out what is wrong with the others.
 //!
-//! The list is tried as a whole behind a savepoint. Where the server names the refused row, the rows before and after it
-//! are tried next; where it does not, the halves. What is left alone and still refused is to blame itself, unless a probe
-//! shows that anything else would be refused as well.
+//! The list is tried as a whole behind a savepoint, and in ever smaller pieces where it is refused ([`Bisect`]). What is left
+//! alone and still refused is to blame itself, unless a probe shows that anything else would be refused as well.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,6 +10,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
 use crate::postgres::classify::{Answer, Failure, Meaning};
+use crate::runtime::bisect::Bisect;
 
 /// Most causes that are probed in one list.
 const MAX_PROBED: usize = 8;
@@ -47,9 +47,9 @@ pub(super) async fn bisect<T>(
     probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
 ) -> Result<Sorted<T>, Failure> {
     let mut sorted = Sorted { stored: Vec::new(), refused: Vec::new(), put_off: Vec::new(), is_general: false };
-    let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).filter(|all| !all.is_empty()).collect();
+    let mut pieces = Bisect::new(count);
     let mut has_probed = false;
-    while let Some(piece) = pieces.pop() {
+    while let Some(piece) = pieces.next() {
         let answer = match attempt(transaction, piece.clone(), &store).await? {
             Ok(stored) => {
                 sorted.stored.push((piece, stored));
@@ -62,18 +62,17 @@ pub(super) async fn bisect<T>(
             has_probed = true;
             if probe(transaction, piece.start, &answer).await? {
                 sorted.is_general = true;
-                let left = pieces.drain(..).chain([piece]).flatten();
+                let left = piece.chain(pieces.untried());
                 sorted.put_off.extend(left.map(|index| (index, answer.clone())));
                 return Ok(sorted);
             }
         }
-        let (alone, rest) = parts(&piece, &answer);
-        match (alone, answer.meaning) {
-            (Some(index), Meaning::Refused) => sorted.refused.push((index, answer)),
-            (Some(index), _) => sorted.put_off.push((index, answer)),
-            (None, _) => {}
+        if let Some(index) = pieces.refused(&piece, answer.at) {
+            match answer.meaning {
+                Meaning::Refused => sorted.refused.push((index, answer)),
+                Meaning::NotNow | Meaning::Unfit => sorted.put_off.push((index, answer)),
+            }
         }
-        pieces.extend(rest.into_iter().rev().filter(|part| !part.is_empty()));
     }
     acquit(transaction, &mut sorted, &store, &probe).await?;
     Ok(sorted)
@@ -101,19 +100,7 @@ async fn attempt<T>(
     }
 }
 
-/// The item that is left alone with a refusal, and what is to be tried next.
-fn parts(piece: &Range<usize>, answer: &Answer) -> (Option<usize>, [Range<usize>; 2]) {
-    let named = answer.at.map(|at| piece.start + at).filter(|at| piece.contains(at));
-    match named.or((piece.len() == 1).then_some(piece.start)) {
-        Some(at) => (Some(at), [piece.start..at, at + 1..piece.end]),
-        None => {
-            let middle = piece.start + piece.len() / 2;
-            (None, [piece.start..middle, middle..piece.end])
-        }
-    }
-}
-
-/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has coerced the table,
+/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has repaired the table,
 /// or one that anything else would meet. Where something was stored, what was not is to blame; but a partition may be
 /// missing for some days only.
 async fn acquit<T>(
@@ -155,23 +142,5 @@ async fn is_refused_still<T>(
     match result {
         Err(away @ Failure::Away(_)) => Err(away),
         other => Ok(other.is_err()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::classify::Cause;
-
-    fn answer(at: Option<usize>) -> Answer {
-        Answer { meaning: Meaning::Refused, cause: Cause::default(), at, message: String::new() }
-    }
-
-    #[test]
-    fn a_named_row_is_left_out_and_an_unnamed_one_is_looked_for_in_the_halves() {
-        assert_eq!(parts(&(10..20), &answer(Some(3))), (Some(13), [10..13, 14..20]));
-        assert_eq!(parts(&(10..20), &answer(Some(30))), (None, [10..15, 15..20]));
-        assert_eq!(parts(&(10..20), &answer(None)), (None, [10..15, 15..20]));
-        assert_eq!(parts(&(10..11), &answer(None)), (Some(10), [10..10, 11..11]));
     }
 }
