@@ -57,18 +57,18 @@ impl Bisect {
 mod tests {
     use super::*;
 
-    fn after_refusal(piece: Range<usize>, named: Option<usize>) -> (Option<usize>, Vec<Range<usize>>) {
+    fn after_refusal(piece: Range<usize>, named: Option<usize>) -> (Option<usize>, Vec<(usize, usize)>) {
         let mut bisect = Bisect { open: Vec::new() };
         let culprit = bisect.refused(&piece, named);
-        (culprit, std::iter::from_fn(|| bisect.next()).collect())
+        (culprit, std::iter::from_fn(|| bisect.next()).map(|piece| (piece.start, piece.end)).collect())
     }
 
     #[test]
     fn a_named_item_is_left_out_and_an_unnamed_one_is_looked_for_in_the_halves() {
-        assert_eq!(after_refusal(10..20, Some(3)), (Some(13), vec![10..13, 14..20]));
-        assert_eq!(after_refusal(10..20, Some(0)), (Some(10), vec![11..20]));
-        assert_eq!(after_refusal(10..20, Some(30)), (None, vec![10..15, 15..20]));
-        assert_eq!(after_refusal(10..20, None), (None, vec![10..15, 15..20]));
+        assert_eq!(after_refusal(10..20, Some(3)), (Some(13), vec![(10, 13), (14, 20)]));
+        assert_eq!(after_refusal(10..20, Some(0)), (Some(10), vec![(11, 20)]));
+        assert_eq!(after_refusal(10..20, Some(30)), (None, vec![(10, 15), (15, 20)]));
+        assert_eq!(after_refusal(10..20, None), (None, vec![(10, 15), (15, 20)]));
         assert_eq!(after_refusal(10..11, None), (Some(10), vec![]));
     }
 

@@ -35,22 +35,29 @@ impl<T> Sorted<T> {
     }
 }
 
-/// Stores a list of `count` items. `store` stores a piece; `probe` tells whether the given answer to the given item would
-/// be the answer to something else, too, and leaves nothing behind.
+impl Sorted<u64> {
+    /// All that storing the pieces returned.
+    pub(super) fn sum(&self) -> u64 {
+        self.stored.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Stores items. `store` stores a piece of them; `probe` tells whether the given answer to the given item would be the answer to
+/// something else, too, and leaves nothing behind.
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more: then nothing is stored.
-pub(super) async fn bisect<T>(
+pub(super) async fn bisect<I, T>(
     transaction: &mut Transaction<'_>,
-    count: usize,
-    store: impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
-    probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+    items: &[I],
+    store: impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
+    probe: impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
 ) -> Result<Sorted<T>, Failure> {
     let mut sorted = Sorted { stored: Vec::new(), refused: Vec::new(), put_off: Vec::new(), is_general: false };
-    let mut pieces = Bisect::new(count);
+    let mut pieces = Bisect::new(items.len());
     let mut has_probed = false;
     while let Some(piece) = pieces.next() {
-        let answer = match attempt(transaction, piece.clone(), &store).await? {
+        let answer = match attempt(transaction, &items[piece.clone()], &store).await? {
             Ok(stored) => {
                 sorted.stored.push((piece, stored));
                 continue;
@@ -60,7 +67,7 @@ pub(super) async fn bisect<T>(
         // Trouble of the server's own is no reason to try a thousand pieces, if all of them meet it.
         if answer.meaning != Meaning::Refused && !has_probed {
             has_probed = true;
-            if probe(transaction, piece.start, &answer).await? {
+            if probe(transaction, &items[piece.start], &answer).await? {
                 sorted.is_general = true;
                 let left = piece.chain(pieces.untried());
                 sorted.put_off.extend(left.map(|index| (index, answer.clone())));
@@ -74,15 +81,15 @@ pub(super) async fn bisect<T>(
             }
         }
     }
-    acquit(transaction, &mut sorted, &store, &probe).await?;
+    acquit(transaction, items, &mut sorted, &store, &probe).await?;
     Ok(sorted)
 }
 
 /// Tries a piece behind a savepoint.
-async fn attempt<T>(
+async fn attempt<I, T>(
     transaction: &mut Transaction<'_>,
-    piece: Range<usize>,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    piece: &[I],
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
 ) -> Result<Result<T, Answer>, Failure> {
     let part = transaction.savepoint("part").await?;
     match store(&part, piece).await.map_err(Failure::from) {
@@ -103,11 +110,12 @@ async fn attempt<T>(
 /// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has repaired the table,
 /// or one that anything else would meet. Where something was stored, what was not is to blame; but a partition may be
 /// missing for some days only.
-async fn acquit<T>(
+async fn acquit<I, T>(
     transaction: &mut Transaction<'_>,
+    items: &[I],
     sorted: &mut Sorted<T>,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
-    probe: &impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
+    probe: &impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut causes: Vec<(usize, Answer)> = Vec::new();
     for (index, answer) in &sorted.refused {
@@ -116,9 +124,9 @@ async fn acquit<T>(
         }
     }
     for (index, answer) in causes {
-        let is_gone = !is_refused_still(transaction, index, store).await?;
+        let is_gone = !is_refused_still(transaction, &items[index], store).await?;
         let is_doubtful = !answer.is_about_another_row() && (sorted.stored.is_empty() || answer.is_missing_partition());
-        if is_gone || (is_doubtful && probe(transaction, index, &answer).await?) {
+        if is_gone || (is_doubtful && probe(transaction, &items[index], &answer).await?) {
             let (acquitted, own): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut sorted.refused).into_iter().partition(|(_, other)| other.cause == answer.cause);
             sorted.refused = own;
@@ -130,13 +138,13 @@ async fn acquit<T>(
 }
 
 /// Tries a refused item once more, and takes it back.
-async fn is_refused_still<T>(
+async fn is_refused_still<I, T>(
     transaction: &mut Transaction<'_>,
-    index: usize,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    item: &I,
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
 ) -> Result<bool, Failure> {
     let part = transaction.savepoint("again").await?;
-    let result = store(&part, index..index + 1).await.map_err(Failure::from);
+    let result = store(&part, std::slice::from_ref(item)).await.map_err(Failure::from);
     part.rollback().await?;
     transaction.batch_execute("RELEASE again").await?;
     match result {
