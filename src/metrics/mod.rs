@@ -22,3 +22,4 @@ pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
 pub use self::node::Metrics;
 pub(crate) use self::outbox::OutboxBacklog;
+pub(crate) use self::postgres::PostgresMetrics;

@@ -27,20 +27,20 @@ pub(crate) enum Failure {
 
 /// An error of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// What it means.
-    pub meaning: Meaning,
+    pub(crate) meaning: Meaning,
     /// What tells this refusal from another one.
-    pub cause: Cause,
+    pub(crate) cause: Cause,
     /// The 0-based row that a `COPY` was at.
-    pub at: Option<usize>,
+    pub(crate) at: Option<usize>,
     /// The server's message without values, and its code.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 /// What an error of the server means for the rows it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// Some of the rows are refused, if not all of them.
     Refused,
     /// The server can't take them now: resources, locks, a standby, rollback.
@@ -51,13 +51,13 @@ pub enum Meaning {
 
 /// Why something was refused: two refusals with the same cause have the same remedy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// The SQLSTATE.
-    pub code: String,
+    pub(crate) code: String,
     /// The constraint or the column, where the server names one.
-    pub object: Option<String>,
+    pub(crate) object: Option<String>,
     /// The server names the table, but no constraint or column of it.
-    pub is_of_table: bool,
+    pub(crate) is_of_table: bool,
 }
 
 impl Failure {
@@ -82,22 +82,22 @@ impl Failure {
 
 impl Answer {
     /// Whether a unique key is in the way: ours, if a row is there already, or somebody else's.
-    pub fn is_duplicate(&self) -> bool {
+    pub(crate) fn is_duplicate(&self) -> bool {
         self.cause.code == SqlState::UNIQUE_VIOLATION.code()
     }
 
     /// Whether it is about another row than this one, so that it says nothing about the next: a key, an exclusion.
-    pub fn is_about_another_row(&self) -> bool {
+    pub(crate) fn is_about_another_row(&self) -> bool {
         self.is_duplicate() || self.cause.code == SqlState::EXCLUSION_VIOLATION.code()
     }
 
     /// Whether it is about a row of another table that is missing.
-    pub fn is_about_another_table(&self) -> bool {
+    pub(crate) fn is_about_another_table(&self) -> bool {
         self.cause.code == SqlState::FOREIGN_KEY_VIOLATION.code()
     }
 
     /// Whether a row falls on a day without a partition. It shares its code with violated checks, which have a name.
-    pub fn is_missing_partition(&self) -> bool {
+    pub(crate) fn is_missing_partition(&self) -> bool {
         self.cause.code == SqlState::CHECK_VIOLATION.code() && self.cause.is_of_table
     }
 }

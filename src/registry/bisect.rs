@@ -1,6 +1,7 @@
 //! Isolation of what can't be asked: a batch that is refused is asked in halves, down to the one that is to blame.
 
 use super::fault::Fault;
+use crate::runtime::bisect::Bisect;
 
 /// What was asked for, one by one, and what could not be.
 #[derive(Debug)]
@@ -18,18 +19,15 @@ pub(super) struct Isolated<'k, K, A> {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(super) async fn bisect<'k, K, A>(
+pub(super) async fn ask_bisecting<'k, K, A>(
     keys: &'k [K],
     mut ask: impl AsyncFnMut(&'k [K]) -> Result<Vec<A>, Fault>,
 ) -> Result<Isolated<'k, K, A>, Fault> {
     let mut isolated = Isolated { answers: Vec::new(), refused: Vec::new() };
     let mut is_probed = false;
-    let mut open = vec![keys];
-    while let Some(keys) = open.pop() {
-        if keys.is_empty() {
-            continue;
-        }
-        let fault = match ask(keys).await {
+    let mut bisect = Bisect::new(keys.len());
+    while let Some(piece) = bisect.next() {
+        let fault = match ask(&keys[piece.clone()]).await {
             Ok(answers) => {
                 isolated.answers.extend(answers);
                 continue;
@@ -41,12 +39,8 @@ pub(super) async fn bisect<'k, K, A>(
             ask(&[]).await.map_err(|fault| Fault::Database(fault.to_string()))?;
             is_probed = true;
         }
-        match keys {
-            [one] => isolated.refused.push((one, fault)),
-            many => {
-                let (first, second) = many.split_at(many.len() / 2);
-                open.extend([second, first]);
-            }
+        if let Some(culprit) = bisect.refused(&piece, None) {
+            isolated.refused.push((&keys[culprit], fault));
         }
     }
     Ok(isolated)
@@ -66,7 +60,7 @@ mod tests {
     async fn whoever_is_refused_costs_no_other_its_answer() {
         let keys: Vec<u32> = (0..1_000).collect();
         let asked = Cell::new(0);
-        let isolated = bisect(&keys, async |keys: &[u32]| {
+        let isolated = ask_bisecting(&keys, async |keys: &[u32]| {
             asked.set(asked.get() + 1);
             if keys.iter().any(|key| key % 100 == 7) { refuse() } else { Ok(keys.to_vec()) }
         })
@@ -83,7 +77,7 @@ mod tests {
     #[tokio::test]
     async fn a_statement_that_is_always_refused_blames_nobody() {
         let asked = Cell::new(0);
-        let answer = bisect(&[1, 2, 3], async |_: &[u32]| {
+        let answer = ask_bisecting(&[1, 2, 3], async |_: &[u32]| {
             asked.set(asked.get() + 1);
             refuse::<Vec<u32>>()
         })
@@ -94,7 +88,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_outage_in_the_middle_ends_it() {
-        let answer = bisect(&[1, 2], async |keys: &[u32]| match keys {
+        let answer = ask_bisecting(&[1, 2], async |keys: &[u32]| match keys {
             [1, 2] => refuse(),
             [] => Ok(vec![]),
             _ => Err(Fault::Silent),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deadpool_postgres::Client;
 use tokio_postgres::{Error, Row};
 
-use super::bisect::{Isolated, bisect};
+use super::bisect::{Isolated, ask_bisecting};
 use super::fault::Fault;
 use super::query::read;
 use super::routes::RouteRows;
@@ -81,7 +81,7 @@ pub(super) struct Devices {
 /// # Errors
 /// Where the database is at fault.
 pub(super) async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, Fault> {
-    let Isolated { answers, refused } = bisect(keys, async |keys| {
+    let Isolated { answers, refused } = ask_bisecting(keys, async |keys| {
         let tenants: Vec<&str> = keys.iter().map(|key| &*key.tenant_id).collect();
         let ids: Vec<&str> = keys.iter().map(|key| &*key.device_id).collect();
         let rows = read(client, DEVICES, &[&tenants, &ids]).await?;
@@ -138,7 +138,7 @@ fn certificates(from_us: Option<Vec<i64>>, until_us: Option<Vec<i64>>) -> Vec<Va
 /// # Errors
 /// Where the database is at fault.
 pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, Fault> {
-    let isolated = bisect(tenants, async |tenants| {
+    let isolated = ask_bisecting(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, TENANTS, &[&names]).await?;
         Ok(rows.iter().filter_map(|row| nth(tenants, row).cloned()).collect())
@@ -153,7 +153,7 @@ pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<
 /// # Errors
 /// Where the database is at fault.
 pub(super) async fn routes(client: &Client, tenants: &[Arc<str>], most: usize) -> Result<Vec<RouteRows>, Fault> {
-    let Isolated { answers, refused } = bisect(tenants, async |tenants| {
+    let Isolated { answers, refused } = ask_bisecting(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, ROUTES, &[&names, &(most as i64)]).await?;
         let mut of_tenants: Vec<RouteRows> = tenants.iter().cloned().map(RouteRows::of).collect();

@@ -1,6 +1,7 @@
 //! What every actor and command needs: guards, readiness, drain, logs, secrets, exit codes.
 
 pub(crate) mod actor_guard;
+pub(crate) mod bisect;
 pub(crate) mod descriptors;
 pub(crate) mod drain;
 pub(crate) mod error_chain;

@@ -1,8 +1,7 @@
 //! Bisection: stores as many items of a list as can be, and finds out what is wrong with the others.
 //!
-//! The list is tried as a whole behind a savepoint. Where the server names the refused row, the rows before and after it
-//! are tried next; where it does not, the halves. What is left alone and still refused is to blame itself, unless a probe
-//! shows that anything else would be refused as well.
+//! The list is tried as a whole behind a savepoint, and in ever smaller pieces where it is refused ([`Bisect`]). What is left
+//! alone and still refused is to blame itself, unless a probe shows that anything else would be refused as well.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,6 +10,7 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
 use crate::postgres::classify::{Answer, Failure, Meaning};
+use crate::runtime::bisect::Bisect;
 
 /// Most causes that are probed in one list.
 const MAX_PROBED: usize = 8;
@@ -35,22 +35,29 @@ impl<T> Sorted<T> {
     }
 }
 
-/// Stores a list of `count` items. `store` stores a piece; `probe` tells whether the given answer to the given item would
-/// be the answer to something else, too, and leaves nothing behind.
+impl Sorted<u64> {
+    /// All that storing the pieces returned.
+    pub(super) fn sum(&self) -> u64 {
+        self.stored.iter().map(|(_, count)| count).sum()
+    }
+}
+
+/// Stores items. `store` stores a piece of them; `probe` tells whether the given answer to the given item would be the answer to
+/// something else, too, and leaves nothing behind.
 ///
 /// # Errors
 /// When PostgreSQL does not answer any more: then nothing is stored.
-pub(super) async fn bisect<T>(
+pub(super) async fn bisect<I, T>(
     transaction: &mut Transaction<'_>,
-    count: usize,
-    store: impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
-    probe: impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+    items: &[I],
+    store: impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
+    probe: impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
 ) -> Result<Sorted<T>, Failure> {
     let mut sorted = Sorted { stored: Vec::new(), refused: Vec::new(), put_off: Vec::new(), is_general: false };
-    let mut pieces: Vec<Range<usize>> = std::iter::once(0..count).filter(|all| !all.is_empty()).collect();
+    let mut pieces = Bisect::new(items.len());
     let mut has_probed = false;
-    while let Some(piece) = pieces.pop() {
-        let answer = match attempt(transaction, piece.clone(), &store).await? {
+    while let Some(piece) = pieces.next() {
+        let answer = match attempt(transaction, &items[piece.clone()], &store).await? {
             Ok(stored) => {
                 sorted.stored.push((piece, stored));
                 continue;
@@ -60,30 +67,29 @@ pub(super) async fn bisect<T>(
         // Trouble of the server's own is no reason to try a thousand pieces, if all of them meet it.
         if answer.meaning != Meaning::Refused && !has_probed {
             has_probed = true;
-            if probe(transaction, piece.start, &answer).await? {
+            if probe(transaction, &items[piece.start], &answer).await? {
                 sorted.is_general = true;
-                let left = pieces.drain(..).chain([piece]).flatten();
+                let left = piece.chain(pieces.untried());
                 sorted.put_off.extend(left.map(|index| (index, answer.clone())));
                 return Ok(sorted);
             }
         }
-        let (alone, rest) = parts(&piece, &answer);
-        match (alone, answer.meaning) {
-            (Some(index), Meaning::Refused) => sorted.refused.push((index, answer)),
-            (Some(index), _) => sorted.put_off.push((index, answer)),
-            (None, _) => {}
+        if let Some(index) = pieces.refused(&piece, answer.at) {
+            match answer.meaning {
+                Meaning::Refused => sorted.refused.push((index, answer)),
+                Meaning::NotNow | Meaning::Unfit => sorted.put_off.push((index, answer)),
+            }
         }
-        pieces.extend(rest.into_iter().rev().filter(|part| !part.is_empty()));
     }
-    acquit(transaction, &mut sorted, &store, &probe).await?;
+    acquit(transaction, items, &mut sorted, &store, &probe).await?;
     Ok(sorted)
 }
 
 /// Tries a piece behind a savepoint.
-async fn attempt<T>(
+async fn attempt<I, T>(
     transaction: &mut Transaction<'_>,
-    piece: Range<usize>,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    piece: &[I],
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
 ) -> Result<Result<T, Answer>, Failure> {
     let part = transaction.savepoint("part").await?;
     match store(&part, piece).await.map_err(Failure::from) {
@@ -101,26 +107,15 @@ async fn attempt<T>(
     }
 }
 
-/// The item that is left alone with a refusal, and what is to be tried next.
-fn parts(piece: &Range<usize>, answer: &Answer) -> (Option<usize>, [Range<usize>; 2]) {
-    let named = answer.at.map(|at| piece.start + at).filter(|at| piece.contains(at));
-    match named.or((piece.len() == 1).then_some(piece.start)) {
-        Some(at) => (Some(at), [piece.start..at, at + 1..piece.end]),
-        None => {
-            let middle = piece.start + piece.len() / 2;
-            (None, [piece.start..middle, middle..piece.end])
-        }
-    }
-}
-
-/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has coerced the table,
+/// Puts off what is refused for a reason that is not its own: one that is gone meanwhile, for somebody has repaired the table,
 /// or one that anything else would meet. Where something was stored, what was not is to blame; but a partition may be
 /// missing for some days only.
-async fn acquit<T>(
+async fn acquit<I, T>(
     transaction: &mut Transaction<'_>,
+    items: &[I],
     sorted: &mut Sorted<T>,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
-    probe: &impl AsyncFn(&mut Transaction<'_>, usize, &Answer) -> Result<bool, Failure>,
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
+    probe: &impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let mut causes: Vec<(usize, Answer)> = Vec::new();
     for (index, answer) in &sorted.refused {
@@ -129,9 +124,9 @@ async fn acquit<T>(
         }
     }
     for (index, answer) in causes {
-        let is_gone = !is_refused_still(transaction, index, store).await?;
+        let is_gone = !is_refused_still(transaction, &items[index], store).await?;
         let is_doubtful = !answer.is_about_another_row() && (sorted.stored.is_empty() || answer.is_missing_partition());
-        if is_gone || (is_doubtful && probe(transaction, index, &answer).await?) {
+        if is_gone || (is_doubtful && probe(transaction, &items[index], &answer).await?) {
             let (acquitted, own): (Vec<_>, Vec<_>) =
                 std::mem::take(&mut sorted.refused).into_iter().partition(|(_, other)| other.cause == answer.cause);
             sorted.refused = own;
@@ -143,35 +138,17 @@ async fn acquit<T>(
 }
 
 /// Tries a refused item once more, and takes it back.
-async fn is_refused_still<T>(
+async fn is_refused_still<I, T>(
     transaction: &mut Transaction<'_>,
-    index: usize,
-    store: &impl AsyncFn(&Transaction<'_>, Range<usize>) -> Result<T, Error>,
+    item: &I,
+    store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
 ) -> Result<bool, Failure> {
     let part = transaction.savepoint("again").await?;
-    let result = store(&part, index..index + 1).await.map_err(Failure::from);
+    let result = store(&part, std::slice::from_ref(item)).await.map_err(Failure::from);
     part.rollback().await?;
     transaction.batch_execute("RELEASE again").await?;
     match result {
         Err(away @ Failure::Away(_)) => Err(away),
         other => Ok(other.is_err()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::postgres::classify::Cause;
-
-    fn answer(at: Option<usize>) -> Answer {
-        Answer { meaning: Meaning::Refused, cause: Cause::default(), at, message: String::new() }
-    }
-
-    #[test]
-    fn a_named_row_is_left_out_and_an_unnamed_one_is_looked_for_in_the_halves() {
-        assert_eq!(parts(&(10..20), &answer(Some(3))), (Some(13), [10..13, 14..20]));
-        assert_eq!(parts(&(10..20), &answer(Some(30))), (None, [10..15, 15..20]));
-        assert_eq!(parts(&(10..20), &answer(None)), (None, [10..15, 15..20]));
-        assert_eq!(parts(&(10..11), &answer(None)), (Some(10), [10..10, 11..11]));
     }
 }

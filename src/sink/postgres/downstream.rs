@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use actix::Recipient;
 
-use super::batch::Batch;
 use crate::delivery::pending_ack::PendingAck;
 use crate::delivery::{Delivery, DeliveryGuard, Settlement};
 use crate::message::{Observe, Point, Points, Publish, RouteJobs};
@@ -27,79 +26,9 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// Hands on what a committed batch holds and settles what has no leg left: one message per room, tenant and lane.
-    pub fn forward(&self, batch: Batch) {
-        let mut settlement = Settlement::default();
-        let mut chunks = Chunks::default();
-        let mut owed = batch.owed.into_iter();
-        let mut was_there = batch.was_there.into_iter();
-        for (delivery, mut event) in batch.events {
-            let owed = owed.next().unwrap_or_default();
-            // Whose row was there before had its jobs then, unless that delivery ended before they were published.
-            let has_had_jobs =
-                was_there.next().unwrap_or_default() && !delivery.is_redelivery() && !batch.has_unknown_end;
-            if has_had_jobs {
-                event.routes = None;
-            }
-            let received_us = delivery.origin.received_us;
-            self.forward_event(delivery, &mut event, owed, &mut chunks, &mut settlement);
-            if self.observe.is_some() {
-                chunks.events.push((received_us, event));
-            }
-        }
-        for refused in batch.refusals {
-            let verdict = refused.verdict();
-            if let Some(guard) = refused.guard {
-                settlement.add(guard, verdict);
-            }
-            refused.owed.confirm();
-        }
-        for (delivery, _) in batch.shadows {
-            settlement.add(delivery.into_guard(), Verdict::Done);
-        }
-        for (delivery, _) in batch.acks {
-            settlement.add(delivery.into_guard(), Verdict::Done);
-        }
-        self.send(chunks);
-        settlement.send();
-    }
-
-    fn forward_event(
-        &self,
-        delivery: Delivery,
-        event: &mut Event,
-        owed: PendingAck,
-        chunks: &mut Chunks,
-        settlement: &mut Settlement,
-    ) {
-        let line = event.line.take().filter(|_| self.points.is_some());
-        let routes = event.routes.take().filter(|_| self.jobs.is_some());
-        let waits_for_point = line.is_some() && self.policy == WritePolicy::Required;
-
-        let origin = delivery.origin.clone();
-        let guard = delivery.into_guard();
-        let (for_point, for_jobs) = match (waits_for_point, routes.is_some()) {
-            (false, false) => {
-                settlement.add(guard, Verdict::Done);
-                (None, None)
-            }
-            (true, false) => (Some(guard), None),
-            (false, true) => (None, Some(guard)),
-            (true, true) => two(guard),
-        };
-
-        let tenant_id = &event.device.key.tenant_id;
-        if let (Some(routes), Some(guard)) = (routes, for_jobs) {
-            let (tenant_id, origin, payload) = (tenant_id.clone(), origin.clone(), event.payload.clone());
-            chunks.jobs.push(RouteJobs { tenant_id, origin, topic: event.topic[..].into(), payload, routes, guard });
-        }
-        if let Some(line) = line {
-            let point = Point { line, origin, guard: for_point, owed };
-            match chunks.points.get_mut(tenant_id) {
-                Some(points) => points.push(point),
-                None => drop(chunks.points.insert(tenant_id.clone(), vec![point])),
-            }
-        }
+    /// Begins to hand on what a committed batch holds.
+    pub(super) fn begin(&self, has_unknown_end: bool) -> Forwarding<'_> {
+        Forwarding { downstream: self, has_unknown_end, chunks: Chunks::default(), settlement: Settlement::default() }
     }
 
     fn send(&self, chunks: Chunks) {
@@ -121,8 +50,72 @@ impl Downstream {
     }
 }
 
+/// What a committed batch becomes: one message per component, tenant and lane.
+#[derive(Debug)]
+pub(super) struct Forwarding<'a> {
+    downstream: &'a Downstream,
+    /// Rows that were there before may be the batch's own.
+    has_unknown_end: bool,
+    chunks: Chunks,
+    settlement: Settlement,
+}
+
+impl Forwarding<'_> {
+    /// Settles what has no leg left.
+    pub(super) fn settle(&mut self, guard: DeliveryGuard, verdict: Verdict) {
+        self.settlement.add(guard, verdict);
+    }
+
+    /// Hands on an event. `was_there` says whether its row was there before.
+    pub(super) fn event(&mut self, delivery: Delivery, mut event: Event, owed: PendingAck, was_there: bool) {
+        // Whose row was there before had its jobs then, unless that delivery ended before they were published.
+        if was_there && !delivery.is_redelivery() && !self.has_unknown_end {
+            event.routes = None;
+        }
+        let line = event.line.take().filter(|_| self.downstream.points.is_some());
+        let routes = event.routes.take().filter(|_| self.downstream.jobs.is_some());
+        let waits_for_point = line.is_some() && self.downstream.policy == WritePolicy::Required;
+
+        let origin = delivery.origin.clone();
+        let received_us = origin.received_us;
+        let guard = delivery.into_guard();
+        let (for_point, for_jobs) = match (waits_for_point, routes.is_some()) {
+            (false, false) => {
+                self.settle(guard, Verdict::Done);
+                (None, None)
+            }
+            (true, false) => (Some(guard), None),
+            (false, true) => (None, Some(guard)),
+            (true, true) => two(guard),
+        };
+
+        let tenant_id = &event.device.key.tenant_id;
+        if let (Some(routes), Some(guard)) = (routes, for_jobs) {
+            let (tenant_id, origin, payload) = (tenant_id.clone(), origin.clone(), event.payload.clone());
+            let topic = event.topic[..].into();
+            self.chunks.jobs.push(RouteJobs { tenant_id, origin, topic, payload, routes, guard });
+        }
+        if let Some(line) = line {
+            let point = Point { line, origin, guard: for_point, owed };
+            match self.chunks.points.get_mut(tenant_id) {
+                Some(points) => points.push(point),
+                None => drop(self.chunks.points.insert(tenant_id.clone(), vec![point])),
+            }
+        }
+        if self.downstream.observe.is_some() {
+            self.chunks.events.push((received_us, event));
+        }
+    }
+
+    /// Sends everything.
+    pub(super) fn send(self) {
+        self.downstream.send(self.chunks);
+        self.settlement.send();
+    }
+}
+
 /// What a batch becomes for the other components.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Chunks {
     points: HashMap<Arc<str>, Vec<Point>>,
     jobs: Vec<RouteJobs>,

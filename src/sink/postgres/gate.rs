@@ -26,7 +26,7 @@ const CROWD: u64 = 0;
 ///
 /// Shared by the writer and the transactions that find refused rows.
 #[derive(Debug)]
-pub struct Gate(Mutex<Policy>);
+pub(super) struct Gate(Mutex<Policy>);
 
 #[derive(Debug)]
 struct Policy {
@@ -41,7 +41,7 @@ struct Policy {
 
 impl Gate {
     /// A gate with a cap on stored events per minute and sender.
-    pub fn new(cap: u32) -> Self {
+    pub(super) fn new(cap: u32) -> Self {
         Self(Mutex::new(Policy {
             store_rejects: true,
             mirror_rejects: false,
@@ -52,14 +52,14 @@ impl Gate {
     }
 
     /// Takes over the run-time settings.
-    pub fn configure(&self, store_rejects: bool, mirror_rejects: bool) {
+    pub(super) fn configure(&self, store_rejects: bool, mirror_rejects: bool) {
         let mut policy = self.policy();
         (policy.store_rejects, policy.mirror_rejects) = (store_rejects, mirror_rejects);
     }
 
     /// Where a refused message goes. `has_rows` says whether its lane has rows in `raw_events` at all. The second value
     /// tells whether a cap alone kept it out.
-    pub fn decide(&self, origin: &Origin, refusal: &QuarantineRecord, has_rows: bool) -> (Keep, bool) {
+    pub(super) fn decide(&self, origin: &Origin, refusal: &QuarantineRecord, has_rows: bool) -> (Keep, bool) {
         let mut policy = self.policy();
         let reason = refusal.rejection.reason;
         let tenant = refusal.counted_tenant();
@@ -78,7 +78,7 @@ impl Gate {
 
     /// Counts a tenant by name that has no registered device because its subscriptions have no room for one: that is an
     /// operator's business, unlike other strangers' messages. Only so many names a minute, for senders choose them.
-    pub fn name_stranger(&self, origin: &Origin, refusal: &mut QuarantineRecord) {
+    pub(super) fn name_stranger(&self, origin: &Origin, refusal: &mut QuarantineRecord) {
         if refusal.of_unknown_tenant
             && refusal.rejection.reason == Reason::NoSubscriptionCapacity
             && let Some(tenant) = &refusal.tenant_id
@@ -89,7 +89,7 @@ impl Gate {
     }
 
     /// Where a refused point goes.
-    pub fn decide_point(&self, point: &RejectedPoint) -> (Keep, bool) {
+    pub(super) fn decide_point(&self, point: &RejectedPoint) -> (Keep, bool) {
         self.policy().admit(&point.origin, Reason::PointRefused, &point.tenant_id, series(&point.line), Keep::STORED)
     }
 

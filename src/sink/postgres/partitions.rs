@@ -27,11 +27,11 @@ const AHEAD_DAYS: i64 = 4;
 
 /// A day, counted from 1970-01-01, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(i64);
+pub(super) struct Day(i64);
 
 impl Day {
     /// The day of a moment in Unix microseconds.
-    pub const fn of(unix_us: i64) -> Self {
+    pub(super) const fn of(unix_us: i64) -> Self {
         Self(unix_us.div_euclid(DAY_US))
     }
 

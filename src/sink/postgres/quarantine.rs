@@ -13,48 +13,48 @@ use ingest_core::validate::event::QuarantineRecord;
 
 /// A refusal with what is to be done about it.
 #[derive(Debug)]
-pub struct PendingQuarantine {
+pub(super) struct PendingQuarantine {
     /// The broker facts that key it.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// The refusal.
-    pub refusal: QuarantineRecord,
+    pub(super) refusal: QuarantineRecord,
     /// Where it goes.
-    pub keep: Keep,
+    pub(super) keep: Keep,
     /// Whom it is counted for.
-    pub counted_for: CountedFor,
+    pub(super) counted_for: CountedFor,
     /// Which of its traces an earlier delivery may have left.
-    pub traces: Traces,
+    pub(super) traces: Traces,
     /// What is known to be there already.
-    pub known: Known,
+    pub(super) known: Known,
     /// PostgreSQL refuses its event, so that it is only counted.
-    pub is_only_counted: bool,
+    pub(super) is_only_counted: bool,
     /// The delivery's duty; a best-effort point has none left.
-    pub guard: Option<DeliveryGuard>,
+    pub(super) guard: Option<DeliveryGuard>,
     /// What the delivery ends with once the refusal is durable.
     verdict: Verdict,
     /// A refused point's part in what is owed to InfluxDB: nothing is any more once the refusal is durable.
-    pub owed: PendingAck,
+    pub(super) owed: PendingAck,
 }
 
 /// Where a refusal goes, beside the counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub(super) struct Keep {
     /// A row of `quarantine_events`.
-    pub event: bool,
+    pub(super) event: bool,
     /// A row of `raw_events` with `accepted = false`.
-    pub mirror: bool,
+    pub(super) mirror: bool,
 }
 
 impl Keep {
     /// In the quarantine, and nowhere else.
-    pub const STORED: Keep = Keep { event: true, mirror: false };
+    pub(super) const STORED: Keep = Keep { event: true, mirror: false };
     /// Nowhere.
-    pub const COUNTED: Keep = Keep { event: false, mirror: false };
+    pub(super) const COUNTED: Keep = Keep { event: false, mirror: false };
 }
 
 /// Whom a refusal is counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CountedFor {
+pub(super) enum CountedFor {
     /// The tenant it names, where that has devices.
     Tenant,
     /// `unknown`: PostgreSQL refuses the tenant.
@@ -65,7 +65,7 @@ pub enum CountedFor {
 
 /// Traces that an earlier delivery of the same message may have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Traces {
+pub(super) enum Traces {
     /// None: it is delivered for the first time.
     None,
     /// The same refusal.
@@ -76,7 +76,7 @@ pub enum Traces {
 
 /// What is there already of a refused message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub(super) enum Known {
     /// Nothing, as far as it is known.
     Nothing,
     /// The same refusal is stored, and counted.
@@ -87,7 +87,7 @@ pub enum Known {
 
 impl PendingQuarantine {
     /// A refused message.
-    pub fn message(delivery: Delivery, refusal: QuarantineRecord, keep: Keep) -> Self {
+    pub(super) fn message(delivery: Delivery, refusal: QuarantineRecord, keep: Keep) -> Self {
         let verdict = if refusal.rejection.reason.is_poison() { Verdict::Poison } else { Verdict::Rejected };
         let traces = match (delivery.may_have_row(), delivery.may_be_stored()) {
             (true, _) => Traces::RejectionOrRow,
@@ -100,7 +100,7 @@ impl PendingQuarantine {
     }
 
     /// A refused point: its row stays, so the delivery, where it still waits, is done.
-    pub fn point(point: RejectedPoint, keep: Keep) -> Self {
+    pub(super) fn point(point: RejectedPoint, keep: Keep) -> Self {
         let refusal = QuarantineRecord {
             rejection: Rejection::new(Reason::PointRefused, point.message),
             topic: String::new(),
@@ -118,7 +118,7 @@ impl PendingQuarantine {
     }
 
     /// A refusal that no delivery waits for.
-    pub fn of(origin: Origin, refusal: QuarantineRecord, keep: Keep) -> Self {
+    pub(super) fn of(origin: Origin, refusal: QuarantineRecord, keep: Keep) -> Self {
         Self {
             origin,
             refusal,
@@ -134,12 +134,12 @@ impl PendingQuarantine {
     }
 
     /// What its delivery ends with.
-    pub fn verdict(&self) -> Verdict {
+    pub(super) fn verdict(&self) -> Verdict {
         if self.known == Known::Row { Verdict::Done } else { self.verdict }
     }
 
     /// The tenant it is counted for; `None` where it is not.
-    pub fn counted_tenant(&self) -> Option<&str> {
+    pub(super) fn counted_tenant(&self) -> Option<&str> {
         match (self.known, self.counted_for) {
             (Known::Row, _) | (_, CountedFor::Nobody) => None,
             (Known::Rejection, _) if !self.keep.event => None,
@@ -150,7 +150,7 @@ impl PendingQuarantine {
 
     /// Asks for less, after PostgreSQL refused it as it is: first the event loses its JSON form, then it is only counted,
     /// then for `unknown`, and at last not at all. So every refusal ends, whatever it holds.
-    pub fn ask_for_less(&mut self) {
+    pub(super) fn ask_for_less(&mut self) {
         match (&mut self.refusal.content, self.keep, self.counted_for) {
             (Content::Json(json), Keep { event: true, .. }, _)
             | (Content::Json(json), Keep { mirror: true, .. }, _) => {

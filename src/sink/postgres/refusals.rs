@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
@@ -13,6 +14,7 @@ use tokio_postgres::types::ToSql;
 use super::quarantine::{Known, PendingQuarantine, Traces};
 use crate::postgres::types::{UnixMicros, storable};
 use ingest_core::message::quarantine_content::Content;
+use ingest_core::validate::event::QuarantineRecord;
 
 const MINUTE_US: i64 = 60_000_000;
 
@@ -74,54 +76,46 @@ pub(super) async fn store(
     Ok(new.len() as u64)
 }
 
+/// The columns that a record of the quarantine and a row of `raw_events` have in common, as [`Columns`] holds them.
+const COLUMNS: &str =
+    "received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, payload";
+/// The same as they are inserted.
+const SELECTED: &str =
+    "received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, payload::jsonb";
+/// The same as parameters.
+const ARRAYS: &str =
+    "$1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::text[], $10::text[]";
+
 /// Events of the quarantine; those that were not there before.
 async fn events<'a>(
     transaction: &Transaction<'_>,
     refused: &'a [PendingQuarantine],
 ) -> Result<Vec<&'a PendingQuarantine>, Error> {
-    const SQL: &str = "
-        INSERT INTO quarantine_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id,
-            msg_type, reason, detail, payload, raw, authenticated)
-        SELECT received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason, detail,
-            payload::jsonb, raw, authenticated
-        FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::boolean[])
-        AS r (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, reason, detail,
-            payload, raw, authenticated)
-        ORDER BY received_at, stream, stream_seq, reason
-        ON CONFLICT (received_at, stream, stream_seq, reason) DO NOTHING
-        RETURNING received_at, stream, stream_seq, reason";
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        let own = "reason, detail, raw, authenticated";
+        format!(
+            "INSERT INTO quarantine_events ({COLUMNS}, {own}) SELECT {SELECTED}, {own}
+             FROM unnest({ARRAYS}, $11::text[], $12::text[], $13::bytea[], $14::boolean[]) AS r ({COLUMNS}, {own})
+             ORDER BY received_at, stream, stream_seq, reason
+             ON CONFLICT (received_at, stream, stream_seq, reason) DO NOTHING
+             RETURNING received_at, stream, stream_seq, reason"
+        )
+    });
 
     let kept: Vec<&PendingQuarantine> =
         refused.iter().filter(|one| one.keep.event && one.known == Known::Nothing).collect();
     if kept.is_empty() {
         return Ok(Vec::new());
     }
-    let of = Fields { refused: &kept };
-    let payloads: Vec<Option<&str>> = kept.iter().map(|one| json(&one.refusal.content)).collect();
+    let common = Columns::of(&kept, |one| one.refusal.event_us);
+    let reasons: Vec<&str> = kept.iter().map(|one| one.refusal.rejection.reason.as_str()).collect();
+    let details: Vec<Cow<'_, str>> = kept.iter().map(|one| storable(&one.refusal.rejection.detail)).collect();
     let raw: Vec<Option<&[u8]>> = kept.iter().map(|one| bytes(&one.refusal.content)).collect();
-    let statement = transaction.prepare_cached(SQL).await?;
-    let stored = transaction
-        .query(
-            &statement,
-            &[
-                &of.map(|one| UnixMicros(one.origin.received_us)),
-                &of.map(|one| &*one.origin.stream),
-                &of.map(|one| one.origin.stream_seq as i64),
-                &of.map(|one| one.refusal.event_us.map(UnixMicros)),
-                &of.map(|one| storable(&one.refusal.topic)),
-                &of.map(|one| one.refusal.tenant_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.site_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.device_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.msg_type.as_deref().map(storable)),
-                &of.map(|one| one.refusal.rejection.reason.as_str()),
-                &of.map(|one| storable(&one.refusal.rejection.detail)),
-                &payloads,
-                &raw,
-                &of.map(|one| one.refusal.rejection.authenticated),
-            ],
-        )
-        .await?;
+    let authenticated: Vec<_> = kept.iter().map(|one| one.refusal.rejection.authenticated).collect();
+    let own: [&(dyn ToSql + Sync); 4] = [&reasons, &details, &raw, &authenticated];
+    let statement = transaction.prepare_cached(&SQL).await?;
+    let stored = transaction.query(&statement, &[&common.parameters()[..], &own].concat()).await?;
     // The same message twice in one slice has one event, and one entry here.
     let by_key: HashMap<_, &PendingQuarantine> = kept.into_iter().map(|one| (one.key(), one)).collect();
     let key = |row: &'_ tokio_postgres::Row| {
@@ -195,45 +189,25 @@ impl<'a> Counts<'a> {
     }
 }
 
-/// PendingQuarantine messages as rows of `raw_events` with `accepted = false`.
+/// Rejected messages as rows of `raw_events` with `accepted = false`.
 async fn mirror(transaction: &Transaction<'_>, refused: &[PendingQuarantine]) -> Result<(), Error> {
-    const SQL: &str = "
-        INSERT INTO raw_events (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type,
-            payload, accepted)
-        SELECT received_at, stream, stream_seq, coalesce(event_ts, received_at), topic, tenant_id, site_id, device_id,
-            msg_type, payload::jsonb, false
-        FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[])
-        AS r (received_at, stream, stream_seq, event_ts, topic, tenant_id, site_id, device_id, msg_type, payload)
-        ORDER BY received_at, stream, stream_seq
-        ON CONFLICT (received_at, stream, stream_seq) DO NOTHING";
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "INSERT INTO raw_events ({COLUMNS}, accepted) SELECT {SELECTED}, false FROM unnest({ARRAYS}) AS r ({COLUMNS})
+             ORDER BY received_at, stream, stream_seq
+             ON CONFLICT (received_at, stream, stream_seq) DO NOTHING"
+        )
+    });
 
     let mirrored: Vec<&PendingQuarantine> =
         refused.iter().filter(|one| one.keep.mirror && one.known == Known::Nothing).collect();
     if mirrored.is_empty() {
         return Ok(());
     }
-    let of = Fields { refused: &mirrored };
-    let payloads: Vec<Option<&str>> = mirrored.iter().map(|one| json(&one.refusal.content)).collect();
-    let statement = transaction.prepare_cached(SQL).await?;
-    transaction
-        .execute(
-            &statement,
-            &[
-                &of.map(|one| UnixMicros(one.origin.received_us)),
-                &of.map(|one| &*one.origin.stream),
-                &of.map(|one| one.origin.stream_seq as i64),
-                &of.map(|one| one.refusal.event_us.map(UnixMicros)),
-                &of.map(|one| storable(&one.refusal.topic)),
-                &of.map(|one| one.refusal.tenant_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.site_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.device_id.as_deref().map(storable)),
-                &of.map(|one| one.refusal.msg_type.as_deref().map(storable)),
-                &payloads,
-            ],
-        )
-        .await?;
-    Ok(())
+    // A row has a time of its event, the sender's or the broker's.
+    let columns = Columns::of(&mirrored, |one| one.refusal.event_us.or(Some(one.origin.received_us)));
+    let statement = transaction.prepare_cached(&SQL).await?;
+    transaction.execute(&statement, &columns.parameters()).await.map(drop)
 }
 
 impl PendingQuarantine {
@@ -244,14 +218,53 @@ impl PendingQuarantine {
     }
 }
 
-/// PendingQuarantine messages, column by column.
-struct Fields<'a> {
-    refused: &'a [&'a PendingQuarantine],
+/// Rejected messages, column by column ([`COLUMNS`]).
+struct Columns<'a> {
+    received_at: Vec<UnixMicros>,
+    streams: Vec<&'a str>,
+    seqs: Vec<i64>,
+    event_ts: Vec<Option<UnixMicros>>,
+    topics: Vec<Cow<'a, str>>,
+    tenants: Vec<Option<Cow<'a, str>>>,
+    sites: Vec<Option<Cow<'a, str>>>,
+    devices: Vec<Option<Cow<'a, str>>>,
+    msg_types: Vec<Option<Cow<'a, str>>>,
+    payloads: Vec<Option<&'a str>>,
 }
 
-impl<'a> Fields<'a> {
-    fn map<T>(&self, field: impl Fn(&'a PendingQuarantine) -> T) -> Vec<T> {
-        self.refused.iter().copied().map(field).collect()
+impl<'a> Columns<'a> {
+    fn of(refused: &[&'a PendingQuarantine], event_us: impl Fn(&PendingQuarantine) -> Option<i64>) -> Self {
+        let refused = || refused.iter().copied();
+        let text = |field: fn(&QuarantineRecord) -> Option<&str>| {
+            refused().map(|one| field(&one.refusal).map(storable)).collect()
+        };
+        Self {
+            received_at: refused().map(|one| UnixMicros(one.origin.received_us)).collect(),
+            streams: refused().map(|one| &*one.origin.stream).collect(),
+            seqs: refused().map(|one| one.origin.stream_seq as i64).collect(),
+            event_ts: refused().map(|one| event_us(one).map(UnixMicros)).collect(),
+            topics: refused().map(|one| storable(&one.refusal.topic)).collect(),
+            tenants: text(|record| record.tenant_id.as_deref()),
+            sites: text(|record| record.site_id.as_deref()),
+            devices: text(|record| record.device_id.as_deref()),
+            msg_types: text(|record| record.msg_type.as_deref()),
+            payloads: refused().map(|one| json(&one.refusal.content)).collect(),
+        }
+    }
+
+    fn parameters(&self) -> [&(dyn ToSql + Sync); 10] {
+        [
+            &self.received_at,
+            &self.streams,
+            &self.seqs,
+            &self.event_ts,
+            &self.topics,
+            &self.tenants,
+            &self.sites,
+            &self.devices,
+            &self.msg_types,
+            &self.payloads,
+        ]
     }
 }
 

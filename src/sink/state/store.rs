@@ -10,6 +10,7 @@ use super::settled::Settled;
 use super::statement::{self, SensorRow};
 use crate::postgres::classify::{Failure, Meaning};
 use crate::postgres::lease;
+use crate::runtime::bisect::Bisect;
 use crate::runtime::fault::Fault;
 use ingest_core::message::device::Device;
 use ingest_core::state::observation::{Location, Observation};
@@ -83,23 +84,16 @@ async fn isolated<T>(
     refused: &mut SkippedObservation,
     write: impl AsyncFn(&mut Object, &[T]) -> Result<(), Error>,
 ) -> Result<(), Failure> {
-    let mut left = vec![rows];
-    while let Some(rows) = left.pop() {
-        if rows.is_empty() {
-            continue;
-        }
-        match write(client, rows).await.map_err(Failure::from) {
+    let mut bisect = Bisect::new(rows.len());
+    while let Some(piece) = bisect.next() {
+        match write(client, &rows[piece.clone()]).await.map_err(Failure::from) {
             Ok(()) => {}
-            Err(Failure::Answered(answer)) if answer.meaning == Meaning::Refused => match rows.len() {
-                1 => {
+            Err(Failure::Answered(answer)) if answer.meaning == Meaning::Refused => {
+                if bisect.refused(&piece, None).is_some() {
                     refused.rows += 1;
                     refused.message.get_or_insert(answer.message);
                 }
-                more => {
-                    let (first, second) = rows.split_at(more / 2);
-                    left.extend([second, first]);
-                }
-            },
+            }
             Err(failure) => return Err(failure),
         }
     }

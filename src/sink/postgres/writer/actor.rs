@@ -271,8 +271,8 @@ impl Actor for Writer {
 impl Handler<Write> for Writer {
     type Result = ();
 
-    fn handle(&mut self, mut chunk: Write, ctx: &mut Self::Context) {
-        for (delivery, mut refusal) in std::mem::take(&mut chunk.refusals) {
+    fn handle(&mut self, chunk: Write, ctx: &mut Self::Context) {
+        for (delivery, mut refusal) in chunk.refusals {
             self.gate.name_stranger(&delivery.origin, &mut refusal);
             let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
             let decided = if delivery.is_replay() {
@@ -282,9 +282,11 @@ impl Handler<Write> for Writer {
                 self.gate.decide(&delivery.origin, &refusal, has_rows)
             };
             let keep = self.capped(decided);
-            self.queue.refuse(PendingQuarantine::message(delivery, refusal, keep));
+            self.queue.append([PendingQuarantine::message(delivery, refusal, keep)]);
         }
-        self.queue.append(chunk);
+        self.queue.append(chunk.events);
+        self.queue.append(chunk.shadows);
+        self.queue.append(chunk.acks);
         self.queued(ctx);
     }
 }
@@ -296,7 +298,7 @@ impl Handler<QuarantinePoints> for Writer {
         self.parts.spawn.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
             let keep = self.capped(self.gate.decide_point(&point));
-            self.queue.refuse(PendingQuarantine::point(point, keep));
+            self.queue.append([PendingQuarantine::point(point, keep)]);
         }
         self.queued(ctx);
     }

@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::sink::postgres::batch::{Batch, Kind, PutOff, WriteMode};
+use crate::sink::postgres::batch::{Batch, PutOff, WriteMode};
+use crate::sink::postgres::kinds::Kind;
 use crate::sink::postgres::queue::{Queue, split};
 use ingest_core::flow::backoff::Backoff;
 

@@ -7,8 +7,8 @@ use slog::{Logger, error, info, warn};
 use super::backlog::Backlog;
 use crate::postgres::classify::{Answer, Meaning};
 use crate::runtime::readiness::Readiness;
-use crate::sink::postgres::batch::Kind;
 use crate::sink::postgres::duty::Duty;
+use crate::sink::postgres::kinds::Kind;
 
 /// Faults since the last success.
 pub(super) struct Faults {

@@ -7,12 +7,13 @@ use slog::{error, warn};
 
 use super::backlog::{ISOLATED_SIZE, Role};
 use super::{Flush, Writer};
-use crate::metrics::{Effect, FlushResult};
+use crate::metrics::FlushResult;
 use crate::postgres::classify::{Answer, Cause, Failure, Meaning};
 use crate::runtime::failpoint;
-use crate::sink::postgres::batch::{Batch, Kind, PutOff, WriteMode};
-use crate::sink::postgres::quarantine::{CountedFor, Known, Traces};
-use crate::sink::postgres::stored::Stored;
+use crate::sink::postgres::batch::{PutOff, WriteMode};
+use crate::sink::postgres::kinds::{Item, Kind, Stored, each_kind};
+use crate::sink::postgres::quarantine::{CountedFor, Known, PendingQuarantine, Traces};
+use crate::sink::postgres::row::Row;
 use ingest_core::message::rejection::Reason;
 
 /// Attempts of a whole batch that meet trouble of the server's own: a deadlock passes with the next one. Then its parts are
@@ -24,17 +25,22 @@ const PASSING: Duration = Duration::from_secs(5);
 
 impl Writer {
     /// The batch is durable, but for what it put off.
-    pub(super) fn stored(&mut self, mut flush: Flush, stored: Stored) {
+    pub(super) fn stored(&mut self, mut flush: Flush, mut stored: Stored) {
         failpoint::pass("writer-committed");
         let put_off = std::mem::take(&mut flush.batch.put_off);
         let has_stored = !flush.batch.is_empty();
-        self.count(&flush, stored, put_off.iter().any(|put_off| put_off.is_general));
+        self.count(&flush, &stored, put_off.iter().any(|put_off| put_off.is_general));
         self.end(&flush, put_off);
         if has_stored {
             self.successes += 1;
             self.faults.stored(&self.backlog);
         }
-        self.parts.downstream.forward(flush.batch);
+        let mut forwarding = self.parts.downstream.begin(flush.batch.has_unknown_end);
+        each_kind!(I, {
+            let (items, stored) = (I::among_mut(&mut flush.batch.items), I::among_mut(&mut stored));
+            I::forward(std::mem::take(items), std::mem::take(stored), &mut forwarding);
+        });
+        forwarding.send();
     }
 
     pub(super) fn failed(&mut self, mut flush: Flush, failure: Failure, ctx: &mut Context<Self>) {
@@ -131,19 +137,11 @@ impl Writer {
         self.faults.show(&self.backlog);
     }
 
-    fn count(&self, flush: &Flush, stored: Stored, has_failed: bool) {
-        let (batch, took): (&Batch, Duration) = (&flush.batch, flush.began.elapsed());
-        let metrics = &self.parts.spawn.metrics.postgres;
-        metrics.rows.inc_by(stored.rows);
-        metrics.duplicates_suppressed.inc_by(stored.duplicates);
-        metrics.quarantined.inc_by(stored.quarantined);
-        metrics.flush_seconds.observe(took.as_secs_f64());
-        let unchanged = |all: usize, changed: u64| (all as u64).saturating_sub(changed);
-        metrics.shadow_reports.of(Effect::Applied).inc_by(stored.shadows);
-        metrics.shadow_reports.of(Effect::Unchanged).inc_by(unchanged(batch.shadows.len(), stored.shadows));
-        metrics.command_acks.of(Effect::Applied).inc_by(stored.acks);
-        metrics.command_acks.of(Effect::Unchanged).inc_by(unchanged(batch.acks.len(), stored.acks));
-        let has_refused = self.count_refusals(batch);
+    fn count(&self, flush: &Flush, stored: &Stored, has_failed: bool) {
+        let (items, metrics) = (&flush.batch.items, &self.parts.spawn.metrics.postgres);
+        each_kind!(I, { I::count(I::among(items), I::among(stored), metrics) });
+        metrics.flush_seconds.observe(flush.began.elapsed().as_secs_f64());
+        let has_refused = self.count_rejections(&items.rejections);
         let result = match (has_failed, has_refused) {
             (true, _) => FlushResult::Failed,
             (false, true) => FlushResult::Partial,
@@ -152,10 +150,10 @@ impl Writer {
         metrics.flushes.of(result).inc();
     }
 
-    /// Counts and logs what became of refusals; whether PostgreSQL has refused any item of the batch.
-    fn count_refusals(&self, batch: &Batch) -> bool {
+    /// Counts and logs what became of rejections; whether PostgreSQL has refused any item of the batch.
+    fn count_rejections(&self, rejections: &[PendingQuarantine]) -> bool {
         let (mut refused, mut rows, mut only_counted, mut dropped) = (None, 0, 0, 0);
-        for one in &batch.refusals {
+        for one in rejections {
             if one.known == Known::Row {
                 self.parts.spawn.metrics.postgres.rejections_of_stored_rows.inc();
                 continue;
