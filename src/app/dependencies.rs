@@ -1,6 +1,7 @@
 //! Dependencies of the node: connections to NATS and PostgreSQL, made before the tree is built.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_nats::Client;
 use deadpool_postgres::Pool;
@@ -49,6 +50,8 @@ pub(super) async fn connect_all(
         Exit::Unavailable
     };
     let (connection, pool) = connect_postgres(&config.postgres, readiness, log).await?;
+    let shown = pool.clone();
+    metrics.postgres.pool.read_from(move || pool::figures(&shown));
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
@@ -56,7 +59,14 @@ pub(super) async fn connect_all(
     let nats =
         connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(unavailable)?;
     let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(unavailable)?;
+    let clients = [nats.clone(), nats_jobs.clone()];
+    metrics.nats.reconnects.read_from(move || clients.iter().map(reconnects).sum());
     Ok(Dependencies { connection, pool, nats, permissions, nats_jobs })
+}
+
+/// How often a connection was made again; the client counts the first time, too.
+fn reconnects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed).saturating_sub(1)
 }
 
 async fn connect_postgres(

@@ -16,6 +16,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
+use crate::runtime::log_queue;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::shutdown_signal::Signals;
 use crate::runtime::stats::Stats;
@@ -27,6 +28,9 @@ use crate::supervisor::root::{Ending, Root, Shutdown};
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 pub(crate) async fn run(config: Config, log: Logger, mut signals: Signals) -> Exit {
     let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
+    let shown = readiness.clone();
+    metrics.health.read_from(move || shown.health());
+    metrics.log_lines_dropped.read_from(log_queue::dropped);
     let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
         Err(why) => {

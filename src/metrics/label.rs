@@ -250,3 +250,87 @@ label! {
         Failed = "failed",
     }
 }
+
+label! {
+    /// What an error of PostgreSQL was about, by the class of its SQLSTATE.
+    ErrorClass = "class" {
+        /// No connection, or a broken one; SQLSTATE 08.
+        Connection = "connection",
+        /// Nothing came in time, of the server or of the pool; 57014.
+        Timeout = "timeout",
+        /// The server shuts down, starts, or has ended the session; 57.
+        Shutdown = "shutdown",
+        /// The server takes no writes: a standby, or read-only; 25006.
+        ReadOnly = "read_only",
+        /// No memory, disk or connections left; 53.
+        Resources = "resources",
+        /// A lock was not available, or transactions collided; 55, 40.
+        Conflict = "conflict",
+        /// The log-in was refused; 28.
+        Login = "login",
+        /// A permission is missing, row security included; 42501.
+        Permission = "permission",
+        /// A table, column, function or schema does not fit; 42, 3D, 3F, 0A.
+        Schema = "schema",
+        /// A key, check or other constraint; 23, 44.
+        Constraint = "constraint",
+        /// A value that its column can't hold; 22, 54.
+        Data = "data",
+        /// Raised by a function or trigger; P0, 38, 39.
+        Raised = "raised",
+        /// Damaged data, or an error of the system; 58, XX.
+        System = "system",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+label! {
+    /// How a request to InfluxDB ended: the status of its answer, or why there was none.
+    RequestStatus = "status" {
+        /// Success; of writes only 204 confirms.
+        Success = "2xx",
+        /// Malformed, or some lines were refused.
+        BadRequest = "400",
+        /// The token is not accepted.
+        Unauthorized = "401",
+        /// The token may not do this.
+        Forbidden = "403",
+        /// No such database, bucket or path.
+        NotFound = "404",
+        /// There is one already.
+        Exists = "409",
+        /// Too large.
+        TooLarge = "413",
+        /// Refused for what it holds, or a limit.
+        Unprocessable = "422",
+        /// Too many requests.
+        TooMany = "429",
+        /// An error of the server.
+        ServerError = "5xx",
+        /// Any other status.
+        Other = "other",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// No connection, or a broken one.
+        Connection = "connection",
+    }
+}
+
+impl From<u16> for RequestStatus {
+    fn from(status: u16) -> Self {
+        match status {
+            200..=299 => RequestStatus::Success,
+            400 => RequestStatus::BadRequest,
+            401 => RequestStatus::Unauthorized,
+            403 => RequestStatus::Forbidden,
+            404 => RequestStatus::NotFound,
+            409 => RequestStatus::Exists,
+            413 => RequestStatus::TooLarge,
+            422 => RequestStatus::Unprocessable,
+            429 => RequestStatus::TooMany,
+            500..=599 => RequestStatus::ServerError,
+            _ => RequestStatus::Other,
+        }
+    }
+}

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Status, Timeouts};
 use thiserror::Error;
 use tokio_postgres::{Client, NoTls};
 
 use super::config::Config;
 use super::session::{self, CONNECT_TIMEOUT, ConnectError};
+use crate::metrics::PoolFigures;
 
 /// Bound on a statement of a command that a person waits for: minutes are fine, for ever is not.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
@@ -73,6 +74,13 @@ pub fn pool(config: &Config) -> Result<Pool, PoolError> {
         }))
         .build()
         .map_err(PoolError::Build)
+}
+
+/// The pool's figures of this moment.
+pub(crate) fn figures(pool: &Pool) -> PoolFigures {
+    let Status { max_size, size, available, waiting } = pool.status();
+    let idle = available.min(size);
+    PoolFigures { in_use: size - idle, idle, waiting, size, max: max_size }
 }
 
 /// Opens up to `pool_min` connections, so that the first batches need not. Failures are left to those who need one.

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection};
 
 use super::Registry;
+use crate::postgres::errors;
 use crate::postgres::session::{self, ConnectError};
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
@@ -67,11 +68,23 @@ enum Lost {
     Postgres(#[from] tokio_postgres::Error),
 }
 
+impl Lost {
+    /// Counts it for `/metrics`.
+    fn count(&self) {
+        match self {
+            Lost::Refused(ConnectError::Refused(error)) | Lost::Postgres(error) => errors::count(error),
+            Lost::Refused(ConnectError::Silent(_)) | Lost::NotConnected | Lost::Silent => errors::count_timeout(),
+            Lost::Closed => errors::count_closed(),
+        }
+    }
+}
+
 /// Listens as long as the registry lives; connects again whenever the connection is lost.
 pub(super) async fn run(config: Config, pool: Pool, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
         let Err(lost) = listen(&config, &registry, &mut backoff, &log).await;
+        lost.count();
         // Said once per outage.
         if backoff.failures() == 0 {
             warn!(log, "not listening for changes"; "error" => error_chain(&lost));

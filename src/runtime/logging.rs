@@ -1,5 +1,6 @@
 //! Root logger: JSON lines or text on standard error, written by a thread of its own.
 
+use super::log_queue::LogQueue;
 use crate::runtime::setting::settings;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
@@ -8,7 +9,7 @@ use std::{panic, thread};
 
 use serde::{Deserialize, Serialize};
 use slog::{Drain, FnValue, Level, LevelFilter, Logger, Never, PushFnValue, Record, crit, o};
-use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use slog_async::{AsyncCore, AsyncGuard};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -93,13 +94,9 @@ pub(crate) fn log_panics(log: &Logger) {
 }
 
 fn start(level: Level, drain: impl Drain<Ok = (), Err = Never> + Send + 'static) -> (Logger, Guard) {
-    let (drain, guard) = Async::new(drain)
-        .chan_size(WAITING_LINES)
-        .overflow_strategy(OverflowStrategy::DropAndReport)
-        .thread_name("log".into())
-        .build_with_guard();
+    let (core, guard) = AsyncCore::custom(drain).chan_size(WAITING_LINES).thread_name("log".into()).build_with_guard();
     // A closed pipe or a full disk must not stop the node.
-    (Logger::root(LevelFilter::new(drain, level).ignore_res(), o!()), Guard(Some(guard)))
+    (Logger::root(LevelFilter::new(LogQueue::new(core), level).ignore_res(), o!()), Guard(Some(guard)))
 }
 
 /// One object per line: `ts`, `level`, `msg`, then the logger's and the record's own keys.
@@ -125,6 +122,7 @@ mod tests {
     use slog::{debug, info, warn};
 
     use super::*;
+    use crate::runtime::log_queue::dropped;
 
     /// A log's output that a test can read.
     #[derive(Clone, Default)]
@@ -207,6 +205,7 @@ mod tests {
         for number in 0..3 * WAITING_LINES {
             info!(log, "stuck"; "number" => number);
         }
+        assert!(dropped() > 0, "what is dropped is counted");
         drop(closed);
         drop(guard);
     }

@@ -58,8 +58,11 @@ impl Generation {
             let heartbeat = Arc::new(Heartbeat::default());
             let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
             let thread = generation.thread(&factory.thread, now_ms);
-            let drain = (factory.build)(&mut wiring, environment.spawn_context(factory.component, thread, actor_guard))
-                .map_err(|why| format!("{} can't be built: {why}", factory.name));
+            let drain = (factory.build)(
+                &mut wiring,
+                environment.spawn_context(factory.name, factory.component, thread, actor_guard),
+            )
+            .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
                 Ok(drain) => {
                     let (thread, stall) = (factory.thread.clone(), StallDetector::new(heartbeat, now_ms));
@@ -204,9 +207,9 @@ mod tests {
 
     fn factory(name: &'static str, journal: Journal) -> Factory<Built> {
         let build = move |built: &mut Built, spawn: SpawnContext| {
-            let thread = spawn.thread.clone();
+            let place = spawn.place();
             let stub = Stub { spawn, name, below: built.0.take(), journal: journal.clone() };
-            let stub = start(&thread, stub);
+            let stub = start(&place, stub);
             built.0 = Some(stub.clone().recipient());
             Ok(stub.recipient())
         };
