@@ -64,9 +64,9 @@ async fn components_that_do_not_do_their_work_are_down_and_what_their_servers_sa
     assert_eq!(stats["ready"], false);
     assert!(stats["reasons"].to_string().contains("postgres: "), "{stats}");
     node.wait_logged("ready: false", 1).await;
-    let undo = "SET default_transaction_read_only = off";
-    world.database.execute(&format!("{undo}; ALTER DATABASE {name} RESET default_transaction_read_only")).await;
-    world.database.execute(&format!("{undo}; {end_sessions}")).await;
+    let undo = format!("BEGIN READ WRITE; ALTER DATABASE {name} RESET default_transaction_read_only; COMMIT");
+    world.database.execute(&undo).await;
+    world.database.execute(end_sessions).await;
     wait_up(&node, "postgres", true).await;
     world.wait_settled(LANES[0], DEADLINE).await;
 
