@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 
-/// The messages of a role's actors, and the time that they took.
+/// The messages of a role's actors in one generation, and the time that they took.
 #[derive(Debug, Default)]
 pub struct Traffic {
     running: AtomicI64,
@@ -56,8 +56,17 @@ pub struct Actors(Mutex<BTreeMap<&'static str, Role>>);
 #[derive(Debug, Default)]
 struct Role {
     traffic: Arc<Traffic>,
+    before: Totals,
     restarts: u64,
     last_exit: Option<&'static str>,
+}
+
+/// What earlier generations have counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    received: u64,
+    handled: u64,
+    busy_us: u64,
 }
 
 impl Traffic {
@@ -94,6 +103,15 @@ impl Actors {
         self.0.lock().entry(role).or_default().traffic.clone()
     }
 
+    /// A generation ends and another begins. A blocked thread is left behind with its actors: what waits for them waits for
+    /// nobody any more.
+    pub fn next_generation(&self) {
+        for role in self.0.lock().values_mut() {
+            role.before = role.totals();
+            role.traffic = Arc::default();
+        }
+    }
+
     /// Counts a restart that the role has caused.
     pub fn restarted(&self, role: &'static str) {
         self.0.lock().entry(role).or_default().restarts += 1;
@@ -111,18 +129,26 @@ impl Actors {
 }
 
 impl Role {
+    /// Over all generations.
+    fn totals(&self) -> Totals {
+        let Traffic { received, handled, busy_us, .. } = &*self.traffic;
+        Totals {
+            received: self.before.received + received.load(Ordering::Relaxed),
+            handled: self.before.handled + handled.load(Ordering::Relaxed),
+            busy_us: self.before.busy_us + busy_us.load(Ordering::Relaxed),
+        }
+    }
+
     fn figures(&self) -> ActorFigures {
-        let Traffic { running, received, handled, lost, busy_us } = &*self.traffic;
-        // What is read first can only be too small, never larger than what came before it.
-        let (handled, lost) = (handled.load(Ordering::Acquire), lost.load(Ordering::Acquire));
-        let (received, running) = (received.load(Ordering::Acquire), running.load(Ordering::Relaxed));
+        let (Totals { received, handled, busy_us }, before) = (self.totals(), self.before);
+        let (lost, running) = (self.traffic.lost.load(Ordering::Relaxed), self.traffic.running.load(Ordering::Relaxed));
         ActorFigures {
             state: if running > 0 { "running" } else { "stopped" },
             running,
-            queue: received.saturating_sub(handled + lost),
+            queue: (received - before.received).saturating_sub(handled - before.handled + lost),
             received,
             handled,
-            busy_seconds: busy_us.load(Ordering::Relaxed) as f64 / 1e6,
+            busy_seconds: busy_us as f64 / 1e6,
             restarts: self.restarts,
             last_exit: self.last_exit,
         }
@@ -192,5 +218,21 @@ mod tests {
         let expected = serde_json::json!({"state": "stopped", "running": 0, "queue": 0, "in": 3, "out": 1,
             "busy_seconds": 1.5, "restarts": 1, "last_exit": "panicked"});
         assert_eq!(figures, expected);
+    }
+
+    #[test]
+    fn a_generation_that_was_left_behind_keeps_its_totals_and_no_queue() {
+        let actors = Actors::default();
+        let (blocked, _) = (actors.traffic("validator"), actors.restarted("validator"));
+        blocked.started();
+        blocked.received(5);
+        blocked.handled();
+        actors.next_generation();
+        let next = actors.traffic("validator");
+        next.received(2);
+        blocked.handled();
+        let figures = actors.figures()["validator"].clone();
+        assert_eq!((figures.state, figures.queue, figures.received, figures.handled), ("stopped", 2, 7, 1));
+        assert_eq!(figures.restarts, 1);
     }
 }

@@ -23,7 +23,7 @@ mod routes;
 mod state;
 mod validation;
 
-pub use self::actors::Traffic;
+pub(crate) use self::actors::Traffic;
 pub(crate) use self::event_lag::EventLags;
 pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;

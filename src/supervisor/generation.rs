@@ -54,6 +54,7 @@ impl Generation {
     ) -> Result<Self, String> {
         let mut generation = Self { number, children: Vec::new(), holders: Vec::new(), threads: BTreeMap::new() };
         let mut wiring = W::default();
+        environment.metrics.actors.next_generation();
         for factory in factories {
             let heartbeat = Arc::new(Heartbeat::default());
             let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
