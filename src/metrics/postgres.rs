@@ -32,8 +32,6 @@ pub struct PostgresMetrics {
     pub flushes: Per<FlushResult, Counter>,
     /// `ingest_postgres_pool{state}`: the connections of the pool.
     pub pool: Arc<Reading<PoolFigures>>,
-    /// `ingest_postgres_errors_total{class}`: of the whole process.
-    pub errors: Per<ErrorClass, Counter>,
     /// `ingest_postgres_buffered`: deliveries waiting for a batch or in one.
     pub buffered: Gauge,
     /// `ingest_quarantine_events_total`: rejected messages stored.
@@ -52,17 +50,13 @@ pub struct PostgresMetrics {
 
 impl PostgresMetrics {
     pub(super) fn new(exposition: &mut Exposition) -> Self {
+        exposition.register("postgres_errors", "Errors of PostgreSQL, by what they were about", ERRORS.clone());
         Self {
             rows: exposition.default("postgres_rows", "Rows of raw_events committed"),
             duplicates_suppressed: exposition
                 .default("postgres_duplicates_suppressed", "Redelivered messages whose row was there already"),
             flush_seconds: exposition.seconds("postgres_flush_seconds", "One batch from begin to commit"),
             pool: exposition.collector(),
-            errors: exposition.register(
-                "postgres_errors",
-                "Errors of PostgreSQL, by what they were about",
-                ERRORS.clone(),
-            ),
             flushes: exposition.default("postgres_flushes", "Attempts to write a batch"),
             buffered: exposition.default("postgres_buffered", "Deliveries waiting for a batch or in one"),
             quarantined: exposition.default("quarantine_events", "Rejected messages stored"),
