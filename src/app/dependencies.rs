@@ -1,6 +1,7 @@
 //! Dependencies of the node: connections to NATS and PostgreSQL, made before the tree is built.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_nats::Client;
 use deadpool_postgres::Pool;
@@ -45,6 +46,8 @@ pub(super) async fn connect_all(
     let (connector, pool) = connect_postgres(&config.postgres, readiness, log)
         .await
         .map_err(|error| (error.exit(), error_chain(&error)))?;
+    let shown = pool.clone();
+    metrics.postgres.pool.read_from(move || pool::figures(&shown));
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
     let permissions = Permissions::new(metrics.clone());
@@ -52,7 +55,14 @@ pub(super) async fn connect_all(
     let refused = |error: connect::ConnectError| (error.exit(), error.to_string());
     let nats = connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(refused)?;
     let nats_jobs = connect(&config.nats, jobs_name, observers(None), &log_of(jobs_name)).await.map_err(refused)?;
+    let clients = [nats.clone(), nats_jobs.clone()];
+    metrics.nats.reconnects.read_from(move || clients.iter().map(reconnects).sum());
     Ok(Dependencies { connector, pool, nats, permissions, nats_jobs })
+}
+
+/// How often a connection was made again; the client counts the first time, too.
+fn reconnects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed).saturating_sub(1)
 }
 
 async fn connect_postgres(

@@ -17,6 +17,7 @@ use crate::http;
 use crate::metrics::Metrics;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
+use crate::runtime::log_queue;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
@@ -36,6 +37,9 @@ pub(crate) async fn run(
 ) -> Result<(), (Exit, String)> {
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
     let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
+    let shown = readiness.clone();
+    metrics.health.read_from(move || shown.health());
+    metrics.log_lines_dropped.read_from(log_queue::dropped);
     let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
         Ok(started) => started,
         Err(why) => return Err((Exit::Config, why.to_string())),

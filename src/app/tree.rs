@@ -16,7 +16,7 @@ use crate::outbox::policy::WritePolicy;
 use crate::outbox::redelivery::{self, Redelivery};
 use crate::outbox::redelivery_state::RedeliveryState;
 use crate::registry::{self, Registry};
-use crate::runtime::spawn::{SpawnContext, start};
+use crate::runtime::spawn::{SpawnContext, start, start_with};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Downstream, Duty, Writer};
@@ -60,7 +60,7 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
 /// Lowest of all: it is drained when every point has been confirmed or deferred.
 fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let (outbox, released) = Outbox::new();
         let state = Arc::<RedeliveryState>::default();
         (addresses.outbox, addresses.redelivery_state) = (Some(outbox.clone()), Some(state.clone()));
@@ -72,14 +72,14 @@ fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             stats: ingredients.stats.clone(),
             spawn,
         };
-        Ok(start(&thread, OutboxMaintainer::new(parts)).recipient())
+        Ok(start(&place, OutboxMaintainer::new(parts)).recipient())
     })
 }
 
 /// Below the batchers, which send it the points that InfluxDB has rejected.
 fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let mut config = ingredients.config.postgres.clone();
         // Rejected points are rare: the pool is for rows and look-ups. Two, as one transaction may hang on a record while the
         // other shows that it is that record's fault.
@@ -92,7 +92,7 @@ fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             downstream: Downstream::default(),
             spawn,
         };
-        let writer = start(&thread, Writer::new(parts));
+        let writer = start(&place, Writer::new(parts));
         addresses.quarantine = Some(writer.clone().recipient());
         addresses.settings_readers.push(writer.clone().recipient());
         Ok(writer.recipient())
@@ -102,7 +102,7 @@ fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 /// The Router has the batchers on threads of its own.
 fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("router", "influx", "store", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = influx::Parts {
             destination: influx::Backend::new(&ingredients.config.influx)?,
             quarantine: Addresses::need(&addresses.quarantine, "quarantine-writer")?,
@@ -110,7 +110,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             stats: ingredients.stats.clone(),
             spawn,
         };
-        let router = start(&thread, Router::new(parts));
+        let router = start(&place, Router::new(parts));
         addresses.points = Some(router.clone().recipient());
         addresses.new_tenants = Some(router.clone().recipient());
         Ok(router.recipient())
@@ -120,7 +120,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 /// A source, as the consumers are: it is drained with them, before everything that it sends to.
 fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("redelivery", "outbox", "side", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = redelivery::Parts {
             settings: ingredients.config.influx.redelivery(),
             connector: ingredients.dependencies.connector.clone(),
@@ -129,13 +129,13 @@ fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             points: Addresses::need(&addresses.points, "router")?,
             spawn,
         };
-        Ok(start(&thread, Redelivery::new(parts)).recipient())
+        Ok(start(&place, Redelivery::new(parts)).recipient())
     })
 }
 
 fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("publisher", "routes", "side", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let client = ingredients.dependencies.nats_jobs.clone();
         let parts = routes::Parts {
             config: ingredients.config.routes.clone(),
@@ -143,7 +143,7 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             client,
             spawn,
         };
-        let publisher = start(&thread, Publisher::new(parts));
+        let publisher = start(&place, Publisher::new(parts));
         addresses.publish = Some(publisher.clone().recipient());
         Ok(publisher.recipient())
     })
@@ -151,13 +151,13 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("state-writer", "state", "side", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = state::Parts {
             config: ingredients.config.state.clone(),
             pool: ingredients.dependencies.pool.clone(),
             spawn,
         };
-        let writer = start(&thread, DerivedStateWriter::new(parts));
+        let writer = start(&place, DerivedStateWriter::new(parts));
         addresses.observe = Some(writer.clone().recipient());
         Ok(writer.recipient())
     })
@@ -165,7 +165,7 @@ fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("writer", "postgres", "store", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let influx = &ingredients.config.influx;
         let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
         let parts = postgres::Parts {
@@ -181,7 +181,7 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             },
             spawn,
         };
-        let writer = start(&thread, Writer::new(parts));
+        let writer = start(&place, Writer::new(parts));
         addresses.write = Some(writer.clone().recipient());
         addresses.settings_readers.push(writer.clone().recipient());
         Ok(writer.recipient())
@@ -190,7 +190,7 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("registry", "registry", "store", move |addresses, spawn| {
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = registry::Parts {
             config: ingredients.config.registry.clone(),
             connector: ingredients.dependencies.connector.clone(),
@@ -199,7 +199,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             new_tenants: addresses.new_tenants.clone(),
             spawn,
         };
-        let registry = start(&thread, Registry::new(parts));
+        let registry = start(&place, Registry::new(parts));
         addresses.resolve = Some(registry.clone().recipient());
         addresses.subscribe = Some(registry.clone().recipient());
         addresses.follow_settings = Some(registry.clone().recipient());
@@ -211,7 +211,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Factory<Addresses> {
     factory("validator", "validate", &format!("validator-{shard}"), move |addresses, mut spawn| {
         spawn.log = spawn.log.new(o!("shard" => shard));
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = validate::Parts {
             config: ingredients.config.validate.clone(),
             points: addresses.points.as_ref().map(|_| ingredients.config.influx.layout()),
@@ -220,7 +220,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
             changes: Addresses::need(&addresses.subscribe, "registry")?,
             spawn,
         };
-        let validator = start(&thread, Validator::new(parts, shards));
+        let validator = start(&place, Validator::new(parts, shards));
         addresses.validators.push(validator.clone().recipient());
         Ok(validator.recipient())
     })
@@ -229,7 +229,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
 fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
     factory("consumer", "source", "source", move |addresses, mut spawn| {
         spawn.log = spawn.log.new(o!("consumer" => lane.consumer()));
-        let thread = spawn.thread.clone();
+        let place = spawn.place();
         let parts = source::Parts {
             config: ingredients.config.nats.clone(),
             client: ingredients.dependencies.nats.clone(),
@@ -238,7 +238,7 @@ fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
             settings: Addresses::need(&addresses.follow_settings, "registry")?,
             spawn,
         };
-        let consumer = start(&thread, Consumer::new(lane, parts));
+        let consumer = start_with(&place, move |own| Consumer::new(lane, parts, own));
         addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })

@@ -11,19 +11,29 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+use super::counted::Counted;
+use super::process::Process;
+
 /// A gauge that holds fractions.
 pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// Every registered metric, under the prefix `ingest_`.
+/// Every registered metric.
 #[derive(Debug)]
-pub(super) struct Exposition(Registry);
+pub(super) struct Exposition {
+    /// The node's own, under the prefix `ingest_`.
+    node: Registry,
+    /// Those whose names are the same for all programs.
+    process: Registry,
+}
 
 impl Exposition {
     /// A registry with the version's metric.
     pub(super) fn new() -> Self {
         let mut registry = Registry::with_prefix("ingest");
         registry.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        Self(registry)
+        let mut process = Registry::default();
+        process.register_collector(Box::new(Process));
+        Self { node: registry, process }
     }
 
     /// Registers a metric that starts at its default.
@@ -44,8 +54,15 @@ impl Exposition {
         Arc<C>: Collector,
     {
         let collector = Arc::new(C::default());
-        self.0.register_collector(Box::new(collector.clone()));
+        self.node.register_collector(Box::new(collector.clone()));
         collector
+    }
+
+    /// Registers a counter whose count is kept elsewhere and read at each scrape.
+    pub(super) fn counted(&mut self, name: &'static str, help: &'static str) -> Arc<Counted> {
+        let counted = Arc::new(Counted::new(name, help));
+        self.node.register_collector(Box::new(counted.clone()));
+        counted
     }
 
     /// The OpenMetrics text of a scrape.
@@ -54,12 +71,15 @@ impl Exposition {
     /// None in practice: only a failing writer fails, and a `String` does not.
     pub(super) fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::with_capacity(16 * 1024);
-        text::encode(&mut text, &self.0)?;
+        text::encode_registry(&mut text, &self.node)?;
+        text::encode_registry(&mut text, &self.process)?;
+        text::encode_eof(&mut text)?;
         Ok(text)
     }
 
-    fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.0.register(name, help, metric.clone());
+    /// Registers a metric that is there already.
+    pub(super) fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.node.register(name, help, metric.clone());
         metric
     }
 }

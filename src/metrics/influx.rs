@@ -7,7 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::exposition::Exposition;
-use super::label::{FlushResult, LineResult, Per, ServerLimit};
+use super::label::{FlushResult, LineResult, Per, RequestStatus, ServerLimit};
 use super::outbox::OutboxBacklogs;
 use ingest_core::influx::line_protocol::Skipped;
 
@@ -20,6 +20,8 @@ pub struct InfluxMetrics {
     pub flush_seconds: Histogram,
     /// `ingest_influx_flushes_total{result}`.
     pub flushes: Per<FlushResult, Counter>,
+    /// `ingest_influx_requests_total{status}`: requests to the server, writes and others.
+    pub requests: Per<RequestStatus, Counter>,
     /// `ingest_influx_unconfirmed_lines`: lines that InfluxDB has not confirmed: buffered, in flight, or in the
     /// outbox.
     pub unconfirmed_lines: Gauge,
@@ -50,6 +52,8 @@ impl InfluxMetrics {
             lines: exposition.default("influx_lines", "Lines, by what became of them"),
             flush_seconds: exposition.seconds("influx_flush_seconds", "One request"),
             flushes: exposition.default("influx_flushes", "Requests"),
+            requests: exposition
+                .default("influx_requests", "Requests to the server, by the answer's status or why there was none"),
             unconfirmed_lines: exposition.default("influx_unconfirmed_lines", "Lines owed to InfluxDB"),
             buffered_lines: exposition.default("influx_buffered_lines", "Lines in the batchers' buffers"),
             replayed_lines: exposition.default("influx_replayed_lines", "Confirmed lines rebuilt from their rows"),

@@ -121,12 +121,12 @@ impl Label for Skipped {
     }
 }
 
-/// A label's enum: its name, and per variant the value and what it means.
+/// A label's enum: its visibility and name, and per variant the value and what it means.
 macro_rules! label {
-    ($(#[$doc:meta])* $name:ident = $label:literal { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident = $label:literal { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name {
+        $vis enum $name {
             $($(#[$variant_doc])* $variant,)+
         }
 
@@ -147,7 +147,7 @@ macro_rules! label {
 
 label! {
     /// The message type; devices choose it, so all unknown types are one value.
-    MsgKind = "msg_type" {
+    pub MsgKind = "msg_type" {
         /// Becomes a row and a point.
         Telemetry = "telemetry",
         /// Becomes a row and a point without metrics.
@@ -169,7 +169,7 @@ impl From<&MsgType> for MsgKind {
 
 label! {
     /// The result of a device look-up in PostgreSQL, per device.
-    LookupResult = "result" {
+    pub LookupResult = "result" {
         /// The device is registered (or was made by auto-provisioning).
         Found = "found",
         /// The device is not registered.
@@ -185,7 +185,7 @@ label! {
 
 label! {
     /// How one attempt to write a batch ended.
-    FlushResult = "result" {
+    pub FlushResult = "result" {
         /// All of it is durable.
         Ok = "ok",
         /// Some of it was rejected for good, the rest is durable.
@@ -197,7 +197,7 @@ label! {
 
 label! {
     /// What became of a line. A line may be deferred first and confirmed later.
-    LineResult = "result" {
+    pub LineResult = "result" {
         /// Confirmed: durable in InfluxDB.
         Ok = "ok",
         /// Refused for good.
@@ -211,7 +211,7 @@ label! {
 
 label! {
     /// A capacity limit of an InfluxDB server.
-    ServerLimit = "limit" {
+    pub ServerLimit = "limit" {
         /// Requests refused because they need another database.
         Databases = "databases",
         /// Lines that would need another table; they stay in the outbox.
@@ -223,7 +223,7 @@ label! {
 
 label! {
     /// Whether a message of the shadow or command lane changed anything.
-    Effect = "result" {
+    pub Effect = "result" {
         /// It changed something.
         Applied = "applied",
         /// Outdated, unknown or done before.
@@ -233,7 +233,7 @@ label! {
 
 label! {
     /// Whether the replay header of a message from the quarantine was authentic.
-    ReplayClaim = "result" {
+    pub ReplayClaim = "result" {
         /// Signed with the database's key.
         Proven = "proven",
         /// Forged, altered or of another database: the message was validated as any other.
@@ -243,10 +243,94 @@ label! {
 
 label! {
     /// Success or failure.
-    Outcome = "result" {
+    pub Outcome = "result" {
         /// Succeeded.
         Ok = "ok",
         /// Failed.
         Failed = "failed",
+    }
+}
+
+label! {
+    /// What an error of PostgreSQL was about, by the class of its SQLSTATE.
+    pub(crate) ErrorClass = "class" {
+        /// No connection, or a broken one; SQLSTATE 08.
+        Connection = "connection",
+        /// Nothing came in time, of the server or of the pool; 57014.
+        Timeout = "timeout",
+        /// The server shuts down, starts, or has ended the session; 57.
+        Shutdown = "shutdown",
+        /// The server takes no writes: a standby, or read-only; 25006.
+        ReadOnly = "read_only",
+        /// No memory, disk or connections left; 53.
+        Resources = "resources",
+        /// A lock was not available, or transactions collided; 55, 40.
+        Conflict = "conflict",
+        /// The log-in was refused; 28.
+        Login = "login",
+        /// A permission is missing, row security included; 42501.
+        Permission = "permission",
+        /// A table, column, function or schema does not fit; 42, 3D, 3F, 0A.
+        Schema = "schema",
+        /// A key, check or other constraint; 23, 44.
+        Constraint = "constraint",
+        /// A value that its column can't hold; 22, 54.
+        Data = "data",
+        /// Raised by a function or trigger; P0, 38, 39.
+        Raised = "raised",
+        /// Damaged data, or an error of the system; 58, XX.
+        System = "system",
+        /// Anything else.
+        Other = "other",
+    }
+}
+
+label! {
+    /// How a request to InfluxDB ended: the status of its answer, or why there was none.
+    pub RequestStatus = "status" {
+        /// Success; of writes only 204 confirms.
+        Success = "2xx",
+        /// Malformed, or some lines were refused.
+        BadRequest = "400",
+        /// The token is not accepted.
+        Unauthorized = "401",
+        /// The token may not do this.
+        Forbidden = "403",
+        /// No such database, bucket or path.
+        NotFound = "404",
+        /// There is one already.
+        Exists = "409",
+        /// Too large.
+        TooLarge = "413",
+        /// Refused for what it holds, or a limit.
+        Unprocessable = "422",
+        /// Too many requests.
+        TooMany = "429",
+        /// An error of the server.
+        ServerError = "5xx",
+        /// Any other status.
+        Other = "other",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// No connection, or a broken one.
+        Connection = "connection",
+    }
+}
+
+impl From<u16> for RequestStatus {
+    fn from(status: u16) -> Self {
+        match status {
+            200..=299 => RequestStatus::Success,
+            400 => RequestStatus::BadRequest,
+            401 => RequestStatus::Unauthorized,
+            403 => RequestStatus::Forbidden,
+            404 => RequestStatus::NotFound,
+            409 => RequestStatus::Exists,
+            413 => RequestStatus::TooLarge,
+            422 => RequestStatus::Unprocessable,
+            429 => RequestStatus::TooMany,
+            500..=599 => RequestStatus::ServerError,
+            _ => RequestStatus::Other,
+        }
     }
 }

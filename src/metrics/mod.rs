@@ -1,7 +1,11 @@
 //! Metrics: typed handles for each component, the lanes' delivery ledgers, and the exposition that `/metrics` serves.
 
+mod actors;
 mod consumer;
+mod counted;
+mod event_lag;
 mod exposition;
+mod health;
 mod influx;
 mod label;
 mod ledger;
@@ -9,17 +13,23 @@ mod nats;
 mod node;
 mod outbox;
 mod postgres;
+mod postgres_pool;
+mod process;
+mod reading;
 #[cfg(test)]
 mod reference;
 mod registry;
 mod routes;
 mod state;
-mod supervisor;
 mod validation;
 
+pub(crate) use self::actors::Traffic;
+pub(crate) use self::event_lag::EventLags;
+pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
-pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};
+pub(crate) use self::label::{ErrorClass, Label, LineResult, MsgKind, Per, ReplayClaim, RequestStatus, ServerLimit};
 pub use self::node::Metrics;
 pub(crate) use self::outbox::OutboxBacklog;
-pub(crate) use self::postgres::PostgresMetrics;
+pub(crate) use self::postgres::{PostgresMetrics, count_error};
+pub(crate) use self::postgres_pool::PoolFigures;

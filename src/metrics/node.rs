@@ -8,23 +8,28 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::actors::Actors;
 use super::consumer::ConsumerMetrics;
+use super::counted::Counted;
 use super::exposition::Exposition;
+use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
 use super::nats::NatsMetrics;
 use super::postgres::PostgresMetrics;
+use super::reading::Reading;
 use super::registry::RegistryMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
-use super::supervisor::Restarts;
 use super::validation::ValidationMetrics;
 use crate::delivery::Lane;
 
 /// All metrics, one field per component; typed handles that any thread may use.
 #[derive(Debug)]
 pub struct Metrics {
+    /// Whether the node is ready and which of its components work.
+    pub health: Arc<Reading<Health>>,
     /// How many deliveries each lane received, settled and holds.
     pub ledgers: Arc<Ledgers>,
     /// The consumers as the broker reports them.
@@ -43,7 +48,10 @@ pub struct Metrics {
     pub state: StateMetrics,
     /// The NATS connections.
     pub nats: NatsMetrics,
-    restarts: Restarts,
+    /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
+    pub log_lines_dropped: Arc<Counted>,
+    /// The actors, by their roles.
+    pub actors: Arc<Actors>,
     exposition: Exposition,
 }
 
@@ -66,6 +74,7 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut exposition = Exposition::new();
         Arc::new(Self {
+            health: exposition.collector(),
             ledgers: exposition.collector(),
             consumers: ConsumerMetrics::new(&mut exposition),
             validation: ValidationMetrics::new(&mut exposition),
@@ -75,19 +84,11 @@ impl Metrics {
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
             nats: NatsMetrics::new(&mut exposition),
-            restarts: Restarts::new(&mut exposition),
+            log_lines_dropped: exposition
+                .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
+            actors: exposition.collector(),
             exposition,
         })
-    }
-
-    /// Shows an actor's restarts from the start, at zero.
-    pub fn supervised(&self, actor: &'static str) {
-        self.restarts.create(actor);
-    }
-
-    /// Counts a restart (`ingest_actor_restarts_total{actor}`); `actor` is the role's name.
-    pub fn restarted(&self, actor: &'static str) {
-        self.restarts.count(actor);
     }
 
     /// The sums over all lanes and components.
@@ -145,7 +146,7 @@ mod tests {
         metrics.validation.rejections.of(Reason::RateLimited).inc_by(3);
         metrics.validation.accepted.of(MsgKind::Heartbeat).inc_by(7);
         metrics.consumers.lag_seconds.of(Lane::Shadow).set(1.5);
-        metrics.restarted("writer");
+        metrics.actors.restarted("writer");
         let text = metrics.open_metrics().unwrap();
         for reason in Reason::ALL {
             let expected = if reason == Reason::RateLimited { 3.0 } else { 0.0 };

@@ -1,11 +1,23 @@
 //! Metrics of the PostgreSQL sink and its quarantine.
 
+use std::sync::{Arc, LazyLock};
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::exposition::Exposition;
-use super::label::{Effect, FlushResult, Per};
+use super::label::{Effect, ErrorClass, FlushResult, Per};
+use super::postgres_pool::PoolFigures;
+use super::reading::Reading;
+
+/// Errors are recognised in conversions, where no actor's metrics are at hand: they are counted for the whole process.
+static ERRORS: LazyLock<Per<ErrorClass, Counter>> = LazyLock::new(Per::default);
+
+/// Counts an error of PostgreSQL (`ingest_postgres_errors_total{class}`).
+pub(crate) fn count_error(class: ErrorClass) {
+    ERRORS.of(class).inc();
+}
 
 /// Transactions in PostgreSQL.
 #[derive(Clone, Debug)]
@@ -18,6 +30,8 @@ pub struct PostgresMetrics {
     pub flush_seconds: Histogram,
     /// `ingest_postgres_flushes_total{result}`.
     pub flushes: Per<FlushResult, Counter>,
+    /// `ingest_postgres_pool{state}`: the connections of the pool.
+    pub pool: Arc<Reading<PoolFigures>>,
     /// `ingest_postgres_buffered`: deliveries waiting for a batch or in one.
     pub buffered: Gauge,
     /// `ingest_quarantine_events_total`: rejected messages stored.
@@ -36,11 +50,13 @@ pub struct PostgresMetrics {
 
 impl PostgresMetrics {
     pub(super) fn new(exposition: &mut Exposition) -> Self {
+        exposition.register("postgres_errors", "Errors of PostgreSQL, by what they were about", ERRORS.clone());
         Self {
             rows: exposition.default("postgres_rows", "Rows of raw_events committed"),
             duplicates_suppressed: exposition
                 .default("postgres_duplicates_suppressed", "Redelivered messages whose row was there already"),
             flush_seconds: exposition.seconds("postgres_flush_seconds", "One batch from begin to commit"),
+            pool: exposition.collector(),
             flushes: exposition.default("postgres_flushes", "Attempts to write a batch"),
             buffered: exposition.default("postgres_buffered", "Deliveries waiting for a batch or in one"),
             quarantined: exposition.default("quarantine_events", "Rejected messages stored"),

@@ -3,8 +3,10 @@
 use std::fmt::Write;
 use std::fs;
 
+use super::health::Health;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
+use super::postgres_pool::PoolFigures;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!-- /metrics -->\n");
@@ -12,7 +14,9 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!--
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
     let metrics = Metrics::new();
-    metrics.restarted("writer");
+    metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
+    metrics.postgres.pool.read_from(PoolFigures::default);
+    metrics.actors.restarted("writer");
     metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
-use crate::postgres::connector::Connector;
+use crate::postgres::connector::{ConnectError, Connector};
+use crate::postgres::errors;
 use crate::runtime::error_chain::error_chain;
 
 /// Bound on one piece of work; a page of rows takes milliseconds.
@@ -33,14 +34,25 @@ impl Session {
         let attempt = async {
             let mut client = match self.client.take().filter(|client| !client.is_closed()) {
                 Some(client) => client,
-                None => self.connector.open(BOUND).await.map_err(|error| error_chain(&error))?,
+                None => self.connector.open(BOUND).await.map_err(|error| {
+                    if let ConnectError::Refused(error) = &error {
+                        errors::count(error);
+                    }
+                    error_chain(&error)
+                })?,
             };
-            let result = work(&mut client).await.map_err(|error| error_chain(&error))?;
+            let result = work(&mut client).await.map_err(|error| {
+                errors::count(&error);
+                error_chain(&error)
+            })?;
             // Only now: a connection on which something failed, or that is still busy, is not used again.
             self.client = Some(client);
             Ok(result)
         };
         let answered = tokio::time::timeout(BOUND, attempt).await;
-        answered.unwrap_or_else(|_| Err(format!("PostgreSQL did not answer within {} s", BOUND.as_secs())))
+        answered.unwrap_or_else(|_| {
+            errors::count_timeout();
+            Err(format!("PostgreSQL did not answer within {} s", BOUND.as_secs()))
+        })
     }
 }

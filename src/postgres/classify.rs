@@ -9,7 +9,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 
-use super::connector;
+use super::{connector, errors};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::fault::Fault;
 
@@ -112,6 +112,7 @@ impl fmt::Display for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        errors::count(&error);
         match error.as_db_error() {
             Some(answer) if !ends_session(answer) => Failure::Answered(read(answer)),
             Some(answer) => Failure::Away(describe(answer)),
@@ -122,6 +123,7 @@ impl From<Error> for Failure {
 
 impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
+        errors::count_of_pool(&error);
         match error {
             // Whatever the server says to a new connection, none has come of it.
             PoolError::Backend(error) | PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {

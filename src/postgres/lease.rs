@@ -5,6 +5,7 @@ use std::time::Duration;
 use deadpool_postgres::{Object, Pool};
 
 use super::classify::{Failure, transient};
+use super::errors;
 
 /// Runs `work` on a connection, within the bound. The connection goes back to the pool only when it is known to be as
 /// good as before: after a timeout it may still be busy, and its transaction may even commit.
@@ -27,7 +28,10 @@ pub(crate) async fn bounded<T>(
     };
     match tokio::time::timeout(bound, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(transient(&format!("PostgreSQL did not answer within {} s", bound.as_secs()))),
+        Err(_) => {
+            errors::count_timeout();
+            Err(transient(&format!("PostgreSQL did not answer within {} s", bound.as_secs())))
+        }
     }
 }
 

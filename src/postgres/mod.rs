@@ -4,6 +4,7 @@ pub(crate) mod classify;
 mod columns;
 pub(crate) mod config;
 pub(crate) mod connector;
+pub(crate) mod errors;
 pub(crate) mod lease;
 pub(crate) mod pool;
 pub(crate) mod raw_events;

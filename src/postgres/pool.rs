@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use deadpool_postgres::{
-    BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts,
+    BuildError, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Status, Timeouts,
 };
 
 use super::config::Config;
 use super::connector::Connector;
 use super::session;
+use crate::metrics::PoolFigures;
 
 /// Builds the node's pool. Opens nothing: connections are made on demand, see [`warm`].
 ///
@@ -28,6 +29,13 @@ pub fn pool(config: &Config, connector: &Connector) -> Result<Pool, BuildError> 
             Box::pin(async move { session::set_up(client, bound).await.map_err(HookError::Backend) })
         }))
         .build()
+}
+
+/// The pool's figures of this moment.
+pub(crate) fn figures(pool: &Pool) -> PoolFigures {
+    let Status { max_size, size, available, waiting } = pool.status();
+    let idle = available.min(size);
+    PoolFigures { in_use: size - idle, idle, waiting, size, max: max_size }
 }
 
 /// Opens up to `pool_min` connections, so that the first batches need not. Failures are left to those who need one.

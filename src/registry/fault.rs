@@ -8,6 +8,7 @@ use thiserror::Error;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+use crate::postgres::errors;
 use crate::runtime::error_chain::error_chain;
 
 /// Why a question has no answer.
@@ -47,6 +48,7 @@ impl Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
+        errors::count(&error);
         let Some(refusal) = error.as_db_error() else { return Fault::Away(error_chain(&error)) };
         let code = refusal.code();
         match code {
@@ -70,6 +72,7 @@ impl From<Error> for Fault {
 
 impl From<PoolError> for Fault {
     fn from(error: PoolError) -> Self {
+        errors::count_of_pool(&error);
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                 Fault::Away(error_chain(&error))

@@ -19,7 +19,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use super::Registry;
 use crate::postgres::connector::{ConnectError, Connector};
-use crate::postgres::session;
+use crate::postgres::{errors, session};
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
@@ -68,11 +68,24 @@ enum Lost {
     Postgres(#[from] tokio_postgres::Error),
 }
 
+impl Lost {
+    /// Counts it for `/metrics`.
+    fn count(&self) {
+        match self {
+            Lost::Refused(ConnectError::Refused(error)) | Lost::Postgres(error) => errors::count(error),
+            Lost::Refused(ConnectError::Settings(_)) => {}
+            Lost::Refused(ConnectError::Silent(_)) | Lost::NotConnected | Lost::Silent => errors::count_timeout(),
+            Lost::Closed => errors::count_closed(),
+        }
+    }
+}
+
 /// Listens as long as the registry lives; connects again whenever the connection is lost.
 pub(super) async fn run(connector: Connector, pool: Pool, registry: Addr<Registry>, log: Logger) {
     let mut backoff = Backoff::new(200, LONGEST_PAUSE_MS);
     while registry.connected() {
         let Err(lost) = listen(&connector, &registry, &mut backoff, &log).await;
+        lost.count();
         // Said once per outage.
         if backoff.failures() == 0 {
             warn!(log, "not listening for changes"; "error" => error_chain(&lost));

@@ -9,6 +9,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::fault::Fault;
+use crate::postgres::errors;
 use ingest_core::message::device::DeviceKey;
 use ingest_core::reprocess::proof;
 
@@ -91,7 +92,10 @@ pub(super) async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql +
 pub(super) async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
     match tokio::time::timeout(BOUND, answer).await {
         Ok(answer) => Ok(answer?),
-        Err(_) => Err(Fault::Silent),
+        Err(_) => {
+            errors::count_timeout();
+            Err(Fault::Silent)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Root logger: JSON lines or text on standard error, written by a thread of its own.
 
 use super::log_level::{AtLevel, LogLevel};
+use super::log_queue::LogQueue;
 use crate::runtime::setting::settings;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
@@ -9,7 +10,7 @@ use std::{panic, thread};
 
 use serde::{Deserialize, Serialize};
 use slog::{Drain, FnValue, Level, Logger, Never, PushFnValue, Record, crit, o};
-use slog_async::{Async, AsyncGuard, OverflowStrategy};
+use slog_async::{AsyncCore, AsyncGuard};
 use slog_term::{RecordDecorator, ThreadSafeTimestampFn};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
@@ -134,14 +135,10 @@ pub(super) fn level_name(level: Level) -> &'static str {
 }
 
 fn start(level: Level, drain: impl Drain<Ok = (), Err = Never> + Send + 'static) -> (Logger, Guard) {
-    let (drain, guard) = Async::new(drain)
-        .chan_size(WAITING_LINES)
-        .overflow_strategy(OverflowStrategy::DropAndReport)
-        .thread_name("log".into())
-        .build_with_guard();
+    let (core, guard) = AsyncCore::custom(drain).chan_size(WAITING_LINES).thread_name("log".into()).build_with_guard();
     // A closed pipe or a full disk must not stop the node.
     let level = LogLevel::new(level);
-    let filtered = AtLevel { drain, level: level.clone() };
+    let filtered = AtLevel { drain: LogQueue::new(core), level: level.clone() };
     (Logger::root(filtered.ignore_res(), o!()), Guard { guard: Some(guard), level })
 }
 
@@ -194,6 +191,7 @@ mod tests {
     use slog::{debug, info, warn};
 
     use super::*;
+    use crate::runtime::log_queue::dropped;
 
     /// A log's output that a test can read.
     #[derive(Clone, Default)]
@@ -297,6 +295,7 @@ mod tests {
         for number in 0..3 * WAITING_LINES {
             info!(log, "stuck"; "number" => number);
         }
+        assert!(dropped() > 0, "what is dropped is counted");
         drop(closed);
         drop(guard);
     }

@@ -8,11 +8,13 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::delivery::Lane;
+use crate::metrics::Health;
 
 /// A heartbeat older than this means that the actor tree has stalled. The supervisor sends one every second.
 const HEARTBEAT_BOUND_MS: u64 = 10_000;
 
-/// A readiness condition. InfluxDB is not one: while it is unreachable nothing is lost and intake continues.
+/// A condition of a component. All but InfluxDB's are conditions of readiness: while InfluxDB is unreachable nothing is lost
+/// and intake continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// The connection to NATS.
@@ -31,6 +33,9 @@ pub enum Condition {
     Consumer(Lane),
     /// The actor tree runs; down between generations and once the restart budget is spent.
     Tree,
+    /// InfluxDB takes the points of every tenant that has some; unknown where none are written. Down, it is a message of
+    /// `/ready`.
+    Influx,
 }
 
 impl Condition {
@@ -53,7 +58,12 @@ impl Condition {
             Condition::Schema => "schema",
             Condition::Consumer(lane) => lane.consumer(),
             Condition::Tree => "actors",
+            Condition::Influx => "influx",
         }
+    }
+
+    fn is_required(self) -> bool {
+        self != Condition::Influx
     }
 }
 
@@ -68,7 +78,8 @@ pub struct Readiness {
 
 #[derive(Debug)]
 struct State {
-    down: BTreeMap<Condition, String>,
+    /// The known conditions, each with the reason why it does not hold.
+    conditions: BTreeMap<Condition, Option<String>>,
     messages: BTreeMap<String, String>,
     draining: bool,
 }
@@ -76,9 +87,10 @@ struct State {
 impl Readiness {
     /// A node that is starting: its conditions are down.
     pub fn new() -> Arc<Self> {
-        let down = Condition::AT_START.into_iter().map(|condition| (condition, "starting".to_owned())).collect();
+        let starting = |condition| (condition, Some("starting".to_owned()));
+        let conditions = Condition::AT_START.into_iter().map(starting).collect();
         Arc::new(Self {
-            state: Mutex::new(State { down, messages: BTreeMap::new(), draining: false }),
+            state: Mutex::new(State { conditions, messages: BTreeMap::new(), draining: false }),
             started: Instant::now(),
             last_heartbeat_ms: AtomicU64::new(0),
         })
@@ -86,12 +98,12 @@ impl Readiness {
 
     /// A condition holds.
     pub fn up(&self, condition: Condition) {
-        self.state().down.remove(&condition);
+        self.state().conditions.insert(condition, None);
     }
 
     /// A condition does not hold; `why` is a short clause for people, without values of messages or secrets.
     pub fn down(&self, condition: Condition, why: impl Into<String>) {
-        self.state().down.insert(condition, why.into());
+        self.state().conditions.insert(condition, Some(why.into()));
     }
 
     /// Sets a message that does not affect readiness (for example a stream's differing settings); one per subject.
@@ -104,9 +116,14 @@ impl Readiness {
         self.state().messages.remove(subject);
     }
 
-    /// The messages, each as `subject: message`.
+    /// The messages, each as `subject: message`; what does not hold and is no condition of readiness is among them.
     pub fn messages(&self) -> Vec<String> {
-        self.state().messages.iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
+        let state = self.state();
+        let down = state.down().filter(|(condition, _)| !condition.is_required());
+        let messages = state.messages.iter().map(|(subject, message)| (subject.as_str(), message));
+        let mut messages: Vec<_> = down.map(|(condition, why)| (condition.name(), why)).chain(messages).collect();
+        messages.sort_unstable();
+        messages.into_iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
     }
 
     /// The drain has begun: not ready from now on.
@@ -120,12 +137,27 @@ impl Readiness {
     /// Every reason why not, each as `condition: reason`.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
+        let required = state.down().filter(|(condition, _)| condition.is_required());
         let mut reasons: Vec<String> =
-            state.down.iter().map(|(condition, why)| format!("{}: {why}", condition.name())).collect();
+            required.map(|(condition, why)| format!("{}: {why}", condition.name())).collect();
         if state.draining {
             reasons.insert(0, "draining".to_owned());
         }
         if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    /// The same as figures, with each component that is known.
+    pub fn health(&self) -> Health {
+        let state = self.state();
+        let mut components: Vec<(&'static str, bool)> = Vec::with_capacity(state.conditions.len());
+        for (condition, down) in &state.conditions {
+            match components.iter_mut().find(|(name, _)| *name == condition.name()) {
+                Some((_, is_up)) => *is_up &= down.is_none(),
+                None => components.push((condition.name(), down.is_none())),
+            }
+        }
+        let ready = !state.draining && state.down().all(|(condition, _)| !condition.is_required());
+        Health { ready, components }
     }
 
     /// The supervisor's heartbeat, every second.
@@ -144,6 +176,13 @@ impl Readiness {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+impl State {
+    /// The conditions that do not hold.
+    fn down(&self) -> impl Iterator<Item = (Condition, &String)> {
+        self.conditions.iter().filter_map(|(condition, down)| Some((*condition, down.as_ref()?)))
     }
 }
 
@@ -198,6 +237,41 @@ mod tests {
         assert_eq!(readiness.messages(), ["ingest-workers: ack_wait is 5 s"]);
         readiness.clear_message("ingest-workers");
         assert!(readiness.messages().is_empty());
+    }
+
+    #[test]
+    fn influxdb_is_a_message_and_a_component_that_is_down_and_the_node_stays_ready() {
+        let readiness = working();
+        let influx = |readiness: &Readiness| {
+            let components = readiness.health().components;
+            components.into_iter().find_map(|(name, is_up)| (name == "influx").then_some(is_up))
+        };
+        assert_eq!(influx(&readiness), None, "unknown where no points are written");
+        readiness.up(Condition::Influx);
+        assert_eq!(influx(&readiness), Some(true));
+        readiness.down(Condition::Influx, "it does not answer");
+        readiness.set_message("a", "first");
+        assert_eq!(readiness.messages(), ["a: first", "influx: it does not answer"]);
+        assert_eq!((readiness.ready(), readiness.health().ready, influx(&readiness)), (Ok(()), true, Some(false)));
+    }
+
+    #[test]
+    fn conditions_of_one_name_are_one_component_that_is_up_while_all_of_them_hold() {
+        let readiness = working();
+        let health = readiness.health();
+        let names: Vec<_> = health.components.iter().map(|(name, _)| *name).collect();
+        assert_eq!(
+            names,
+            ["nats", "postgres", "schema", "ingest-workers", "ingest-shadow", "ingest-commands", "actors"]
+        );
+        assert!(health.ready && health.components.iter().all(|(_, is_up)| *is_up));
+        readiness.down(Condition::Registry, "connection refused");
+        let health = readiness.health();
+        assert!(!health.ready && health.components.contains(&("postgres", false)), "{health:?}");
+        readiness.up(Condition::Registry);
+        readiness.begin_drain();
+        let health = readiness.health();
+        assert!(!health.ready && health.components.contains(&("postgres", true)), "{health:?}");
     }
 
     #[test]

@@ -22,15 +22,17 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// The spawn context for a child of this component.
+    /// The spawn context for a child of this role and component.
     pub(super) fn spawn_context(
         &self,
+        name: &'static str,
         component: &'static str,
         thread: ArbiterHandle,
         actor_guard: ActorGuard,
     ) -> SpawnContext {
         SpawnContext {
             thread,
+            traffic: self.metrics.actors.traffic(name),
             actor_guard,
             log: self.log.new(o!("component" => component)),
             metrics: self.metrics.clone(),

@@ -54,12 +54,16 @@ impl Generation {
     ) -> Result<Self, String> {
         let mut generation = Self { number, children: Vec::new(), holders: Vec::new(), threads: BTreeMap::new() };
         let mut wiring = W::default();
+        environment.metrics.actors.next_generation();
         for factory in factories {
             let heartbeat = Arc::new(Heartbeat::default());
             let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
             let thread = generation.thread(&factory.thread, now_ms);
-            let drain = (factory.build)(&mut wiring, environment.spawn_context(factory.component, thread, actor_guard))
-                .map_err(|why| format!("{} can't be built: {why}", factory.name));
+            let drain = (factory.build)(
+                &mut wiring,
+                environment.spawn_context(factory.name, factory.component, thread, actor_guard),
+            )
+            .map_err(|why| format!("{} can't be built: {why}", factory.name));
             match drain {
                 Ok(drain) => {
                     let (thread, stall) = (factory.thread.clone(), StallDetector::new(heartbeat, now_ms));
@@ -204,9 +208,9 @@ mod tests {
 
     fn factory(name: &'static str, journal: Journal) -> Factory<Built> {
         let build = move |built: &mut Built, spawn: SpawnContext| {
-            let thread = spawn.thread.clone();
+            let place = spawn.place();
             let stub = Stub { spawn, name, below: built.0.take(), journal: journal.clone() };
-            let stub = start(&thread, stub);
+            let stub = start(&place, stub);
             built.0 = Some(stub.clone().recipient());
             Ok(stub.recipient())
         };

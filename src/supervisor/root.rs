@@ -75,7 +75,7 @@ impl<W: Wiring> Root<W> {
         factories: Vec<Factory<W>>,
         environment: Environment,
     ) -> (Self, oneshot::Receiver<Ending>) {
-        factories.iter().for_each(|factory| environment.metrics.supervised(factory.name));
+        factories.iter().for_each(|factory| drop(environment.metrics.actors.traffic(factory.name)));
         let (ending, ended) = oneshot::channel();
         let root = Self {
             budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),
@@ -124,7 +124,7 @@ impl<W: Wiring> Root<W> {
 
     /// Stops the running generation and builds the next after a backoff, or ends when the restart budget is spent.
     fn restart(&mut self, actor: &'static str, ctx: &mut Context<Self>) {
-        self.environment.metrics.restarted(actor);
+        self.environment.metrics.actors.restarted(actor);
         self.environment.readiness.down(Condition::Tree, format!("restarting after {actor}"));
         let now_ms = self.now_ms();
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
@@ -180,15 +180,17 @@ impl<W: Wiring> Root<W> {
             }
             None => error!(self.log, "child has work and stands still"; "actor" => stall.actor),
         }
+        self.environment.metrics.actors.exited(stall.actor, "stalled");
         self.restart(stall.actor, ctx);
     }
 
     fn log_stats(&self) {
         let totals = self.environment.metrics.totals();
+        let reasons = self.environment.readiness.ready().err().unwrap_or_default();
         info!(self.log, "stats"; "received" => totals.received, "accepted" => totals.accepted,
             "rejected" => totals.rejected, "influx_ok" => totals.influx_ok, "influx_err" => totals.influx_err,
             "influx_flushes" => totals.influx_flushes, "influx_buffer" => totals.influx_buffer,
-            "pending" => totals.pending);
+            "pending" => totals.pending, "ready" => reasons.is_empty(), "reasons" => reasons.join("; "));
     }
 }
 
@@ -214,6 +216,7 @@ impl<W: Wiring> StreamHandler<ActorExit> for Root<W> {
             return;
         }
         error!(self.log, "actor exited"; "actor" => exit.name, "cause" => exit.cause, "generation" => exit.generation);
+        self.environment.metrics.actors.exited(exit.name, exit.cause);
         self.restart(exit.name, ctx);
     }
 }

@@ -1,17 +1,20 @@
 //! What a chunk adds to the metrics, in one go at its end.
 
 use crate::delivery::Delivery;
-use crate::metrics::{Label, Metrics, MsgKind};
+use crate::metrics::{EventLags, Label, Metrics, MsgKind};
 use ingest_core::influx::line_protocol::Skipped;
-use ingest_core::message::msg_type::MsgType;
 use ingest_core::message::rejection::Reason;
 use ingest_core::validate::ValidationCounts;
+use ingest_core::validate::event::Event;
 
 /// A chunk's counts.
 #[derive(Default)]
 pub(super) struct ChunkCounts {
     accepted: [u64; MsgKind::ALL.len()],
     refused: [u64; Reason::ALL.len()],
+    lags: EventLags,
+    /// Events without a time of their own, up to the last accepted one.
+    fallbacks_seen: u64,
     /// Look-ups in the cache.
     pub lookups: Lookups,
     /// What the checks themselves count.
@@ -37,9 +40,14 @@ impl Lookups {
 }
 
 impl ChunkCounts {
-    /// A valid event.
-    pub(super) fn accepted(&mut self, msg_type: &MsgType) {
-        self.accepted[MsgKind::from(msg_type).index()] += 1;
+    /// A valid event. One that has the broker's time for want of its own says nothing of its lag.
+    pub(super) fn accepted(&mut self, received_us: i64, event: &Event) {
+        self.accepted[MsgKind::from(&event.msg_type).index()] += 1;
+        // A time that is the broker's was counted as such when this event was made.
+        if self.fields.timestamp_fallbacks == self.fallbacks_seen {
+            self.lags.observe(received_us, event.event_us);
+        }
+        self.fallbacks_seen = self.fields.timestamp_fallbacks;
     }
 
     /// A refused message. One whose row may be there already is counted by the writer, which finds out.
@@ -56,6 +64,7 @@ impl ChunkCounts {
         for (reason, count) in Reason::ALL.iter().zip(self.refused).filter(|(_, count)| *count > 0) {
             validation.rejections.of(*reason).inc_by(count);
         }
+        validation.event_lag.add(&self.lags);
         validation.timestamp_fallbacks.inc_by(self.fields.timestamp_fallbacks);
         metrics.registry.cache_hits.inc_by(self.lookups.hits);
         metrics.registry.cache_misses.inc_by(self.lookups.misses);

@@ -147,7 +147,7 @@ impl Validator {
             };
             match self.validate(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut counts) {
                 Outcome::Valid(Valid::Event(event)) => {
-                    counts.accepted(&event.msg_type);
+                    counts.accepted(delivery.origin.received_us, &event);
                     write.events.push((delivery, event));
                 }
                 Outcome::Valid(Valid::Shadow(report)) => write.shadows.push((delivery, report)),

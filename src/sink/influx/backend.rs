@@ -1,5 +1,6 @@
 //! Where points go: a server's databases, or files.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::classify::Outcome;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
 use super::{Api, Config};
+use crate::metrics::InfluxMetrics;
 use ingest_core::influx::names::{self, TENANT_PLACE};
 use ingest_core::influx::point::Layout;
 
@@ -78,6 +80,13 @@ impl Backend {
             problems.extend(buckets(config, config.layout()).err());
         }
         problems
+    }
+
+    /// Counts the requests to its server there from now on.
+    pub(super) fn count_in(&mut self, metrics: &InfluxMetrics) {
+        if let Place::Server(server) = &mut self.place {
+            server.count_in(&metrics.requests);
+        }
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
@@ -221,7 +230,14 @@ async fn blocking(
 ) -> Outcome {
     let work = move || {
         let mut files = files.lock();
-        work(&mut files).map_err(|error| format!("{}: {error}", files.directory().display()))
+        work(&mut files).map_err(|error| {
+            let what = match error.kind() {
+                ErrorKind::StorageFull => "the disk is full: ",
+                ErrorKind::QuotaExceeded => "the disk quota is used up: ",
+                _ => "",
+            };
+            format!("{what}{}: {error}", files.directory().display())
+        })
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(())) => Outcome::Written,

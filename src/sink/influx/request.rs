@@ -10,15 +10,18 @@ use std::time::{Duration, SystemTime};
 
 use actix_rt::time::timeout;
 use awc::ClientRequest;
+use awc::error::{ConnectError, SendRequestError};
 use awc::http::Uri;
 use awc::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use prometheus_client::metrics::counter::Counter;
 
 use super::classify::{Outcome, classify};
 use super::client::{Trust, client};
 use super::{Api, Config};
+use crate::metrics::{Per, RequestStatus};
 use crate::runtime::secret::Secret;
 use ingest_core::influx::names::query_value;
 
@@ -36,6 +39,7 @@ pub(super) struct Server {
     trust: Trust,
     gzip_min_bytes: usize,
     timeout: Duration,
+    requests: Per<RequestStatus, Counter>,
 }
 
 impl Server {
@@ -53,6 +57,7 @@ impl Server {
             trust: Trust::new(config.ca_file.as_deref())?,
             gzip_min_bytes: config.gzip_min_bytes,
             timeout: Duration::from_secs(config.request_timeout_secs),
+            requests: Per::default(),
         })
     }
 
@@ -60,6 +65,11 @@ impl Server {
     pub(super) fn problems(url: &str, config: &Config) -> Vec<String> {
         let trust = Trust::new(config.ca_file.as_deref());
         [base(url).err(), authorization(config.api, &config.token).err(), trust.err()].into_iter().flatten().collect()
+    }
+
+    /// Counts its requests there from now on.
+    pub(super) fn count_in(&mut self, requests: &Per<RequestStatus, Counter>) {
+        self.requests = requests.clone();
     }
 
     /// How it is asked.
@@ -105,11 +115,12 @@ impl Server {
     async fn ask(&self, request: ClientRequest, body: Bytes) -> Result<(u16, String), String> {
         let asked = async {
             let sent = self.authorized(request).send_body(body).await;
-            let mut response = sent.map_err(|error| self.without_token(&error.to_string()))?;
+            let mut response = sent.map_err(|error| self.unsent(&error))?;
             let status = response.status().as_u16();
             self.note(status);
             // The status alone says enough where the body broke off.
             let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
+            self.requests.of(status.into()).inc();
             Ok((status, self.without_token(&String::from_utf8_lossy(&answer))))
         };
         match timeout(self.timeout, asked).await {
@@ -118,7 +129,19 @@ impl Server {
         }
     }
 
+    /// Counts a request that got no answer; why, in words.
+    fn unsent(&self, error: &SendRequestError) -> String {
+        let status = match error {
+            SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => RequestStatus::Timeout,
+            _ => RequestStatus::Connection,
+        };
+        self.requests.of(status).inc();
+        self.without_token(&error.to_string())
+    }
+
+    /// Counts a request whose answer did not come in time; the same in words.
     fn unanswered(&self) -> String {
+        self.requests.of(RequestStatus::Timeout).inc();
         format!("no answer within {} s", self.timeout.as_secs())
     }
 
@@ -216,13 +239,14 @@ impl Endpoint {
         };
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Outcome::passing(server.without_token(&error.to_string())),
+            Err(error) => return Outcome::passing(server.unsent(&error)),
         };
         let status = response.status().as_u16();
         server.note(status);
         let retry_after = retry_after(response.headers(), SystemTime::now());
         // The status alone says enough where the body broke off.
         let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
+        server.requests.of(status.into()).inc();
         let answer = if response.status().is_success() || server.token.is_empty() {
             answer
         } else {

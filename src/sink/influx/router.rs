@@ -20,10 +20,10 @@ use super::server_health::ServerHealth;
 use super::{Config, tenants};
 use crate::delivery::Settlement;
 use crate::message::{Drain, Point, Points, QuarantinePoints, TenantsRegistered};
-use crate::metrics::{LineResult, Metrics};
+use crate::metrics::{LineResult, Metrics, Traffic};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorGuard;
-use crate::runtime::spawn::SpawnContext;
+use crate::runtime::spawn::{Place, SpawnContext, start_with};
 use crate::runtime::stats::Stats;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::flow::disposition::Verdict;
@@ -66,6 +66,8 @@ pub(crate) struct Router {
     tenants: HashMap<Arc<str>, Tenant>,
     threads: Vec<Arbiter>,
     instances: u64,
+    /// The traffic of all batchers.
+    batchers: Arc<Traffic>,
     attempts_seen: u64,
     quarantine: Recipient<QuarantinePoints>,
     /// Tenants that are to have their databases.
@@ -86,8 +88,9 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, destination, quarantine, stats } = parts;
+        let Parts { spawn, config, mut destination, quarantine, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
+        destination.count_in(&metrics.influx);
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
@@ -101,6 +104,7 @@ impl Router {
             provisioning: Some(provisioning),
             config: Arc::new(config),
             destination,
+            batchers: metrics.actors.traffic("batcher"),
             metrics,
             log,
             actor_guard,
@@ -162,7 +166,8 @@ impl Router {
         let exit_guard =
             ExitGuard { tenant_id: tenant_id.clone(), instance: self.instances, router: router.recipient() };
         let thread = self.threads[self.instances as usize % self.threads.len()].handle();
-        Batcher::start_in_arbiter(&thread, move |_| Batcher::new(parts, exit_guard))
+        let place = Place { thread, traffic: self.batchers.clone() };
+        start_with(&place, move |_| Batcher::new(parts, exit_guard))
     }
 
     /// How many more lines a tenant's batcher may be given: where there is little room, live lines get the rest of it.
@@ -304,7 +309,8 @@ impl Handler<BatcherExited> for Router {
         tenant.rests_until = Some(now + tenant.rest.next(fastrand::f64()));
         let lines = tenant.account.reset();
         self.metrics.influx.batchers.dec();
-        self.metrics.restarted("batcher");
+        self.metrics.actors.restarted("batcher");
+        self.metrics.actors.exited("batcher", if died.panicked { "panicked" } else { "stopped" });
         self.actor_guard.progress();
         error!(self.log, "a batcher died";
             "tenant_id" => %died.tenant_id, "panicked" => died.panicked, "lines" => lines);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::runtime::readiness::Readiness;
+use crate::runtime::readiness::{Condition, Readiness};
 
 /// A trouble that lasts so long is said.
 pub(super) const SAID_AFTER: Duration = Duration::from_secs(5);
@@ -20,9 +20,6 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 /// A request that was sent so much later and is answered shows that the earlier one hangs. All writes of InfluxDB 3 wait
 /// for the same flush of its log, so that a slow flush lets no request overtake another but by the time of their bodies.
 const OVERTAKEN_BY: Duration = Duration::from_secs(1);
-
-/// The subject of the note.
-const SUBJECT: &str = "influx";
 
 /// The node's view of the server.
 #[derive(Debug)]
@@ -38,8 +35,9 @@ pub(super) struct ServerHealth {
 }
 
 impl ServerHealth {
-    /// Nothing is known yet.
+    /// Nothing is known yet: taken for working.
     pub(super) fn new(readiness: Arc<Readiness>) -> Arc<Self> {
+        readiness.up(Condition::Influx);
         Arc::new(Self {
             readiness,
             concerned: Mutex::default(),
@@ -76,11 +74,11 @@ impl ServerHealth {
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, String>)) {
         let mut concerned = self.concerned.lock();
         change(&mut concerned);
-        let Some(why) = concerned.values().next_back() else { return self.readiness.clear_message(SUBJECT) };
+        let Some(why) = concerned.values().next_back() else { return self.readiness.up(Condition::Influx) };
         let tenants = concerned.len();
         let whose = if tenants == 1 { "tenant's database does" } else { "tenants' databases do" };
-        self.readiness
-            .set_message(SUBJECT, format!("{tenants} {whose} not take writes now, their points are kept: {why}"));
+        let why = format!("{tenants} {whose} not take writes now, their points are kept: {why}");
+        self.readiness.down(Condition::Influx, why);
     }
 }
 

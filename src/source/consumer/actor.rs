@@ -78,6 +78,7 @@ pub(crate) struct Consumer {
     pub(super) newest_us: i64,
     pub(super) stream: Arc<str>,
     pub(super) drain_waiters: DrainWaiters,
+    pub(super) own: Addr<Self>,
 }
 
 /// A delivery in flight.
@@ -104,8 +105,8 @@ pub(super) enum Stage {
 }
 
 impl Consumer {
-    /// A consumer of this lane, not bound yet.
-    pub(crate) fn new(lane: Lane, parts: Parts) -> Self {
+    /// A consumer of this lane, not bound yet. What is sent to its `own` address is counted as its traffic.
+    pub(crate) fn new(lane: Lane, parts: Parts, own: Addr<Self>) -> Self {
         let window = Window { messages: parts.config.window, bytes: parts.config.window_bytes };
         Self {
             lane,
@@ -132,6 +133,7 @@ impl Consumer {
             newest_us: 0,
             stream: lane.stream().into(),
             drain_waiters: DrainWaiters::default(),
+            own,
             parts,
         }
     }
@@ -162,9 +164,9 @@ impl Actor for Consumer {
     fn started(&mut self, ctx: &mut Self::Context) {
         // Always busy: the timer makes progress as long as the thread runs.
         self.parts.spawn.actor_guard.busy(true);
-        self.settle_handle = Some(SettleHandle::new(ctx.address().recipient()));
+        self.settle_handle = Some(SettleHandle::new(self.own.clone().recipient()));
         let log = self.parts.spawn.log.clone();
-        self.acks = Some(AckSender::start(self.parts.client.clone(), ctx.address().recipient(), log));
+        self.acks = Some(AckSender::start(self.parts.client.clone(), self.own.clone().recipient(), log));
         self.parts.settings.do_send(FollowSettings(ctx.address().recipient()));
         actix_rt::spawn(advisory::listen(self.parts.client.clone(), self.lane, ctx.address().recipient()));
         self.bind(ctx);

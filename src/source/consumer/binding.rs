@@ -32,7 +32,7 @@ impl Consumer {
         let (number, question) = (self.inboxes.next_number(), self.identity.question());
         let Parts { config, client, spawn: SpawnContext { metrics, log, .. }, .. } = &self.parts;
         let provisioner = Provisioner::new(client, config, metrics, log);
-        let receiver = Receiver { arrived: ctx.address().recipient(), closed: ctx.address().recipient() };
+        let receiver = Receiver { arrived: self.own.clone().recipient(), closed: self.own.clone().recipient() };
         let (client, lane) = (client.clone(), self.lane);
         let attempt = async move {
             let binding = provisioner.bind(lane).await?;

@@ -76,6 +76,8 @@ async fn a_table_too_many_costs_its_own_lines_their_time_and_no_others() {
     let sql = "influx_outbox WHERE attempts > 1";
     wait_for("two replays in vain", ALL_WITHIN, async || world.database.count(sql).await > 0).await;
     assert_eq!(node.wait_logged("no room for another table", 1).await, 1, "once, however often it is tried");
+    let ready = node.get("/ready").await.expect("an answer");
+    assert!(ready.status == 200 && ready.body.contains("it has no room for another table"), "{}", ready.body);
 
     world.influx.set_table_limit(2);
     world.wait_complete(load.messages.len(), &load.expected()).await;

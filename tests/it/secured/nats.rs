@@ -8,7 +8,7 @@ use nkeys::KeyPair;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{fails, file, sentence};
+use super::{fails, file, last_line};
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 

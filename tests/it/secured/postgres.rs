@@ -3,7 +3,7 @@
 use ingest_kit::{Authority, Nats, TlsProxy};
 
 use super::cluster::{PASSWORD, Secured};
-use super::{fails, file, sentence};
+use super::{fails, file, last_line};
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, node, start};
 

@@ -32,7 +32,10 @@ impl Batcher {
                 self.try_again(batch);
                 return;
             }
-            Outcome::Written => self.end(batch, LineResult::Ok),
+            Outcome::Written => {
+                self.trouble.written(batch.lines());
+                self.end(batch, LineResult::Ok);
+            }
             Outcome::Refused { lines, rest_written } => self.sort_out(batch, lines, rest_written),
             Outcome::Halve { message, cause } => self.narrow_down(batch, message, cause),
         }

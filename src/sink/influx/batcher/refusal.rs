@@ -38,7 +38,7 @@ impl Batcher {
                     }
                 }
                 Cause::NoTable => {
-                    self.report_no_table(&message);
+                    self.report_no_table(line_fields::table(&point.line), &message);
                     unwritable.push(point);
                 }
                 Cause::NoColumn => {
@@ -88,14 +88,6 @@ impl Batcher {
         if self.told.full_tables.is_new(table) {
             error!(self.parts.log, "influxdb has no room for another column of a table; points are written without the \
                 columns that are not there, rows have them"; "table" => table, "why" => without_quotes(message));
-        }
-    }
-
-    fn report_no_table(&mut self, message: &str) {
-        self.parts.metrics.limits.of(ServerLimit::Tables).inc();
-        self.parts.account.remember(message);
-        if self.told.refusals.is_new("no room for another table") {
-            error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed");
         }
     }
 

@@ -11,6 +11,7 @@ use crate::sink::influx::batch::Batch;
 use crate::sink::influx::breaker::{Round, Severity};
 use crate::sink::influx::classify::FailureKind as Kind;
 use crate::sink::influx::server_health::{Concern, SAID_AFTER};
+use ingest_core::influx::line_fields;
 
 /// What is known of the trouble.
 #[derive(Debug)]
@@ -19,18 +20,27 @@ pub(super) struct Failing {
     failing: Option<(Instant, String)>,
     /// Since when no question was answered.
     unanswered: Option<Instant>,
+    /// The table that the server has no room for.
+    without_table: Option<String>,
     concern: Concern,
 }
 
 impl Failing {
     /// None yet.
     pub(super) fn new(concern: Concern) -> Self {
-        Self { failing: None, unanswered: None, concern }
+        Self { failing: None, unanswered: None, without_table: None, concern }
     }
 
     /// A question was asked then, and not answered.
     pub(super) fn unanswered(&mut self, asked: Instant) {
         self.unanswered.get_or_insert(asked);
+    }
+
+    /// These lines are written: if there are some of the table that was missing, it is there.
+    pub(super) fn written<'a>(&mut self, mut lines: impl Iterator<Item = &'a str>) {
+        if self.without_table.as_ref().is_some_and(|table| lines.any(|line| line_fields::table(line) == table)) {
+            self.without_table = None;
+        }
     }
 }
 
@@ -83,6 +93,17 @@ impl Batcher {
         }
     }
 
+    /// The server has no room for a table: an error once, and in `/ready` until lines of the table are written.
+    pub(super) fn report_no_table(&mut self, table: &str, message: &str) {
+        self.parts.metrics.limits.of(ServerLimit::Tables).inc();
+        self.parts.account.remember(message);
+        if self.trouble.without_table.is_none() {
+            error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed");
+            self.trouble.without_table = Some(table.to_owned());
+        }
+        self.trouble.concern.raise("it has no room for another table");
+    }
+
     /// What may pass by itself is a warning, once for all tenants that suffer it.
     fn report_passing(&mut self, message: &str, words: &str) {
         let (was_raised, is_new) = (self.trouble.concern.is_raised(), self.trouble.concern.raise(message));
@@ -117,7 +138,7 @@ impl Batcher {
             const WORDS: &str = "influxdb has not answered for 5 s";
             self.parts.account.remember(WORDS);
             self.report_passing("it does not answer", WORDS);
-        } else if self.trouble.concern.settle() {
+        } else if self.trouble.without_table.is_none() && self.trouble.concern.settle() {
             self.told.lasting.clear();
             info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
         }

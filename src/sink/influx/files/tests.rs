@@ -31,6 +31,11 @@ impl Watched {
         calls
     }
 
+    /// So many writes find the disk full from now on.
+    pub(crate) fn fill_up(&self, count: usize) {
+        self.failing_writes.store(count, Ordering::SeqCst);
+    }
+
     /// So many fsyncs fail from now on.
     pub(crate) fn fail_syncs(&self, count: usize) {
         self.failing_syncs.store(count, Ordering::SeqCst);

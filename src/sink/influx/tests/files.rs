@@ -61,3 +61,20 @@ async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
         assert_eq!(text, lines(5).map(|line| line + "\n").collect::<String>());
     }
 }
+
+#[actix_rt::test]
+async fn a_full_disk_is_said_in_ready_until_there_is_room() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
+    let data_dir = directory.path().to_path_buf();
+    let harness = Harness::on_disk(Config { url: None, data_dir, ..quick("") }, disk.clone());
+    disk.fill_up(usize::MAX);
+    harness.send("acme", lines(5));
+    let note = || harness.readiness.messages().join("; ");
+    wait_for("the note", DEADLINE, async || note().starts_with("influx: ") && note().contains("the disk is full"))
+        .await;
+    assert!(harness.readiness.health().components.contains(&("influx", false)));
+    disk.fill_up(0);
+    harness.wait_for(LineResult::Ok, 5).await;
+    wait_for("no note", DEADLINE, async || note().is_empty()).await;
+    assert!(harness.readiness.health().components.contains(&("influx", true)));
+}
