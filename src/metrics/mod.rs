@@ -1,5 +1,6 @@
 //! Metrics: typed handles for each component, the lanes' delivery ledgers, and the exposition that `/metrics` serves.
 
+mod broker;
 mod consumer;
 mod exposition;
 mod influx;
@@ -17,6 +18,7 @@ mod state;
 mod supervisor;
 mod validation;
 
+pub(crate) use self::broker::{BrokerReport, Unknown};
 pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{Label, LineResult, MsgKind, ReplayClaim, ServerLimit};

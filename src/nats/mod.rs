@@ -5,3 +5,4 @@ pub(crate) mod connect;
 pub(crate) mod fitness;
 pub(crate) mod permissions;
 pub(crate) mod provision;
+pub(crate) mod stored;

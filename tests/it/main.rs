@@ -10,7 +10,7 @@
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
-//! - `probes`: answered however many connections are open.
+//! - `lag`: what autoscalers are told. `probes`: answered however many connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
@@ -32,6 +32,7 @@ mod crash;
 mod door;
 mod flood;
 mod influx;
+mod lag;
 mod ledger;
 mod load;
 mod malformed;
