@@ -11,7 +11,7 @@ use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 
 use super::connections::Connections;
-use super::{Config, metrics, probes, stats};
+use super::{Config, lag, metrics, probes, stats};
 use crate::metrics::Metrics;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
@@ -45,6 +45,7 @@ pub(crate) fn start(
             .service(web::resource("/ready").get(probes::ready))
             .service(web::resource("/metrics").get(metrics::scrape))
             .service(web::resource("/stats").get(stats::show))
+            .service(web::resource("/lag").get(lag::show))
     })
     .workers(1)
     .on_connect(move |connection, data| connections.admit(connection, data))
@@ -69,13 +70,21 @@ pub(crate) fn start(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Instant;
+
     use actix_web::http::StatusCode;
     use awc::http::header::{ACCEPT, CONTENT_TYPE};
     use serde_json::{Value, json};
+    use time::OffsetDateTime;
+    use time::format_description::well_known::Rfc3339;
 
     use super::*;
     use crate::delivery::Lane;
+    use crate::metrics::BrokerReport;
     use crate::runtime::readiness::Condition;
+    use ingest_core::flow::lag::ConsumerFigures;
+    use ingest_core::flow::oldest::Age;
     use ingest_core::message::rejection::Reason;
 
     struct Node {
@@ -91,6 +100,12 @@ mod tests {
         let config = Config { bind: SocketAddr::from(([127, 0, 0, 1], 0)) };
         let (address, server) = start(&config, readiness.clone(), metrics.clone(), stats.clone()).unwrap();
         Node { address, server, readiness, metrics, stats }
+    }
+
+    /// Figures that have just been read, with a message that is two seconds old.
+    fn report(figures: ConsumerFigures) -> BrokerReport {
+        let oldest = Age { age: Duration::from_secs(2), is_lower_bound: false };
+        BrokerReport { asked: Instant::now(), figures, oldest, window: 20_000 }
     }
 
     impl Node {
@@ -160,13 +175,62 @@ mod tests {
         node.stats.register("influx", || json!({"batchers": {"acme": {"buffered": 3}}}));
         node.metrics.ledgers.lane(Lane::Telemetry).received = 2;
         node.metrics.ledgers.lane(Lane::Telemetry).in_flight = 2;
-        node.metrics.consumers.lag_seconds.of(Lane::Telemetry).set(0.5);
+        let figures = ConsumerFigures { pending: 7, ack_floor: 5, ..ConsumerFigures::default() };
+        node.metrics.consumers.broker.set(Lane::Telemetry, report(figures));
         let (status, body) = node.json("/stats").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(body["actors"]["influx"]["batchers"]["acme"]["buffered"], 3);
         assert_eq!(body["consumers"]["ingest-workers"]["in_flight"], 2);
-        assert_eq!(body["consumers"]["ingest-workers"]["lag_seconds"], 0.5);
-        assert_eq!(body["totals"]["received"], 2);
+        let known = &body["consumers"]["ingest-workers"];
+        assert_eq!((&known["pending"], &known["ack_floor"], &known["redelivered"]), (&json!(7), &json!(5), &json!(0)));
+        assert!(known["lag_seconds"].as_f64().unwrap() >= 2.0 && known["info_age_seconds"].is_f64(), "{known}");
+        let unknown = body["consumers"]["ingest-shadow"].as_object().unwrap();
+        let broker = unknown.iter().filter(|(_, value)| value.is_null()).map(|(key, _)| key.as_str());
+        let keys = [
+            "ack_floor",
+            "ack_pending",
+            "info_age_seconds",
+            "lag_seconds",
+            "max_ack_pending",
+            "pending",
+            "redelivered",
+        ];
+        assert_eq!(broker.collect::<BTreeSet<_>>(), BTreeSet::from(keys));
+        assert_eq!((&body["totals"]["received"], &body["totals"]["pending"]), (&json!(2), &Value::Null));
+        node.server.stop(false).await;
+    }
+
+    #[actix_rt::test]
+    async fn lag_is_answered_while_every_lanes_figures_are_known_and_never_with_others() {
+        let node = serve();
+        let (status, body) = node.json("/lag").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(body["reasons"].as_array().unwrap().len(), 3, "{body}");
+
+        let figures =
+            ConsumerFigures { pending: 7, ack_pending: 3, max_ack_pending: 60_000, ..ConsumerFigures::default() };
+        Lane::ALL.into_iter().for_each(|lane| node.metrics.consumers.broker.set(lane, report(figures)));
+        let (status, body) = node.json("/lag").await;
+        assert_eq!((status, &body["replicas_useful"]), (StatusCode::OK, &json!(3)));
+        let lag = &body["consumers"]["ingest-workers"];
+        assert_eq!((&lag["messages"], &lag["scalable"]), (&json!(10), &json!(0)), "PostgreSQL is not connected yet");
+        assert!(lag["seconds"].as_f64().unwrap() >= 2.0 && lag.get("seconds_is_lower_bound").is_none(), "{body}");
+        let as_of = OffsetDateTime::parse(body["as_of"].as_str().unwrap(), &Rfc3339).unwrap();
+        assert!(as_of <= OffsetDateTime::now_utc());
+
+        let postgres = [Condition::Postgres, Condition::Registry, Condition::Schema];
+        postgres.into_iter().for_each(|condition| node.readiness.up(condition));
+        let oldest = Age { age: Duration::from_secs(2), is_lower_bound: true };
+        node.metrics.consumers.broker.set(Lane::Telemetry, BrokerReport { oldest, ..report(figures) });
+        let (_, body) = node.json("/lag").await;
+        let lag = &body["consumers"]["ingest-workers"];
+        assert_eq!((&lag["scalable"], &lag["seconds_is_lower_bound"]), (&json!(10), &json!(true)));
+
+        node.metrics.consumers.broker.discard(Lane::Shadow);
+        let (status, body) = node.json("/lag").await;
+        let expected =
+            json!({"status": "unknown", "reasons": ["ingest-shadow: the consumer is missing, or not bound yet"]});
+        assert_eq!((status, body), (StatusCode::SERVICE_UNAVAILABLE, expected));
         node.server.stop(false).await;
     }
 

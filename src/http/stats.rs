@@ -1,5 +1,7 @@
 //! `/stats`: the node's state as JSON, for people and scripts.
 
+use std::time::Instant;
+
 use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
@@ -14,8 +16,9 @@ pub(super) async fn show(
     metrics: web::Data<Metrics>,
     stats: web::Data<Stats>,
 ) -> HttpResponse {
+    let now = Instant::now();
     let consumers: Map<String, Value> =
-        Lane::ALL.into_iter().map(|lane| (lane.consumer().to_owned(), consumer(&metrics, lane))).collect();
+        Lane::ALL.into_iter().map(|lane| (lane.consumer().to_owned(), consumer(&metrics, lane, now))).collect();
     let ready = readiness.ready();
     HttpResponse::Ok().json(json!({
         "ready": ready.is_ok(),
@@ -40,18 +43,24 @@ fn actors(metrics: &Metrics, stats: &Stats) -> Map<String, Value> {
     actors
 }
 
-fn consumer(metrics: &Metrics, lane: Lane) -> Value {
+/// The broker's figures are `null` while they are not known.
+fn consumer(metrics: &Metrics, lane: Lane, now: Instant) -> Value {
     let ledger = *metrics.ledgers.lane(lane);
-    let broker = &metrics.consumers;
+    let broker = &metrics.consumers.broker;
+    let report = broker.of(lane, now).ok();
+    let figures = report.map(|report| report.figures);
     json!({
         "received": ledger.received,
         "acked": ledger.acked,
         "nacked": ledger.nacked,
         "termed": ledger.termed,
         "in_flight": ledger.in_flight,
-        "pending": broker.pending.of(lane).get(),
-        "ack_pending": broker.ack_pending.of(lane).get(),
-        "redelivered": broker.redelivered.of(lane).get(),
-        "lag_seconds": broker.lag_seconds.of(lane).get(),
+        "pending": figures.map(|figures| figures.pending),
+        "ack_pending": figures.map(|figures| figures.ack_pending),
+        "redelivered": figures.map(|figures| figures.redelivered),
+        "max_ack_pending": figures.map(|figures| figures.max_ack_pending),
+        "ack_floor": figures.map(|figures| figures.ack_floor),
+        "lag_seconds": report.map(|report| report.seconds(now)),
+        "info_age_seconds": broker.info_age(lane, now).map(|age| age.as_secs_f64()),
     })
 }

@@ -2,20 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::counted::Counted;
 use super::process::Process;
-
-/// A gauge that holds fractions.
-pub(crate) type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// Every registered metric.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Metrics: typed handles for each component, the lanes' delivery ledgers, and the exposition that `/metrics` serves.
 
 mod actors;
+mod broker;
 mod consumer;
 mod counted;
 mod event_lag;
@@ -24,6 +25,7 @@ mod state;
 mod validation;
 
 pub(crate) use self::actors::Traffic;
+pub(crate) use self::broker::{BrokerReport, Unknown};
 pub(crate) use self::event_lag::EventLags;
 pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;

@@ -2,11 +2,16 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::time::Instant;
 
+use super::broker::BrokerReport;
 use super::health::Health;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
 use super::postgres_pool::PoolFigures;
+use crate::delivery::Lane;
+use ingest_core::flow::lag::ConsumerFigures;
+use ingest_core::flow::oldest::Age;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!-- /metrics -->\n");
@@ -17,6 +22,8 @@ fn table() -> String {
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
     metrics.actors.restarted("writer");
+    let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
+    metrics.consumers.broker.set(Lane::Telemetry, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();

@@ -6,3 +6,4 @@ pub(crate) mod fitness;
 pub(crate) mod login;
 pub(crate) mod permissions;
 pub(crate) mod provision;
+pub(crate) mod stored;

@@ -68,9 +68,16 @@ pub struct Provisioner {
 }
 
 /// A failed request to the JetStream API.
-enum ApiError {
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// The server's own error.
+    #[error("{0}")]
     Server(jetstream::Error),
+    /// The request did not reach JetStream.
+    #[error("{0}")]
     Unreachable(String),
+    /// No answer in time.
+    #[error("{}", NO_ANSWER)]
     Silent,
 }
 
@@ -80,11 +87,8 @@ impl ApiError {
     }
 
     fn into_unavailable(self, name: &str) -> BindError {
-        match self {
-            ApiError::Server(error) => BindError::Unavailable(format!("{name}: {error}")),
-            ApiError::Unreachable(why) => BindError::Unavailable(format!("{name}: {why}")),
-            ApiError::Silent => BindError::Silent(format!("{name}: {NO_ANSWER}")),
-        }
+        let message = format!("{name}: {self}");
+        if matches!(self, ApiError::Silent) { BindError::Silent(message) } else { BindError::Unavailable(message) }
     }
 }
 
@@ -228,7 +232,11 @@ impl Provisioner {
 #[derive(Serialize)]
 struct Nothing {}
 
-async fn request<Q: Serialize + ?Sized, A: DeserializeOwned>(
+/// A request to the JetStream API; `subject` is without its prefix.
+///
+/// # Errors
+/// See [`ApiError`].
+pub(super) async fn request<Q: Serialize + ?Sized, A: DeserializeOwned>(
     context: &Context,
     subject: &str,
     body: &Q,
@@ -261,9 +269,7 @@ pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Optio
     match request(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
         Ok(info) => Ok(Some(info)),
         Err(ApiError::Server(error)) if error.code() == 404 => Ok(None),
-        Err(ApiError::Server(error)) => Err(error.to_string()),
-        Err(ApiError::Unreachable(why)) => Err(why),
-        Err(ApiError::Silent) => Err(NO_ANSWER.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

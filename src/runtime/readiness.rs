@@ -106,6 +106,11 @@ impl Readiness {
         self.state().conditions.insert(condition, Some(why.into()));
     }
 
+    /// Whether a condition holds.
+    pub fn holds(&self, condition: Condition) -> bool {
+        !self.state().down().any(|(other, _)| other == condition)
+    }
+
     /// Sets a message that does not affect readiness (for example a stream's differing settings); one per subject.
     pub fn set_message(&self, subject: impl Into<String>, message: impl Into<String>) {
         self.state().messages.insert(subject.into(), message.into());
@@ -214,6 +219,7 @@ mod tests {
         assert_eq!(readiness.ready(), Ok(()));
         readiness.down(Condition::Postgres, "connection refused");
         readiness.down(Condition::Consumer(Lane::Shadow), "deleted");
+        assert!(readiness.holds(Condition::Registry) && !readiness.holds(Condition::Postgres));
         let expected = ["postgres: connection refused", "ingest-shadow: deleted"].map(str::to_owned).to_vec();
         assert_eq!(readiness.ready(), Err(expected));
         readiness.up(Condition::Postgres);

@@ -4,7 +4,6 @@ mod ack;
 mod advisory;
 mod consumer;
 mod inbox;
-mod lag;
 mod resend;
 
 pub(crate) use self::consumer::{Consumer, Parts};

@@ -10,7 +10,8 @@
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
-//! - `figures`: what `/metrics` and `/stats` count. `probes`: answered however many connections are open.
+//! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
+//!   connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
@@ -35,6 +36,7 @@ mod door;
 mod figures;
 mod flood;
 mod influx;
+mod lag;
 mod ledger;
 mod load;
 mod malformed;

@@ -9,6 +9,7 @@ use async_nats::{Client, Subject};
 use super::connection::Connection;
 use super::inboxes::Inboxes;
 use super::lane_condition::LaneCondition;
+use super::lane_lag::LaneLag;
 use super::request_limits::request_limits;
 use crate::delivery::{Lane, SettleHandle, Settled};
 use crate::message::{FollowSettings, SettingsChanged, Settle, Validate};
@@ -70,12 +71,12 @@ pub(crate) struct Consumer {
     pub(super) refusals: PullBackoff,
     pub(super) watch: LaneWatch,
     pub(super) condition: LaneCondition,
+    pub(super) lag: LaneLag,
     pub(super) replay_key: Option<Key>,
     pub(super) started: Instant,
     pub(super) last_answer_ms: u64,
     pub(super) connection: Connection,
     pub(super) bind_attempt: u64,
-    pub(super) newest_us: i64,
     pub(super) stream: Arc<str>,
     pub(super) drain_waiters: DrainWaiters,
     pub(super) own: Addr<Self>,
@@ -125,12 +126,12 @@ impl Consumer {
             refusals: PullBackoff::default(),
             watch: LaneWatch::default(),
             condition: LaneCondition::default(),
+            lag: LaneLag::default(),
             replay_key: None,
             started: Instant::now(),
             last_answer_ms: 0,
             connection: Connection::new(parts.client.clone()),
             bind_attempt: 0,
-            newest_us: 0,
             stream: lane.stream().into(),
             drain_waiters: DrainWaiters::default(),
             own,

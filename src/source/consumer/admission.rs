@@ -72,7 +72,6 @@ impl Consumer {
         if *facts.stream != *self.stream {
             self.stream = facts.stream.into();
         }
-        self.newest_us = self.newest_us.max(facts.received_us);
         self.watch.received(facts.stream_seq);
         let origin =
             Origin { stream: self.stream.clone(), stream_seq: facts.stream_seq, received_us: facts.received_us };

@@ -78,6 +78,7 @@ impl Consumer {
         if self.condition.is_denied {
             self.parts.permissions.allowed(Operation::Api, self.lane);
         }
+        self.lag.bound();
         self.stage = Stage::Bound;
         self.last_answer_ms = self.now_ms();
         self.adopt(binding, true);
@@ -99,6 +100,7 @@ impl Consumer {
         }
         self.condition.unbound = Some(error.to_string());
         self.show_condition();
+        self.forget_lag();
         ctx.run_later(delay, |consumer, ctx| consumer.rebind(ctx));
     }
 
@@ -130,6 +132,7 @@ impl Consumer {
     /// The consumer no longer exists, or is another one: binds again after a pause.
     pub(super) fn lost(&mut self, why: &str, ctx: &mut Context<Self>) {
         self.distrust();
+        self.forget_lag();
         match self.stage {
             Stage::Bound => {
                 warn!(self.parts.spawn.log, "consumer lost; binding again"; "why" => why);

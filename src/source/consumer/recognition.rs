@@ -8,10 +8,8 @@ use slog::{debug, warn};
 use time::OffsetDateTime;
 
 use super::actor::{Consumer, Stage};
-use super::timers::now_us;
 use crate::nats::fitness;
 use crate::nats::provision::{self, Binding, consumer_config, consumer_info};
-use crate::source::lag;
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::lane_watch::ConsumerBacklog;
 use ingest_core::flow::permission::Operation;
@@ -71,7 +69,7 @@ impl Consumer {
             // Altered meanwhile: binding reports why it is unfit.
             return self.lost(&why, ctx);
         }
-        lag::show(self.lane, info, self.newest_us, now_us(), &self.parts.spawn.metrics);
+        self.report_lag(info, ctx);
         let terms = fitness::terms(info, &consumer_config(self.lane, &self.parts.config), self.lane);
         let created = info.created;
         if let Some(binding) = self.binding.take() {
@@ -114,6 +112,7 @@ impl Consumer {
         }
         self.inboxes.invalidate_all();
         self.watch.reset();
+        self.forget_lag();
         self.count_nacked(count);
         let old =
             OffsetDateTime::from_unix_timestamp_nanos(before).map_or_else(|_| before.to_string(), |t| t.to_string());

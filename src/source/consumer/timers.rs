@@ -1,6 +1,6 @@
 //! Periodic work: in-progress acks, deadlines, the connection, and the consumer's state.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix::prelude::*;
 use async_nats::Subject;
@@ -74,9 +74,4 @@ impl Consumer {
             }
         }
     }
-}
-
-/// The wall clock, Unix microseconds; for the lag metric only, never for what is stored.
-pub(super) fn now_us() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64)
 }

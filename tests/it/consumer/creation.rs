@@ -4,6 +4,7 @@ use ingest_kit::jetstream::{consumer_info, create_streams};
 use ingest_kit::wait_for;
 
 use super::wait_ready_shows;
+use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,6 +34,29 @@ async fn created_streams_and_consumers_are_logged_and_counted() {
     // The next node binds to what is there.
     let node = world.start_node().await;
     assert_eq!(node.metrics().await.count("ingest_consumers_created_total", &[]), 0);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_is_made_again_is_logged_with_what_it_delivers_again() {
+    let world = World::new().await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    let node = world.start_node().await;
+    world.publish(load.messages.clone()).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    let stream = world.jetstream.get_stream(LANES[0].0).await.expect("the stream");
+    stream.delete_consumer(LANES[0].1).await.expect("the consumer is deleted");
+    node.wait_logged("everything that the stream holds: 20 messages", 1).await;
+    let log = node.log();
+    let line = log.lines().find(|line| line.contains("everything that the stream holds: 20")).expect("the line");
+    let keys = ["WARN", "consumer: ingest-workers", "replicas: 1", "max_ack_pending: 60000", "max_deliver: -1"];
+    assert!(keys.iter().all(|key| line.contains(key)), "{line}");
+    assert_eq!(node.metrics().await.count("ingest_consumers_created_total", &[]), 4);
+    wait_for("all to be delivered again", DEADLINE, async || {
+        node.metrics().await.count("ingest_postgres_duplicates_suppressed_total", &[]) == 20
+    })
+    .await;
     drain(node).await;
 }
 

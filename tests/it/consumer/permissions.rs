@@ -5,6 +5,7 @@ use std::time::Duration;
 use ingest_kit::{Nats, Node, wait_for};
 
 use super::wait_ready_shows;
+use crate::lag::hold;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -108,6 +109,39 @@ async fn denied_advisories_are_not_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_right_to_read_messages_the_lag_is_known_but_for_a_lower_bound_of_the_age() {
+    let mut world =
+        World::with_nats(Nats::start_configured(&config(r#"publish: { deny: "$JS.API.STREAM.MSG.GET.>" }"#))).await;
+    world.create_consumers(Duration::from_secs(300), 60_000).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    world.publish(load.messages.clone()).await;
+    hold(&world, 20).await;
+    let node = start(node(&world)).await;
+    let seconds_of = |body: &str, is_lower_bound: bool| {
+        let lag: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let lag = &lag["consumers"][LANES[0].1];
+        let is_so = lag["seconds_is_lower_bound"].as_bool().unwrap_or(false) == is_lower_bound;
+        lag["seconds"].as_f64().filter(|_| lag["messages"] == 20 && is_so)
+    };
+    wait_for("a lower bound that grows", DEADLINE, async || {
+        let answer = node.get("/lag").await.filter(|answer| answer.status == 200);
+        answer.is_some_and(|answer| seconds_of(&answer.body, true) > Some(3.0))
+    })
+    .await;
+    wait_ready_shows(&node, 200, "lag of ingest-workers: its seconds are a lower bound: Permissions Violation").await;
+    assert!(violations(&node, "message").await > 0);
+
+    world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
+    wait_for("the age", 2 * DEADLINE, async || {
+        let answer = node.get("/lag").await.filter(|answer| answer.status == 200);
+        answer.is_some_and(|answer| seconds_of(&answer.body, false) > Some(3.0))
+    })
+    .await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_without_deliveries_although_messages_are_pending_is_not_ready() {
     let world = World::new().await;
     let load = Workload::good(20);
@@ -115,11 +149,7 @@ async fn a_lane_without_deliveries_although_messages_are_pending_is_not_ready() 
     world.create_consumers(Duration::from_secs(300), 5).await;
     // Another client takes max_ack_pending messages and never settles them.
     world.publish(load.messages.clone()).await;
-    let stream = world.jetstream.get_stream(LANES[0].0).await.expect("the stream");
-    let consumer: async_nats::jetstream::consumer::PullConsumer =
-        stream.get_consumer(LANES[0].1).await.expect("the consumer");
-    let mut batch = consumer.fetch().max_messages(5).messages().await.expect("a batch");
-    while futures_util::StreamExt::next(&mut batch).await.is_some() {}
+    hold(&world, 5).await;
     let node = world.start_node().await;
     wait_ready_shows(&node, 503, "15 messages are pending and none has arrived").await;
     drain(node).await;

@@ -11,6 +11,8 @@ pub enum Operation {
     Inbox,
     /// Reading or creating streams and consumers.
     Api,
+    /// Reading a stored message, for the age of the oldest that is not settled: optional.
+    Message,
     /// Receiving advisories about deleted streams and consumers: optional.
     Advisory,
     /// Publishing messages: route jobs, and deliveries that are published again.
@@ -21,11 +23,12 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Operation; 7] = [
+    pub const ALL: [Operation; 8] = [
         Operation::Pull,
         Operation::Ack,
         Operation::Inbox,
         Operation::Api,
+        Operation::Message,
         Operation::Advisory,
         Operation::Publish,
         Operation::Other,
@@ -38,6 +41,7 @@ impl Operation {
             Operation::Ack => "ack",
             Operation::Inbox => "inbox",
             Operation::Api => "api",
+            Operation::Message => "message",
             Operation::Advisory => "advisory",
             Operation::Publish => "publish",
             Operation::Other => "other",
@@ -64,6 +68,7 @@ pub fn read(message: &str) -> Option<Violation> {
     let (operation, kept) = match (is_publish, subject) {
         (true, subject) if subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") => (Operation::Pull, subject.to_owned()),
         (true, subject) if subject.starts_with("$JS.ACK.") => (Operation::Ack, first_tokens(subject, 4)),
+        (true, subject) if subject.starts_with("$JS.API.STREAM.MSG.GET.") => (Operation::Message, subject.to_owned()),
         (_, subject) if subject.starts_with("$JS.API.") => (Operation::Api, subject.to_owned()),
         (true, subject) if !subject.starts_with('$') => (Operation::Publish, first_tokens(subject, 1)),
         (false, subject) if subject.starts_with("$JS.EVENT.") => (Operation::Advisory, subject.to_owned()),
@@ -101,6 +106,10 @@ mod tests {
             (
                 r#"nats: Permissions Violation for Publish to "$JS.API.STREAM.INFO.COMMANDS""#,
                 (Operation::Api, "$JS.API.STREAM.INFO.COMMANDS"),
+            ),
+            (
+                r#"Permissions Violation for Publish to "$JS.API.STREAM.MSG.GET.TELEMETRY""#,
+                (Operation::Message, "$JS.API.STREAM.MSG.GET.TELEMETRY"),
             ),
             (
                 r#"Permissions Violation for Subscription to "$JS.EVENT.ADVISORY.STREAM.DELETED.TELEMETRY""#,
