@@ -84,9 +84,10 @@ impl Document<'_> {
 
     /// Each line that is no TOML, once: what follows on the same line is a consequence as a rule.
     fn syntax(&mut self, errors: &[toml::de::Error]) -> Vec<(&'static Setting, Value)> {
+        let mut errors: Vec<_> = errors.iter().map(|error| (error.span().unwrap_or(0..0), error)).collect();
+        errors.sort_by_key(|(span, _)| span.start);
         let mut lines = Vec::new();
-        for error in errors {
-            let span = error.span().unwrap_or(0..0);
+        for (span, error) in errors {
             let line = self.line(span.start);
             if lines.contains(&line) {
                 continue;
