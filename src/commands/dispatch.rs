@@ -24,11 +24,11 @@ pub fn run_program() -> ExitCode {
             return if usage.use_stderr() { Exit::Config } else { Exit::Ok }.into();
         }
     };
-    let (file, load_file) = (cli.config.clone(), cli.config.clone());
+    let file = cli.config.clone();
     let gather = move || Config::gather(file.as_deref(), &Env::process());
-    let load = move || Config::gather(load_file.as_deref(), &Env::process()).accept();
+    let load = || gather().accept();
     let exit = match &cli.command {
-        Command::Run => run::run(gather),
+        Command::Run => run::run(gather.clone()),
         Command::Migrate => configured(load, migrate),
         Command::CheckConfig(options) => check_config::run(gather(), options),
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),

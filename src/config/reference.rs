@@ -122,10 +122,9 @@ fn the_file_in_the_repository_says_what_the_defaults_are() {
 }
 
 #[test]
-fn the_file_in_the_repository_is_valid_with_every_line_uncommented() {
+fn the_file_is_valid_with_every_line_uncommented() {
     let is_setting = |line: &str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
-    let uncommented: String = fs::read_to_string(FILE)
-        .unwrap()
+    let uncommented: String = file()
         .lines()
         .map(|line| line.strip_prefix('#').filter(|line| is_setting(line)).unwrap_or(line))
         .fold(String::new(), |text, line| text + line + "\n");

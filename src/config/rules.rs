@@ -3,7 +3,8 @@
 use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::postgres::connector::Connector;
-use crate::{nats, sink};
+use crate::runtime::setting::Setting;
+use crate::{nats, postgres, sink};
 
 /// What must hold between settings.
 struct Rule {
@@ -60,29 +61,6 @@ const RULES: [Rule; 6] = [
     },
 ];
 
-/// The settings of the log-in to NATS.
-const NATS: &[&str] = &[
-    "nats.url",
-    "nats.user",
-    "nats.password",
-    "nats.token",
-    "nats.nkey_seed",
-    "nats.creds_file",
-    "nats.ca_file",
-    "nats.cert_file",
-    "nats.key_file",
-];
-
-/// The settings of a connection to PostgreSQL.
-const POSTGRES: &[&str] = &[
-    "postgres.url",
-    "postgres.sslmode",
-    "postgres.ssl_root_cert",
-    "postgres.ssl_cert",
-    "postgres.ssl_key",
-    "postgres.channel_binding",
-];
-
 /// The settings that decide where points go.
 const BACKEND: &[&str] = &[
     "influx.api",
@@ -101,11 +79,17 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
             diagnostics.error(sentence);
         }
     }
-    if NATS.iter().all(|key| diagnostics.is_read(key)) {
-        diagnostics.errors.extend(nats::login::check(&config.nats).err());
+    let is_table_read =
+        |table: &[Setting], diagnostics: &Diagnostics| table.iter().all(|setting| diagnostics.is_read(setting.key));
+    if is_table_read(nats::config::Config::SETTINGS, diagnostics)
+        && let Err(sentence) = nats::login::check(&config.nats)
+    {
+        diagnostics.error(sentence);
     }
-    if POSTGRES.iter().all(|key| diagnostics.is_read(key)) {
-        diagnostics.errors.extend(Connector::new(&config.postgres).err().map(|error| error.to_string()));
+    if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
+        && let Err(error) = Connector::new(&config.postgres)
+    {
+        diagnostics.error(error.to_string());
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));

@@ -148,7 +148,7 @@ async fn sighup_reads_secrets_again_and_never_ends_the_process() {
     let node = world.node().env("NATS_USER", "node").env("NATS_PASSWORD_FILE", password.display());
     let mut node = start(node).await;
     node.sighup();
-    node.wait_logged("secrets read again", 1).await;
+    node.wait_logged("secrets and log level read again", 1).await;
     file(dir.path(), "password", "hush-new");
     node.sighup();
     node.wait_logged("nats.password", 1).await;
@@ -156,5 +156,21 @@ async fn sighup_reads_secrets_again_and_never_ends_the_process() {
     node.sighup();
     node.wait_logged("secrets can't be read again", 1).await;
     assert!(node.is_running() && node.ready_status().await == Some(200));
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_takes_the_level_of_the_log_from_the_file() {
+    let (world, dir) = (World::new().await, directory());
+    let config = file(dir.path(), "node.toml", "[log]\nlevel = \"error\"\n");
+    let arguments = ["--config", config.to_str().expect("UTF-8"), "run"];
+    let mut node = start(world.node().arguments(&arguments)).await;
+    assert!(!node.log().contains(" INFO "), "{}", node.log());
+    file(dir.path(), "node.toml", "[log]\nlevel = \"info\"\n");
+    node.sighup();
+    node.wait_logged("changed: log.level", 1).await;
+    file(dir.path(), "node.toml", "[log]\nlevel = \"loud\"\n");
+    node.sighup();
+    node.wait_logged("secrets can't be read again", 1).await;
     drain(node).await;
 }
