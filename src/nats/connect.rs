@@ -34,6 +34,9 @@ pub(crate) enum ConnectError {
     /// The settings can't work; one sentence.
     #[error("{0}")]
     Settings(String),
+    /// Nothing came back within the bound, in seconds.
+    #[error("NATS did not answer within {0} s")]
+    Silent(u64),
     /// There was no connection within the bound.
     #[error("no connection to NATS within {secs} s: {last}")]
     Away {
@@ -49,7 +52,7 @@ impl ConnectError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) => Exit::Config,
-            Self::Away { .. } => Exit::Unavailable,
+            Self::Silent(_) | Self::Away { .. } => Exit::Unavailable,
         }
     }
 }
@@ -78,7 +81,7 @@ pub(crate) async fn connect(
                 return Ok(client);
             }
             Ok(Err(error)) => describe(&error, config),
-            Err(_) => "no answer".to_owned(),
+            Err(_) => return Err(ConnectError::Silent(config.start_wait_secs)),
         };
         if Instant::now() + delay >= deadline {
             return Err(ConnectError::Away { secs: config.start_wait_secs, last });

@@ -24,6 +24,9 @@ pub(crate) enum StartError {
     /// The settings can't work.
     #[error("{0}")]
     Settings(String),
+    /// Nothing came back within the bound, in seconds.
+    #[error("PostgreSQL did not answer within {0} s")]
+    Silent(u64),
     /// There was no connection within the bound.
     #[error("no connection to PostgreSQL within {secs} s")]
     Away {
@@ -49,7 +52,7 @@ impl StartError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             StartError::Settings(_) => Exit::Config,
-            StartError::Away { .. } | StartError::Refused(_) => Exit::Unavailable,
+            StartError::Silent(_) | StartError::Away { .. } | StartError::Refused(_) => Exit::Unavailable,
             StartError::Schema(error) => error.exit(),
             StartError::Migrate(error) => error.exit(),
         }
@@ -110,7 +113,10 @@ pub(crate) async fn connect(
                 continue;
             }
         };
-        return Err(StartError::Away { secs, last });
+        return Err(match last {
+            ConnectError::Silent(_) => StartError::Silent(secs),
+            last => StartError::Away { secs, last },
+        });
     }
 }
 

@@ -51,15 +51,24 @@ impl Secured {
         format!("postgres://iot:{PASSWORD}@{host}:{}/{database}", self.port)
     }
 
-    /// `migrate` against this host with these settings.
+    /// `migrate` against this host with these settings, which are to let it in.
     pub(super) async fn migrate(&self, host: &str, database: &str, settings: &[(&str, &str)]) -> Finished {
-        let node = node().arguments(&["migrate"]).env("DATABASE_URL", self.url(host, database));
-        let node = settings.iter().fold(node, |node, (name, value)| node.env(name, value));
-        self.patient(node).run_to_end(DEADLINE).await
+        self.command(host, database, settings).arguments(&["migrate"]).run_to_end(DEADLINE).await
     }
 
-    pub(super) fn patient(&self, node: NodeBuilder) -> NodeBuilder {
-        let config = file(self.dir.path(), "patience.toml", "[postgres]\nstart_wait_secs = 1\n");
+    /// The same with settings that do not let it in: tried for a few seconds.
+    pub(super) async fn refused(&self, host: &str, database: &str, settings: &[(&str, &str)]) -> Finished {
+        self.briefly(self.command(host, database, settings)).run_to_end(DEADLINE).await
+    }
+
+    fn command(&self, host: &str, database: &str, settings: &[(&str, &str)]) -> NodeBuilder {
+        let node = node().env("DATABASE_URL", self.url(host, database));
+        settings.iter().fold(node, |node, (name, value)| node.env(name, value))
+    }
+
+    /// `migrate`, tried for a few seconds.
+    pub(super) fn briefly(&self, node: NodeBuilder) -> NodeBuilder {
+        let config = file(self.dir.path(), "briefly.toml", "[postgres]\nstart_wait_secs = 3\n");
         node.arguments(&["--config", config.to_str().expect("UTF-8"), "migrate"])
     }
 }

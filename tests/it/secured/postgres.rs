@@ -58,7 +58,7 @@ async fn a_server_that_cannot_be_trusted_is_one_sentence() {
         ),
         ("localhost", vec![], ["no encryption", "PG_SSLMODE"]),
     ] {
-        let finished = secured.migrate(host, database.name(), &settings).await;
+        let finished = secured.refused(host, database.name(), &settings).await;
         let sentence = last_line(&finished);
         assert_eq!(finished.code, Some(69), "{finished:?}");
         assert!(parts.iter().all(|part| sentence.contains(part)), "{parts:?}: {sentence}");
@@ -68,7 +68,7 @@ async fn a_server_that_cannot_be_trusted_is_one_sentence() {
     expired.database().await;
     let ca = expired.path("ca.pem");
     let finished =
-        expired.migrate("localhost", "postgres", &[("PG_SSLMODE", "require"), ("PG_SSLROOTCERT", &ca)]).await;
+        expired.refused("localhost", "postgres", &[("PG_SSLMODE", "require"), ("PG_SSLROOTCERT", &ca)]).await;
     assert!(last_line(&finished).contains("expired"), "{finished:?}");
 }
 
@@ -78,19 +78,19 @@ async fn what_a_server_refuses_is_told_in_its_own_words() {
     let database = secured.database().await;
     let ca = secured.path("ca.pem");
     let tls = [("PG_SSLMODE", "verify-full"), ("PG_SSLROOTCERT", ca.as_str())];
-    let missing = secured.migrate("localhost", "nowhere", &tls).await;
+    let missing = secured.refused("localhost", "nowhere", &tls).await;
     assert!(last_line(&missing).contains(r#"database "nowhere" does not exist"#), "{missing:?}");
     let with_password = |password: &str| {
         let url = secured.url("localhost", database.name()).replace(PASSWORD, password);
         tls.iter().fold(node().env("DATABASE_URL", url), |node, (name, value)| node.env(name, value))
     };
-    let wrong = secured.patient(with_password("wrong")).run_to_end(DEADLINE).await;
+    let wrong = secured.briefly(with_password("wrong")).run_to_end(DEADLINE).await;
     assert!(last_line(&wrong).contains("password authentication failed"), "{wrong:?}");
     let run = fails(with_password("wrong"), secured.dir.path()).await;
     assert_eq!((run.code, last_line(&run).contains("password authentication failed")), (Some(69), true), "{run:?}");
 
     database.execute("ALTER ROLE iot NOSUPERUSER CONNECTION LIMIT 0").await;
-    let full = secured.patient(with_password(PASSWORD)).run_to_end(DEADLINE).await;
+    let full = secured.briefly(with_password(PASSWORD)).run_to_end(DEADLINE).await;
     assert!(last_line(&full).contains("too many connections for role"), "{full:?}");
 }
 
@@ -103,11 +103,11 @@ async fn a_man_in_the_middle_with_a_certificate_of_the_same_authority_is_caught(
     let url = url.replace(&format!(":{}/", secured.port), &format!(":{}/", middle.port()));
     let through = |binding: &str| {
         let node = node().env("DATABASE_URL", &url).env("PG_SSLMODE", "verify-full").env("PG_SSLROOTCERT", &ca);
-        secured.patient(node.env("PG_CHANNEL_BINDING", binding)).run_to_end(DEADLINE)
+        node.env("PG_CHANNEL_BINDING", binding)
     };
-    let caught = through("require").await;
+    let caught = secured.briefly(through("require")).run_to_end(DEADLINE).await;
     assert!(last_line(&caught).contains("channel binding"), "{caught:?}");
     assert_eq!(caught.code, Some(69), "{caught:?}");
-    let trusting = through("disable").await;
+    let trusting = through("disable").arguments(&["migrate"]).run_to_end(DEADLINE).await;
     assert_eq!(trusting.code, Some(0), "the proxy itself works: {trusting:?}");
 }

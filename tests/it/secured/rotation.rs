@@ -110,7 +110,7 @@ async fn renewed_certificates_of_postgresql_count_from_the_next_connection_on() 
     postgres.install(&successor.server(&["localhost"]));
     postgres.reload();
     wait_for("the server's new certificate", DEADLINE, async || {
-        secured.migrate("localhost", world.database.name(), &tls).await.stderr.contains("UnknownIssuer")
+        secured.refused("localhost", world.database.name(), &tls).await.stderr.contains("UnknownIssuer")
     })
     .await;
     world.database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'iot'").await;
