@@ -132,7 +132,7 @@ pub(crate) fn advice(error: &(dyn Error + 'static), roots: &str, identity: &str)
         rustls::Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
             "this machine, or the one that made the certificate, has the wrong time".to_owned()
         }
-        rustls::Error::InvalidMessage(_) => "the server does not speak TLS at this port".to_owned(),
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS at this port: check the URL".to_owned(),
         rustls::Error::AlertReceived(
             Alert::CertificateRequired
             | Alert::BadCertificate

@@ -23,6 +23,7 @@ use super::client::{Trust, client};
 use super::{Api, Config};
 use crate::metrics::{Per, RequestStatus};
 use crate::runtime::secret::Secret;
+use crate::runtime::tls;
 use ingest_core::influx::names::query_value;
 
 /// Longest answer that is read. A refused line costs about a hundred bytes of it, so a batch's worth fits easily.
@@ -136,7 +137,10 @@ impl Server {
             _ => RequestStatus::Connection,
         };
         self.requests.of(status).inc();
-        self.without_token(&error.to_string())
+        match advice(error, self.base.starts_with("https:")) {
+            Some(advice) => self.without_token(&format!("{error} ({advice})")),
+            None => self.without_token(&error.to_string()),
+        }
     }
 
     /// Counts a request whose answer did not come in time; the same in words.
@@ -166,6 +170,25 @@ impl Server {
         if matches!(status, 401 | 403) {
             self.token.report_refused();
         }
+    }
+}
+
+/// What to do about a request that got no answer, where that is known. The client's errors name no causes.
+fn advice(error: &SendRequestError, is_https: bool) -> Option<String> {
+    match error {
+        SendRequestError::Connect(ConnectError::Io(error)) if is_https => {
+            tls::advice(error, "INFLUXDB_CA_FILE", "INFLUXDB_CA_FILE")
+        }
+        SendRequestError::Connect(ConnectError::Timeout) if is_https => {
+            Some("it may not speak TLS at this port: check INFLUXDB_URL".to_owned())
+        }
+        SendRequestError::Send(_)
+        | SendRequestError::Response(_)
+        | SendRequestError::Connect(ConnectError::Disconnected) => {
+            let other = if is_https { "may not speak HTTP" } else { "may speak TLS, or not HTTP" };
+            Some(format!("it {other} at this port: check INFLUXDB_URL"))
+        }
+        _ => None,
     }
 }
 

@@ -24,6 +24,8 @@ async fn a_server_is_trusted_on_the_word_of_the_operators_authority_alone() {
     let trouble =
         async |node: &Node| node.metrics().await.count("ingest_influx_flushes_total", &[("result", "failed")]);
     wait_for("a request in vain", DEADLINE, async || trouble(&node).await > 0).await;
+    node.wait_logged("UnknownIssuer", 1).await;
+    node.wait_logged("check INFLUXDB_CA_FILE", 1).await;
     assert_eq!(world.influx.total_points(), 0);
     drain(node).await;
 
@@ -74,4 +76,23 @@ async fn tenants_that_share_a_database_are_told_apart_by_their_tag_also_after_an
     assert_eq!(world.influx.databases(), ["all_of_them"]);
     assert_eq!(said(&node, "this will not hold all tenants"), 0);
     drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_url_with_the_wrong_scheme_is_named() {
+    let (encrypted, _) = InfluxStub::builder().tls();
+    for influx in [encrypted.start(), InfluxStub::start()] {
+        let swapped = match influx.url().split_once("://") {
+            Some(("https", rest)) => format!("http://{rest}"),
+            Some((_, rest)) => format!("https://{rest}"),
+            None => unreachable!("a URL"),
+        };
+        let world = World::beside(influx).await;
+        let load = Readings::of(1, 10);
+        load.seed(&world).await;
+        let node = start(world.node().env("INFLUXDB_URL", swapped)).await;
+        world.publish(load.messages.clone()).await;
+        node.wait_logged("at this port: check", 1).await;
+        drain(node).await;
+    }
 }

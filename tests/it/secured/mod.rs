@@ -2,6 +2,7 @@
 //! are rotated while the node runs.
 
 mod cluster;
+mod hosts;
 mod nats;
 mod postgres;
 mod rotation;
