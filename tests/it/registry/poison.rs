@@ -42,6 +42,11 @@ async fn under_a_lock_on_the_registry_cached_devices_pass_and_the_others_wait() 
     let devices: Vec<Device> = (0..2).map(|number| device(number, 1)).collect();
     seed::devices(&world.database, &devices).await;
     let node = start(world.node().env("AUTH_CACHE_TTL_SECONDS", 1)).await;
+    // Whatever was cached before the node hears of changes is forgotten then.
+    wait_for("the node to listen", DEADLINE, async || {
+        node.metrics().await.count("ingest_registry_listening", &[]) == 1
+    })
+    .await;
     world.publish([telemetry(&devices[0], 0)]).await;
     world.wait_settled(LANES[0], DEADLINE).await;
 
