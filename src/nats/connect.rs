@@ -13,11 +13,15 @@ use super::config::Config;
 use super::login;
 use super::permissions::Permissions;
 use crate::runtime::exit::Exit;
+use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
 use crate::runtime::tls::advice;
 
 /// Longest attempt at one server.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Failures of one outage that are logged: a handful of servers fails in a handful of ways.
+const MAX_LOGGED: usize = 16;
 
 /// What records the events of a connection.
 #[derive(Clone, Debug, Default)]
@@ -110,7 +114,8 @@ fn is_refused(kind: &ConnectErrorKind) -> bool {
 
 fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Result<ConnectOptions, String> {
     let (credentials, tls) = (config.clone(), login::tls_files(config)?);
-    let outage = Arc::new(Outage { config: config.clone(), observers, log, logged: Mutex::default() });
+    let outage =
+        Arc::new(Outage { config: config.clone(), observers, log, logged: Mutex::new(LogOnce::new(MAX_LOGGED)) });
     let attempts = outage.clone();
     let mut options = ConnectOptions::with_auth_callback(move |nonce| {
         let credentials = credentials.clone();
@@ -147,8 +152,8 @@ struct Outage {
     config: Config,
     observers: Observers,
     log: Logger,
-    /// The failure that was logged last, until the connection stands again.
-    logged: Mutex<Option<String>>,
+    /// The failures that are logged, until the connection stands again.
+    logged: Mutex<LogOnce>,
 }
 
 impl Outage {
@@ -168,13 +173,11 @@ impl Outage {
             self.config.url.report_refused();
         }
         let failures = failures.join("; ");
-        let mut logged = self.logged.lock();
-        if logged.as_ref() != Some(&failures) {
+        if self.logged.lock().is_new(&failures) {
             warn!(self.log, "nats can't be reached"; "error" => &failures);
-            if let Some(readiness) = &self.observers.readiness {
-                readiness.down(Condition::Nats, failures.clone());
-            }
-            *logged = Some(failures);
+        }
+        if let Some(readiness) = &self.observers.readiness {
+            readiness.down(Condition::Nats, failures);
         }
     }
 
@@ -182,7 +185,7 @@ impl Outage {
         let (Observers { readiness, permissions }, log) = (&self.observers, &self.log);
         match event {
             Event::Connected => {
-                *self.logged.lock() = None;
+                self.logged.lock().reset();
                 if let Some(readiness) = readiness {
                     readiness.up(Condition::Nats);
                 }

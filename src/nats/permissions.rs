@@ -9,6 +9,7 @@ use slog::{Logger, info, warn};
 
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
+use crate::runtime::log_once::LogOnce;
 use ingest_core::flow::permission::{self, Operation};
 
 /// Subjects that are remembered as logged. The node uses a handful; any beyond are only counted.
@@ -21,11 +22,12 @@ pub(crate) struct Permissions {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// The newest violation of each kind; without a lane where it concerns all of them.
     newest: BTreeMap<(Operation, Option<Lane>), Denial>,
-    logged: Vec<String>,
+    /// Their subjects.
+    logged: LogOnce,
 }
 
 /// A denied operation.
@@ -40,7 +42,8 @@ pub(crate) struct Denial {
 impl Permissions {
     /// No violations yet.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { metrics, state: Mutex::default() })
+        let state = State { newest: BTreeMap::new(), logged: LogOnce::new(MAX_LOGGED) };
+        Arc::new(Self { metrics, state: Mutex::new(state) })
     }
 
     /// Records a server error if it is a permission violation, and returns whether it is. Logged once per subject, until
@@ -53,11 +56,7 @@ impl Permissions {
         let is_new = {
             let mut state = self.state();
             state.newest.insert((violation.operation, lane), denial);
-            let is_new = state.logged.len() < MAX_LOGGED && !state.logged.contains(&violation.subject);
-            if is_new {
-                state.logged.push(violation.subject);
-            }
-            is_new
+            state.logged.is_new(&violation.subject)
         };
         match violation.operation {
             // The node works without advisories.
@@ -82,7 +81,7 @@ impl Permissions {
         let mut state = self.state();
         let known = [state.newest.remove(&(operation, Some(lane))), state.newest.remove(&(operation, None))];
         for violation in known.into_iter().flatten().filter_map(|denial| permission::read(&denial.message)) {
-            state.logged.retain(|subject| *subject != violation.subject);
+            state.logged.forget(&violation.subject);
         }
     }
 
@@ -122,6 +121,6 @@ mod tests {
         permissions.record(PULL, &log);
         permissions.allowed(Operation::Pull, Lane::Shadow);
         assert!(permissions.denied(Operation::Pull, Lane::Shadow).is_none());
-        assert!(permissions.state().logged.is_empty());
+        assert!(permissions.state().logged.is_new("$JS.API.CONSUMER.MSG.NEXT.SHADOW.ingest-shadow"));
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod failpoint;
 pub(crate) mod fault;
 pub(crate) mod last_word;
 pub(crate) mod log_level;
+pub(crate) mod log_once;
 pub(crate) mod log_queue;
 pub(crate) mod logging;
 pub(crate) mod panics;

@@ -5,10 +5,14 @@ use slog::{info, warn};
 
 use crate::delivery::Lane;
 use crate::nats::permissions::Permissions;
+use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::Condition;
 use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::lane_watch::LaneFault;
 use ingest_core::flow::permission::Operation;
+
+/// Refusals of pull requests that are logged, each once; the server knows a handful.
+const MAX_LOGGED: usize = 32;
 
 /// Why the lane does not work; the first reason that applies is shown.
 #[derive(Debug)]
@@ -26,7 +30,7 @@ pub(super) struct LaneCondition {
     /// The broker's ack floor when it was last read.
     pub ack_floor: u64,
     /// Refusals that were logged.
-    pub logged_refusals: Vec<String>,
+    pub logged_refusals: LogOnce,
     /// The reason that `/ready` shows.
     shown: Option<String>,
 }
@@ -41,7 +45,7 @@ impl Default for LaneCondition {
             fault: None,
             is_denied: false,
             ack_floor: 0,
-            logged_refusals: Vec::new(),
+            logged_refusals: LogOnce::new(MAX_LOGGED),
             shown: starting(),
         }
     }

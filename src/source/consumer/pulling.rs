@@ -19,8 +19,6 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(100);
 /// Requests that end sooner than this without a message are renewed by the timer.
 const SHORT: Duration = Duration::from_secs(2);
-/// Distinct refusals that are logged.
-const MAX_LOGGED: usize = 32;
 
 impl Consumer {
     /// Sends pull requests for the remaining credit. None while the connection is down or replaced: the client would keep
@@ -142,9 +140,7 @@ impl Consumer {
     }
 
     fn log_once(&mut self, text: &str) {
-        let logged = &mut self.condition.logged_refusals;
-        if logged.len() < MAX_LOGGED && !logged.iter().any(|known| known == text) {
-            logged.push(text.to_owned());
+        if self.condition.logged_refusals.is_new(text) {
             warn!(self.parts.spawn.log, "pull request refused"; "words" => text);
         }
     }

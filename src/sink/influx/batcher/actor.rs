@@ -9,7 +9,7 @@ use actix::prelude::*;
 use slog::Logger;
 use tokio_stream::wrappers::WatchStream;
 
-use super::told::Told;
+use super::logged::Logged;
 use super::trial::Trials;
 use super::trouble::Failing;
 use crate::message::{Point, Points, QuarantinePoints};
@@ -116,7 +116,7 @@ pub(crate) struct Batcher {
     /// When the server was asked for its columns, while it is.
     pub(super) asked: Option<Instant>,
     pub(super) alarm: Option<(Instant, SpawnHandle)>,
-    pub(super) told: Told,
+    pub(super) logged: Logged,
     pub(super) drained: DrainWaiters,
     pub(super) drain_until: Option<Instant>,
     pub(super) closing: bool,
@@ -143,7 +143,7 @@ impl Batcher {
             written: 0,
             asked: None,
             alarm: None,
-            told: Told::default(),
+            logged: Logged::default(),
             drained: DrainWaiters::default(),
             drain_until: None,
             closing: false,

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use slog::{error, warn};
 
 use super::Batcher;
-use super::told::MOST;
+use super::logged::MOST;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::classify::{Cause, RefusedLine};
 use ingest_core::influx::coercion::Coerced;
@@ -94,7 +94,7 @@ impl Batcher {
                 continue;
             }
             self.parts.account.type_conflict(&column, MOST);
-            if why == Skipped::TypeConflict && self.told.columns.is_new(&column) {
+            if why == Skipped::TypeConflict && self.logged.columns.is_new(&column) {
                 warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
                     "column" => column);
             }
@@ -102,7 +102,7 @@ impl Batcher {
     }
 
     fn report_spent_budget(&mut self) {
-        if !std::mem::replace(&mut self.told.is_budget_spent, true) {
+        if !std::mem::replace(&mut self.logged.is_budget_spent, true) {
             error!(self.parts.log, "a tenant's metrics have more names than it may make columns of; the others are left \
                 out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.max_fields_per_tenant);
         }

@@ -2,10 +2,10 @@
 
 mod actor;
 mod fit;
+mod logged;
 mod outcome;
 mod question;
 mod refusal;
-mod told;
 mod trial;
 mod trouble;
 

@@ -85,7 +85,7 @@ impl Batcher {
     fn report_full(&mut self, table: &str, message: &str) {
         self.parts.metrics.limits.of(ServerLimit::Columns).inc();
         self.parts.account.remember(message);
-        if self.told.full_tables.is_new(table) {
+        if self.logged.full_tables.is_new(table) {
             error!(self.parts.log, "influxdb has no room for another column of a table; points are written without the \
                 columns that are not there, rows have them"; "table" => table, "why" => without_quotes(message));
         }
@@ -114,7 +114,7 @@ impl Batcher {
         }
         for point in &points {
             let why = without_quotes(&point.message);
-            if self.told.refusals.is_new(&why) {
+            if self.logged.rejections.is_new(&why) {
                 warn!(self.parts.log, "influxdb refuses points; they are quarantined, their rows stay"; "why" => why);
             }
         }

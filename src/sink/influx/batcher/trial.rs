@@ -136,7 +136,7 @@ impl Batcher {
 
     fn has_column(&mut self, trial: &Trial, now: Instant) {
         self.fitting.columns.there(trial, now);
-        self.told.columns.forget(&trial.column);
+        self.logged.columns.forget(&trial.column);
     }
 
     /// Nothing is known of these fields: points that need them are refused, and ask again. Where other requests succeed

@@ -82,9 +82,9 @@ impl Batcher {
                 }
             }
             // Which database has no room, or is not there, is each tenant's own matter.
-            Kind::CapacityExceeded | Kind::Database if self.told.lasting != message => {
+            Kind::CapacityExceeded | Kind::Database if self.logged.lasting != message => {
                 error!(log, "influxdb refuses all writes of a tenant; they are kept"; "error" => message);
-                message.clone_into(&mut self.told.lasting);
+                message.clone_into(&mut self.logged.lasting);
             }
             Kind::Request if is_new => {
                 error!(log, "influxdb refuses writes; they are kept"; "error" => message);
@@ -139,7 +139,7 @@ impl Batcher {
             self.parts.account.remember(WORDS);
             self.report_passing("it does not answer", WORDS);
         } else if self.trouble.without_table.is_none() && self.trouble.concern.settle() {
-            self.told.lasting.clear();
+            self.logged.lasting.clear();
             info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
         }
     }
