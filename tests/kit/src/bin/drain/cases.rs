@@ -46,6 +46,8 @@ pub(crate) struct Case {
     pub points: bool,
     /// Whether the node keeps the record of unconfirmed points.
     pub outbox: bool,
+    /// Whether the node speaks TLS to PostgreSQL.
+    pub tls: bool,
     /// Whether the yardstick runs beside the node.
     pub yardstick: bool,
     /// Whether the time is taken until every device is cached.
@@ -68,6 +70,7 @@ pub(crate) fn all() -> Vec<Case> {
         routes: Routes::None,
         points: false,
         outbox: true,
+        tls: false,
         yardstick: true,
         cold: false,
     };

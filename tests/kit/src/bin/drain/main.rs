@@ -18,6 +18,7 @@
 //! | `mixed` | points, every tenant has a route that matches 1 % of its messages, and 1 % are bad |
 //! | `memory` | what a cached device costs: a node's resident memory after 1000 devices, and after 100000 |
 //! | `outbox` | `points` with the record of unconfirmed points, in pairs with runs without it |
+//! | `tls` | `rows` over TLS to PostgreSQL, in pairs with runs over plain text |
 //!
 //! In the following cases messages come at a steady rate while the node runs, and the stand-in answers every write only
 //! after a second, as InfluxDB 3 does with its default WAL flush interval (`make bench-influx`):
@@ -58,12 +59,12 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use ingest_kit::jetstream::{consumer_info, create_streams, publish_all};
-use ingest_kit::{Database, Nats, Node, NodeBuilder, Postgres, procfs, seed, wait_for};
+use ingest_kit::{Authority, Database, Nats, Node, NodeBuilder, Postgres, PostgresTls, procfs, seed, wait_for};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use self::cases::{Case, Load, Routes};
-use self::measure::{Mark, Marks, Run, summary, summary_alone, summary_outbox};
+use self::measure::{Mark, Marks, Run, summary, summary_alone, summary_with};
 use self::stub::{Guard, INFLUX_STUB, INFLUX_WATCH, LineCounter, count_lines, watch_lines};
 
 const STREAM: &str = "TELEMETRY";
@@ -93,7 +94,8 @@ async fn compare(node: &Path, yardstick: &Path) {
     let wanted = std::env::var("BENCH_CASES").unwrap_or_else(|_| "rows,points,mixed".to_owned());
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
     let (cases, steady) = (cases::all(), steady::all());
-    let names = cases.iter().map(|case| case.name).chain(steady.iter().map(|case| case.name)).chain([MEMORY, OUTBOX]);
+    let names =
+        cases.iter().map(|case| case.name).chain(steady.iter().map(|case| case.name)).chain([MEMORY, OUTBOX, TLS]);
     let names: Vec<&str> = names.collect();
     for name in &wanted {
         assert!(names.contains(name), "BENCH_CASES: there is no case {name:?}, but there are {names:?}");
@@ -107,7 +109,12 @@ async fn compare(node: &Path, yardstick: &Path) {
         summaries.push(bench.measure_memory(&cases[0]).await);
     }
     if wanted.contains(&OUTBOX) {
-        summaries.push(bench.measure_outbox(&cases[1]).await);
+        let without = Case { outbox: false, ..cases[1].clone() };
+        summaries.push(bench.measure_pairs(OUTBOX, "the record", &cases[1], &without).await);
+    }
+    if wanted.contains(&TLS) {
+        let with = Case { tls: true, ..cases[0].clone() };
+        summaries.push(bench.measure_pairs(TLS, "TLS", &with, &cases[0]).await);
     }
     for case in steady.iter().filter(|case| wanted.contains(&case.name)) {
         summaries.push(bench.measure_steady(case).await);
@@ -124,10 +131,14 @@ const MEMORY: &str = "memory";
 /// The case that races the node against itself: with the record of unconfirmed points, and without.
 const OUTBOX: &str = "outbox";
 
+/// Another: over TLS to PostgreSQL, and over plain text.
+const TLS: &str = "tls";
+
 /// Servers, and a stream full of messages.
 struct Bench {
     nats: Nats,
-    _postgres: Postgres,
+    postgres: Postgres,
+    authority: Authority,
     database: Database,
     jetstream: Context,
     messages: u64,
@@ -140,7 +151,13 @@ struct Bench {
 impl Bench {
     async fn start(node: &Path, yardstick: &Path) -> Self {
         let nats = Nats::start();
-        let postgres = Postgres::builder().durable(true).bench().start();
+        let authority = Authority::new();
+        let tls = PostgresTls {
+            server: authority.server(&["localhost"]),
+            client_authority: authority.pem().to_owned(),
+            hba: String::new(),
+        };
+        let postgres = Postgres::builder().durable(true).bench().tls(tls).start();
         let database = postgres.create_database().await;
         let migrate = Node::builder(node).arguments(&["migrate"]).env("DATABASE_URL", database.url());
         let migrated = migrate.run_to_end(DEADLINE).await;
@@ -150,7 +167,8 @@ impl Bench {
         let jetstream = nats.jetstream().await;
         Self {
             nats,
-            _postgres: postgres,
+            postgres,
+            authority,
             database,
             jetstream,
             messages: setting("BENCH_MESSAGES", 500_000),
@@ -198,21 +216,21 @@ impl Bench {
         )
     }
 
-    /// What the record of unconfirmed points costs: pairs of runs of the same case, with it and without; its line.
-    async fn measure_outbox(&mut self, case: &Case) -> String {
-        self.fill(case.load).await;
+    /// What something costs: pairs of runs of the same case, with it and without; its line.
+    async fn measure_pairs(&mut self, title: &str, what: &str, with: &Case, without: &Case) -> String {
+        self.fill(with.load).await;
         let mut pairs = Vec::new();
         for pair in 1..=setting("BENCH_PAIRS", 3_usize) {
             // Each goes first in every other pair: neither has the better place.
             let with_first = pair % 2 == 1;
-            let first = self.run_node(&Case { outbox: with_first, ..case.clone() }).await;
-            let second = self.run_node(&Case { outbox: !with_first, ..case.clone() }).await;
+            let (first, second) = if with_first { (with, without) } else { (without, with) };
+            let (first, second) = (self.run_node(first).await, self.run_node(second).await);
             let (with, without) = if with_first { (first, second) } else { (second, first) };
-            println!("{:>15}, pair {pair}: with      {with}", "outbox");
-            println!("{:>15}, pair {pair}: without   {without}", "outbox");
+            println!("{title:>15}, pair {pair}: with      {with}");
+            println!("{title:>15}, pair {pair}: without   {without}");
             pairs.push((with, without));
         }
-        summary_outbox(&pairs)
+        summary_with(title, what, &pairs)
     }
 
     /// Registers the devices and fills the stream, unless it holds just this.
@@ -297,7 +315,12 @@ impl Bench {
         let stub = case.points.then(LineCounter::start);
         let mut node = self.node(stub.as_ref().map(|stub| &*stub.url));
         // The setting has no name in the environment: it is none to be changed in passing.
-        let file = NamedTempFile::new().expect("a temporary file");
+        let (file, roots) = (temporary(""), temporary(self.authority.pem()));
+        if case.tls {
+            let url = self.postgres.url(self.database.name()).replace("127.0.0.1", "localhost");
+            let roots = roots.path().to_string_lossy().into_owned();
+            node = node.env("DATABASE_URL", url).env("PG_SSLMODE", "verify-full").env("PG_SSLROOTCERT", roots);
+        }
         if !case.outbox {
             std::fs::write(&file, "[influx]\noutbox = false\n").expect("a temporary file");
             node = node.arguments(&["--config", &file.path().to_string_lossy(), "run"]);
@@ -391,6 +414,12 @@ impl Bench {
 async fn is_all_cached(node: &Node, devices: usize) -> bool {
     let Some(answer) = node.get("/metrics").await else { return false };
     ingest_kit::Metrics::parse(&answer.body).count("ingest_registry_cache_entries", &[]) >= devices as u64
+}
+
+fn temporary(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
+    std::fs::write(&file, text).expect("a temporary file");
+    file
 }
 
 fn setting<T: FromStr>(name: &str, default: T) -> T {

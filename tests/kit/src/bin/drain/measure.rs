@@ -109,11 +109,11 @@ pub(crate) fn summary_alone(title: &str, runs: &[Run]) -> String {
     )
 }
 
-/// The medians of pairs of runs, with the record of unconfirmed points and without.
-pub(crate) fn summary_outbox(pairs: &[(Run, Run)]) -> String {
+/// The medians of pairs of runs of the node, with something and without.
+pub(crate) fn summary_with(title: &str, what: &str, pairs: &[(Run, Run)]) -> String {
     let of = |value: fn(&(Run, Run)) -> f64| median(pairs.iter().map(value));
     format!(
-        "outbox: {:.0} messages/s with the record, {:.0} without, ratio {:.3} (medians of {} pairs); CPU per message \
+        "{title}: {:.0} messages/s with {what}, {:.0} without, ratio {:.3} (medians of {} pairs); CPU per message \
          {:.1} us and {:.1} us",
         of(|(with, _)| with.per_second),
         of(|(_, without)| without.per_second),
