@@ -50,22 +50,20 @@ mod measure;
 mod publisher;
 mod steady;
 mod stub;
+mod yardstick;
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context;
 use ingest_kit::jetstream::{consumer_info, create_streams, publish_all};
 use ingest_kit::{Authority, Database, Nats, Node, NodeBuilder, Postgres, PostgresTls, procfs, seed, wait_for};
-use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use self::cases::{Case, Load, Routes};
 use self::measure::{Mark, Marks, Run, summary, summary_alone, summary_with};
-use self::stub::{Guard, INFLUX_STUB, INFLUX_WATCH, LineCounter, count_lines, watch_lines};
+use self::stub::{INFLUX_STUB, INFLUX_WATCH, LineCounter, count_lines, watch_lines};
 
 const STREAM: &str = "TELEMETRY";
 const CONSUMER: &str = "ingest-workers";
@@ -379,34 +377,6 @@ impl Bench {
         let to_all_cached =
             all_cached.zip(marks.first_delivery).map(|(all, first)| all.saturating_duration_since(first.at));
         Run { rss, to_all_cached, ..marks.run(started, self.messages, peak_rss) }
-    }
-
-    async fn run_yardstick(&self) -> Run {
-        self.reset(Routes::None).await;
-        let child = Command::new(&self.yardstick)
-            .args([&self.nats.url(), self.database.url(), &self.messages.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {}: {e}", self.yardstick.display()));
-        let mut child = Guard(child);
-        let mut peak_rss = 0;
-        while child.0.try_wait().expect("the yardstick's status").is_none() {
-            peak_rss = peak_rss.max(procfs::peak_rss_bytes(child.0.id()).unwrap_or_default());
-            tokio::time::sleep(LOOK_EVERY).await; // polls until it has ended
-        }
-        let mut output = String::new();
-        child.0.stdout.take().expect("its output").read_to_string(&mut output).expect("its output");
-        let output: Value = serde_json::from_str(&output).unwrap_or_else(|e| panic!("not JSON ({e}): {output}"));
-        assert_eq!(output["rows"].as_u64(), Some(self.messages), "{output}");
-        let number = |key: &str| output[key].as_f64().unwrap_or_else(|| panic!("no {key} in {output}"));
-        Run {
-            per_second: number("per_second"),
-            cpu_us_per_message: number("cpu_us_per_message"),
-            peak_rss,
-            rss: 0,
-            to_first_ack: None,
-            to_all_cached: None,
-        }
     }
 }
 
