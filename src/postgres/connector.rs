@@ -8,6 +8,7 @@ use deadpool_postgres::Connect;
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio::task::JoinHandle;
+use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Connection, Socket};
@@ -182,6 +183,9 @@ fn target(config: &Config) -> Result<Target, String> {
             Tls(None)
         }
         Some(SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
+            if driver.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
+                return Err("PostgreSQL speaks no TLS over a socket: leave PG_SSLMODE out, or name a host".to_owned());
+            }
             driver.ssl_mode(tokio_postgres::config::SslMode::Require);
             Tls(Some(TlsFiles {
                 roots: roots.map(|path| NamedFile { setting: ROOTS, path }),
@@ -277,6 +281,7 @@ mod tests {
         for (config, setting) in [
             (Config { ssl_root_cert: Some("ca.pem".into()), ..config(url) }, "PG_SSLROOTCERT needs TLS"),
             (Config { channel_binding: Some(Binding::Require), ..config(url) }, "PG_CHANNEL_BINDING=require needs TLS"),
+            (config("postgres://%2Fvar%2Frun/d?sslmode=require"), "no TLS over a socket"),
             (config("postgres://h/d?sslcert=c.pem&sslmode=require"), "PG_SSLCERT is set and PG_SSLKEY is not"),
             (
                 config("postgres://h/d?sslrootcert=/no/ca.pem&sslmode=require"),
