@@ -103,8 +103,42 @@ async fn a_server_that_accepts_and_does_not_answer_counts_as_missing() {
         let last = finished.stderr.lines().last().unwrap_or_default();
         assert!(last.contains("PostgreSQL did not answer within 2 s"), "{command}: {}", finished.stderr);
     }
-    let run = node().arguments(&["quarantine", "list"]).env("DATABASE_URL", &url);
-    assert_eq!(run.run_to_end(DEADLINE).await.code, Some(69));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_gives_up_on_a_server_that_accepts_and_says_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("its address");
+    let database = Postgres::shared().create_database().await;
+    migrate(&database).await;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("node.toml");
+    std::fs::write(&file, "[postgres]\nstart_wait_secs = 2\n[nats]\nstart_wait_secs = 2\n").expect("the file");
+    let config = ["--config", file.to_str().expect("UTF-8")];
+    let give_up = async |arguments: &[&str], database_url: &str| {
+        let node = node()
+            .arguments(&[&config[..], arguments].concat())
+            .env("DATABASE_URL", database_url)
+            .env("NATS_URL", format!("nats://{address}"))
+            .env("INFLUXDB_URL", "http://127.0.0.1:1");
+        let finished = node.run_to_end(DEADLINE).await;
+        assert_eq!(finished.code, Some(69), "{arguments:?}: {finished:?}");
+        finished.stdout + &finished.stderr
+    };
+    let silent_postgres = format!("postgres://ingest@{address}/x");
+    for arguments in [
+        &["quarantine", "stats"][..],
+        &["backfill", "--tenant", "acme", "--from", "2026-11-21"],
+        &["simulate", "--messages", "1"],
+        &["check-config", "--online"],
+    ] {
+        let printed = give_up(arguments, &silent_postgres).await;
+        assert!(printed.to_lowercase().contains("postgresql"), "{arguments:?}: {printed}");
+    }
+    for arguments in [&["run"][..], &["simulate", "--messages", "1"]] {
+        let printed = give_up(arguments, database.url()).await;
+        assert!(printed.contains("NATS did not answer within 2 s"), "{arguments:?}: {printed}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
