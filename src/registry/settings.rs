@@ -58,12 +58,13 @@ impl Registry {
         ctx.spawn(read.into_actor(self).map(|read, registry, _| match read {
             Ok(read) => {
                 registry.settings_are_readable();
-                registry.availability.connected();
-                registry.conclude();
+                // Before anything is up: a node that starts on a standby is not ready for a moment.
                 if let Some(access) = read.access {
                     let Parts { pool, spawn, .. } = &registry.parts;
                     writable::show(access, pool, &spawn.readiness, &spawn.log);
                 }
+                registry.availability.connected();
+                registry.conclude();
                 registry.apply_settings(read);
             }
             Err(fault) => registry.settings_are_unreadable(fault),

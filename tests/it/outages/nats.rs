@@ -12,11 +12,11 @@ const TELEMETRY: &[&str] = &["ingest-workers"];
 async fn nats_is_down() {
     const OUTAGE: Outage = Outage {
         name: "NATS is down",
-        reasons: &["nats: "],
-        down: &["nats"],
+        reasons: &["nats: ", "ingest-workers: ", "ingest-shadow: ", "ingest-commands: "],
+        down: &["nats", "ingest-workers", "ingest-shadow", "ingest-commands"],
         lag: Lag::Unknown,
         metrics: &[("ingest_consumer_info_age_seconds", WORKERS, Moves::Up)],
-        log: "nats",
+        log: "nats disconnected",
         publishes: false,
         ..QUIET
     };

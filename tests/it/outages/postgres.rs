@@ -3,8 +3,9 @@
 use ingest_kit::Nats;
 
 use super::outage::{Lag, Moves, Outage, QUIET, Scene, WORKERS};
+use crate::consumer::wait_ready_shows;
 use crate::secured::cluster::{PASSWORD, Secured};
-use crate::world::World;
+use crate::world::{DEADLINE, World, drain};
 
 const DOWN: &[&str] = &["postgres"];
 
@@ -19,6 +20,7 @@ async fn postgresql_is_down() {
     const OUTAGE: Outage = Outage {
         name: "PostgreSQL is down",
         reasons: &["postgres: error connecting to server: Connection refused"],
+        notes: &["app_settings: can't be read: error connecting to server: Connection refused"],
         down: DOWN,
         metrics: &[
             ("ingest_postgres_errors_total", &[("class", "connection")], Moves::Up),
@@ -38,13 +40,14 @@ async fn postgresql_is_down() {
 async fn postgresql_is_frozen() {
     const OUTAGE: Outage = Outage {
         name: "PostgreSQL is frozen",
-        reasons: &["postgres: PostgreSQL did not answer within 5 s"],
+        reasons: &["postgres: PostgreSQL did not answer in time"],
+        notes: &["app_settings: can't be read: PostgreSQL did not answer in time"],
         down: DOWN,
         metrics: &[
             ("ingest_postgres_errors_total", &[("class", "timeout")], Moves::Up),
             ("ingest_in_flight", WORKERS, Moves::Is(20.0)),
         ],
-        log: "postgresql does not take writes, holding",
+        log: "postgresql does not answer look-ups",
         ..QUIET
     };
     let make = async |scene: &mut Scene| scene.world.postgres.as_ref().expect("its own").pause();
@@ -83,13 +86,50 @@ async fn postgresql_is_read_only() {
     Scene::new(world, node).await.goes_through(&OUTAGE, make, end).await;
 }
 
+/// After a failover the node is connected to what has become a standby.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_is_a_standby() {
+    const OUTAGE: Outage = Outage {
+        name: "PostgreSQL is a standby",
+        reasons: &["postgres: it is a standby and takes no writes until it is promoted", "postgres: "],
+        down: DOWN,
+        metrics: &[
+            ("ingest_postgres_errors_total", &[("class", "read_only")], Moves::Up),
+            ("ingest_in_flight", WORKERS, Moves::Is(20.0)),
+        ],
+        log: "postgresql is read-only, holding",
+        ..QUIET
+    };
+    let make = async |scene: &mut Scene| {
+        let cluster = scene.world.postgres.as_mut().expect("its own");
+        cluster.stop();
+        let signal = cluster.log().with_file_name("data").join("standby.signal");
+        std::fs::write(signal, "").expect("a file");
+        cluster.start_again();
+    };
+    let end = async |scene: &mut Scene| scene.world.database.execute("SELECT pg_promote()").await;
+    on_own_cluster().await.goes_through(&OUTAGE, make, end).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_in_an_outage_says_why_it_waits() {
+    let mut world = World::with_own_postgres().await;
+    world.postgres.as_mut().expect("its own").stop();
+    let mut node = world.node().start();
+    wait_ready_shows(&node, 503, "postgres: error connecting to server: Connection refused").await;
+    world.postgres.as_mut().expect("its own").start_again();
+    node.wait_ready(DEADLINE).await;
+    drain(node).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_password_of_postgresql_is_rotated() {
     const OUTAGE: Outage = Outage {
         name: "the password of PostgreSQL is rotated",
         reasons: &["postgres: ", "password authentication failed"],
+        notes: &["app_settings: can't be read: ", "password authentication failed"],
         down: DOWN,
-        metrics: &[("ingest_postgres_errors_total", &[("class", "connection")], Moves::Is(0.0))],
+        metrics: &[("ingest_postgres_errors_total", &[("class", "login")], Moves::Up)],
         log: "password authentication failed",
         ..QUIET
     };
