@@ -70,7 +70,10 @@ async fn connect_postgres(
     readiness: &Arc<Readiness>,
     log: &Logger,
 ) -> Result<(Connector, Pool), StartError> {
-    let waiting = |error: &ConnectError| info!(log, "waiting for postgresql"; "error" => %error);
+    let waiting = |error: &ConnectError| {
+        info!(log, "waiting for postgresql"; "error" => %error);
+        readiness.down(Condition::Postgres, error_chain(error));
+    };
     let (connector, mut client) = start::connect(config, waiting).await?;
     let Prepared { migrated, warnings } = start::prepare(&mut client, config).await?;
     if let Some(report) = migrated {

@@ -13,8 +13,8 @@ use crate::runtime::readiness::{Condition, Readiness};
 use ingest_core::flow::lag::replicas_useful;
 
 /// What `/ready` shows as PostgreSQL's, and its schema.
-const POSTGRES: [Condition; 4] =
-    [Condition::Postgres, Condition::Registry, Condition::PointQuarantine, Condition::Schema];
+const POSTGRES: [Condition; 5] =
+    [Condition::Postgres, Condition::Registry, Condition::Writable, Condition::PointQuarantine, Condition::Schema];
 
 /// Every lane's lag by the broker's figures; 503 with the reasons where one lane's are not known.
 pub(super) async fn show(metrics: web::Data<Metrics>, readiness: web::Data<Readiness>) -> HttpResponse {

@@ -10,7 +10,8 @@ use crate::metrics::Metrics;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 
-/// Whether the node is ready, totals, each lane's ledger with the broker's figures of its consumer, and each component's statistics.
+/// Whether the node is ready, with the reasons and notes of `/ready`; totals; each lane's ledger with the broker's figures of its
+/// consumer; each component's statistics.
 pub(super) async fn show(
     readiness: web::Data<Readiness>,
     metrics: web::Data<Metrics>,
@@ -23,6 +24,7 @@ pub(super) async fn show(
     HttpResponse::Ok().json(json!({
         "ready": ready.is_ok(),
         "reasons": ready.err().unwrap_or_default(),
+        "notes": readiness.messages(),
         "version": env!("CARGO_PKG_VERSION"),
         "totals": metrics.totals(),
         "consumers": consumers,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull};
 
+use time::format_description::well_known::Rfc3339;
+
 use crate::delivery::Lane;
 use ingest_core::flow::disposition::DeliveryLimit;
 
@@ -37,8 +39,8 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
         Some(format!("consumer {name} is a push consumer, not a pull consumer"))
     } else if found.ack_policy != AckPolicy::Explicit {
         Some(format!(
-            "consumer {name} acknowledges {:?}, not explicitly: it would lose or double messages",
-            found.ack_policy
+            "consumer {name} has the ack policy {}, not explicit: it would lose or double messages",
+            ack_policy(found.ack_policy)
         ))
     } else if found.headers_only {
         Some(format!("consumer {name} has headers_only: every message would come without its content"))
@@ -81,7 +83,7 @@ fn differences(info: &Info, ack_wait: Duration, wanted: &pull::Config, lane: Lan
     );
     differs(
         !found.backoff.is_empty(),
-        format!("backoff is {:?}: the broker delivers again after {ack_wait:?} without a sign", found.backoff),
+        format!("backoff is {}: the broker delivers again after {ack_wait:?} without a sign", list(&found.backoff)),
     );
     differs(
         found.max_ack_pending > 0 && found.max_ack_pending < wanted.max_ack_pending,
@@ -115,8 +117,8 @@ fn selection(found: &Config, lane: Lane) -> Vec<String> {
     }
     if found.deliver_policy != DeliverPolicy::All {
         all.push(format!(
-            "deliver_policy is {:?}, not All: what the stream held before was not delivered",
-            found.deliver_policy
+            "deliver_policy is {}, not all: what the stream held before was not delivered",
+            deliver_policy(found.deliver_policy)
         ));
     }
     if found.replay_policy != ReplayPolicy::Instant {
@@ -129,6 +131,34 @@ fn selection(found: &Config, lane: Lane) -> Vec<String> {
         ));
     }
     all
+}
+
+/// The policy in the server's own words.
+const fn ack_policy(policy: AckPolicy) -> &'static str {
+    match policy {
+        AckPolicy::Explicit => "explicit",
+        AckPolicy::None => "none",
+        AckPolicy::All => "all",
+        AckPolicy::FlowControl => "flow_control",
+    }
+}
+
+/// The policy in the server's own words, with where it begins.
+fn deliver_policy(policy: DeliverPolicy) -> String {
+    match policy {
+        DeliverPolicy::All => "all".to_owned(),
+        DeliverPolicy::Last => "last".to_owned(),
+        DeliverPolicy::New => "new".to_owned(),
+        DeliverPolicy::LastPerSubject => "last_per_subject".to_owned(),
+        DeliverPolicy::ByStartSequence { start_sequence } => format!("by_start_sequence {start_sequence}"),
+        DeliverPolicy::ByStartTime { start_time } => {
+            format!("by_start_time {}", start_time.format(&Rfc3339).unwrap_or_default())
+        }
+    }
+}
+
+fn list(durations: &[Duration]) -> String {
+    durations.iter().map(|duration| format!("{duration:?}")).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether every subject of `subjects` (`x.>`) is one of the filter's.
@@ -202,6 +232,35 @@ mod tests {
             let found = read(serde_json::json!({name: value})).differences;
             assert!(found.len() == 1 && found[0].starts_with(name), "{name}: {found:?}");
         }
+    }
+
+    #[test]
+    fn policies_are_named_as_the_server_names_them() {
+        for (config, words) in [
+            (serde_json::json!({"deliver_policy": "last_per_subject"}), "deliver_policy is last_per_subject, not all"),
+            (
+                serde_json::json!({"deliver_policy": "by_start_sequence", "opt_start_seq": 17}),
+                "deliver_policy is by_start_sequence 17, not all",
+            ),
+            (
+                serde_json::json!({"deliver_policy": "by_start_time", "opt_start_time": "2026-11-21T00:00:00Z"}),
+                "deliver_policy is by_start_time 2026-11-21T00:00:00Z, not all",
+            ),
+            (serde_json::json!({"backoff": [60_000_000_000_u64, 120_000_000_000_u64]}), "backoff is 60s, 120s: "),
+        ] {
+            let found = read(config).differences;
+            assert!(found.len() == 1 && found[0].starts_with(words), "{words}: {found:?}");
+        }
+        let all = unfit(&info(serde_json::json!({"ack_policy": "all"})), Lane::Telemetry).unwrap_or_default();
+        assert!(all.contains("the ack policy all, not explicit"), "{all}");
+    }
+
+    #[test]
+    fn a_paused_consumer_is_named_as_such() {
+        let paused = Info { paused: true, ..info(serde_json::json!({})) };
+        let wanted = pull::Config { ack_wait: paused.config.ack_wait, ..Default::default() };
+        let found = terms(&paused, &wanted, Lane::Telemetry).differences;
+        assert!(found.contains(&"it is paused: nothing is delivered until it is resumed".to_owned()), "{found:?}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod resolve;
 mod routes;
 mod settings;
 mod tenants;
+mod writable;
 
 pub use self::actor::{Parts, Registry};
 pub use self::config::Config;

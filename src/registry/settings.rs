@@ -6,9 +6,10 @@ use actix::prelude::*;
 use deadpool_postgres::Pool;
 use slog::{info, warn};
 
-use super::Registry;
 use super::fault::Fault;
-use super::query::{ask, read, replay_key};
+use super::query::{ask, bounded, read, replay_key};
+use super::writable::{self, Access};
+use super::{Parts, Registry};
 use crate::message::SettingsChanged;
 use ingest_core::reprocess::proof;
 use ingest_core::validate::settings::{InvalidSetting, Settings};
@@ -31,6 +32,8 @@ struct SettingsRead {
     rows: Vec<(String, String)>,
     /// What signs replays; `None` where it can't be read.
     replay_key: Option<Option<proof::Key>>,
+    /// What the session may do; `None` where it can't be read.
+    access: Option<Access>,
 }
 
 /// The rows of `app_settings` that are ours, whatever their columns' types; a value that is too long is none.
@@ -41,8 +44,9 @@ async fn settings(pool: &Pool) -> Result<SettingsRead, Fault> {
     ask(pool, async |client| {
         let rows = read(client, SQL, &[&ours]).await?;
         let row = |row: &tokio_postgres::Row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?));
-        let key = super::query::bounded(replay_key(client)).await;
-        Ok(SettingsRead { rows: rows.iter().filter_map(row).collect(), replay_key: key.ok() })
+        let key = bounded(replay_key(client)).await;
+        let access = writable::access(client).await.ok();
+        Ok(SettingsRead { rows: rows.iter().filter_map(row).collect(), replay_key: key.ok(), access })
     })
     .await
 }
@@ -54,6 +58,11 @@ impl Registry {
         ctx.spawn(read.into_actor(self).map(|read, registry, _| match read {
             Ok(read) => {
                 registry.settings_are_readable();
+                // Before anything is up: a node that starts on a standby is not ready for a moment.
+                if let Some(access) = read.access {
+                    let Parts { pool, spawn, .. } = &registry.parts;
+                    writable::show(access, pool, &spawn.readiness, &spawn.log);
+                }
                 registry.availability.connected();
                 registry.conclude();
                 registry.apply_settings(read);
@@ -82,7 +91,7 @@ impl Registry {
         self.settings.fault = Some(fault);
     }
 
-    fn apply_settings(&mut self, SettingsRead { rows, replay_key }: SettingsRead) {
+    fn apply_settings(&mut self, SettingsRead { rows, replay_key, .. }: SettingsRead) {
         let before = self.settings.in_force.clone().unwrap_or_default();
         let (mut settings, refused) = before.apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         if let Some(replay_key) = replay_key {

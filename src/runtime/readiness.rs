@@ -24,6 +24,9 @@ pub enum Condition {
     /// PostgreSQL answers look-ups and settings. Separate from [`Condition::Postgres`], because reads and writes may fail
     /// independently; shown under the same name.
     Registry,
+    /// PostgreSQL is neither a standby nor read-only. Separate from [`Condition::Postgres`], because it shows without a message to
+    /// write; shown under the same name.
+    Writable,
     /// PostgreSQL accepts the points that InfluxDB has rejected; what depends on them waits meanwhile. Shown under the same
     /// name.
     PointQuarantine,
@@ -54,7 +57,7 @@ impl Condition {
     fn name(self) -> &'static str {
         match self {
             Condition::Nats => "nats",
-            Condition::Postgres | Condition::Registry | Condition::PointQuarantine => "postgres",
+            Condition::Postgres | Condition::Registry | Condition::Writable | Condition::PointQuarantine => "postgres",
             Condition::Schema => "schema",
             Condition::Consumer(lane) => lane.consumer(),
             Condition::Tree => "actors",

@@ -3,6 +3,7 @@
 //!
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
+//! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -41,6 +42,7 @@ mod ledger;
 mod load;
 mod malformed;
 mod outage;
+mod outages;
 mod postgres;
 mod probes;
 mod provision;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::world::{DEADLINE, World};
 
 /// Devices and tenants of every load.
-const DEVICES: usize = 50;
+pub(crate) const DEVICES: usize = 50;
 const TENANTS: usize = 5;
 
 /// Messages, and what must become of them.

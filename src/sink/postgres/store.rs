@@ -111,6 +111,17 @@ impl Store {
         .await
     }
 
+    /// Whether a transaction that may write can begin.
+    ///
+    /// # Errors
+    /// As [`Store::store`].
+    pub(super) async fn ask(&self) -> Result<(), Failure> {
+        lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+            Ok(client.batch_execute("BEGIN READ WRITE; ROLLBACK").await?)
+        })
+        .await
+    }
+
     fn attempt(&self, batch: &Batch) -> Attempt<'_> {
         Attempt {
             write_mode: batch.write_mode,

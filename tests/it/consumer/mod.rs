@@ -7,7 +7,7 @@
 mod attempts;
 mod bytes;
 mod creation;
-mod permissions;
+pub(crate) mod permissions;
 mod recreated;
 mod settings;
 

@@ -10,7 +10,7 @@ use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// A server where the test, without a user name, may do everything, and the node everything but this.
-fn config(denied: &str) -> String {
+pub(crate) fn config(denied: &str) -> String {
     format!(
         r#"
         authorization {{ users = [

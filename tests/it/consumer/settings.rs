@@ -58,7 +58,7 @@ async fn a_consumer_that_delivers_headers_only_makes_the_lane_not_ready_and_quar
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_acknowledges_everything_before_makes_the_lane_not_ready() {
-    is_refused(pull::Config { ack_policy: AckPolicy::All, ..ordinary() }, "acknowledges All").await;
+    is_refused(pull::Config { ack_policy: AckPolicy::All, ..ordinary() }, "the ack policy all, not explicit").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +107,7 @@ async fn a_message_larger_than_a_pull_request_allows_blocks_no_other_and_is_repo
 async fn replay_and_deliver_policies_are_reported() {
     for (config, note) in [
         (pull::Config { replay_policy: ReplayPolicy::Original, ..ordinary() }, "replay_policy is original"),
-        (pull::Config { deliver_policy: DeliverPolicy::New, ..ordinary() }, "deliver_policy is New"),
+        (pull::Config { deliver_policy: DeliverPolicy::New, ..ordinary() }, "deliver_policy is new"),
         (pull::Config { inactive_threshold: Duration::from_secs(3_600), ..ordinary() }, "inactive_threshold is"),
         (
             pull::Config {

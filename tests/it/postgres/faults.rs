@@ -10,6 +10,7 @@ use ingest_node::testing::delivery::Lane;
 use ingest_node::testing::message::Write;
 use ingest_node::testing::metrics::FlushResult;
 use ingest_node::testing::postgres::config::Config;
+use ingest_node::testing::runtime::readiness::Condition;
 
 use super::bench::{Bench, SOON, config, event, migrated, refusal};
 
@@ -64,6 +65,18 @@ async fn an_outage_holds_everything_and_loses_nothing() {
     // The registry's part of it is not on this bench.
     let is_down = |why: &String| why.starts_with("postgres: ") && !why.ends_with("starting");
     assert!(!bench.readiness.ready().unwrap_err().iter().any(is_down));
+}
+
+#[actix::test]
+async fn an_outage_that_outlives_the_actors_is_over_without_a_message() {
+    let mut cluster = Postgres::start();
+    let database = migrated(&cluster).await;
+    cluster.stop();
+    // The condition is down, as the generation before has left it.
+    let bench = Bench::new(&database);
+    assert!(!bench.readiness.holds(Condition::Postgres));
+    cluster.start_again();
+    wait_for("the outage to be over", SOON, async || bench.readiness.holds(Condition::Postgres)).await;
 }
 
 #[actix::test]

@@ -7,10 +7,10 @@ use super::file;
 use crate::world::{DEADLINE, node};
 
 /// The password of `iot`.
-pub(super) const PASSWORD: &str = "hush-hush";
+pub(crate) const PASSWORD: &str = "hush-hush";
 
 /// A cluster that lets `iot` in over TLS with a password, and `certified` with a certificate.
-pub(super) struct Secured {
+pub(crate) struct Secured {
     pub authority: Authority,
     pub postgres: Option<Postgres>,
     pub port: u16,
@@ -18,7 +18,7 @@ pub(super) struct Secured {
 }
 
 impl Secured {
-    pub(super) fn new(server: impl FnOnce(&Authority) -> Certified) -> Self {
+    pub(crate) fn new(server: impl FnOnce(&Authority) -> Certified) -> Self {
         let (authority, dir) = (Authority::new(), TempDir::new().expect("a directory"));
         let hba = "hostssl all iot 127.0.0.1/32 scram-sha-256\nhostssl all certified 127.0.0.1/32 cert\n\
                    hostnossl all all 127.0.0.1/32 reject";
@@ -34,7 +34,7 @@ impl Secured {
     }
 
     /// A new database, and the roles.
-    pub(super) async fn database(&self) -> Database {
+    pub(crate) async fn database(&self) -> Database {
         let database = self.postgres.as_ref().expect("a cluster").create_database().await;
         for role in ["iot", "certified"] {
             let role = format!("CREATE ROLE {role} LOGIN SUPERUSER PASSWORD '{PASSWORD}'");
@@ -43,16 +43,16 @@ impl Secured {
         database
     }
 
-    pub(super) fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    pub(super) fn url(&self, host: &str, database: &str) -> String {
+    pub(crate) fn url(&self, host: &str, database: &str) -> String {
         format!("postgres://iot:{PASSWORD}@{host}:{}/{database}", self.port)
     }
 
     /// `migrate` against this host with these settings, which are to let it in.
-    pub(super) async fn migrate(&self, host: &str, database: &str, settings: &[(&str, &str)]) -> Finished {
+    pub(crate) async fn migrate(&self, host: &str, database: &str, settings: &[(&str, &str)]) -> Finished {
         self.command(host, database, settings).arguments(&["migrate"]).run_to_end(DEADLINE).await
     }
 

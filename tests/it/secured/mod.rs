@@ -1,7 +1,7 @@
 //! Servers as they are run in production: every way to log in, TLS with certificates of an own authority, and secrets that
 //! are rotated while the node runs.
 
-mod cluster;
+pub(crate) mod cluster;
 mod hosts;
 mod nats;
 mod postgres;

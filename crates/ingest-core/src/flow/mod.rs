@@ -18,3 +18,4 @@ pub mod pull_status;
 pub mod rate_limit;
 pub mod restart;
 pub mod shard;
+pub mod top_counts;

@@ -6,6 +6,7 @@ mod common;
 mod context;
 pub mod event;
 pub mod quarantine_record;
+pub mod rejection_summary;
 pub mod settings;
 mod shadow;
 mod telemetry;

@@ -19,6 +19,7 @@ mod redact;
 
 mod sensor;
 mod timestamp;
+mod top_counts;
 mod topic;
 mod topic_filter;
 mod validation;

@@ -10,6 +10,7 @@ use slog::warn;
 
 use super::backlog::{Backlog, Role};
 use super::faults::Faults;
+use super::rejection_log::RejectionLog;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, QuarantinePoints, SettingsChanged, Write};
@@ -29,6 +30,9 @@ use ingest_core::message::rejection::Reason;
 /// PostgreSQL is tried again at least this often: what waits is written within about a second of its return.
 const RETRY_MAX_MS: u64 = 1_000;
 const RETRY_FIRST_MS: u64 = 50;
+
+/// The sum of the rejections is looked at so often.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Days begin rarely; an hour leaves 71 tries before the last partition made ahead is used up.
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3_600);
@@ -77,6 +81,7 @@ pub struct Writer {
     /// Batches stored so far.
     pub(super) successes: u64,
     pub(super) faults: Faults,
+    pub(super) rejections: RejectionLog,
     pub(super) drained: DrainWaiters,
 }
 
@@ -102,6 +107,7 @@ impl Writer {
             store: Arc::new(store),
             gate,
             faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone(), parts.duty),
+            rejections: RejectionLog::new(parts.spawn.log.clone()),
             parts,
             queue: Queue::default(),
             waiting_since: None,
@@ -256,10 +262,27 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Asks whether an outage that began before this writer is over: its messages may be another replica's by now, so that
+    /// nothing else would show it.
+    fn ask_whether_over(&mut self, ctx: &mut Context<Self>) {
+        if !self.faults.is_inherited() {
+            return;
+        }
+        let store = self.store.clone();
+        ctx.spawn(wrap_future(async move { store.ask().await }).map(|answer, writer: &mut Self, ctx| match answer {
+            Ok(()) => writer.faults.answered(&writer.backlog),
+            Err(_) => drop(ctx.run_later(Duration::from_millis(RETRY_MAX_MS), Self::ask_whether_over)),
+        }));
+    }
+}
+
 impl Actor for Writer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        self.ask_whether_over(ctx);
+        ctx.run_interval(TICK, |writer, _| writer.rejections.tick(Instant::now()));
         if self.parts.duty == Duty::RejectedPoints {
             return;
         }

@@ -19,12 +19,29 @@ pub(super) struct Faults {
     outage: Vec<String>,
     is_down: bool,
     has_note: bool,
+    /// Down since before this writer began, which has met nothing itself.
+    is_inherited: bool,
 }
 
 impl Faults {
-    /// No fault yet.
+    /// No fault yet, but for what the generation before has left in `/ready`: an outage outlives the actors that met it.
     pub(super) fn new(log: Logger, readiness: Arc<Readiness>, duty: Duty) -> Self {
-        Self { log, readiness, duty, outage: Vec::new(), is_down: false, has_note: false }
+        let is_down = !readiness.holds(duty.condition());
+        // A message is of deliveries that this writer does not have.
+        readiness.clear_message(duty.subject());
+        Self { log, readiness, duty, outage: Vec::new(), is_down, has_note: false, is_inherited: is_down }
+    }
+
+    /// Whether `/ready` shows what the generation before has met, and this writer knows no better.
+    pub(super) const fn is_inherited(&self) -> bool {
+        self.is_inherited
+    }
+
+    /// PostgreSQL answers: what the generation before has met is over, as far as it can be known without a message.
+    pub(super) fn answered(&mut self, backlog: &Backlog) {
+        if std::mem::take(&mut self.is_inherited) {
+            self.show(backlog);
+        }
     }
 
     /// PostgreSQL takes no write.
@@ -34,7 +51,7 @@ impl Faults {
             self.outage.push(words.to_owned());
         }
         self.readiness.down(self.duty.condition(), words);
-        self.is_down = true;
+        (self.is_down, self.is_inherited) = (true, false);
     }
 
     /// PostgreSQL takes nothing of a kind.
@@ -61,6 +78,7 @@ impl Faults {
     /// Something was stored.
     pub(super) fn stored(&mut self, backlog: &Backlog) {
         self.outage.clear();
+        self.is_inherited = false;
         self.show(backlog);
     }
 
@@ -78,8 +96,8 @@ impl Faults {
         self.has_note = suspected > 0;
         if let Some((kind, message)) = backlog.held().next() {
             self.readiness.down(self.duty.condition(), format!("no {} can be stored: {message}", kind.name()));
-            self.is_down = true;
-        } else if self.is_down && self.outage.is_empty() {
+            (self.is_down, self.is_inherited) = (true, false);
+        } else if self.is_down && self.outage.is_empty() && !self.is_inherited {
             self.is_down = false;
             info!(self.log, "postgresql takes writes again");
             self.readiness.up(self.duty.condition());

@@ -4,6 +4,7 @@ mod actor;
 mod backlog;
 mod faults;
 mod outcome;
+mod rejection_log;
 
 use self::actor::Flush;
 pub use self::actor::{Parts, Writer};

@@ -30,6 +30,7 @@ impl Writer {
         let put_off = std::mem::take(&mut flush.batch.put_off);
         let has_stored = !flush.batch.is_empty();
         self.count(&flush, &stored, put_off.iter().any(|put_off| put_off.is_general));
+        self.rejections.add(&flush.batch.items.rejections, Instant::now());
         self.end(&flush, put_off);
         if has_stored {
             self.successes += 1;

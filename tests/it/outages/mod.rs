@@ -1,0 +1,11 @@
+//! Outages, one row each: which figures move, and what `/ready`, `/stats`, `/lag` and the log say within ten seconds. No
+//! figure may claim that nothing waits while something does.
+//!
+//! - `outage`: what a row says, and the steps of every outage.
+//! - `postgres`, `nats`, `influx`, `senders`: the rows.
+
+mod influx;
+mod nats;
+mod outage;
+mod postgres;
+mod senders;
