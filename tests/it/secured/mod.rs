@@ -4,6 +4,7 @@
 mod cluster;
 mod nats;
 mod postgres;
+mod recipes;
 mod rotation;
 
 use std::path::{Path, PathBuf};
