@@ -7,6 +7,7 @@
 # make doc     the documentation of every item, without a broken link
 # make smoke   the program as it is released, without the tests' feature, answers on its command line
 # make test    every test, against real servers
+# make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
 # make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
 # make coverage  which lines the tests run; needs cargo-llvm-cov
 #
@@ -22,8 +23,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports deny doc smoke test fuzz coverage
-check: words imports lint deny doc smoke test fuzz
+.PHONY: check setup lint words imports deny doc smoke test test-current fuzz coverage
+check: words imports lint deny doc smoke test test-current fuzz
 
 setup:
 	scripts/setup
@@ -57,6 +58,11 @@ smoke:
 test: export RUST_TEST_THREADS ?= 4
 test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+# As a part of `check` it is left out where there are none: they come as wheels, and not for every machine.
+test-current: export RUST_TEST_THREADS ?= 4
+test-current: setup
+	scripts/test-current $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
 
 fuzz:
 	scripts/fuzz

@@ -14,6 +14,7 @@
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
 //!   connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
+//! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
@@ -22,7 +23,7 @@
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
-//!   them, the node's delivery ledger.
+//!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
 
 // What a test prints is shown where it fails.
 #![allow(clippy::print_stdout)]
@@ -33,6 +34,7 @@ mod cases;
 mod closed_output;
 mod consumer;
 mod crash;
+mod document;
 mod door;
 mod figures;
 mod flood;
@@ -49,6 +51,7 @@ mod provision;
 mod quarantine;
 mod registry;
 mod replicas;
+mod rights;
 mod routes;
 mod row_security;
 mod secured;

@@ -1,8 +1,8 @@
 //! Day partitions of `raw_events`: made ahead, and on demand before rows of a day that nobody has met yet. Where somebody
 //! else's partition covers part of a day, the rest of the day gets its own.
 //!
-//! A partition is created beside the table and then attached: unlike `CREATE TABLE ... PARTITION OF`, that blocks
-//! neither readers nor writers of the table.
+//! The database makes them (`ingest_make_partitions`, a function of the migrations), so that the role that runs needs no
+//! right to change tables. Days that are covered need no right at all.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,14 +10,10 @@ use std::ops::Range;
 use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, info};
 use time::OffsetDateTime;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Error, Transaction};
+use tokio_postgres::{Client, Error};
 
 use crate::postgres::types::UnixMicros;
 use ingest_core::flow::gaps::gaps;
-
-/// Replicas make the same partitions at the same moment: they take turns on this advisory lock.
-const PARTITION_LOCK: i64 = 0x696e_6765_7374_0002;
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -58,7 +54,7 @@ impl Partitions {
     ///
     /// # Errors
     /// When PostgreSQL does not answer or refuses.
-    pub(super) async fn ensure(&self, client: &mut Client, days: &[Day], log: &Logger) -> Result<(), Error> {
+    pub(super) async fn ensure(&self, client: &Client, days: &[Day], log: &Logger) -> Result<(), Error> {
         let missing: Vec<Day> = {
             let known = self.known();
             if known.ours == Some(false) {
@@ -71,7 +67,7 @@ impl Partitions {
         }
         for day in missing {
             if let Some(span) = day.span() {
-                for name in attach(client, span).await? {
+                for name in make(client, day, span).await? {
                     info!(log, "partition attached"; "table" => name);
                 }
             }
@@ -84,7 +80,7 @@ impl Partitions {
     ///
     /// # Errors
     /// As [`Partitions::ensure`].
-    pub(super) async fn ensure_ahead(&self, client: &mut Client, now_us: i64, log: &Logger) -> Result<(), Error> {
+    pub(super) async fn ensure_ahead(&self, client: &Client, now_us: i64, log: &Logger) -> Result<(), Error> {
         let today = Day::of(now_us);
         let days: Vec<Day> = (0..AHEAD_DAYS).map(|ahead| Day(today.0 + ahead)).collect();
         self.ensure(client, &days, log).await
@@ -116,33 +112,18 @@ impl Partitions {
     }
 }
 
-/// Creates and attaches partitions for what no partition covers of a day; their names.
-async fn attach(client: &mut Client, day: Range<i64>) -> Result<Vec<String>, Error> {
-    let transaction = client.transaction().await?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&PARTITION_LOCK]).await?;
-    let mut attached = Vec::new();
-    for gap in gaps(day, &covered(&transaction).await?) {
-        let name = free_name(&transaction, gap.start).await?;
-        let (from, to) = (bound(gap.start), bound(gap.end));
-        let made = transaction
-            .batch_execute(&format!(
-                "CREATE TABLE {name} (LIKE raw_events INCLUDING ALL); \
-                 ALTER TABLE raw_events ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to})"
-            ))
-            .await;
-        match made {
-            Ok(()) => attached.push(name),
-            // Rows of that time lie in somebody's default partition, or somebody was faster: rows go there.
-            Err(error) if is_covered(&error) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        }
+/// Has the database make partitions for what no partition covers of a day; their names.
+async fn make(client: &Client, day: Day, span: Range<i64>) -> Result<Vec<String>, Error> {
+    let Ok(days) = i32::try_from(day.0) else { return Ok(Vec::new()) };
+    if gaps(span, &covered(client).await?).is_empty() {
+        return Ok(Vec::new());
     }
-    transaction.commit().await?;
-    Ok(attached)
+    let made = client.query("SELECT ingest_make_partitions(date '1970-01-01' + $1::int4)", &[&days]).await?;
+    Ok(made.iter().map(|row| row.get(0)).collect())
 }
 
 /// What the table's partitions cover, whoever made them.
-async fn covered(transaction: &Transaction<'_>) -> Result<Vec<Range<i64>>, Error> {
+async fn covered(client: &Client) -> Result<Vec<Range<i64>>, Error> {
     // The bounds are text only, as the session writes timestamps: ISO and UTC. MINVALUE and MAXVALUE have no quotes.
     const SQL: &str = "
         SELECT coalesce(substring(bounds FROM 'FROM \\(''([^'']+)''\\)')::timestamptz, '-infinity'),
@@ -151,46 +132,12 @@ async fn covered(transaction: &Transaction<'_>) -> Result<Vec<Range<i64>>, Error
         JOIN pg_class c ON c.oid = i.inhrelid
         CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bounds
         WHERE i.inhparent = 'raw_events'::regclass AND bounds LIKE 'FOR VALUES FROM%'";
-    let rows = transaction.query(SQL, &[]).await?;
+    let rows = client.query(SQL, &[]).await?;
     Ok(rows.iter().map(|row| row.get::<_, UnixMicros>(0).0..row.get::<_, UnixMicros>(1).0).collect())
-}
-
-/// A name that no table has. One that is taken may be a detached partition, kept as an archive: it is left alone.
-async fn free_name(transaction: &Transaction<'_>, from_us: i64) -> Result<String, Error> {
-    let digits = moment(from_us).map(|at| format!("{:04}{:02}{:02}", at.year(), u8::from(at.month()), at.day()));
-    let plain = format!("raw_events_{}", digits.unwrap_or_default());
-    let mut name = plain.clone();
-    let mut number = 2_u32;
-    while transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name]).await?.get(0) {
-        name = format!("{plain}_{number}");
-        number += 1;
-    }
-    Ok(name)
 }
 
 fn moment(unix_us: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_us) * 1_000).ok()
-}
-
-fn bound(unix_us: i64) -> String {
-    let Some(at) = moment(unix_us) else { return "MAXVALUE".to_owned() };
-    let (date, time) = (at.date(), at.time());
-    format!(
-        "'{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}+00'",
-        date.year(),
-        u8::from(date.month()),
-        date.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-        time.microsecond()
-    )
-}
-
-/// Another partition overlaps (42P17), or the default partition holds rows of that day (23514).
-fn is_covered(error: &Error) -> bool {
-    let code = error.code();
-    code == Some(&SqlState::INVALID_OBJECT_DEFINITION) || code == Some(&SqlState::CHECK_VIOLATION)
 }
 
 #[cfg(test)]
@@ -202,16 +149,12 @@ mod tests {
         assert_eq!(Day::of(0), Day(0));
         assert_eq!(Day::of(DAY_US - 1), Day(0));
         assert_eq!(Day::of(-1), Day(-1));
-        let day = Day(20_493).span().unwrap();
-        assert_eq!(bound(day.start), "'2026-02-09 00:00:00.000000+00'");
-        assert_eq!(bound(day.end - 1), "'2026-02-09 23:59:59.999999+00'");
+        assert_eq!(Day(20_493).span(), Some(20_493 * DAY_US..20_494 * DAY_US));
     }
 
     #[test]
-    fn a_day_out_of_the_calendar_has_no_place_and_the_last_one_no_end() {
+    fn a_day_out_of_the_calendar_has_no_place() {
         assert_eq!(Day::of(i64::MAX).span(), None);
         assert_eq!(Day::of(i64::MIN).span(), None);
-        // 9999-12-31.
-        assert_eq!(bound(Day(2_932_896).span().unwrap().end), "MAXVALUE");
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod hosts;
 mod nats;
 mod postgres;
+mod recipes;
 mod rotation;
 
 use std::path::{Path, PathBuf};

@@ -31,6 +31,7 @@ mod process;
 pub mod procfs;
 mod proxy;
 pub mod seed;
+mod server_user;
 mod tls_proxy;
 mod victoria;
 mod wait;

@@ -124,7 +124,7 @@ impl Nats {
     /// When it runs already or does not come up.
     pub fn start_again(&mut self) {
         assert!(self.process.is_none(), "nats-server runs already");
-        let mut command = Command::new(find_program("nats-server", []));
+        let mut command = Command::new(program());
         command
             .args(["--addr", "127.0.0.1", "--port", &self.port.to_string(), "--jetstream", "--store_dir"])
             .arg(self.dir.join("store"));
@@ -173,6 +173,18 @@ impl Nats {
     pub async fn jetstream(&self) -> jetstream::Context {
         jetstream::new(self.connect().await)
     }
+}
+
+/// The server to run: the one that `INGEST_TEST_NATS_SERVER` names, else the distribution's.
+///
+/// # Panics
+/// When it is missing; the message explains how to install it.
+fn program() -> PathBuf {
+    let Some(named) = std::env::var_os("INGEST_TEST_NATS_SERVER").map(PathBuf::from) else {
+        return find_program("nats-server", []);
+    };
+    assert!(named.is_file(), "INGEST_TEST_NATS_SERVER: there is no {}; run: make setup", named.display());
+    named
 }
 
 #[cfg(test)]

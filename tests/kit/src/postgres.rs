@@ -1,6 +1,6 @@
 //! A private PostgreSQL cluster.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,6 +17,7 @@ use crate::pki::Certified;
 use crate::ports::free_port;
 use crate::process::{LeashOf, Process, find_program, send};
 use crate::procfs::family;
+use crate::server_user::User;
 use crate::wait::wait_for;
 
 /// Longest time from start to the first answer: a crashed cluster recovers first.
@@ -342,8 +343,16 @@ impl Drop for Postgres {
     }
 }
 
-/// Where the newest installed server's programs are.
+/// Where the server's programs are: where `INGEST_TEST_POSTGRES_BIN` says, else the newest installed ones.
 fn bin_dir() -> PathBuf {
+    if let Some(named) = std::env::var_os("INGEST_TEST_POSTGRES_BIN").map(PathBuf::from) {
+        assert!(
+            named.join("initdb").is_file(),
+            "INGEST_TEST_POSTGRES_BIN: no initdb in {}; run: make setup",
+            named.display()
+        );
+        return named;
+    }
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -358,48 +367,6 @@ fn bin_dir() -> PathBuf {
     // Debian links some of the programs into PATH, never the server itself: stay where the real file is.
     let program = program.canonicalize().unwrap_or(program);
     program.parent().map(Path::to_owned).unwrap_or_default()
-}
-
-/// The user that the server runs as when the process is root: PostgreSQL refuses to run as root.
-#[derive(Debug)]
-struct User {
-    uid: u32,
-    gid: u32,
-}
-
-impl User {
-    fn for_server() -> Option<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return None;
-        }
-        let passwd = std::fs::read_to_string("/etc/passwd").expect("/etc/passwd");
-        ["postgres", "nobody"].iter().find_map(|name| {
-            let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut fields = line.split(':').skip(2).map(str::parse);
-            Some(Self { uid: fields.next()?.ok()?, gid: fields.next()?.ok()? })
-        })
-    }
-
-    /// Whether every directory above is open to it.
-    fn can_reach(&self, dir: &Path) -> bool {
-        dir.ancestors().skip(1).all(|above| {
-            above.metadata().is_ok_and(|meta| meta.uid() == self.uid || meta.permissions().mode() & 0o001 != 0)
-        })
-    }
-
-    /// Gives it the directory.
-    ///
-    /// # Panics
-    /// When it could not get there: a directory above is closed to others.
-    fn claim(&self, dir: &Path) {
-        assert!(
-            self.can_reach(dir),
-            "PostgreSQL does not run as root, and the user it runs as cannot enter a directory above {}",
-            dir.display(),
-        );
-        chown(dir, Some(self.uid), Some(self.gid))
-            .unwrap_or_else(|e| panic!("cannot give away {}: {e}", dir.display()));
-    }
 }
 
 #[cfg(test)]
