@@ -20,6 +20,8 @@ pub struct InfluxMetrics {
     pub flush_seconds: Histogram,
     /// `ingest_influx_flushes_total{result}`.
     pub flushes: Per<FlushResult, Counter>,
+    /// `ingest_influx_failed_lines_total`: lines of writes that failed, once for each; they are kept and tried again.
+    pub failed_lines: Counter,
     /// `ingest_influx_requests_total{status}`: requests to the server, writes and others.
     pub requests: Per<RequestStatus, Counter>,
     /// `ingest_influx_unconfirmed_lines`: lines that InfluxDB has not confirmed: buffered, in flight, or in the
@@ -52,6 +54,7 @@ impl InfluxMetrics {
             lines: exposition.default("influx_lines", "Lines, by what became of them"),
             flush_seconds: exposition.seconds("influx_flush_seconds", "One request"),
             flushes: exposition.default("influx_flushes", "Requests"),
+            failed_lines: exposition.default("influx_failed_lines", "Lines of writes that failed, once for each write"),
             requests: exposition
                 .default("influx_requests", "Requests to the server, by the answer's status or why there was none"),
             unconfirmed_lines: exposition.default("influx_unconfirmed_lines", "Lines owed to InfluxDB"),

@@ -64,6 +64,7 @@ pub struct Totals {
     pub accepted: u64,
     pub rejected: u64,
     pub influx_ok: u64,
+    /// Lines that were not written: by a write that failed, once for each, or for good.
     pub influx_err: u64,
     pub influx_flushes: u64,
     pub influx_buffer: i64,
@@ -101,7 +102,7 @@ impl Metrics {
             accepted: self.validation.accepted.total(),
             rejected: self.validation.rejections.total(),
             influx_ok: influx.lines.of(LineResult::Ok).get(),
-            influx_err: influx.lines.total() - influx.lines.of(LineResult::Ok).get(),
+            influx_err: influx.failed_lines.get() + influx.lines.total() - influx.lines.of(LineResult::Ok).get(),
             influx_flushes: influx.flushes.total(),
             influx_buffer: influx.buffered_lines.get(),
             pending: self.consumers.broker.pending(Instant::now()),
@@ -176,7 +177,8 @@ mod tests {
         *metrics.ledgers.lane(Lane::Shadow) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
         metrics.influx.lines.of(LineResult::Ok).inc_by(5);
         metrics.influx.lines.of(LineResult::Refused).inc_by(2);
+        metrics.influx.failed_lines.inc_by(7);
         let totals = metrics.totals();
-        assert_eq!((totals.received, totals.influx_ok, totals.influx_err, totals.pending), (4, 5, 2, None));
+        assert_eq!((totals.received, totals.influx_ok, totals.influx_err, totals.pending), (4, 5, 9, None));
     }
 }

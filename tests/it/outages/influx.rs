@@ -11,6 +11,9 @@ use crate::world::World;
 /// Rows and acknowledgements go on, the points are owed, and the node stays ready.
 const OWED: Outage = Outage { down: &["influx"], lag: Lag::None, ..QUIET };
 
+/// Every write that fails counts.
+const FAILED: &[(&str, Moves)] = &[("/totals/influx_err", Moves::Up), ("/totals/influx_flushes", Moves::Up)];
+
 async fn goes_through(
     world: World,
     outage: &Outage,
@@ -34,6 +37,7 @@ async fn influxdb_refuses_the_token() {
             ("ingest_influx_unconfirmed_lines", &[], Moves::Is(20.0)),
             ("ingest_postgres_rows_total", &[], Moves::Is(40.0)),
         ],
+        stats: FAILED,
         log: "it does not accept the token",
         ..OWED
     };
@@ -71,6 +75,7 @@ async fn influxdb_is_full() {
             ("ingest_influx_limit_refusals_total", &[("limit", "databases")], Moves::Up),
             ("ingest_influx_unconfirmed_lines", &[], Moves::Is(20.0)),
         ],
+        stats: FAILED,
         log: "no room for another database",
         ..OWED
     };
@@ -86,6 +91,7 @@ async fn the_disk_for_files_is_full() {
         name: "the disk for files is full",
         notes: &["influx: 5 tenants' databases do not take writes now, their points are kept: ", "the disk is full"],
         metrics: &[("ingest_influx_unconfirmed_lines", &[], Moves::Is(20.0))],
+        stats: FAILED,
         log: "the disk is full",
         ..OWED
     };

@@ -248,6 +248,12 @@ impl Outage {
             let (was, is) = (figure(before), figure(shown));
             expect(moves.holds(was, is), format!("{pointer} of /stats was {was:?} and is {is:?}: not {moves:?}"));
         }
+        let scalable = shown.lag.as_ref().map(|lag| &lag["consumers"][LANES[0].1]["scalable"]);
+        let is_useless = self.down.contains(&"postgres");
+        expect(
+            !is_useless || scalable.is_some_and(|scalable| scalable == 0),
+            format!("/lag has scalable {scalable:?}"),
+        );
         wrong.extend(self.lag.differences(shown, if self.publishes { MESSAGES as f64 } else { 0.0 }));
         wrong
     }

@@ -28,6 +28,7 @@ impl Batcher {
         };
         match outcome {
             Outcome::Failed { trouble, message } => {
+                self.parts.metrics.failed_lines.inc_by(batch.len() as u64);
                 self.failed(round, sent, trouble, message);
                 self.try_again(batch);
                 return;
