@@ -59,7 +59,7 @@ impl Secured {
     }
 
     pub(super) fn patient(&self, node: NodeBuilder) -> NodeBuilder {
-        let config = file(self.dir.path(), "patience.toml", "[postgres]\nstart_wait_secs = 1\n");
+        let config = file(self.dir.path(), "patience.toml", "[postgres]\nstart_wait_secs = 3\n");
         node.arguments(&["--config", config.to_str().expect("UTF-8"), "migrate"])
     }
 }

@@ -20,9 +20,9 @@ fn file(dir: &Path, name: &str, text: &str) -> PathBuf {
     file
 }
 
-/// Runs a command that must fail, with a second of patience for each server.
+/// Runs a command that must fail, with little patience for each server.
 async fn fails(node: NodeBuilder, dir: &Path) -> Finished {
-    let config = file(dir, "patience.toml", "[nats]\nstart_wait_secs = 1\n[postgres]\nstart_wait_secs = 1\n");
+    let config = file(dir, "patience.toml", "[nats]\nstart_wait_secs = 3\n[postgres]\nstart_wait_secs = 3\n");
     let arguments = ["--config", config.to_str().expect("UTF-8"), "run"];
     node.arguments(&arguments).env("LOG_LEVEL", "error").run_to_end(DEADLINE).await
 }
