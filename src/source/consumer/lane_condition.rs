@@ -14,6 +14,10 @@ use ingest_core::flow::permission::Operation;
 /// Refusals of pull requests that are logged, each once; the server knows a handful.
 const MAX_LOGGED: usize = 32;
 
+/// Pull requests with heartbeats are refused by nats-server 2.9 in words; 2.15 leaves the client to miss the heartbeats.
+const SILENCE: &str =
+    "the broker is silent: it answers no pull request (newer servers do not say `Exceeded MaxWaiting`, but nothing)";
+
 /// Why the lane does not work; the first reason that applies is shown.
 #[derive(Debug)]
 pub(super) struct LaneCondition {
@@ -57,7 +61,7 @@ impl LaneCondition {
         let denied = denied(lane, permissions);
         self.is_denied = denied.is_some();
         let Self { unbound, refused, silent, fault, shown, .. } = &*self;
-        let silence = silent.then(|| "the broker is silent".to_owned());
+        let silence = silent.then(|| SILENCE.to_owned());
         let reason = denied.or(unbound.clone()).or(refused.clone()).or(silence).or(fault.clone());
         if reason == *shown {
             return;

@@ -46,7 +46,7 @@ async fn works_without_a_violation(world: &World, set_up: impl Fn(NodeBuilder) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_creates_nothing_needs_the_rights_of_the_document_and_no_others() {
+async fn a_node_that_creates_nothing_works_with_the_rights_of_the_document() {
     let world = world("nats run").await;
     create_streams(&world.jetstream).await;
     world.create_consumers(Duration::from_secs(30), 60_000).await;
@@ -54,7 +54,7 @@ async fn a_node_that_creates_nothing_needs_the_rights_of_the_document_and_no_oth
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_makes_its_streams_needs_the_rights_of_the_document_and_no_others() {
+async fn a_node_that_makes_its_streams_works_with_the_rights_of_the_document() {
     let world = world("nats create").await;
     works_without_a_violation(&world, |node| node).await;
     for (stream, consumer) in LANES {

@@ -103,6 +103,7 @@ async fn unknown_devices_are_registered_with_what_is_granted_for_it() {
     let roles = Roles::with(&["postgres run", "postgres provisioning"]).await;
     let world = roles.world().await;
     seed::devices(&world.database, &[device(0, 1)]).await;
+    world.database.execute("UPDATE subscriptions SET device_limit = 10").await;
     let node = start(roles.node(&world).env("AUTO_PROVISION", 1).env("REQUIRE_TOKEN", 0)).await;
     let mut unknown = device(1, 1);
     unknown.tenant_id = device(0, 1).tenant_id;
