@@ -11,6 +11,7 @@ mod metrics;
 mod nats;
 mod outbox;
 mod postgres;
+mod preflight;
 mod registry;
 mod runtime;
 mod sink;

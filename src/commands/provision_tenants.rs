@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use crate::app::preflight;
 use crate::config::Config;
 use crate::postgres::start;
+use crate::preflight;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::print;

@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use slog::{Logger, info};
 use time::OffsetDateTime;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Error, Transaction};
+use tokio_postgres::{Client, Error, GenericClient, Transaction};
 
 use crate::postgres::types::UnixMicros;
 use ingest_core::flow::gaps::gaps;
@@ -142,7 +142,7 @@ async fn attach(client: &mut Client, day: Range<i64>) -> Result<Vec<String>, Err
 }
 
 /// What the table's partitions cover, whoever made them.
-async fn covered(transaction: &Transaction<'_>) -> Result<Vec<Range<i64>>, Error> {
+async fn covered(client: &impl GenericClient) -> Result<Vec<Range<i64>>, Error> {
     // The bounds are text only, as the session writes timestamps: ISO and UTC. MINVALUE and MAXVALUE have no quotes.
     const SQL: &str = "
         SELECT coalesce(substring(bounds FROM 'FROM \\(''([^'']+)''\\)')::timestamptz, '-infinity'),
@@ -151,8 +151,22 @@ async fn covered(transaction: &Transaction<'_>) -> Result<Vec<Range<i64>>, Error
         JOIN pg_class c ON c.oid = i.inhrelid
         CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bounds
         WHERE i.inhparent = 'raw_events'::regclass AND bounds LIKE 'FOR VALUES FROM%'";
-    let rows = transaction.query(SQL, &[]).await?;
+    let rows = client.query(SQL, &[]).await?;
     Ok(rows.iter().map(|row| row.get::<_, UnixMicros>(0).0..row.get::<_, UnixMicros>(1).0).collect())
+}
+
+/// Whether there is a partition for a row of this moment, the default one included.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub(crate) async fn has_place(client: &Client, at_us: i64) -> Result<bool, Error> {
+    const DEFAULT: &str = "
+        SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'raw_events'::regclass AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT')";
+    if covered(client).await?.iter().any(|partition| partition.contains(&at_us)) {
+        return Ok(true);
+    }
+    Ok(client.query_one(DEFAULT, &[]).await?.get(0))
 }
 
 /// A name that no table has. One that is taken may be a detached partition, kept as an archive: it is left alone.
