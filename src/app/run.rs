@@ -71,11 +71,11 @@ pub(crate) async fn run(
 async fn log_capacity_advice(config: Config, log: Logger) {
     match capacity::check(&config).await {
         Ok(None) => {}
-        Ok(Some(finding)) => match finding.advice {
+        Ok(Some(result)) => match result.advice {
             Some(advice) => {
-                warn!(log, "this will not hold all tenants"; "of" => finding.about, "found" => finding.found, "advice" => advice);
+                warn!(log, "this will not hold all tenants"; "of" => result.about, "found" => result.found, "advice" => advice);
             }
-            None => info!(log, "preflight check"; "of" => finding.about, "found" => finding.found),
+            None => info!(log, "preflight check"; "of" => result.about, "found" => result.found),
         },
         Err(why) => info!(log, "preflight check failed"; "of" => "influxdb", "why" => why),
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::config::{Gathered, Loaded, Selection};
-use crate::preflight::{self, Finding};
+use crate::preflight::{self, CheckResult};
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::{print, print_error};
 
@@ -11,7 +11,7 @@ use crate::runtime::terminal::{print, print_error};
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
     /// Also look at machine and servers, as `doctor` does. Exit code 69 if one can't be reached, 1 if there is something to
-    /// be mended.
+    /// be fixed.
     #[arg(long, conflicts_with = "json")]
     pub online: bool,
     /// One JSON object: settings (key, env, value, source), notices, errors. With errors the exit code is 64.
@@ -59,8 +59,8 @@ fn print_json(gathered: Gathered, selection: Selection) -> Exit {
 
 /// What `doctor` finds. The notices stand above the settings already.
 async fn ask_servers(loaded: &Loaded) -> Exit {
-    let findings = preflight::check(loaded).await;
-    let beside_the_notices = |finding: &&Finding| loaded.notices.is_empty() || finding.about != preflight::SETTINGS;
-    findings.iter().filter(beside_the_notices).for_each(|finding| print(&format!("# {finding}\n")));
-    preflight::exit(&findings)
+    let results = preflight::check(loaded).await;
+    let beside_the_notices = |result: &&CheckResult| loaded.notices.is_empty() || result.about != preflight::SETTINGS;
+    results.iter().filter(beside_the_notices).for_each(|result| print(&format!("# {result}\n")));
+    preflight::exit(&results)
 }

@@ -46,8 +46,8 @@ pub(crate) enum Command {
     CheckConfig(check_config::Options),
     /// Find what cannot work, or will hurt: settings, machine, NATS, PostgreSQL, InfluxDB, rights, limits, clocks.
     ///
-    /// One line for each finding: OK, WARN or ERR, what it is about, what was found, what to do. Nothing is changed at any
-    /// server. All checks run side by side, 10 s at most. Exit codes: 0 all is well, 1 something is to be mended, 69 something
+    /// One line for each result: OK, WARN or ERR, what it is about, what was found, what to do. Nothing is changed at any
+    /// server. All checks run side by side, 10 s at most. Exit codes: 0 all is well, 1 something is to be fixed, 69 something
     /// can't be reached.
     Doctor(doctor::Options),
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::config::Loaded;
-use crate::preflight::{self, Finding};
+use crate::preflight::{self, CheckResult};
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::{print, print_error};
 
@@ -15,18 +15,18 @@ pub(crate) struct Options {
     pub json: bool,
 }
 
-/// Checks settings, machine and servers, and prints a line for each finding.
+/// Checks settings, machine and servers, and prints a line for each result.
 pub(crate) async fn run(loaded: &Loaded, options: &Options) -> Exit {
-    let findings = preflight::check(loaded).await;
+    let results = preflight::check(loaded).await;
     match options.json {
-        true => print_json(&findings),
-        false => findings.iter().for_each(|finding| print(&format!("{finding}\n"))),
+        true => print_json(&results),
+        false => results.iter().for_each(|result| print(&format!("{result}\n"))),
     }
-    preflight::exit(&findings)
+    preflight::exit(&results)
 }
 
-fn print_json(findings: &[Finding]) {
-    match serde_json::to_string_pretty(findings) {
+fn print_json(results: &[CheckResult]) {
+    match serde_json::to_string_pretty(results) {
         Ok(list) => print(&format!("{list}\n")),
         Err(error) => print_error(error),
     }

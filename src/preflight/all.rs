@@ -2,13 +2,13 @@
 
 use super::clock::{self, Clocks};
 use super::deadline::Deadline;
-use super::finding::Finding;
+use super::result::CheckResult;
 use super::shared::Later;
 use super::{influx, machine, nats, postgres};
 use crate::config::Loaded;
 
-/// Compares settings, machine and servers with what the node needs; in a fixed order, each dependency's findings together.
-pub(crate) async fn check(loaded: &Loaded) -> Vec<Finding> {
+/// Compares settings, machine and servers with what the node needs; in a fixed order, each dependency's results together.
+pub(crate) async fn check(loaded: &Loaded) -> Vec<CheckResult> {
     let config = &loaded.config;
     let (deadline, clocks, tenants) = (Deadline::start(), Clocks::new(), Later::new());
     let (nats, postgres, influx, skew, machine) = tokio::join!(

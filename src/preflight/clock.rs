@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::finding::Finding;
+use super::result::CheckResult;
 use super::shared::Later;
 
 const ABOUT: &str = "clocks";
@@ -42,34 +42,34 @@ pub(super) fn ahead(asked_us: i64, server_us: i64, answered_us: i64) -> i64 {
 }
 
 /// Whether they agree.
-pub(super) async fn check(clocks: &Clocks) -> Vec<Finding> {
+pub(super) async fn check(clocks: &Clocks) -> Vec<CheckResult> {
     let (nats, postgres) = tokio::join!(clocks.nats.get(), clocks.postgres.get());
-    judge(&[("NATS", nats), ("PostgreSQL", postgres)])
+    assess(&[("NATS", nats), ("PostgreSQL", postgres)])
 }
 
-/// A finding for each server whose clock differs from the node's.
-fn judge(ahead_us: &[(&str, Option<i64>)]) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = ahead_us
+/// A result for each server whose clock differs from the node's.
+fn assess(ahead_us: &[(&str, Option<i64>)]) -> Vec<CheckResult> {
+    let mut results: Vec<CheckResult> = ahead_us
         .iter()
         .filter_map(|(server, ahead)| Some((server, (*ahead)?)))
         .filter(|(_, ahead)| ahead.unsigned_abs() > MOST_SKEW.as_micros() as u64)
         .map(|(server, ahead)| {
             let (secs, direction) = (ahead.unsigned_abs() / 1_000_000, if ahead > 0 { "ahead of" } else { "behind" });
             let found = format!("the clock of {server} is {secs} s {direction} the node's");
-            Finding::warn(ABOUT, found, "let both machines keep time (chrony, systemd-timesyncd)")
+            CheckResult::warn(ABOUT, found, "let both machines keep time (chrony, systemd-timesyncd)")
         })
         .collect();
     let known: Vec<&str> = ahead_us.iter().filter(|(_, ahead)| ahead.is_some()).map(|(server, _)| *server).collect();
-    if findings.is_empty() && !known.is_empty() {
-        findings.push(Finding::ok(ABOUT, format!("the node and {} agree", known.join(", "))));
+    if results.is_empty() && !known.is_empty() {
+        results.push(CheckResult::ok(ABOUT, format!("the node and {} agree", known.join(", "))));
     }
-    findings
+    results
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     #[test]
     fn a_clock_is_right_anywhere_within_the_round_trip() {
@@ -79,11 +79,11 @@ mod tests {
 
     #[test]
     fn a_clock_that_differs_is_named_with_the_seconds() {
-        let found = judge(&[("NATS", Some(7_200_000_000)), ("PostgreSQL", Some(-6_000_000))]);
+        let found = assess(&[("NATS", Some(7_200_000_000)), ("PostgreSQL", Some(-6_000_000))]);
         assert!(found[0].found.contains("NATS is 7200 s ahead of"), "{found:?}");
         assert!(found[1].found.contains("PostgreSQL is 6 s behind"), "{found:?}");
-        let found = judge(&[("NATS", None), ("PostgreSQL", Some(100_000))]);
+        let found = assess(&[("NATS", None), ("PostgreSQL", Some(100_000))]);
         assert!(found.len() == 1 && found[0].level == Level::Ok, "{found:?}");
-        assert_eq!(judge(&[("NATS", None), ("PostgreSQL", None)]), []);
+        assert_eq!(assess(&[("NATS", None), ("PostgreSQL", None)]), []);
     }
 }

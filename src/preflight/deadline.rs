@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::finding::Finding;
+use super::result::CheckResult;
 
 /// Longest time that a check may take.
 const BOUND: Duration = Duration::from_secs(10);
@@ -22,11 +22,11 @@ impl Deadline {
     /// What a check finds.
     ///
     /// # Errors
-    /// A finding, where there is no answer in time.
-    pub(super) async fn of<T>(self, about: &str, check: impl Future<Output = T>) -> Result<T, Finding> {
+    /// A result, where there is no answer in time.
+    pub(super) async fn of<T>(self, about: &str, check: impl Future<Output = T>) -> Result<T, CheckResult> {
         timeout_at(self.0, check).await.map_err(|_| {
             let advice = "it accepts connections and does not answer: look at the server, and at what is in between";
-            Finding::away(about, format!("no answer within {} s", BOUND.as_secs()), advice)
+            CheckResult::away(about, format!("no answer within {} s", BOUND.as_secs()), advice)
         })
     }
 }

@@ -1,33 +1,40 @@
 //! InfluxDB: whether it answers, takes points as they are configured, and can hold every tenant.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::capacity::{self, ABOUT};
 use super::deadline::Deadline;
-use super::finding::Finding;
+use super::result::CheckResult;
 use super::shared::Later;
 use crate::sink::influx::{Backend, Config, Probe};
 
-/// What a finding about writing is about.
+/// What a result about writing is about.
 const WRITE: &str = "influxdb write";
+
+/// Longest wait for PostgreSQL, which knows the tenants: a write is tried without them, too.
+const WAIT: Duration = Duration::from_secs(4);
 
 /// Whose database a write is tried to while no tenant is known.
 const NO_TENANT: &str = "doctor";
 
-/// The findings about InfluxDB.
-pub(super) async fn check(config: &Config, deadline: Deadline, tenants: &Later<Vec<String>>) -> Vec<Finding> {
+/// The results about InfluxDB.
+pub(super) async fn check(config: &Config, deadline: Deadline, tenants: &Later<Vec<String>>) -> Vec<CheckResult> {
     if !config.write_enabled {
-        return vec![Finding::ok(ABOUT, "INFLUXDB_WRITE_ENABLED is off: no points are written")];
+        return vec![CheckResult::ok(ABOUT, "INFLUXDB_WRITE_ENABLED is off: no points are written")];
     }
     let backend = match Backend::new(config) {
         Ok(backend) => backend,
-        Err(why) => return vec![Finding::err(ABOUT, why, "mend the setting")],
+        Err(why) => return vec![CheckResult::err(ABOUT, why, "correct the setting")],
     };
     let looked = deadline.of(ABOUT, look(config, &backend, tenants)).await;
-    looked.unwrap_or_else(|finding| vec![finding])
+    looked.unwrap_or_else(|result| vec![result])
 }
 
-async fn look(config: &Config, backend: &Backend, tenants: &Later<Vec<String>>) -> Vec<Finding> {
+async fn look(config: &Config, backend: &Backend, tenants: &Later<Vec<String>>) -> Vec<CheckResult> {
     // A bucket may differ from tenant to tenant, so it is one of theirs that is tried.
-    let tenants = tenants.get().await;
+    let tenants = timeout(WAIT, tenants.get()).await.ok().flatten();
     let first = tenants.as_ref().and_then(|tenants| tenants.first()).map_or(NO_TENANT, String::as_str);
     let (probe, capacity) = tokio::join!(backend.probe(first), async {
         match &tenants {
@@ -35,48 +42,48 @@ async fn look(config: &Config, backend: &Backend, tenants: &Later<Vec<String>>) 
             None => None,
         }
     });
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     match probe {
         Err(why) => return vec![away(config, &why)],
-        Ok(probe) => findings.extend(probe.map(|probe| judge(&probe, backend.address(), &backend.database(first)))),
+        Ok(probe) => results.extend(probe.map(|probe| assess(&probe, backend.address(), &backend.database(first)))),
     }
     // One thing that is wrong is not said twice: who may not write, may not look either.
-    let writes = findings.iter().all(|finding| finding.advice.is_none());
+    let writes = results.iter().all(|result| result.advice.is_none());
     match capacity {
-        Some(Ok(report)) => findings.insert(0, capacity::finding(report)),
+        Some(Ok(report)) => results.insert(0, capacity::result(report)),
         Some(Err(why)) if writes => {
             let found = format!("databases can't be looked at: {why}");
-            findings.push(Finding::warn(ABOUT, found, "give the token the right to list databases: without it a full server is noticed only when it refuses a tenant"));
+            results.push(CheckResult::warn(ABOUT, found, "give the token the right to list databases: without it a full server is noticed only when it refuses a tenant"));
         }
         Some(Err(_)) | None => {}
     }
-    findings
+    results
 }
 
-fn judge(probe: &Probe, address: String, database: &str) -> Finding {
+fn assess(probe: &Probe, address: String, database: &str) -> CheckResult {
     match probe {
-        Probe::Accepted => Finding::ok(WRITE, format!("{address} takes points")),
-        Probe::TokenRefused(said) => Finding::err(
+        Probe::Accepted => CheckResult::ok(WRITE, format!("{address} takes points")),
+        Probe::TokenRefused(said) => CheckResult::err(
             WRITE,
             format!("the token is refused, {said}"),
             "check INFLUXDB_TOKEN: the token alone, with the right to write",
         ),
-        Probe::NotFound(said) => Finding::err(
+        Probe::NotFound(said) => CheckResult::err(
             WRITE,
             format!("{database} is not there, {said}"),
             "check INFLUXDB_ORG and INFLUXDB_BUCKET; `ingest-node provision-tenants` shows what each tenant needs",
         ),
-        Probe::OtherApi(said) => Finding::err(
+        Probe::OtherApi(said) => CheckResult::err(
             WRITE,
             format!("{address} does not know the API that points are written by, {said}"),
             "check INFLUXDB_API (v3: InfluxDB 3; v2: InfluxDB 2, VictoriaMetrics) and INFLUXDB_URL",
         ),
-        Probe::NewerApi(product) => Finding::warn(
+        Probe::NewerApi(product) => CheckResult::warn(
             WRITE,
             format!("{address} is {product}, asked by its v2 API, which does not name the lines that it refuses"),
             "set INFLUXDB_API=v3",
         ),
-        Probe::Failed(said) => Finding::err(
+        Probe::Failed(said) => CheckResult::err(
             WRITE,
             format!("a write is answered with {said}"),
             "check INFLUXDB_URL, and the server's own log",
@@ -84,14 +91,14 @@ fn judge(probe: &Probe, address: String, database: &str) -> Finding {
     }
 }
 
-fn away(config: &Config, why: &str) -> Finding {
+fn away(config: &Config, why: &str) -> CheckResult {
     let is_https = config.url.as_deref().is_some_and(|url| url.trim().starts_with("https"));
     let advice = if is_https {
         "check INFLUXDB_URL, that the port speaks TLS (else http://), and INFLUXDB_CA_FILE for an authority of your own"
     } else {
         "check INFLUXDB_URL, and that the server runs; one that demands TLS needs https://"
     };
-    Finding::away(ABOUT, format!("no answer: {why}"), advice)
+    CheckResult::away(ABOUT, format!("no answer: {why}"), advice)
 }
 
 #[cfg(test)]
@@ -107,8 +114,8 @@ mod tests {
             (Probe::NewerApi("InfluxDB 3 Core".to_owned()), "INFLUXDB_API=v3"),
             (Probe::Failed("status 500".to_owned()), "INFLUXDB_URL"),
         ] {
-            let finding = judge(&probe, "http://h".to_owned(), "d");
-            assert!(finding.advice.is_some_and(|advice| advice.contains(setting)), "{probe:?}");
+            let result = assess(&probe, "http://h".to_owned(), "d");
+            assert!(result.advice.is_some_and(|advice| advice.contains(setting)), "{probe:?}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! - `cases`: the public cases of `tests/cases`, one test per kind.
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
@@ -32,6 +33,7 @@ mod cases;
 mod closed_output;
 mod consumer;
 mod crash;
+mod doctor;
 mod door;
 mod figures;
 mod flood;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rustix::fs::statvfs;
 
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::sink::influx::Config;
 
 const ABOUT: &str = "files of points";
@@ -15,32 +15,34 @@ const LEAST_FREE: u64 = 1024 * 1024 * 1024;
 const LEAST_SHARE: u64 = 20;
 
 /// Whether points can be written to files, where that is what they are written to.
-pub(super) fn check(config: &Config) -> Option<Finding> {
+pub(super) fn check(config: &Config) -> Option<CheckResult> {
     let directory = config.files()?;
     if let Err(error) = try_to_write(directory) {
         let found = format!("{} can't be written: {error}", directory.display());
-        return Some(Finding::err(
+        return Some(CheckResult::err(
             ABOUT,
             found,
             "give the node the right to it, or set influx.data_dir to another directory",
         ));
     }
     let space = nearest(directory).and_then(|directory| statvfs(directory).ok());
-    let Some(space) = space else { return Some(Finding::ok(ABOUT, format!("{} can be written", directory.display()))) };
-    Some(judge(directory, space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
+    let Some(space) = space else {
+        return Some(CheckResult::ok(ABOUT, format!("{} can be written", directory.display())));
+    };
+    Some(assess(directory, space.f_bavail * space.f_frsize, space.f_blocks * space.f_frsize))
 }
 
-fn judge(directory: &Path, free: u64, total: u64) -> Finding {
+fn assess(directory: &Path, free: u64, total: u64) -> CheckResult {
     let mib = free / (1024 * 1024);
     let found = format!("{} can be written, {mib} MiB are free", directory.display());
     if free < LEAST_FREE || free < total / LEAST_SHARE {
-        return Finding::warn(
+        return CheckResult::warn(
             ABOUT,
             found,
             "free some space: a full disk holds up every point, and with `required` every message",
         );
     }
-    Finding::ok(ABOUT, found)
+    CheckResult::ok(ABOUT, found)
 }
 
 /// Writes a file there and removes it. What is missing of the directory is made by the node, so it is tried further up.
@@ -63,11 +65,11 @@ fn nearest(directory: &Path) -> Option<&Path> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     #[test]
     fn little_space_is_said() {
-        let level = |free, total| judge(Path::new("d"), free << 30, total << 30).level;
+        let level = |free: u64, total: u64| assess(Path::new("d"), free << 30, total << 30).level;
         assert_eq!([level(500, 1_000), level(49, 1_000), level(0, 1)], [Level::Ok, Level::Warn, Level::Warn]);
     }
 

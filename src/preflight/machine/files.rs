@@ -5,23 +5,23 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Loaded;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
 const ABOUT: &str = "secret files";
 
-/// A finding for each file with a secret whose permissions are wide.
-pub(super) fn check(loaded: &Loaded) -> Vec<Finding> {
+/// A result for each file with a secret whose permissions are wide.
+pub(super) fn check(loaded: &Loaded) -> Vec<CheckResult> {
     let mode_of = |path: &Path| path.metadata().ok().map(|file| file.permissions().mode());
     let named: BTreeSet<(String, PathBuf)> = named(loaded).collect();
-    let findings: Vec<Finding> = named
+    let results: Vec<CheckResult> = named
         .iter()
         .filter_map(|(name, path)| {
             let who = readable_by(mode_of(path)?)?;
             let found = format!("{name}: {} is open to {who}", path.display());
-            Some(Finding::warn(ABOUT, found, "chmod 0600 it, or 0440 with the node's group"))
+            Some(CheckResult::warn(ABOUT, found, "chmod 0600 it, or 0440 with the node's group"))
         })
         .collect();
-    if findings.is_empty() { vec![Finding::ok(ABOUT, format!("{} looked at", named.len()))] } else { findings }
+    if results.is_empty() { vec![CheckResult::ok(ABOUT, format!("{} looked at", named.len()))] } else { results }
 }
 
 /// The files that hold a secret, each after the setting that names it.

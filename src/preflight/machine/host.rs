@@ -6,34 +6,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::runtime::descriptors;
 
-/// What a finding about the probes' address is about.
+/// What a result about the probes' address is about.
 pub(super) const HTTP: &str = "http";
 
 /// Whether enough files may be open at once.
-pub(super) fn descriptors() -> Finding {
+pub(super) fn descriptors() -> CheckResult {
     descriptors::raise_limit();
     match descriptors::shortage() {
-        None => Finding::ok("open files", "the limit is high enough"),
+        None => CheckResult::ok("open files", "the limit is high enough"),
         Some(shortage) => {
             let (found, advice) = shortage.split_once(": ").unwrap_or((&shortage, "raise the hard limit"));
-            Finding::err("open files", found, advice)
+            CheckResult::err("open files", found, advice)
         }
     }
 }
 
 /// Whether the node can listen where it is to, or one does already.
-pub(super) async fn http(bind: SocketAddr) -> Finding {
+pub(super) async fn http(bind: SocketAddr) -> CheckResult {
     let advice = "set HTTP_BIND to an address of this machine and a port that is free";
     match TcpListener::bind(bind) {
-        Ok(_) => Finding::ok(HTTP, format!("{bind} is free")),
+        Ok(_) => CheckResult::ok(HTTP, format!("{bind} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => match is_node(reachable(bind)).await {
-            true => Finding::ok(HTTP, format!("a node runs there already, at {bind}")),
-            false => Finding::err(HTTP, format!("HTTP_BIND: another program listens at {bind}"), advice),
+            true => CheckResult::ok(HTTP, format!("a node runs there already, at {bind}")),
+            false => CheckResult::err(HTTP, format!("HTTP_BIND: another program listens at {bind}"), advice),
         },
-        Err(error) => Finding::err(HTTP, format!("HTTP_BIND: nobody can listen at {bind}: {error}"), advice),
+        Err(error) => CheckResult::err(HTTP, format!("HTTP_BIND: nobody can listen at {bind}: {error}"), advice),
     }
 }
 

@@ -8,18 +8,18 @@ mod tls;
 
 pub(crate) use self::settings::ABOUT as SETTINGS;
 use super::deadline::Deadline;
-use super::finding::Finding;
+use super::result::CheckResult;
 use crate::config::Loaded;
 
-/// The findings about settings, files and machine.
-pub(super) async fn check(loaded: &Loaded, deadline: Deadline) -> Vec<Finding> {
+/// The results about settings, files and machine.
+pub(super) async fn check(loaded: &Loaded, deadline: Deadline) -> Vec<CheckResult> {
     let config = &loaded.config;
-    let mut findings = settings::check(loaded);
-    findings.extend(tls::check(config));
-    findings.extend(files::check(loaded));
-    findings.push(host::descriptors());
-    findings.extend(disk::check(&config.influx));
+    let mut results = settings::check(loaded);
+    results.extend(tls::check(config));
+    results.extend(files::check(loaded));
+    results.push(host::descriptors());
+    results.extend(disk::check(&config.influx));
     let address = config.http.bind;
-    findings.push(deadline.of(host::HTTP, host::http(address)).await.unwrap_or_else(|finding| finding));
-    findings
+    results.push(deadline.of(host::HTTP, host::http(address)).await.unwrap_or_else(|result| result));
+    results
 }

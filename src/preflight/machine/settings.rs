@@ -1,22 +1,22 @@
 //! The notices that come with the settings.
 
 use crate::config::Loaded;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
-/// What these findings are about.
+/// What these results are about.
 pub(crate) const ABOUT: &str = "settings";
 
-/// A finding for each notice.
-pub(super) fn check(loaded: &Loaded) -> Vec<Finding> {
-    let findings: Vec<Finding> = loaded.notices.iter().map(|notice| finding(notice)).collect();
-    if findings.is_empty() { vec![Finding::ok(ABOUT, "nothing is doubtful")] } else { findings }
+/// A result for each notice.
+pub(super) fn check(loaded: &Loaded) -> Vec<CheckResult> {
+    let results: Vec<CheckResult> = loaded.notices.iter().map(|notice| result(notice)).collect();
+    if results.is_empty() { vec![CheckResult::ok(ABOUT, "nothing is doubtful")] } else { results }
 }
 
 /// What stands behind a semicolon of a notice is what to do.
-fn finding(notice: &str) -> Finding {
+fn result(notice: &str) -> CheckResult {
     let (found, advice) =
         notice.split_once("; ").unwrap_or((notice, "change it in the file or the environment, unless it is meant"));
-    Finding::warn(ABOUT, found, advice)
+    CheckResult::warn(ABOUT, found, advice)
 }
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_notice_is_what_was_found_and_what_to_do() {
-        assert_eq!(finding("A is off; set it").to_string(), "WARN  settings: A is off; set it");
-        assert!(finding("A is off").advice.is_some());
+        assert_eq!(result("A is off; set it").to_string(), "WARN  settings: A is off; set it");
+        assert!(result("A is off").advice.is_some());
     }
 }

@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 
 use crate::config::Config;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::runtime::postgres_url::{PostgresUrl, SslMode};
 
-/// A finding for each dependency on another machine that is reached in plain text.
-pub(super) fn check(config: &Config) -> Vec<Finding> {
+/// A result for each dependency on another machine that is reached in plain text.
+pub(super) fn check(config: &Config) -> Vec<CheckResult> {
     [nats(config), postgres(config), influx(config)].into_iter().flatten().collect()
 }
 
-fn nats(config: &Config) -> Option<Finding> {
+fn nats(config: &Config) -> Option<CheckResult> {
     let nats = &config.nats;
     let demands_tls = nats.ca_file.is_some() || nats.cert_file.is_some();
     let urls = nats.url.expose();
@@ -19,10 +19,10 @@ fn nats(config: &Config) -> Option<Finding> {
         .split(',')
         .filter_map(|url| url.trim().parse::<async_nats::ServerAddr>().ok())
         .find(|server| !demands_tls && !server.tls_required() && !is_loopback(server.host()))?;
-    Some(finding("nats tls", plain.host(), "use tls:// in NATS_URL, or set NATS_CA_FILE"))
+    Some(result("nats tls", plain.host(), "use tls:// in NATS_URL, or set NATS_CA_FILE"))
 }
 
-fn postgres(config: &Config) -> Option<Finding> {
+fn postgres(config: &Config) -> Option<CheckResult> {
     use tokio_postgres::config::Host;
     let url = PostgresUrl::parse(&config.postgres.url.expose())?;
     let mode = config.postgres.sslmode.or(url.sslmode).unwrap_or(SslMode::Disable);
@@ -30,28 +30,28 @@ fn postgres(config: &Config) -> Option<Finding> {
         Host::Tcp(name) if mode == SslMode::Disable && !is_loopback(name) => Some(name.clone()),
         _ => None,
     })?;
-    Some(finding(
+    Some(result(
         "postgresql tls",
         &plain,
         "set PG_SSLMODE=verify-full, and PG_SSLROOTCERT for an authority of your own",
     ))
 }
 
-fn influx(config: &Config) -> Option<Finding> {
+fn influx(config: &Config) -> Option<CheckResult> {
     let url: awc::http::Uri = config.influx.url.as_deref()?.trim().parse().ok()?;
     let is_plain = config.influx.write_enabled && url.scheme_str() == Some("http");
     let host = url.host().filter(|host| is_plain && !is_loopback(host))?;
-    Some(finding(
+    Some(result(
         "influxdb tls",
         host,
         "use https:// in INFLUXDB_URL, and INFLUXDB_CA_FILE for an authority of your own",
     ))
 }
 
-fn finding(about: &str, host: &str, advice: &str) -> Finding {
+fn result(about: &str, host: &str, advice: &str) -> CheckResult {
     let found =
         format!("{host} is another machine, and the connection to it is not encrypted: secrets and data can be read");
-    Finding::warn(about, found, advice)
+    CheckResult::warn(about, found, advice)
 }
 
 /// Whether a host is this machine, as far as its name shows.
@@ -77,7 +77,7 @@ mod tests {
             let mut config = Config::default();
             (config.nats.url, config.postgres.url) = (Secret::new(nats), Secret::new(postgres));
             config.influx.url = Some(influx.to_owned());
-            check(&config).into_iter().map(|finding| finding.about).collect::<Vec<_>>()
+            check(&config).into_iter().map(|result| result.about).collect::<Vec<_>>()
         };
         let all = with("nats://localhost,nats://n", "postgres://u:p@db/d", "http://influx:8181");
         assert_eq!(all, ["nats tls", "postgresql tls", "influxdb tls"]);

@@ -9,10 +9,10 @@ use ingest_core::flow::permission::{Operation, read};
 use super::Session;
 use crate::config::Config;
 use crate::delivery::Lane;
-use crate::preflight::finding::{Finding, Level};
+use crate::preflight::result::{CheckResult, Level};
 use crate::sink::routes::stream;
 
-/// What these findings are about.
+/// What these results are about.
 const ABOUT: &str = "nats permissions";
 
 /// The server sends its errors before the answer to what came later; the client hands them over by a task of its own.
@@ -32,7 +32,7 @@ struct Probe {
 }
 
 /// Tries everything that the node will do.
-pub(super) async fn check(config: &Config, session: &Session) -> Vec<Finding> {
+pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult> {
     let probes = probes(config);
     for probe in &probes {
         // An error here is one of the connection, which the next question shows.
@@ -41,7 +41,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<Finding> {
     // A round trip: all violations have arrived by then. Where even the inbox is denied it ends with its bound.
     let _ = session.context.query_account().await;
     tokio::time::sleep(HANDED_OVER).await;
-    judge(&probes, &session.permissions.subjects())
+    assess(&probes, &session.permissions.subjects())
 }
 
 async fn send(session: &Session, subject: &str) -> Result<(), async_nats::PublishError> {
@@ -100,29 +100,29 @@ fn probes(config: &Config) -> Vec<Probe> {
     probes
 }
 
-fn judge(probes: &[Probe], denied: &[String]) -> Vec<Finding> {
-    let mut findings = Vec::new();
+fn assess(probes: &[Probe], denied: &[String]) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     if denied.iter().any(|subject| is_inbox(subject)) {
-        findings.push(Finding::err(
+        results.push(CheckResult::err(
             ABOUT,
             "subscribing to _INBOX.> is denied: no answer and no message reaches the node",
             "permit the node's user to subscribe to _INBOX.>",
         ));
     }
-    findings.extend(probes.iter().filter(|probe| denied.contains(&reported(&probe.subject))).map(|probe| {
+    results.extend(probes.iter().filter(|probe| denied.contains(&reported(&probe.subject))).map(|probe| {
         let (found, advice) = (
             format!("publishing to {} is denied: {}", reported(&probe.subject), probe.without),
             format!("permit the node's user to publish to {}", reported(&probe.subject)),
         );
         match probe.level {
-            Level::Warn => Finding::warn(ABOUT, found, advice),
-            _ => Finding::err(ABOUT, found, advice),
+            Level::Warn => CheckResult::warn(ABOUT, found, advice),
+            _ => CheckResult::err(ABOUT, found, advice),
         }
     }));
-    if findings.is_empty() {
-        findings.push(Finding::ok(ABOUT, "pull, acknowledge, publish and create are permitted"));
+    if results.is_empty() {
+        results.push(CheckResult::ok(ABOUT, "pull, acknowledge, publish and create are permitted"));
     }
-    findings
+    results
 }
 
 /// A subject as violations are remembered by it.
@@ -145,10 +145,10 @@ mod tests {
     fn each_denied_subject_is_a_finding_of_its_own() {
         let probes = probes(&Config::default());
         let denied = ["$JS.ACK.TELEMETRY.ingest-workers.>", "routes.>", "_INBOX.>", "$JS.API.STREAM.CREATE.SHADOW"];
-        let found = judge(&probes, &denied.map(str::to_owned));
+        let found = assess(&probes, &denied.map(str::to_owned));
         assert_eq!(found.len(), denied.len(), "{found:?}");
-        assert_eq!(found.iter().filter(|finding| finding.level == Level::Err).count(), 3, "{found:?}");
-        let found = judge(&probes, &[]);
+        assert_eq!(found.iter().filter(|result| result.level == Level::Err).count(), 3, "{found:?}");
+        let found = assess(&probes, &[]);
         assert!(found.len() == 1 && found[0].level == Level::Ok, "{found:?}");
     }
 

@@ -4,9 +4,9 @@ use async_nats::jetstream::account::Account;
 use async_nats::jetstream::context::AccountErrorKind;
 
 use super::{ABOUT, Session};
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
-/// What a finding about JetStream as a whole is about.
+/// What a result about JetStream as a whole is about.
 pub(super) const JETSTREAM: &str = "nats jetstream";
 
 const VERSION: &str = "nats version";
@@ -18,14 +18,14 @@ const TESTED: (u64, u64, u64) = (2, 9, 10);
 const STREAMS: i64 = 4;
 
 /// Connection, version and JetStream.
-pub(super) async fn check(session: &Session) -> Vec<Finding> {
+pub(super) async fn check(session: &Session) -> Vec<CheckResult> {
     let info = session.client.server_info();
     let name = if info.server_name.is_empty() { &info.server_id } else { &info.server_name };
     let cluster = info.cluster.as_deref().map(|cluster| format!(" of cluster {cluster}")).unwrap_or_default();
-    let mut findings = vec![Finding::ok(ABOUT, format!("connected to {name}{cluster}")), version(&info.version)];
+    let mut results = vec![CheckResult::ok(ABOUT, format!("connected to {name}{cluster}")), version(&info.version)];
     let account = session.context.query_account().await;
     match account {
-        Ok(account) => findings.extend(limits(&account)),
+        Ok(account) => results.extend(limits(&account)),
         Err(error) => {
             let is_off = match error.kind() {
                 AccountErrorKind::JetStream(error) => error.code() == 503 || error.error_code().0 == 10_039,
@@ -33,30 +33,30 @@ pub(super) async fn check(session: &Session) -> Vec<Finding> {
                 // Not permitted: the node does without.
                 AccountErrorKind::TimedOut | AccountErrorKind::Other => false,
             };
-            findings.push(match is_off || !info.jetstream {
-                true => Finding::err(
+            results.push(match is_off || !info.jetstream {
+                true => CheckResult::err(
                     JETSTREAM,
                     format!("the account has no JetStream: {error}"),
                     "enable JetStream on the server (jetstream {{ store_dir }}) and for the account (jetstream: enabled)"
                         .replace("{{", "{").replace("}}", "}"),
                 ),
-                false => Finding::ok(JETSTREAM, "enabled"),
+                false => CheckResult::ok(JETSTREAM, "enabled"),
             });
         }
     }
-    findings
+    results
 }
 
-fn version(found: &str) -> Finding {
+fn version(found: &str) -> CheckResult {
     let said = format!("nats-server {found}");
     match read(found) {
         Some(version) if version < TESTED => {
             let (major, minor, patch) = TESTED;
             let advice =
                 format!("upgrade it: {major}.{minor}.{patch} is the oldest version that the node is tested with");
-            Finding::warn(VERSION, said, advice)
+            CheckResult::warn(VERSION, said, advice)
         }
-        _ => Finding::ok(VERSION, said),
+        _ => CheckResult::ok(VERSION, said),
     }
 }
 
@@ -67,19 +67,19 @@ fn read(version: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// The account's limits, as far as the node could meet them.
-fn limits(account: &Account) -> Vec<Finding> {
-    let mut findings = Vec::new();
+fn limits(account: &Account) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     let limits = &account.limits;
     let streams = i64::try_from(account.streams).unwrap_or(i64::MAX);
     if let Some(most) = limits.max_streams.filter(|most| *most < STREAMS) {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             JETSTREAM,
             format!("the account may have {most} streams ({streams} are there), the node needs {STREAMS}"),
             "raise max_streams of the account",
         ));
     }
     if limits.max_bytes_required {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             JETSTREAM,
             "the account demands max_bytes of every stream",
             "set nats.stream_max_bytes, or make the streams by hand",
@@ -88,23 +88,23 @@ fn limits(account: &Account) -> Vec<Finding> {
     if let Some(most) = limits.max_storage.filter(|most| *most > 0) {
         let used = i64::try_from(account.storage).unwrap_or(i64::MAX);
         if used > most / 10 * 9 {
-            findings.push(Finding::warn(
+            results.push(CheckResult::warn(
                 JETSTREAM,
                 format!("{used} of the account's {most} bytes of storage are used"),
                 "raise the account's limit, or let streams keep less: a full account refuses every producer",
             ));
         }
     }
-    if findings.is_empty() {
-        findings.push(Finding::ok(JETSTREAM, format!("enabled, {streams} streams")));
+    if results.is_empty() {
+        results.push(CheckResult::ok(JETSTREAM, format!("enabled, {streams} streams")));
     }
-    findings
+    results
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     #[test]
     fn a_version_is_compared_as_numbers() {

@@ -8,7 +8,7 @@ use super::Session;
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::nats::provision::stream_info;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::sink::routes::stream as jobs;
 
 /// An outage that a stream should outlast: a night without anybody.
@@ -17,20 +17,20 @@ const OUTAGE: Duration = Duration::from_secs(24 * 3_600);
 /// The least that an age of messages is computed from.
 const LEAST_SPAN_SECS: f64 = 60.0;
 
-/// A finding for each stream at least.
-pub(super) async fn check(config: &Config, session: &Session) -> Vec<Finding> {
+/// A result for each stream at least.
+pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult> {
     let is_clustered = session.client.server_info().cluster.is_some();
     let lane = async |lane: Lane| {
         let about = format!("stream {}", lane.stream());
         match stream_info(&session.context, lane.stream()).await {
-            Ok(Some(info)) => judge(&about, &info, lane_differences(&info, lane), is_clustered),
+            Ok(Some(info)) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
             other => vec![absent(&about, other.err(), config)],
         }
     };
     let jobs = async {
         let about = format!("stream {}", jobs::STREAM);
         match stream_info(&session.context, jobs::STREAM).await {
-            Ok(Some(info)) => judge(&about, &info, jobs::differences(&info.config), is_clustered),
+            Ok(Some(info)) => assess(&about, &info, jobs::differences(&info.config), is_clustered),
             other => vec![absent(&about, other.err(), config)],
         }
     };
@@ -39,40 +39,42 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<Finding> {
     [telemetry, shadow, commands, jobs].concat()
 }
 
-fn absent(about: &str, error: Option<String>, config: &Config) -> Finding {
+fn absent(about: &str, error: Option<String>, config: &Config) -> CheckResult {
     match error {
-        Some(why) => Finding::err(
+        Some(why) => CheckResult::err(
             about,
             why,
             "permit the node's user $JS.API and its inbox, and see that JetStream has a leader",
         ),
-        None if config.nats.create => Finding::ok(about, "missing; `run` makes it"),
-        None => {
-            Finding::err(about, "missing, and NATS_CREATE is off", "make it, or let the node do so with NATS_CREATE=1")
-        }
+        None if config.nats.create => CheckResult::ok(about, "missing; `run` makes it"),
+        None => CheckResult::err(
+            about,
+            "missing, and NATS_CREATE is off",
+            "make it, or let the node do so with NATS_CREATE=1",
+        ),
     }
 }
 
-fn judge(about: &str, info: &Info, differences: Vec<String>, is_clustered: bool) -> Vec<Finding> {
+fn assess(about: &str, info: &Info, differences: Vec<String>, is_clustered: bool) -> Vec<CheckResult> {
     let advice = "change it (`nats stream edit`); the node never alters a stream";
-    let mut findings: Vec<Finding> =
-        differences.into_iter().map(|difference| Finding::warn(about, difference, advice)).collect();
+    let mut results: Vec<CheckResult> =
+        differences.into_iter().map(|difference| CheckResult::warn(about, difference, advice)).collect();
     let found = &info.config;
     if is_clustered && found.num_replicas < 2 {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             about,
             "it has one replica in a cluster: with that server its messages are gone, for a time or for good",
             "nats stream edit --replicas 3",
         ));
     }
     if found.sealed {
-        findings.push(Finding::err(about, "it is sealed: nothing can be published to it", "make another stream"));
+        results.push(CheckResult::err(about, "it is sealed: nothing can be published to it", "make another stream"));
     }
-    if findings.is_empty() {
+    if results.is_empty() {
         let kept = format!("{} messages, {} replicas", info.state.messages, found.num_replicas);
-        findings.push(Finding::ok(about, kept));
+        results.push(CheckResult::ok(about, kept));
     }
-    findings
+    results
 }
 
 /// How the stream of a lane could lose messages that nobody has read.

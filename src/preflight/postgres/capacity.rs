@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use crate::config::Config;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
 const ABOUT: &str = "postgresql connections";
 
@@ -21,8 +21,8 @@ struct Found {
     nodes: i64,
 }
 
-/// The findings about connections.
-pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Finding>, Error> {
+/// The results about connections.
+pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Error> {
     const SQL: &str = "
         SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,
             (SELECT rolconnlimit::bigint FROM pg_roles WHERE rolname = current_user),
@@ -36,10 +36,10 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Findin
     };
     let found = Found { server: row.get(0), role: row.get(1), database: row.get(2), nodes };
     let pool = i64::try_from(config.postgres.pool_max).unwrap_or(i64::MAX);
-    Ok(judge(&found, pool))
+    Ok(assess(&found, pool))
 }
 
-fn judge(found: &Found, pool_max: i64) -> Vec<Finding> {
+fn assess(found: &Found, pool_max: i64) -> Vec<CheckResult> {
     let nodes = found.nodes.max(1);
     let each = pool_max.saturating_add(BESIDE_THE_POOL);
     let needed = each.saturating_mul(nodes);
@@ -48,32 +48,32 @@ fn judge(found: &Found, pool_max: i64) -> Vec<Finding> {
         ("the role may have", found.role, "ALTER ROLE .. CONNECTION LIMIT -1, or enough for all nodes"),
         ("the database takes", found.database, "ALTER DATABASE .. CONNECTION LIMIT -1, or enough for all nodes"),
     ];
-    let findings: Vec<Finding> = limits
+    let results: Vec<CheckResult> = limits
         .iter()
         .filter(|(_, most, _)| *most >= 0 && *most < needed)
         .map(|(what, most, advice)| {
             let nodes = if nodes == 1 { "one node needs".to_owned() } else { format!("{nodes} nodes need") };
             let found = format!("{what} {most}, {nodes} up to {needed} (PG_POOL_MAX + {BESIDE_THE_POOL} each)");
             let advice = format!("{advice}, or lower PG_POOL_MAX");
-            if *most < each { Finding::err(ABOUT, found, advice) } else { Finding::warn(ABOUT, found, advice) }
+            if *most < each { CheckResult::err(ABOUT, found, advice) } else { CheckResult::warn(ABOUT, found, advice) }
         })
         .collect();
-    if findings.is_empty() {
-        return vec![Finding::ok(ABOUT, format!("{needed} are needed, {} allowed", found.server))];
+    if results.is_empty() {
+        return vec![CheckResult::ok(ABOUT, format!("{needed} are needed, {} allowed", found.server))];
     }
-    findings
+    results
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     #[test]
     fn each_limit_below_the_need_is_named() {
         let levels = |server, role, database, nodes| {
-            let found = judge(&Found { server, role, database, nodes }, 10);
-            found.into_iter().map(|finding| finding.level).collect::<Vec<_>>()
+            let found = assess(&Found { server, role, database, nodes }, 10);
+            found.into_iter().map(|result| result.level).collect::<Vec<_>>()
         };
         assert_eq!(levels(97, -1, -1, 0), [Level::Ok]);
         assert_eq!(levels(97, 5, 13, 1), [Level::Err, Level::Err]);

@@ -4,7 +4,7 @@ use ingest_core::validate::settings::{Mode, Settings};
 use tokio_postgres::{Client, Error};
 
 use crate::config::Config;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
 const SETTINGS: &str = "app_settings";
 const REJECTIONS: &str = "quarantine";
@@ -20,44 +20,44 @@ const SHARE: i64 = 20;
 /// What InfluxDB has not confirmed for so long is no outage that ends by itself.
 const OWED_SECS: i64 = 3_600;
 
-/// The findings about the tables' contents.
-pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Finding>, Error> {
-    let mut findings = settings(client).await?;
-    findings.push(rejections(client).await?);
+/// The results about the tables' contents.
+pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Error> {
+    let mut results = settings(client).await?;
+    results.push(rejections(client).await?);
     if config.validate.require_token {
-        findings.push(tokens(client, config.validate.cert_auth_enabled).await?);
+        results.push(tokens(client, config.validate.cert_auth_enabled).await?);
     }
     if config.influx.write_enabled {
-        findings.push(outbox(client).await?);
+        results.push(outbox(client).await?);
     }
-    Ok(findings)
+    Ok(results)
 }
 
-async fn settings(client: &Client) -> Result<Vec<Finding>, Error> {
+async fn settings(client: &Client) -> Result<Vec<CheckResult>, Error> {
     let rows = client.query("SELECT key, value FROM app_settings ORDER BY key", &[]).await?;
     let pairs: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    Ok(judge_settings(&pairs))
+    Ok(assess_settings(&pairs))
 }
 
-fn judge_settings(rows: &[(String, String)]) -> Vec<Finding> {
+fn assess_settings(rows: &[(String, String)]) -> Vec<CheckResult> {
     let (settings, invalid) = Settings::default().apply(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    let mut findings: Vec<Finding> = invalid
+    let mut results: Vec<CheckResult> = invalid
         .iter()
         .map(|invalid| {
             let found = format!("{} is {:?}, which has no effect", invalid.key, invalid.value);
-            Finding::warn(SETTINGS, found, format!("set it to {}", invalid.accepted))
+            CheckResult::warn(SETTINGS, found, format!("set it to {}", invalid.accepted))
         })
         .collect();
     if settings.mode == Mode::Dev {
-        findings.push(Finding::warn(SETTINGS, "MODE is DEV", "set it to PROD where real devices send"));
+        results.push(CheckResult::warn(SETTINGS, "MODE is DEV", "set it to PROD where real devices send"));
     }
     if settings.mirrors_rejects() {
         let found = "MIRROR_REJECTS_TO_RAW is 1: rejected messages are in raw_events, too";
-        findings.push(Finding::warn(SETTINGS, found, "set it to 0 where others read raw_events"));
+        results.push(CheckResult::warn(SETTINGS, found, "set it to 0 where others read raw_events"));
     }
     if settings.limit.rps <= 0.0 {
         let found = "RATE_LIMIT_RPS is 0: no device is limited";
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             SETTINGS,
             found,
             "set it to the messages per second that a device may send (5 is the default)",
@@ -65,16 +65,16 @@ fn judge_settings(rows: &[(String, String)]) -> Vec<Finding> {
     }
     if !settings.store_rejects {
         let found = "STORE_REJECTS is 0: rejected messages are counted, and most are not kept";
-        findings.push(Finding::warn(SETTINGS, found, "set it to 1 to look at them, and to replay them"));
+        results.push(CheckResult::warn(SETTINGS, found, "set it to 1 to look at them, and to replay them"));
     }
-    if findings.is_empty() {
-        findings.push(Finding::ok(SETTINGS, "as in production"));
+    if results.is_empty() {
+        results.push(CheckResult::ok(SETTINGS, "as in production"));
     }
-    findings
+    results
 }
 
 /// Rejections beside accepted messages, of the longest of a few periods whose rows can be counted.
-async fn rejections(client: &Client) -> Result<Finding, Error> {
+async fn rejections(client: &Client) -> Result<CheckResult, Error> {
     const ACCEPTED: &str = "
         SELECT count(*) FROM (SELECT FROM raw_events WHERE received_at > now() - make_interval(mins => $1) LIMIT $2) AS r";
     const REJECTED: &str = "
@@ -91,50 +91,50 @@ async fn rejections(client: &Client) -> Result<Finding, Error> {
     }
     let row = client.query_one(REJECTED, &[&minutes]).await?;
     let most: Option<String> = row.get(1);
-    Ok(judge_rejections(minutes, accepted, row.get(0), most.as_deref()))
+    Ok(assess_rejections(minutes, accepted, row.get(0), most.as_deref()))
 }
 
-fn judge_rejections(minutes: i32, accepted: i64, rejected: i64, most: Option<&str>) -> Finding {
+fn assess_rejections(minutes: i32, accepted: i64, rejected: i64, most: Option<&str>) -> CheckResult {
     let found = format!("{rejected} messages rejected in {minutes} minutes, {accepted} accepted");
     if rejected >= FEW && rejected > accepted.saturating_add(rejected) / SHARE {
         let found = format!("{found}; most often {}", most.unwrap_or("for several reasons"));
-        return Finding::warn(REJECTIONS, found, "ingest-node quarantine stats; quarantine list --reason ..");
+        return CheckResult::warn(REJECTIONS, found, "ingest-node quarantine stats; quarantine list --reason ..");
     }
-    Finding::ok(REJECTIONS, found)
+    CheckResult::ok(REJECTIONS, found)
 }
 
-async fn tokens(client: &Client, has_certificates: bool) -> Result<Finding, Error> {
+async fn tokens(client: &Client, has_certificates: bool) -> Result<CheckResult, Error> {
     const SQL: &str = "
         SELECT count(*), count(*) FILTER (WHERE coalesce(provision_token_hash, '') = '') FROM (
             SELECT provision_token_hash FROM device_registry WHERE status = 'ACTIVE' LIMIT $1) AS d";
     let row = client.query_one(SQL, &[&COUNTED]).await?;
-    Ok(judge_tokens(row.get(0), row.get(1), has_certificates))
+    Ok(assess_tokens(row.get(0), row.get(1), has_certificates))
 }
 
-fn judge_tokens(devices: i64, without: i64, has_certificates: bool) -> Finding {
+fn assess_tokens(devices: i64, without: i64, has_certificates: bool) -> CheckResult {
     let found = format!("{without} of {devices} active devices have no token in the registry");
     if without == 0 || has_certificates {
-        return Finding::ok(TOKENS, found);
+        return CheckResult::ok(TOKENS, found);
     }
     let found =
         format!("{found}, and REQUIRE_TOKEN is on: all their messages are rejected (TOKEN_NOT_SET_IN_REGISTRY)");
-    Finding::warn(TOKENS, found, "give them tokens, or revoke devices that are gone")
+    CheckResult::warn(TOKENS, found, "give them tokens, or revoke devices that are gone")
 }
 
-async fn outbox(client: &Client) -> Result<Finding, Error> {
+async fn outbox(client: &Client) -> Result<CheckResult, Error> {
     const SQL: &str = "
         SELECT coalesce(sum(lines), 0)::bigint, coalesce(extract(epoch FROM now() - min(created_at)), 0)::bigint
         FROM influx_outbox";
     let row = client.query_one(SQL, &[]).await?;
-    Ok(judge_outbox(row.get(0), row.get(1)))
+    Ok(assess_outbox(row.get(0), row.get(1)))
 }
 
-fn judge_outbox(lines: i64, oldest_secs: i64) -> Finding {
+fn assess_outbox(lines: i64, oldest_secs: i64) -> CheckResult {
     if oldest_secs < OWED_SECS {
-        return Finding::ok(OUTBOX, format!("{lines} points wait for InfluxDB"));
+        return CheckResult::ok(OUTBOX, format!("{lines} points wait for InfluxDB"));
     }
     let found = format!("{lines} points wait for InfluxDB, the oldest for {} minutes", oldest_secs / 60);
-    Finding::warn(
+    CheckResult::warn(
         OUTBOX,
         found,
         "see what InfluxDB says (the log, `influx` in /stats); they are written by themselves once it takes them",
@@ -144,12 +144,12 @@ fn judge_outbox(lines: i64, oldest_secs: i64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     fn settings(rows: &[(&str, &str)]) -> Vec<String> {
         let rows: Vec<_> = rows.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let findings = judge_settings(&rows).into_iter();
-        findings.filter(|finding| finding.level != Level::Ok).map(|finding| finding.found).collect()
+        let results = assess_settings(&rows).into_iter();
+        results.filter(|result| result.level != Level::Ok).map(|result| result.found).collect()
     }
 
     #[test]
@@ -167,19 +167,19 @@ mod tests {
 
     #[test]
     fn a_stray_device_is_no_growth() {
-        let level = |accepted, rejected| judge_rejections(60, accepted, rejected, None).level;
+        let level = |accepted, rejected| assess_rejections(60, accepted, rejected, None).level;
         assert_eq!([level(0, 99), level(49_500, 500), level(0, 0)], [Level::Ok; 3]);
         assert_eq!([level(0, 100), level(1_000, 200)], [Level::Warn; 2]);
     }
 
     #[test]
     fn devices_without_a_token_are_said_where_no_certificate_may_take_its_place() {
-        let level = |without, has_certificates| judge_tokens(10, without, has_certificates).level;
+        let level = |without, has_certificates| assess_tokens(10, without, has_certificates).level;
         assert_eq!([level(0, false), level(3, true), level(3, false)], [Level::Ok, Level::Ok, Level::Warn]);
     }
 
     #[test]
     fn an_hour_is_no_short_outage() {
-        assert_eq!([judge_outbox(9, 60).level, judge_outbox(9, 3_600).level], [Level::Ok, Level::Warn]);
+        assert_eq!([assess_outbox(9, 60).level, assess_outbox(9, 3_600).level], [Level::Ok, Level::Warn]);
     }
 }

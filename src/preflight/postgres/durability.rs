@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use crate::config::Config;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::runtime::postgres_url::PostgresUrl;
 
 const ABOUT: &str = "postgresql durability";
@@ -24,8 +24,8 @@ struct Found {
     hosts: usize,
 }
 
-/// The findings about durability.
-pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Finding>, Error> {
+/// The results about durability.
+pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Error> {
     const SQL: &str = "
         SELECT current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',
             (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit'),
@@ -34,7 +34,7 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Findin
             (SELECT age(datfrozenxid)::bigint FROM pg_database WHERE datname = current_database())";
     let row = client.query_one(SQL, &[]).await?;
     let url = PostgresUrl::parse(&config.postgres.url.expose());
-    Ok(judge(&Found {
+    Ok(assess(&Found {
         fsync: row.get(0),
         full_page_writes: row.get(1),
         synchronous_commit: row.get(2),
@@ -46,24 +46,24 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Findin
     }))
 }
 
-fn judge(found: &Found) -> Vec<Finding> {
-    let mut findings = Vec::new();
+fn assess(found: &Found) -> Vec<CheckResult> {
+    let mut results = Vec::new();
     if !found.fsync {
-        findings.push(Finding::err(
+        results.push(CheckResult::err(
             ABOUT,
             "fsync is off: after a crash of the machine acknowledged messages are gone, or the whole database",
             "ALTER SYSTEM SET fsync = on, and reload",
         ));
     }
     if !found.full_page_writes {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             ABOUT,
             "full_page_writes is off: a crash may leave torn pages",
             "ALTER SYSTEM SET full_page_writes = on, and reload, unless the file system writes whole pages",
         ));
     }
     if found.synchronous_commit == "off" {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             ABOUT,
             "synchronous_commit is off: the node sets it to on for itself, other services' commits may be lost",
             "set synchronous_commit = on for role, database and server",
@@ -72,20 +72,20 @@ fn judge(found: &Found) -> Vec<Finding> {
     if found.synchronous_standbys.trim().is_empty() && (found.hosts > 1 || found.standbys > 0) {
         let sentence = "no standby is synchronous: a failover loses rows whose messages are acknowledged";
         let advice = "set synchronous_standby_names, with two standbys or more so that one may fail";
-        findings.push(match found.hosts > 1 {
-            true => Finding::err(ABOUT, format!("{} hosts, and {sentence}", found.hosts), advice),
-            false => Finding::warn(ABOUT, format!("{} standbys, and {sentence}", found.standbys), advice),
+        results.push(match found.hosts > 1 {
+            true => CheckResult::err(ABOUT, format!("{} hosts, and {sentence}", found.hosts), advice),
+            false => CheckResult::warn(ABOUT, format!("{} standbys, and {sentence}", found.standbys), advice),
         });
     }
     if !found.autovacuum {
-        findings.push(Finding::warn(
+        results.push(CheckResult::warn(
             ABOUT,
             "autovacuum is off: the outbox and the derived state grow without bound",
             "ALTER SYSTEM SET autovacuum = on, and reload",
         ));
     }
     if found.oldest > OLD {
-        findings.push(Finding::err(
+        results.push(CheckResult::err(
             ABOUT,
             format!(
                 "the oldest transaction id is {} old: at some 2,100,000,000 the server refuses writes",
@@ -94,16 +94,16 @@ fn judge(found: &Found) -> Vec<Finding> {
             "VACUUM FREEZE, and see what holds it back (prepared transactions, replication slots)",
         ));
     }
-    if findings.is_empty() {
-        findings.push(Finding::ok(ABOUT, "a commit is on disk"));
+    if results.is_empty() {
+        results.push(CheckResult::ok(ABOUT, "a commit is on disk"));
     }
-    findings
+    results
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     fn found(change: impl FnOnce(&mut Found)) -> Vec<(Level, String)> {
         let mut found = Found {
@@ -117,7 +117,7 @@ mod tests {
             hosts: 1,
         };
         change(&mut found);
-        judge(&found).into_iter().map(|finding| (finding.level, finding.found)).collect()
+        assess(&found).into_iter().map(|result| (result.level, result.found)).collect()
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use crate::preflight::clock::now_us;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::sink::postgres::partitions;
 
 const ABOUT: &str = "postgresql partitions";
@@ -18,8 +18,8 @@ struct Found {
     has_tomorrow: bool,
 }
 
-/// The findings about partitions.
-pub(super) async fn check(client: &Client) -> Result<Vec<Finding>, Error> {
+/// The results about partitions.
+pub(super) async fn check(client: &Client) -> Result<Vec<CheckResult>, Error> {
     const SQL: &str = "
         SELECT c.relkind = 'p' AND pg_get_partkeydef(c.oid) = 'RANGE (received_at)',
             pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE')
@@ -32,10 +32,10 @@ pub(super) async fn check(client: &Client) -> Result<Vec<Finding>, Error> {
         found.has_today = partitions::has_place(client, now).await?;
         found.has_tomorrow = partitions::has_place(client, now + DAY_US).await?;
     }
-    Ok(vec![judge(&found)])
+    Ok(vec![assess(&found)])
 }
 
-fn judge(found: &Found) -> Finding {
+fn assess(found: &Found) -> CheckResult {
     let advice = "GRANT the owner of raw_events to the node's role (SECURITY.md), or make partitions ahead yourself";
     let days = match (found.has_today, found.has_tomorrow) {
         (true, true) => None,
@@ -44,17 +44,17 @@ fn judge(found: &Found) -> Finding {
         (false, false) => Some("today and tomorrow"),
     };
     match (found.is_partitioned_by_day, found.may_make, days) {
-        (false, ..) => Finding::warn(
+        (false, ..) => CheckResult::warn(
             ABOUT,
             "raw_events is not partitioned by received_at: old rows can only be deleted one by one",
             "move its rows into a table that `migrate` makes, when there is a quiet hour",
         ),
-        (true, true, None) => Finding::ok(ABOUT, "there is a place for today's and tomorrow's rows"),
-        (true, true, Some(days)) => Finding::ok(ABOUT, format!("none for {days} yet; `run` makes them")),
+        (true, true, None) => CheckResult::ok(ABOUT, "there is a place for today's and tomorrow's rows"),
+        (true, true, Some(days)) => CheckResult::ok(ABOUT, format!("none for {days} yet; `run` makes them")),
         (true, false, None) => {
-            Finding::warn(ABOUT, "the role can't make partitions: rows beyond those that exist are held", advice)
+            CheckResult::warn(ABOUT, "the role can't make partitions: rows beyond those that exist are held", advice)
         }
-        (true, false, Some(days)) => Finding::err(
+        (true, false, Some(days)) => CheckResult::err(
             ABOUT,
             format!("there is none for {days}, and the role can't make partitions: rows are held"),
             advice,
@@ -65,12 +65,12 @@ fn judge(found: &Found) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preflight::finding::Level;
+    use crate::preflight::result::Level;
 
     #[test]
     fn a_missing_day_is_an_error_only_where_nobody_makes_it() {
         let level = |may_make, has_today, has_tomorrow| {
-            judge(&Found { is_partitioned_by_day: true, may_make, has_today, has_tomorrow }).level
+            assess(&Found { is_partitioned_by_day: true, may_make, has_today, has_tomorrow }).level
         };
         assert_eq!([level(true, true, true), level(true, false, false)], [Level::Ok; 2]);
         assert_eq!([level(false, true, true), level(false, true, false)], [Level::Warn, Level::Err]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 use crate::postgres::connector::Connector;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 use crate::runtime::error_chain::error_chain;
 
 const ABOUT: &str = "postgresql pooler";
@@ -15,12 +15,12 @@ const ABOUT: &str = "postgresql pooler";
 const BOUND: Duration = Duration::from_secs(5);
 
 /// Sets the same session setting to different values in two sessions: each must find its own again.
-pub(super) async fn check(connector: &Connector, client: &Client) -> Option<Finding> {
+pub(super) async fn check(connector: &Connector, client: &Client) -> Option<CheckResult> {
     let other = match connector.open(BOUND).await {
         Ok(other) => other,
         Err(error) => {
             let found = format!("a second connection is refused: {error}");
-            return Some(Finding::err(
+            return Some(CheckResult::err(
                 "postgresql connections",
                 found,
                 "allow the role as many connections as the node needs",
@@ -29,14 +29,14 @@ pub(super) async fn check(connector: &Connector, client: &Client) -> Option<Find
     };
     match sees_others(client, &other).await {
         Ok(false) => None,
-        Ok(true) => Some(Finding::err(
+        Ok(true) => Some(CheckResult::err(
             ABOUT,
             "sessions share a backend (a pooler in transaction mode): LISTEN and session settings do not last",
             "connect directly, or through a pool in session mode (pgbouncer: pool_mode = session)",
         )),
         Err(error) => {
             let advice = "connect directly, or through a pool in session mode";
-            Some(Finding::err(ABOUT, error_chain(&error), advice))
+            Some(CheckResult::err(ABOUT, error_chain(&error), advice))
         }
     }
 }

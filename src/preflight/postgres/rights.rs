@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Error};
 
 use crate::config::Config;
-use crate::preflight::finding::Finding;
+use crate::preflight::result::CheckResult;
 
 const ABOUT: &str = "postgresql rights";
 
@@ -30,15 +30,15 @@ const NEEDED: [(&str, &str); 18] = [
     ("subscriptions", "UPDATE"),
 ];
 
-/// The findings about rights.
-pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Finding>, Error> {
-    let mut findings = tables(config, client).await?;
-    findings.extend(sequences(client).await?);
+/// The results about rights.
+pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Error> {
+    let mut results = tables(config, client).await?;
+    results.extend(sequences(client).await?);
     let role: String = client.query_one("SELECT quote_ident(current_user)", &[]).await?.get(0);
     let database = "SELECT has_database_privilege(current_database(), 'TEMPORARY'), quote_ident(current_database())";
     let row = client.query_one(database, &[]).await?;
     if !row.get::<_, bool>(0) {
-        findings.push(Finding::err(
+        results.push(CheckResult::err(
             ABOUT,
             "the role may make no temporary tables: redelivered rows can't be staged",
             format!("GRANT TEMPORARY ON DATABASE {} TO {role}", row.get::<_, String>(1)),
@@ -47,16 +47,16 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<Findin
     let listen = client.batch_execute("LISTEN ingest_node_doctor; UNLISTEN ingest_node_doctor").await;
     if let Err(error) = listen {
         let found = format!("LISTEN is refused: {}", crate::runtime::error_chain::error_chain(&error));
-        findings.push(Finding::err(
+        results.push(CheckResult::err(
             ABOUT,
             found,
             "connect to the primary, and not through a pooler in transaction mode",
         ));
     }
-    if findings.is_empty() {
-        findings.push(Finding::ok(ABOUT, format!("{role} may do what the node does")));
+    if results.is_empty() {
+        results.push(CheckResult::ok(ABOUT, format!("{role} may do what the node does")));
     }
-    Ok(findings)
+    Ok(results)
 }
 
 /// What is needed with these settings.
@@ -70,7 +70,7 @@ fn needed(auto_provision: bool) -> Vec<(&'static str, &'static str)> {
     all
 }
 
-async fn tables(config: &Config, client: &Client) -> Result<Vec<Finding>, Error> {
+async fn tables(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Error> {
     // A table's privilege is of no use without its schema's. A partition's rights are those of the table it is reached by.
     const SQL: &str = "
         SELECT w.tbl, string_agg(p.right_, ', ' ORDER BY p.place), quote_ident(current_user),
@@ -99,16 +99,16 @@ async fn tables(config: &Config, client: &Client) -> Result<Vec<Finding>, Error>
             match &*table {
                 "ingest_node.secrets" => {
                     let found = format!("{found}: no message of `quarantine replay` is trusted");
-                    Finding::warn(ABOUT, found, advice)
+                    CheckResult::warn(ABOUT, found, advice)
                 }
-                _ => Finding::err(ABOUT, found, advice),
+                _ => CheckResult::err(ABOUT, found, advice),
             }
         })
         .collect())
 }
 
 /// Sequences of the columns that number themselves.
-async fn sequences(client: &Client) -> Result<Vec<Finding>, Error> {
+async fn sequences(client: &Client) -> Result<Vec<CheckResult>, Error> {
     const SQL: &str = "
         SELECT s.oid::regclass::text, quote_ident(current_user)
         FROM pg_class s
@@ -123,7 +123,7 @@ async fn sequences(client: &Client) -> Result<Vec<Finding>, Error> {
         .map(|row| {
             let [sequence, role] = [0, 1].map(|column| row.get::<_, String>(column));
             let found = format!("the role may not use the sequence {sequence}: inserts fail");
-            Finding::err(ABOUT, found, format!("GRANT USAGE ON SEQUENCE {sequence} TO {role}"))
+            CheckResult::err(ABOUT, found, format!("GRANT USAGE ON SEQUENCE {sequence} TO {role}"))
         })
         .collect())
 }

@@ -1,4 +1,4 @@
-//! A finding: what a check found about one thing, and what to do about it.
+//! A result: what a check found about one thing, and what to do about it.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::runtime::exit::Exit;
 
-/// How bad a finding is.
+/// How bad a result is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Level {
@@ -20,7 +20,7 @@ pub(crate) enum Level {
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
+pub(crate) struct CheckResult {
     /// How bad it is.
     pub level: Level,
     /// What it is about: a dependency, or a part of one.
@@ -34,7 +34,7 @@ pub(crate) struct Finding {
     is_away: bool,
 }
 
-impl Finding {
+impl CheckResult {
     /// As it should be.
     pub(crate) fn ok(about: impl Into<String>, found: impl AsRef<str>) -> Self {
         Self::new(Level::Ok, about, found, None)
@@ -66,12 +66,12 @@ impl Finding {
     }
 }
 
-/// Servers' messages may have several lines; a finding has one.
+/// Servers' messages may have several lines; a result has one.
 fn one_line(text: &str) -> String {
     text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for CheckResult {
     /// `WARN  about: found; advice`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let level = match self.level {
@@ -87,11 +87,11 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The exit code for these findings: 0 where all is well, 69 where something can't be reached, else 1.
-pub(crate) fn exit(findings: &[Finding]) -> Exit {
-    if findings.iter().any(|finding| finding.is_away) {
+/// The exit code for these results: 0 where all is well, 69 where something can't be reached, else 1.
+pub(crate) fn exit(results: &[CheckResult]) -> Exit {
+    if results.iter().any(|result| result.is_away) {
         Exit::Unavailable
-    } else if findings.iter().any(|finding| finding.level != Level::Ok) {
+    } else if results.iter().any(|result| result.level != Level::Ok) {
         Exit::Incomplete
     } else {
         Exit::Ok
@@ -104,28 +104,28 @@ mod tests {
 
     #[test]
     fn a_finding_is_one_line_with_level_subject_and_advice() {
-        assert_eq!(Finding::ok("nats", "there").to_string(), "OK    nats: there");
-        let found = Finding::err("postgresql", "FATAL: no\n  DETAIL: really", "ask for it").to_string();
+        assert_eq!(CheckResult::ok("nats", "there").to_string(), "OK    nats: there");
+        let found = CheckResult::err("postgresql", "FATAL: no\n  DETAIL: really", "ask for it").to_string();
         assert_eq!(found, "ERR   postgresql: FATAL: no DETAIL: really; ask for it");
     }
 
     #[test]
     fn json_has_four_members_and_no_advice_where_all_is_well() {
-        let json = |finding: &Finding| serde_json::to_value(finding).unwrap();
+        let json = |result: &CheckResult| serde_json::to_value(result).unwrap();
         assert_eq!(
-            json(&Finding::ok("a", "b")),
+            json(&CheckResult::ok("a", "b")),
             serde_json::json!({"level": "OK", "about": "a", "found": "b", "advice": null})
         );
         assert_eq!(
-            json(&Finding::away("a", "b", "c")),
+            json(&CheckResult::away("a", "b", "c")),
             serde_json::json!({"level": "ERR", "about": "a", "found": "b", "advice": "c"})
         );
     }
 
     #[test]
     fn what_cannot_be_reached_decides_the_exit_code() {
-        let (ok, warn) = (Finding::ok("a", "b"), Finding::warn("a", "b", "c"));
-        let (err, away) = (Finding::err("a", "b", "c"), Finding::away("a", "b", "c"));
+        let (ok, warn) = (CheckResult::ok("a", "b"), CheckResult::warn("a", "b", "c"));
+        let (err, away) = (CheckResult::err("a", "b", "c"), CheckResult::away("a", "b", "c"));
         assert_eq!(exit(&[ok.clone()]), Exit::Ok);
         assert_eq!(exit(&[ok.clone(), warn.clone()]), Exit::Incomplete);
         assert_eq!(exit(&[err.clone(), ok]), Exit::Incomplete);
