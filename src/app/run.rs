@@ -8,9 +8,9 @@ use async_nats::Client;
 use slog::{Logger, error, info, warn};
 
 use super::dependencies::connect_all;
-use super::preflight::{self, CheckResult};
 use super::reload::{self, Reloads};
 use super::tree::{self, Ingredients};
+use crate::app::preflight::capacity;
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::http;
@@ -21,7 +21,6 @@ use crate::runtime::log_queue;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
-use crate::sink::influx::CapacityReport;
 use crate::supervisor::environment::Environment;
 use crate::supervisor::root::{Ending, Root, Shutdown};
 
@@ -70,16 +69,15 @@ pub(crate) async fn run(
 
 /// Logs capacity advice: whether InfluxDB can hold every tenant. Best effort, concurrent with the start.
 async fn log_capacity_advice(config: Config, log: Logger) {
-    for CheckResult { dependency, result } in preflight::check(&config).await {
-        match result {
-            Ok(CapacityReport { found, advice: Some(advice) }) => {
-                warn!(log, "this will not hold all tenants"; "of" => dependency, "found" => found, "advice" => advice);
+    match capacity::check(&config).await {
+        Ok(None) => {}
+        Ok(Some(result)) => match result.advice {
+            Some(advice) => {
+                warn!(log, "this will not hold all tenants"; "of" => result.about, "found" => result.found, "advice" => advice);
             }
-            Ok(CapacityReport { found, advice: None }) => {
-                info!(log, "preflight check"; "of" => dependency, "found" => found)
-            }
-            Err(why) => info!(log, "preflight check failed"; "of" => dependency, "why" => why),
-        }
+            None => info!(log, "preflight check"; "of" => result.about, "found" => result.found),
+        },
+        Err(why) => info!(log, "preflight check failed"; "of" => "influxdb", "why" => why),
     }
 }
 

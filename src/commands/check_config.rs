@@ -2,17 +2,16 @@
 
 use clap::Args;
 
-use crate::app::preflight;
-use crate::config::{Config, Gathered, Selection};
+use crate::app::preflight::{self, CheckResult};
+use crate::config::{Gathered, Loaded, Selection};
 use crate::runtime::exit::Exit;
 use crate::runtime::terminal::{print, print_error};
-use crate::sink::influx::CapacityReport;
 
 /// What to show.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Also ask PostgreSQL and InfluxDB: whether they answer, and whether InfluxDB can hold all tenants. Exit code 69 if
-    /// one does not answer, 1 if there is something to be done.
+    /// Also look at machine and servers, as `doctor` does. Exit code 69 if one can't be reached, 1 if there is something to
+    /// be fixed.
     #[arg(long, conflicts_with = "json")]
     pub online: bool,
     /// One JSON object: settings (key, env, value, source), notices, errors. With errors the exit code is 64.
@@ -44,7 +43,7 @@ pub(crate) fn run(gathered: Gathered, options: &Options) -> Exit {
             return Exit::Config;
         }
     }
-    if options.online { actix_rt::System::new().block_on(ask_servers(&loaded.config)) } else { Exit::Ok }
+    if options.online { actix_rt::System::new().block_on(ask_servers(&loaded)) } else { Exit::Ok }
 }
 
 fn print_json(gathered: Gathered, selection: Selection) -> Exit {
@@ -58,20 +57,10 @@ fn print_json(gathered: Gathered, selection: Selection) -> Exit {
     }
 }
 
-async fn ask_servers(config: &Config) -> Exit {
-    let mut exit = Exit::Ok;
-    for preflight::CheckResult { dependency, result } in preflight::check(config).await {
-        match result {
-            Ok(CapacityReport { found, advice: None }) => print(&format!("# OK    {dependency}: {found}\n")),
-            Ok(CapacityReport { found, advice: Some(advice) }) => {
-                print(&format!("# WARN  {dependency}: {found}; {advice}\n"));
-                exit = if exit == Exit::Ok { Exit::Incomplete } else { exit };
-            }
-            Err(why) => {
-                print(&format!("# ERR   {dependency}: {why}\n"));
-                exit = Exit::Unavailable;
-            }
-        }
-    }
-    exit
+/// What `doctor` finds. The notices stand above the settings already.
+async fn ask_servers(loaded: &Loaded) -> Exit {
+    let results = preflight::check(loaded).await;
+    let beside_the_notices = |result: &&CheckResult| loaded.notices.is_empty() || result.about != preflight::SETTINGS;
+    results.iter().filter(beside_the_notices).for_each(|result| print(&format!("# {result}\n")));
+    preflight::exit(&results)
 }

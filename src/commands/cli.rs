@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::{backfill, check_config, generated, provision_tenants, quarantine, simulate};
+use super::{backfill, check_config, doctor, generated, provision_tenants, quarantine, simulate};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -44,6 +44,12 @@ pub(crate) enum Command {
     /// Every error is a line of standard error, and the exit code then 64; what is doubtful is a line `# WARN`: variables
     /// that look like settings and are none, settings that do not go together well, safety that is switched off.
     CheckConfig(check_config::Options),
+    /// Find what cannot work, or will hurt: settings, machine, NATS, PostgreSQL, InfluxDB, rights, limits, clocks.
+    ///
+    /// One line for each result: OK, WARN or ERR, what it is about, what was found, what to do. Nothing is changed at any
+    /// server. All checks run side by side, 10 s at most. Exit codes: 0 all is well, 1 something is to be fixed, 69 something
+    /// can't be reached.
+    Doctor(doctor::Options),
     /// Simulate devices: seed the registry, publish messages, print as one JSON line what must become of them.
     Simulate(simulate::Options),
     /// Look at refused messages, and send them through the pipeline again.

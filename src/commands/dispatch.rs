@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
-use super::{backfill, check_config, generated, migrate, provision_tenants, quarantine, run, simulate};
+use super::{backfill, check_config, doctor, generated, migrate, provision_tenants, quarantine, run, simulate};
 use crate::config::{Config, ConfigErrors, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
@@ -31,6 +31,7 @@ pub fn run_program() -> ExitCode {
         Command::Run => run::run(gather.clone()),
         Command::Migrate => configured(load, migrate),
         Command::CheckConfig(options) => check_config::run(gather(), options),
+        Command::Doctor(options) => configured(load, |loaded| on_runtime(doctor::run(loaded, options))),
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),

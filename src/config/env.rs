@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
+
+use super::settings::all;
 
 /// The environment variables, injected so that tests need not touch the process's own.
 #[derive(Debug, Default)]
@@ -21,6 +24,13 @@ impl Env {
             self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// The files that secrets are read from, each after the variable that names it.
+    pub(super) fn secret_files(&self) -> Vec<(String, PathBuf)> {
+        let secrets = all().filter(|setting| setting.value_type.is_secret()).filter_map(|setting| setting.env);
+        let files = secrets.chain(["PG_PASS"]).map(|name| format!("{name}_FILE"));
+        files.filter_map(|name| Some((name.clone(), self.get(&name).ok()??.into()))).collect()
     }
 
     /// A variable's text. An empty one counts as not set: that is how compose files leave a variable out.

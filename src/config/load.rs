@@ -3,7 +3,7 @@
 //! Strict: an unknown key or an unparseable value anywhere is one plain sentence, all of them are given, and nothing starts.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnostics::{ConfigErrors, Diagnostics};
 use super::env::Env;
@@ -20,6 +20,8 @@ pub(crate) struct Loaded {
     pub config: Config,
     /// What is worth a warning: variables without effect, doubtful combinations, safety that is switched off.
     pub notices: Vec<String>,
+    /// The files that secrets come from, each after the variable that names it.
+    pub secret_files: Vec<(String, PathBuf)>,
     sources: BTreeMap<&'static str, Source>,
 }
 
@@ -84,7 +86,8 @@ impl Config {
         rules::check(&config, &mut diagnostics);
         advice::add(&config, &mut diagnostics);
         let notices = std::mem::take(&mut diagnostics.notices);
-        Gathered { loaded: Loaded { config, notices, sources }, diagnostics }
+        let secret_files = env.secret_files();
+        Gathered { loaded: Loaded { config, notices, secret_files, sources }, diagnostics }
     }
 
     /// The configuration of these sources.

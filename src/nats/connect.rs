@@ -72,19 +72,18 @@ pub(crate) async fn connect(
     log: &Logger,
 ) -> Result<Client, ConnectError> {
     login::check(config).map_err(ConnectError::Settings)?;
-    let servers = login::servers(config).map_err(ConnectError::Settings)?;
     let deadline = Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
     loop {
-        let options = options(config, name, observers.clone(), log.clone()).map_err(ConnectError::Settings)?;
-        let last = match timeout_at(deadline, options.connect(&servers)).await {
+        let last = match timeout_at(deadline, attempt(config, name, observers.clone(), log)).await {
             Ok(Ok(client)) => {
                 if let Some(readiness) = &observers.readiness {
                     readiness.up(Condition::Nats);
                 }
                 return Ok(client);
             }
-            Ok(Err(error)) => describe(&error, config),
+            Ok(Err(AttemptError::Settings(sentence))) => return Err(ConnectError::Settings(sentence)),
+            Ok(Err(AttemptError::Refused(why))) => why,
             Err(_) => return Err(ConnectError::Silent(config.start_wait_secs)),
         };
         if Instant::now() + delay >= deadline {
@@ -94,6 +93,32 @@ pub(crate) async fn connect(
         sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(2));
     }
+}
+
+/// Why one attempt failed.
+#[derive(Debug, Error)]
+pub(crate) enum AttemptError {
+    /// The settings can't work; one sentence.
+    #[error("{0}")]
+    Settings(String),
+    /// No server can be reached, or lets the node in: the whole error, with what to do where that is known.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Tries each server once.
+///
+/// # Errors
+/// When the settings can't work, or no server lets the node in.
+pub(crate) async fn attempt(
+    config: &Config,
+    name: &str,
+    observers: Observers,
+    log: &Logger,
+) -> Result<Client, AttemptError> {
+    let servers = login::servers(config).map_err(AttemptError::Settings)?;
+    let options = options(config, name, observers, log.clone()).map_err(AttemptError::Settings)?;
+    options.connect(&servers).await.map_err(|error| AttemptError::Refused(describe(&error, config)))
 }
 
 /// The error with its causes (the client's `Display` repeats them), and what to do where that is known.

@@ -85,6 +85,11 @@ impl Permissions {
         }
     }
 
+    /// The subjects of all violations, without what differs from message to message.
+    pub(crate) fn subjects(&self) -> Vec<String> {
+        self.state().logged.keys()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }

@@ -261,16 +261,43 @@ pub(crate) fn context(client: &Client) -> Context {
     context
 }
 
+/// The state of a stream; `None` where it does not exist.
+///
+/// # Errors
+/// A message for people, where the server does not answer.
+pub(crate) async fn stream_info(context: &Context, name: &str) -> Result<Option<stream::Info>, String> {
+    found(request(context, &format!("STREAM.INFO.{name}"), &Nothing {}).await)
+}
+
 /// The state of a lane's consumer; `None` where it does not exist.
 ///
 /// # Errors
 /// A message for people, where the server does not answer.
 pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
-    match request(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await {
+    found(request(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await)
+}
+
+/// What the server has found; `None` where there is none.
+fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, String> {
+    match answer {
         Ok(info) => Ok(Some(info)),
         Err(ApiError::Server(error)) if error.code() == 404 => Ok(None),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// When the server answered by its own clock, RFC 3339; servers from 2.10 on say so with what they know of a stream.
+///
+/// # Errors
+/// A message for people, where the server does not answer.
+pub(crate) async fn answered_at(context: &Context, stream: &str) -> Result<Option<String>, String> {
+    #[derive(serde::Deserialize)]
+    struct Answer {
+        ts: Option<String>,
+    }
+    let answer: Result<Option<Answer>, String> =
+        found(request(context, &format!("STREAM.INFO.{stream}"), &Nothing {}).await);
+    Ok(answer?.and_then(|answer| answer.ts))
 }
 
 fn has_too_few_servers(error: &ApiError) -> bool {

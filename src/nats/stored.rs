@@ -48,9 +48,12 @@ pub(crate) async fn first_stored_us(
     first.map(|message| unix_us(&message.time)).transpose()
 }
 
-fn unix_us(time: &str) -> Result<i64, String> {
-    let parsed =
-        OffsetDateTime::parse(time, &Rfc3339).map_err(|error| format!("the time {time} of a message: {error}"))?;
+/// A time as the server writes it, in Unix microseconds.
+///
+/// # Errors
+/// A sentence, where it is none.
+pub(crate) fn unix_us(time: &str) -> Result<i64, String> {
+    let parsed = OffsetDateTime::parse(time, &Rfc3339).map_err(|error| format!("the server's time {time}: {error}"))?;
     Ok((parsed.unix_timestamp_nanos() / 1_000) as i64)
 }
 

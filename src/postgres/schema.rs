@@ -173,7 +173,10 @@ pub async fn warnings(client: &Client) -> Result<Vec<String>, SchemaError> {
 }
 
 /// Whether the database and those tables that exist can hold what the node writes.
-async fn check_fitness(client: &Client) -> Result<(), SchemaError> {
+///
+/// # Errors
+/// When they can't, or the database does not answer.
+pub(crate) async fn check_fitness(client: &Client) -> Result<(), SchemaError> {
     let encoding = client.query_one("SELECT current_setting('server_encoding')", &[]).await;
     let found: String = encoding.map_err(SchemaError::Database)?.get(0);
     if found != "UTF8" {

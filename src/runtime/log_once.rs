@@ -20,6 +20,11 @@ impl LogOnce {
         self.logged.len() < self.most && !self.logged.contains(key) && self.logged.insert(key.to_owned())
     }
 
+    /// What is logged now.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.logged.iter().cloned().collect()
+    }
+
     /// This is over: the next time it is new again.
     pub(crate) fn forget(&mut self, key: &str) {
         self.logged.remove(key);

@@ -5,6 +5,7 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
@@ -34,6 +35,7 @@ mod cases;
 mod closed_output;
 mod consumer;
 mod crash;
+mod doctor;
 mod document;
 mod door;
 mod figures;

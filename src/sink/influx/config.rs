@@ -131,6 +131,13 @@ impl Config {
 }
 
 impl Config {
+    /// The directory that points are written to, where they go to files.
+    pub(crate) fn files(&self) -> Option<&std::path::Path> {
+        let has_server = self.url.as_deref().is_some_and(|url| !url.trim().is_empty());
+        let to_files = self.api == Api::Files || (self.api == Api::V3 && !has_server);
+        (self.write_enabled && to_files).then_some(&*self.data_dir)
+    }
+
     /// Requests of one tenant under way at once while its batches are full: as many lines as with batches of usual size,
     /// 40,000, so that how fast a tenant may be does not hang on `batch_size`.
     pub(super) fn in_flight_when_full(&self) -> usize {

@@ -95,6 +95,18 @@ impl Server {
         Endpoint { server: self.clone(), name: name.to_owned(), uri }
     }
 
+    /// Sends a line that no server can read, so that nothing is written: by then it has checked the token, and looked for the
+    /// bucket. With `accept_partial=false` InfluxDB 3 makes no database for it either. The status and what the server says.
+    ///
+    /// # Errors
+    /// A sentence, where there was no answer.
+    pub(super) async fn write_nothing(&self, database: &str) -> Result<(u16, String), String> {
+        const UNREADABLE: &[u8] = b"ingest-node-doctor\n";
+        let uri = self.database(database).uri.replace("accept_partial=true", "accept_partial=false");
+        let request = client(&self.trust).post(uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
+        self.ask(request, Bytes::from_static(UNREADABLE)).await
+    }
+
     /// Asks for a database to be made: `POST /api/v3/configure/database`. The status and what the server says.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ mod duty;
 mod gate;
 mod isolate;
 mod kinds;
-mod partitions;
+pub(crate) mod partitions;
 mod probe;
 mod quarantine;
 mod queue;

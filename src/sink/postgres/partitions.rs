@@ -136,6 +136,20 @@ async fn covered(client: &Client) -> Result<Vec<Range<i64>>, Error> {
     Ok(rows.iter().map(|row| row.get::<_, UnixMicros>(0).0..row.get::<_, UnixMicros>(1).0).collect())
 }
 
+/// Whether there is a partition for a row of this moment, the default one included.
+///
+/// # Errors
+/// When PostgreSQL does not answer.
+pub(crate) async fn has_place(client: &Client, at_us: i64) -> Result<bool, Error> {
+    const DEFAULT: &str = "
+        SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'raw_events'::regclass AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT')";
+    if covered(client).await?.iter().any(|partition| partition.contains(&at_us)) {
+        return Ok(true);
+    }
+    Ok(client.query_one(DEFAULT, &[]).await?.get(0))
+}
+
 fn moment(unix_us: i64) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_us) * 1_000).ok()
 }

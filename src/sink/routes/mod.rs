@@ -6,7 +6,7 @@ mod classify;
 mod config;
 mod message;
 mod publisher;
-mod stream;
+pub(crate) mod stream;
 #[cfg(test)]
 mod testing;
 

@@ -8,7 +8,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use crate::nats::provision::Provisioner;
 
 /// The stream.
-pub(super) const STREAM: &str = "ROUTES";
+pub(crate) const STREAM: &str = "ROUTES";
 /// Its subjects.
 const SUBJECTS: &str = "routes.>";
 /// Where nobody fetches jobs the stream is full at some point, before it fills the disk that the telemetry needs: then it
@@ -59,7 +59,7 @@ fn config(duplicate_window: Duration) -> Config {
 }
 
 /// Where a stream may lose a job that it has taken, or take one twice.
-fn differences(found: &Config) -> Vec<String> {
+pub(crate) fn differences(found: &Config) -> Vec<String> {
     let Config { subjects, discard, max_age, max_messages_per_subject, max_message_size, duplicate_window, .. } = found;
     let is_limited = found.max_bytes > 0 || found.max_messages > 0;
     let per_subject = *max_messages_per_subject > 0;

@@ -1,0 +1,122 @@
+//! The server: version, JetStream, account.
+
+use async_nats::jetstream::account::Account;
+use async_nats::jetstream::context::AccountErrorKind;
+
+use super::{ABOUT, Session};
+use crate::app::preflight::result::CheckResult;
+
+/// What a result about JetStream as a whole is about.
+pub(super) const JETSTREAM: &str = "nats jetstream";
+
+const VERSION: &str = "nats version";
+
+/// The oldest version that the node is tested with.
+const TESTED: (u64, u64, u64) = (2, 9, 10);
+
+/// Streams that the node makes where they are missing, and a consumer on all but one.
+const STREAMS: i64 = 4;
+
+/// Connection, version and JetStream.
+pub(super) async fn check(session: &Session) -> Vec<CheckResult> {
+    let info = session.client.server_info();
+    let name = if info.server_name.is_empty() { &info.server_id } else { &info.server_name };
+    let cluster = info.cluster.as_deref().map(|cluster| format!(" of cluster {cluster}")).unwrap_or_default();
+    let mut results = vec![CheckResult::ok(ABOUT, format!("connected to {name}{cluster}")), version(&info.version)];
+    let account = session.context.query_account().await;
+    match account {
+        Ok(account) => results.extend(limits(&account)),
+        Err(error) => {
+            let is_off = match error.kind() {
+                AccountErrorKind::JetStream(error) => error.code() == 503 || error.error_code().0 == 10_039,
+                AccountErrorKind::JetStreamUnavailable => true,
+                // Not permitted: the node does without.
+                AccountErrorKind::TimedOut | AccountErrorKind::Other => false,
+            };
+            results.push(match is_off || !info.jetstream {
+                true => CheckResult::err(
+                    JETSTREAM,
+                    format!("the account has no JetStream: {error}"),
+                    "enable JetStream on the server (jetstream {{ store_dir }}) and for the account (jetstream: enabled)"
+                        .replace("{{", "{").replace("}}", "}"),
+                ),
+                false => CheckResult::ok(JETSTREAM, "enabled"),
+            });
+        }
+    }
+    results
+}
+
+fn version(found: &str) -> CheckResult {
+    let said = format!("nats-server {found}");
+    match read(found) {
+        Some(version) if version < TESTED => {
+            let (major, minor, patch) = TESTED;
+            let advice =
+                format!("upgrade it: {major}.{minor}.{patch} is the oldest version that the node is tested with");
+            CheckResult::warn(VERSION, said, advice)
+        }
+        _ => CheckResult::ok(VERSION, said),
+    }
+}
+
+/// `2.10.4-beta.1` is (2, 10, 4).
+fn read(version: &str) -> Option<(u64, u64, u64)> {
+    let mut numbers = version.trim_start_matches('v').split(['.', '-', '+']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+/// The account's limits, as far as the node could meet them.
+fn limits(account: &Account) -> Vec<CheckResult> {
+    let mut results = Vec::new();
+    let limits = &account.limits;
+    let streams = i64::try_from(account.streams).unwrap_or(i64::MAX);
+    if let Some(most) = limits.max_streams.filter(|most| *most < STREAMS) {
+        results.push(CheckResult::warn(
+            JETSTREAM,
+            format!("the account may have {most} streams ({streams} are there), the node needs {STREAMS}"),
+            "raise max_streams of the account",
+        ));
+    }
+    if limits.max_bytes_required {
+        results.push(CheckResult::warn(
+            JETSTREAM,
+            "the account demands max_bytes of every stream",
+            "set nats.stream_max_bytes, or make the streams by hand",
+        ));
+    }
+    if let Some(most) = limits.max_storage.filter(|most| *most > 0) {
+        let used = i64::try_from(account.storage).unwrap_or(i64::MAX);
+        if used > most / 10 * 9 {
+            results.push(CheckResult::warn(
+                JETSTREAM,
+                format!("{used} of the account's {most} bytes of storage are used"),
+                "raise the account's limit, or let streams keep less: a full account refuses every producer",
+            ));
+        }
+    }
+    if results.is_empty() {
+        results.push(CheckResult::ok(JETSTREAM, format!("enabled, {streams} streams")));
+    }
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::preflight::result::Level;
+
+    #[test]
+    fn a_version_is_compared_as_numbers() {
+        for (found, level) in [
+            ("2.9.10", Level::Ok),
+            ("2.10.0", Level::Ok),
+            ("2.12.1-beta.2", Level::Ok),
+            ("2.9.9", Level::Warn),
+            ("2.2.6", Level::Warn),
+            ("a dream", Level::Ok),
+        ] {
+            assert_eq!(version(found).level, level, "{found}");
+        }
+    }
+}
