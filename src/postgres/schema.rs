@@ -102,7 +102,7 @@ impl SchemaError {
 }
 
 /// Brings the database to this node's schema, unless a newer node has been there before. Safe to run from several replicas
-/// at once and on every start. The connection should be one of its own ([`super::pool::connect`]).
+/// at once and on every start. The connection should be one of its own ([`super::connector::Connector::open`]).
 ///
 /// # Errors
 /// When the database is away or can't hold what the node writes (then nothing is changed), a migration fails (it is rolled

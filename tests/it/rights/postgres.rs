@@ -43,9 +43,8 @@ async fn the_role_that_runs_stores_everything_and_makes_partitions() {
     wait_for("nothing to be owed", 2 * DEADLINE, async || world.database.count("influx_outbox").await == 0).await;
 
     assert!(world.database.count(PARTITIONS).await >= 4, "of today and of three more days");
-    let owner = roles.named("iot_owner");
-    let owned =
-        format!("pg_class WHERE relname LIKE 'raw_events_2%' AND relkind = 'r' AND relowner = '{owner}'::regrole");
+    let owned = roles
+        .named("pg_class WHERE relname LIKE 'raw_events_2%' AND relkind = 'r' AND relowner = 'iot_owner'::regrole");
     assert!(world.database.count(&owned).await >= 4, "they belong to the owner");
     assert_eq!(world.database.count("device_state WHERE reported_version = 1").await, 1);
     assert_eq!(world.database.count("device_commands WHERE acked_at IS NOT NULL").await, 1);

@@ -346,11 +346,7 @@ impl Drop for Postgres {
 /// Where the server's programs are: where `INGEST_TEST_POSTGRES_BIN` says, else the newest installed ones.
 fn bin_dir() -> PathBuf {
     if let Some(named) = std::env::var_os("INGEST_TEST_POSTGRES_BIN").map(PathBuf::from) {
-        assert!(
-            named.join("initdb").is_file(),
-            "INGEST_TEST_POSTGRES_BIN: no initdb in {}; run: make setup",
-            named.display()
-        );
+        assert!(named.join("initdb").is_file(), "no initdb in {} (INGEST_TEST_POSTGRES_BIN)", named.display());
         return named;
     }
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
