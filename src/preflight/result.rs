@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_is_one_line_with_level_subject_and_advice() {
+    fn a_result_is_one_line_with_level_subject_and_advice() {
         assert_eq!(CheckResult::ok("nats", "there").to_string(), "OK    nats: there");
         let found = CheckResult::err("postgresql", "FATAL: no\n  DETAIL: really", "ask for it").to_string();
         assert_eq!(found, "ERR   postgresql: FATAL: no DETAIL: really; ask for it");
@@ -126,7 +126,7 @@ mod tests {
     fn what_cannot_be_reached_decides_the_exit_code() {
         let (ok, warn) = (CheckResult::ok("a", "b"), CheckResult::warn("a", "b", "c"));
         let (err, away) = (CheckResult::err("a", "b", "c"), CheckResult::away("a", "b", "c"));
-        assert_eq!(exit(&[ok.clone()]), Exit::Ok);
+        assert_eq!(exit(std::slice::from_ref(&ok)), Exit::Ok);
         assert_eq!(exit(&[ok.clone(), warn.clone()]), Exit::Incomplete);
         assert_eq!(exit(&[err.clone(), ok]), Exit::Incomplete);
         assert_eq!(exit(&[away, err, warn]), Exit::Unavailable);

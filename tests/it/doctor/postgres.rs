@@ -87,9 +87,9 @@ async fn a_careless_database_and_a_role_without_rights_are_named() {
 async fn a_schema_that_the_node_cannot_work_with_is_named() {
     let cluster = Postgres::shared();
     let empty = cluster.create_database().await;
-    let report = doctor(on(&empty.url())).await;
+    let report = doctor(on(empty.url())).await;
     report.assert_names(&[("ERR", "postgresql schema", "the database has none yet")]);
-    let report = doctor(on(&empty.url()).env("AUTO_MIGRATE", 1)).await;
+    let report = doctor(on(empty.url()).env("AUTO_MIGRATE", 1)).await;
     assert!(report.wrong("postgresql schema").is_empty(), "`run` makes it: {:#?}", report.found);
 
     migrate(&empty).await;
@@ -103,12 +103,12 @@ async fn a_schema_that_the_node_cannot_work_with_is_named() {
         ),
     ] {
         empty.execute(statement).await;
-        doctor(on(&empty.url())).await.assert_names(&[(level, "postgresql schema", part)]);
+        doctor(on(empty.url())).await.assert_names(&[(level, "postgresql schema", part)]);
     }
     let typed = cluster.create_database().await;
     migrate(&typed).await;
     typed.execute("ALTER TABLE device_state ALTER COLUMN last_seen_at TYPE bigint USING NULL").await;
-    doctor(on(&typed.url())).await.assert_names(&[("ERR", "postgresql schema", "device_state.last_seen_at is bigint")]);
+    doctor(on(typed.url())).await.assert_names(&[("ERR", "postgresql schema", "device_state.last_seen_at is bigint")]);
 
     let admin = cluster.create_database().await;
     let latin = format!("{}_latin", admin.name());
