@@ -1,5 +1,6 @@
 //! NATS: settings, connections, permission violations, and the provisioning of streams and consumers.
 
+pub(crate) mod account;
 pub(crate) mod config;
 pub(crate) mod connect;
 pub(crate) mod fitness;

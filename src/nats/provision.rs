@@ -230,7 +230,7 @@ impl Provisioner {
 
 /// The body of a request without parameters: `{}`. nats-server 2.9 refuses anything else, `null` too.
 #[derive(Serialize)]
-struct Nothing {}
+pub(super) struct Nothing {}
 
 /// A request to the JetStream API; `subject` is without its prefix.
 ///

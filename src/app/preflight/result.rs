@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_finding_is_one_line_with_level_subject_and_advice() {
+    fn a_result_is_one_line_with_level_subject_and_advice() {
         assert_eq!(CheckResult::ok("nats", "there").to_string(), "OK    nats: there");
         let found = CheckResult::err("postgresql", "FATAL: no\n  DETAIL: really", "ask for it").to_string();
         assert_eq!(found, "ERR   postgresql: FATAL: no DETAIL: really; ask for it");

@@ -162,15 +162,18 @@ async fn what_is_missing_and_may_not_be_made_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_without_jetstream_is_an_error() {
+async fn an_account_without_jetstream_or_with_little_of_it_is_named() {
     let config = r#"
         accounts: {
             WITH: { jetstream: enabled, users: [ { user: admin, password: admin } ] }
             WITHOUT: { users: [ { user: node, password: secret } ] }
+            LITTLE: { jetstream: { max_file: 1048576, max_streams: 2 }, users: [ { user: little, password: secret } ] }
         }
         no_auth_user: admin
         "#;
     let nats = Nats::start_configured(config);
     let report = doctor(on(nats.url_of("node", "secret"))).await;
     report.assert_names(&[("ERR", "nats jetstream", "the account has no JetStream")]);
+    let report = doctor(on(nats.url_of("little", "secret"))).await;
+    report.assert_names(&[("WARN", "nats jetstream", "the account may have 2 streams")]);
 }

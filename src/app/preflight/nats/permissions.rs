@@ -10,6 +10,7 @@ use super::Session;
 use crate::app::preflight::result::{CheckResult, Level};
 use crate::config::Config;
 use crate::delivery::Lane;
+use crate::nats::account::account;
 use crate::sink::routes::stream;
 
 /// What these results are about.
@@ -39,7 +40,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
         let _ = send(session, &probe.subject).await;
     }
     // A round trip: all violations have arrived by then. Where even the inbox is denied it ends with its bound.
-    let _ = session.context.query_account().await;
+    let _ = account(&session.context).await;
     tokio::time::sleep(HANDED_OVER).await;
     assess(&probes, &session.permissions.subjects())
 }

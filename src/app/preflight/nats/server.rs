@@ -1,10 +1,8 @@
 //! The server: version, JetStream, account.
 
-use async_nats::jetstream::account::Account;
-use async_nats::jetstream::context::AccountErrorKind;
-
 use super::{ABOUT, Session};
 use crate::app::preflight::result::CheckResult;
+use crate::nats::account::{AccountInfo, account};
 
 /// What a result about JetStream as a whole is about.
 pub(super) const JETSTREAM: &str = "nats jetstream";
@@ -23,26 +21,15 @@ pub(super) async fn check(session: &Session) -> Vec<CheckResult> {
     let name = if info.server_name.is_empty() { &info.server_id } else { &info.server_name };
     let cluster = info.cluster.as_deref().map(|cluster| format!(" of cluster {cluster}")).unwrap_or_default();
     let mut results = vec![CheckResult::ok(ABOUT, format!("connected to {name}{cluster}")), version(&info.version)];
-    let account = session.context.query_account().await;
-    match account {
-        Ok(account) => results.extend(limits(&account)),
-        Err(error) => {
-            let is_off = match error.kind() {
-                AccountErrorKind::JetStream(error) => error.code() == 503 || error.error_code().0 == 10_039,
-                AccountErrorKind::JetStreamUnavailable => true,
-                // Not permitted: the node does without.
-                AccountErrorKind::TimedOut | AccountErrorKind::Other => false,
-            };
-            results.push(match is_off || !info.jetstream {
-                true => CheckResult::err(
-                    JETSTREAM,
-                    format!("the account has no JetStream: {error}"),
-                    "enable JetStream on the server (jetstream {{ store_dir }}) and for the account (jetstream: enabled)"
-                        .replace("{{", "{").replace("}}", "}"),
-                ),
-                false => CheckResult::ok(JETSTREAM, "enabled"),
-            });
-        }
+    match account(&session.context).await {
+        Ok(Some(account)) => results.extend(limits(&account)),
+        // Not permitted: the node does without.
+        Ok(None) => results.push(CheckResult::ok(JETSTREAM, "the account's limits are not shown")),
+        Err(why) => results.push(CheckResult::err(
+            JETSTREAM,
+            format!("the account has no JetStream: {why}"),
+            "enable JetStream on the server (-js, jetstream { store_dir }) and for the account (jetstream: enabled)",
+        )),
     }
     results
 }
@@ -67,11 +54,11 @@ fn read(version: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// The account's limits, as far as the node could meet them.
-fn limits(account: &Account) -> Vec<CheckResult> {
+fn limits(account: &AccountInfo) -> Vec<CheckResult> {
     let mut results = Vec::new();
     let limits = &account.limits;
-    let streams = i64::try_from(account.streams).unwrap_or(i64::MAX);
-    if let Some(most) = limits.max_streams.filter(|most| *most < STREAMS) {
+    let (streams, most) = (account.streams, limits.max_streams);
+    if most > 0 && most < STREAMS {
         results.push(CheckResult::warn(
             JETSTREAM,
             format!("the account may have {most} streams ({streams} are there), the node needs {STREAMS}"),
@@ -85,15 +72,13 @@ fn limits(account: &Account) -> Vec<CheckResult> {
             "set nats.stream_max_bytes, or make the streams by hand",
         ));
     }
-    if let Some(most) = limits.max_storage.filter(|most| *most > 0) {
-        let used = i64::try_from(account.storage).unwrap_or(i64::MAX);
-        if used > most / 10 * 9 {
-            results.push(CheckResult::warn(
-                JETSTREAM,
-                format!("{used} of the account's {most} bytes of storage are used"),
-                "raise the account's limit, or let streams keep less: a full account refuses every producer",
-            ));
-        }
+    let (used, most) = (account.storage, limits.max_storage);
+    if most > 0 && used > most / 10 * 9 {
+        results.push(CheckResult::warn(
+            JETSTREAM,
+            format!("{used} of the account's {most} bytes of storage are used"),
+            "raise the account's limit, or let streams keep less: a full account refuses every producer",
+        ));
     }
     if results.is_empty() {
         results.push(CheckResult::ok(JETSTREAM, format!("enabled, {streams} streams")));
