@@ -22,7 +22,7 @@ struct Found {
 pub(super) async fn check(client: &Client) -> Result<Vec<CheckResult>, Error> {
     const SQL: &str = "
         SELECT c.relkind = 'p' AND pg_get_partkeydef(c.oid) = 'RANGE (received_at)',
-            pg_has_role(c.relowner, 'USAGE') AND has_schema_privilege(c.relnamespace, 'CREATE')
+            coalesce(has_function_privilege(to_regprocedure('ingest_make_partitions(date)'), 'EXECUTE'), false)
         FROM pg_class c WHERE c.oid = to_regclass('raw_events')";
     let Some(row) = client.query_opt(SQL, &[]).await? else { return Ok(Vec::new()) };
     let is_partitioned_by_day = row.get::<_, Option<bool>>(0).unwrap_or(false);
@@ -36,7 +36,7 @@ pub(super) async fn check(client: &Client) -> Result<Vec<CheckResult>, Error> {
 }
 
 fn assess(found: &Found) -> CheckResult {
-    let advice = "GRANT the owner of raw_events to the node's role (SECURITY.md), or make partitions ahead yourself";
+    let advice = "GRANT EXECUTE ON FUNCTION ingest_make_partitions(date) to the node's role (docs/rights.md)";
     let days = match (found.has_today, found.has_tomorrow) {
         (true, true) => None,
         (true, false) => Some("tomorrow"),

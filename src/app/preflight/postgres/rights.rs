@@ -1,4 +1,4 @@
-//! Rights of the role: on each table what the node does with it (SECURITY.md, Rights in PostgreSQL).
+//! Rights of the role: on each table what the node does with it (docs/rights.md).
 
 use tokio_postgres::{Client, Error};
 
