@@ -15,7 +15,7 @@ struct Rule {
     sentence: &'static str,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 8] = [
     Rule {
         keys: &["postgres.pool_min", "postgres.pool_max"],
         holds: |config| config.postgres.pool_min <= config.postgres.pool_max,
@@ -58,6 +58,19 @@ const RULES: [Rule; 6] = [
         },
         sentence: "routes.retry_secs and influx.drain_secs must be shorter than supervisor.drain_timeout_secs \
                    (DRAIN_TIMEOUT_SECONDS), by 2 at least",
+    },
+    Rule {
+        keys: &["state.flush_interval_secs", "state.flush_interval_max_secs"],
+        holds: |config| config.state.flush_interval_secs <= config.state.flush_interval_max_secs,
+        sentence: "state.flush_interval_secs must not exceed flush_interval_max_secs",
+    },
+    Rule {
+        keys: &["routes.duplicate_window_secs", "routes.retry_secs", "nats.nak_delay_ms"],
+        holds: |Config { routes, nats, .. }| {
+            routes.retry_secs * 1_000 + nats.nak_delay_ms < routes.duplicate_window_secs * 1_000
+        },
+        sentence: "routes.duplicate_window_secs must be longer than routes.retry_secs and nats.nak_delay_ms together, or a \
+                   message that is handed back makes a second job",
     },
 ];
 

@@ -2,7 +2,7 @@
 
 mod event;
 mod query;
-mod replay;
+mod reprocess;
 mod table;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -56,7 +56,7 @@ pub(crate) enum Action {
         json: bool,
     },
     /// Send events through the pipeline again, oldest first; each is stored once, however often it is replayed.
-    Replay(replay::Options),
+    Replay(reprocess::Options),
 }
 
 /// Which events.
@@ -130,7 +130,7 @@ pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Resul
         }
         Action::Replay(options) => {
             let log = log.new(o!("part" => "replay"));
-            let (summary, result) = replay::run(config, &database, options, &log).await;
+            let (summary, result) = reprocess::run(config, &database, options, &log).await;
             let text = if options.json { json_lines(&[summary])? } else { summary.page() };
             print(&text);
             result.map_err(|why| (Exit::Unavailable, why))?;

@@ -126,3 +126,30 @@ fn every_line_that_is_no_toml_is_named() {
     let twice = from_file("twice.toml", "[nats]\nwindow = 1\nwindow = 2\n").unwrap_err().to_string();
     assert!(twice.contains("line 3") && twice.contains("duplicate key") && twice.ends_with("window"), "{twice}");
 }
+
+#[test]
+fn what_one_setting_demands_of_another_is_checked_and_the_very_bound_is_allowed() {
+    let broken = [
+        ("[nats]\nnak_delay_ms = 2\nnak_delay_max_ms = 1", "nats.nak_delay_ms must not exceed"),
+        ("[influx]\nbatch_size = 2\nbuffer_lines = 1", "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed"),
+        ("[influx]\nretry_delay_ms = 2\nretry_delay_max_ms = 1", "influx.retry_delay_ms must not exceed"),
+        ("[supervisor]\nstuck_after_secs = 30", "supervisor.stuck_after_secs must be longer than"),
+        ("[state]\nflush_interval_secs = 31", "state.flush_interval_secs must not exceed flush_interval_max_secs"),
+        ("[routes]\nduplicate_window_secs = 11", "routes.duplicate_window_secs must be longer than"),
+    ];
+    for (text, sentence) in broken {
+        let errors = from_file("rule.toml", text).unwrap_err();
+        assert!(errors.sentences().len() == 1 && errors.sentences()[0].starts_with(sentence), "{text}: {errors}");
+    }
+    let kept = [
+        "[nats]\nnak_delay_ms = 2\nnak_delay_max_ms = 2",
+        "[influx]\nbatch_size = 2\nbuffer_lines = 2",
+        "[influx]\nretry_delay_ms = 2\nretry_delay_max_ms = 2",
+        "[supervisor]\nstuck_after_secs = 31",
+        "[state]\nflush_interval_secs = 30",
+        "[routes]\nduplicate_window_secs = 12",
+    ];
+    for text in kept {
+        assert!(from_file("kept.toml", text).is_ok(), "{text}");
+    }
+}

@@ -103,7 +103,7 @@ async fn careless_streams_and_consumers_are_named() {
         ("WARN", "consumer ingest-workers", "max_ack_pending is 100"),
         ("WARN", "consumer ingest-workers", "max_deliver is 3"),
         ("WARN", "consumer ingest-workers", "filter_subject is telemetry.acme"),
-        ("WARN", "consumer ingest-workers", "deliver_policy is New"),
+        ("WARN", "consumer ingest-workers", "deliver_policy is new"),
         ("WARN", "consumer ingest-workers", "replay_policy is original"),
         ("WARN", "consumer ingest-workers", "inactive_threshold is 600s"),
         ("WARN", "consumer ingest-workers", "max_batch is 7"),
@@ -111,7 +111,7 @@ async fn careless_streams_and_consumers_are_named() {
         ("WARN", "consumer ingest-workers", "max_waiting is 1"),
         ("WARN", "consumer ingest-workers", "mem_storage is set"),
         ("WARN", "consumer ingest-shadow", "all 1 messages of max_ack_pending are out"),
-        ("ERR", "consumer ingest-commands", "acknowledges None, not explicitly"),
+        ("ERR", "consumer ingest-commands", "ack policy none, not explicit"),
     ]);
 }
 

@@ -42,7 +42,11 @@ async fn peak_while_jobs_wait(messages: u64, filler: usize) -> u64 {
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("node.toml");
-    std::fs::write(&file, "[routes]\nretry_secs = 600\n[supervisor]\ndrain_timeout_secs = 3600\n").unwrap();
+    std::fs::write(
+        &file,
+        "[routes]\nretry_secs = 600\nduplicate_window_secs = 3600\n[supervisor]\ndrain_timeout_secs = 3600\n",
+    )
+    .unwrap();
     let node = start(world.node().arguments(&["--config", file.to_str().unwrap(), "run"])).await;
     let stored = async || world.database.count("raw_events").await == messages;
     wait_for("all rows", Duration::from_secs(120), stored).await;

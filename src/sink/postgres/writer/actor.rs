@@ -139,6 +139,10 @@ impl Writer {
         self.arm_backlog_timer(ctx);
         self.report_load();
         if self.items_in_flight == 0 && self.queue.is_empty() && self.backlog.is_empty() {
+            if self.drained.is_awaited() {
+                // The process may end before this actor does.
+                self.rejections.end_period();
+            }
             self.drained.notify();
         }
     }

@@ -51,7 +51,8 @@ impl RejectionLog {
         }
     }
 
-    fn end_period(&mut self) {
+    /// Logs the sum of the rejections so far.
+    pub(super) fn end_period(&mut self) {
         self.since = None;
         for line in self.summary.take() {
             let (reason, tenant, count) = (line.reason.as_str(), &line.tenant, line.count);
