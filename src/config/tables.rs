@@ -6,7 +6,7 @@ use crate::runtime::logging;
 use crate::runtime::secret::Secret;
 use crate::{http, nats, postgres, registry, sink, supervisor, validate};
 
-/// The configuration. Each room's own type says what its settings mean and why its defaults are what they are.
+/// The configuration. Each component's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {

@@ -246,7 +246,7 @@ impl MakeTlsConnect<Socket> for Tls {
 }
 
 /// A driver's error with its whole chain, and what to do where that is known.
-pub(super) fn describe(error: &tokio_postgres::Error) -> String {
+pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
     let text = error_chain(error);
     let advice = error.source().and_then(|source| advice(source, ROOTS, CERTIFICATE));
     match (advice, error.code()) {

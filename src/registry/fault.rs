@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-use crate::postgres::errors;
+use crate::postgres::{connector, errors};
 use crate::runtime::error_chain::error_chain;
 
 /// Why a question has no answer.
@@ -75,7 +75,7 @@ impl From<PoolError> for Fault {
         errors::count_of_pool(&error);
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                Fault::Away(error_chain(&error))
+                Fault::Away(connector::describe(&error))
             }
             PoolError::Timeout(TimeoutType::Wait) => Fault::Busy,
             PoolError::Timeout(_) => Fault::Silent,

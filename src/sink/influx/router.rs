@@ -288,7 +288,7 @@ impl Handler<TenantsRegistered> for Router {
 
     fn handle(&mut self, TenantsRegistered(tenants): TenantsRegistered, _: &mut Context<Self>) {
         for tenant_id in tenants {
-            // Its end is the room's.
+            // The task that makes databases ends with the process; nobody waits for it then.
             let _ = self.new_tenants.send(tenant_id);
         }
     }

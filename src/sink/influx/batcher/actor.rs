@@ -48,7 +48,7 @@ pub(in crate::sink::influx) struct Parts {
     pub account: Arc<BufferStats>,
     /// The node's view of the server.
     pub condition: Arc<ServerHealth>,
-    /// The room's metrics.
+    /// The metrics of writing to InfluxDB.
     pub metrics: InfluxMetrics,
     /// Makes refused points durable.
     pub quarantine: Recipient<QuarantinePoints>,
