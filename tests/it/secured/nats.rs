@@ -46,13 +46,13 @@ fn path(file: &Path) -> &str {
 }
 
 /// A server that speaks TLS alone and asks for certificates, and the files of a client of it.
-struct Tls {
-    dir: TempDir,
-    authority: Authority,
+pub(super) struct Tls {
+    pub dir: TempDir,
+    pub authority: Authority,
 }
 
 impl Tls {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let tls = Self { dir: TempDir::new().expect("a directory"), authority: Authority::new() };
         file(tls.dir.path(), "ca.pem", tls.authority.pem());
         tls.authority.client("node").write(tls.dir.path(), "client");
@@ -63,23 +63,28 @@ impl Tls {
         path(&self.dir.path().join(name)).to_owned()
     }
 
-    fn server(&self, certified: &ingest_kit::Certified) -> Nats {
+    /// The configuration of a server with this certificate.
+    pub(super) fn config(&self, certified: &ingest_kit::Certified) -> String {
         let (certificate, key) = certified.write(self.dir.path(), "server");
         let ca = self.path("ca.pem");
-        let config = format!(
+        format!(
             "tls {{ cert_file: \"{}\", key_file: \"{}\", ca_file: \"{ca}\", verify: true }}",
             path(&certificate),
             path(&key)
-        );
+        )
+    }
+
+    pub(super) fn server(&self, certified: &ingest_kit::Certified) -> Nats {
+        let ca = self.path("ca.pem");
         let [client, key] = ["client.pem", "client.key"].map(|name| self.dir.path().join(name));
-        Nats::start_secured(&config, move || {
+        Nats::start_secured(&self.config(certified), move || {
             ConnectOptions::new()
                 .add_root_certificates(ca.clone().into())
                 .add_client_certificate(client.clone(), key.clone())
         })
     }
 
-    fn client(&self, node: NodeBuilder) -> NodeBuilder {
+    pub(super) fn client(&self, node: NodeBuilder) -> NodeBuilder {
         node.env("NATS_CA_FILE", self.path("ca.pem"))
             .env("NATS_CERT_FILE", self.path("client.pem"))
             .env("NATS_KEY_FILE", self.path("client.key"))

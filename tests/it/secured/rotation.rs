@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::cluster::{PASSWORD, Secured};
 use super::file;
+use super::nats::Tls;
 use crate::traffic::Traffic;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -120,6 +121,30 @@ async fn renewed_certificates_of_postgresql_count_from_the_next_connection_on() 
     .await;
     file(secured.dir.path(), "ca.pem", successor.pem());
     goes_on(&world, &node, traffic, 0).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewed_certificates_of_nats_count_from_the_next_connection_on() {
+    let tls = Tls::new();
+    let mut world = World::with_nats(tls.server(&tls.authority.server(&["localhost", "127.0.0.1"]))).await;
+    let url = format!("tls://localhost:{}", world.nats.port());
+    let node = start(tls.client(world.node()).env("NATS_URL", url)).await;
+    let published = traffic(&world).await.stop().await;
+
+    // Another authority signs for the server and for its clients.
+    let successor = Authority::new();
+    world.nats.restart_configured(&tls.config(&successor.server(&["localhost", "127.0.0.1"])));
+    wait_for("the node to refuse the server", DEADLINE, async || {
+        node.get("/ready").await.is_some_and(|answer| answer.body.contains("invalid peer certificate"))
+    })
+    .await;
+    file(tls.dir.path(), "ca.pem", successor.pem());
+    successor.client("node").write(tls.dir.path(), "client");
+    world.nats.restart_configured(&tls.config(&successor.server(&["localhost", "127.0.0.1"])));
+    let world = World { jetstream: world.nats.jetstream().await, ..world };
+    let traffic = Traffic::of(&world, devices(), published);
+    goes_on(&world, &node, traffic, published).await;
     drain(node).await;
 }
 
