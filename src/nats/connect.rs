@@ -15,7 +15,7 @@ use super::permissions::Permissions;
 use crate::runtime::exit::Exit;
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
-use crate::runtime::tls::advice;
+use crate::runtime::tls::{advice, without_clock};
 
 /// Longest attempt at one server.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -127,9 +127,10 @@ fn describe(error: &async_nats::ConnectError, config: &Config) -> String {
         config.url.report_refused();
         return format!("{error} ({})", login::describe(config));
     }
+    let text = error.to_string();
     match advice(error, "NATS_CA_FILE", "NATS_CERT_FILE") {
-        Some(advice) => format!("{error} ({advice})"),
-        None => error.to_string(),
+        Some(advice) => format!("{} ({advice})", without_clock(&text)),
+        None => text,
     }
 }
 
@@ -186,7 +187,7 @@ impl Outage {
     fn show_failures(&self, servers: &[Server]) {
         let failures: Vec<String> = servers
             .iter()
-            .filter_map(|server| Some(format!("{}: {}", address(server), server.last_error.as_ref()?)))
+            .filter_map(|server| Some(format!("{}: {}", address(server), without_clock(server.last_error.as_ref()?))))
             .collect();
         if failures.is_empty() {
             return;

@@ -18,7 +18,7 @@ use super::config::Config;
 use super::session::{self, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::postgres_url::{Binding, PostgresUrl, SslMode};
-use crate::runtime::tls::{NamedFile, TlsFiles, advice};
+use crate::runtime::tls::{NamedFile, TlsFiles, advice, without_clock};
 
 /// The settings, as operators know them.
 const ROOTS: &str = "PG_SSLROOTCERT";
@@ -247,7 +247,8 @@ impl MakeTlsConnect<Socket> for Tls {
 
 /// A driver's error with its whole chain, and what to do where that is known.
 pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
-    let text = error_chain(error);
+    let chain = error_chain(error);
+    let text = without_clock(&chain);
     let advice = error.source().and_then(|source| advice(source, ROOTS, CERTIFICATE));
     match (advice, error.code()) {
         (Some(advice), _) => format!("{text} ({advice})"),
@@ -256,7 +257,7 @@ pub(crate) fn describe(error: &tokio_postgres::Error) -> String {
         {
             format!("{text} (the server demands TLS: set PG_SSLMODE to verify-full)")
         }
-        (None, _) => text,
+        (None, _) => text.to_owned(),
     }
 }
 

@@ -149,9 +149,10 @@ impl Server {
             _ => RequestStatus::Connection,
         };
         self.requests.of(status).inc();
+        let text = error.to_string();
         match advice(error, self.base.starts_with("https:")) {
-            Some(advice) => self.without_token(&format!("{error} ({advice})")),
-            None => self.without_token(&error.to_string()),
+            Some(advice) => self.without_token(&format!("{} ({advice})", tls::without_clock(&text))),
+            None => self.without_token(&text),
         }
     }
 

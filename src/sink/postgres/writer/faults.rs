@@ -6,9 +6,13 @@ use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
 use crate::postgres::classify::{Answer, Meaning};
+use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::Readiness;
 use crate::sink::postgres::duty::Duty;
 use crate::sink::postgres::kinds::Kind;
+
+/// Failures of one outage that are logged: servers word them in a handful of ways.
+const MAX_LOGGED: usize = 16;
 
 /// Faults since the last success.
 pub(super) struct Faults {
@@ -16,7 +20,9 @@ pub(super) struct Faults {
     readiness: Arc<Readiness>,
     duty: Duty,
     /// Words about an outage, each logged once.
-    outage: Vec<String>,
+    logged: LogOnce,
+    /// It lasts.
+    has_outage: bool,
     is_down: bool,
     has_note: bool,
     /// Down since before this writer began, which has met nothing itself.
@@ -29,7 +35,16 @@ impl Faults {
         let is_down = !readiness.holds(duty.condition());
         // A message is of deliveries that this writer does not have.
         readiness.clear_message(duty.subject());
-        Self { log, readiness, duty, outage: Vec::new(), is_down, has_note: false, is_inherited: is_down }
+        Self {
+            log,
+            readiness,
+            duty,
+            logged: LogOnce::new(MAX_LOGGED),
+            has_outage: false,
+            is_down,
+            has_note: false,
+            is_inherited: is_down,
+        }
     }
 
     /// Whether `/ready` shows what the generation before has met, and this writer knows no better.
@@ -46,10 +61,10 @@ impl Faults {
 
     /// PostgreSQL takes no write.
     pub(super) fn outage(&mut self, words: &str) {
-        if !self.outage.iter().any(|known| known == words) {
+        if self.logged.is_new(words) {
             warn!(self.log, "postgresql does not take writes, holding"; "error" => words);
-            self.outage.push(words.to_owned());
         }
+        self.has_outage = true;
         self.readiness.down(self.duty.condition(), words);
         (self.is_down, self.is_inherited) = (true, false);
     }
@@ -77,7 +92,8 @@ impl Faults {
 
     /// Something was stored.
     pub(super) fn stored(&mut self, backlog: &Backlog) {
-        self.outage.clear();
+        self.logged.reset();
+        self.has_outage = false;
         self.is_inherited = false;
         self.show(backlog);
     }
@@ -97,7 +113,7 @@ impl Faults {
         if let Some((kind, message)) = backlog.held().next() {
             self.readiness.down(self.duty.condition(), format!("no {} can be stored: {message}", kind.name()));
             (self.is_down, self.is_inherited) = (true, false);
-        } else if self.is_down && self.outage.is_empty() && !self.is_inherited {
+        } else if self.is_down && !self.has_outage && !self.is_inherited {
             self.is_down = false;
             info!(self.log, "postgresql takes writes again");
             self.readiness.up(self.duty.condition());
