@@ -307,14 +307,15 @@ async fn a_backfill_that_waits_for_postgresql_stops_when_it_is_told() {
     let lock = locker.transaction().await.expect("a transaction");
     lock.batch_execute("LOCK TABLE raw_events IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
     for arguments in [&["--dry-run"][..], &[][..]] {
+        // Other tests' databases are copies, their tables have the same numbers.
+        let here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let waiting = format!("pg_locks WHERE NOT granted AND relation = 'raw_events'::regclass AND {here}");
+        // The session of the run before waits on, although nobody reads its answer: it is not to be taken for this one's.
+        let end_waiting = format!("SELECT pg_terminate_backend(pid) FROM {waiting}");
+        world.database.connect().await.batch_execute(&end_waiting).await.expect("an end of the session");
+        wait_for("no one to wait for the table", DEADLINE, async || world.database.count(&waiting).await == 0).await;
         let mut running = backfill(&world, arguments).start();
-        wait_for("it to wait for the table", DEADLINE, async || {
-            // Other tests' databases are copies, their tables have the same numbers.
-            let here = "database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-            let waiting = format!("pg_locks WHERE NOT granted AND relation = 'raw_events'::regclass AND {here}");
-            world.database.count(&waiting).await > 0
-        })
-        .await;
+        wait_for("it to wait for the table", DEADLINE, async || world.database.count(&waiting).await > 0).await;
         let told = Instant::now();
         running.sigterm();
         assert_eq!(running.wait_exit(DEADLINE).await, Some(75), "{}", running.log());
