@@ -5,7 +5,7 @@
 # make words   no retired word (docs/glossary.md);  make imports   imports go one way (docs/architecture.md)
 # make deny    licences, bans and sources of the dependencies
 # make doc     the documentation of every item, without a broken link
-# make smoke   the program as it is released, without the tests' feature, answers on its command line
+# make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
 # make test    every test, against real servers
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
 # make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
@@ -49,10 +49,12 @@ doc: export RUSTDOCFLAGS := -D warnings
 doc:
 	$(CARGO) doc --workspace --no-deps --document-private-items --locked
 
-# The features of a release, in the profile of the tests: the same dependencies, so only the node is built once more.
-smoke:
+# The features of a release, in the profile of the tests: the same dependencies, so only the node is built once more. With the
+# demonstration, a short one: a system whose account balances and in which `doctor` finds nothing to be fixed.
+smoke: setup
 	$(CARGO) build --workspace --bins --locked
 	scripts/smoke "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
+	DEMO_MESSAGES=5000 "$${CARGO_TARGET_DIR:-target}/debug/demo" "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 
 # Tests wait for servers more than they compute: four at once take half the time of two, on two cores as well.
 test: export RUST_TEST_THREADS ?= 4

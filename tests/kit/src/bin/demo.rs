@@ -2,8 +2,9 @@
 //!
 //! usage: `demo NODE` (the path of the program; `make demo` builds and passes it)
 //!
-//! Everything lies below `.demo/` in the working directory, and stays there to be looked at. Without an InfluxDB, the node
-//! writes its points to files. Exits with 1 when the account does not balance.
+//! Before the load `doctor` looks at the system. Everything lies below `.demo/` in the working directory, and stays there to be
+//! looked at. Without an InfluxDB, the node writes its points to files. Exits with 1 when the account does not balance, or
+//! `doctor` finds something to be fixed.
 //!
 //! | environment | default | |
 //! |---|---|---|
@@ -44,6 +45,7 @@ async fn main() -> ExitCode {
         Node::builder(&program)
             .env("NATS_URL", nats.url())
             .env("DATABASE_URL", database.url())
+            .env("INFLUXDB_API", "files")
             .env("LOG_FORMAT", "text")
             .dir(&dir.join("node"))
     };
@@ -53,6 +55,7 @@ async fn main() -> ExitCode {
     let mut node = command().start();
     node.wait_ready(DEADLINE).await;
     println!("the node is ready: http://{}/stats, /metrics, /ready", node.address());
+    let is_healthy = examine(command().env("HTTP_BIND", node.address())).await;
 
     let start = Instant::now();
     let simulation = tokio::spawn(simulate(command()));
@@ -70,7 +73,7 @@ async fn main() -> ExitCode {
     println!("\nthe node has drained and left with exit code {}\n", code.unwrap_or(-1));
 
     let found = BufferStats::read(&database, &dir.join("node/data/line-protocol")).await;
-    let balanced = found.compare(&published) && code == Some(0);
+    let balanced = found.compare(&published) && is_healthy && code == Some(0);
     println!(
         "redelivered                                {:>9}  (rows suppressed as duplicates: {redelivered})",
         last.num_redelivered
@@ -80,6 +83,15 @@ async fn main() -> ExitCode {
     postgres.stop();
     nats.stop();
     if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs `doctor` beside the node: prints what is to be fixed, and returns whether nothing is.
+async fn examine(command: NodeBuilder) -> bool {
+    let report = command.arguments(&["doctor"]).run_to_end(DEADLINE).await;
+    let (well, wrong): (Vec<&str>, Vec<&str>) = report.stdout.lines().partition(|line| line.starts_with("OK "));
+    println!("ingest-node doctor: {} checks are OK, {} are not", well.len(), wrong.len());
+    wrong.iter().for_each(|line| println!("    {line}"));
+    report.code == Some(0) && wrong.is_empty() && !well.is_empty()
 }
 
 fn start_postgres(dir: &Path) -> Postgres {
