@@ -1,7 +1,7 @@
 //! Role, server, schema and contents of PostgreSQL.
 
 use ingest_kit::seed::{self, Device};
-use ingest_kit::{NodeBuilder, Postgres};
+use ingest_kit::{NodeBuilder, PgBouncer, Postgres};
 
 use super::doctor;
 use crate::postgres::roles::Role;
@@ -124,4 +124,22 @@ async fn a_refused_log_in_is_told_in_the_servers_words() {
     let report = doctor(on(&url)).await;
     report.assert_names(&[("ERR", "postgresql", r#"database "nowhere" does not exist"#)]);
     assert_eq!(report.code, Some(69));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_in_transaction_mode_is_named_and_one_in_session_mode_is_not() {
+    let world = World::new().await;
+    let port = Postgres::shared().port();
+    let pooler = PgBouncer::start(port, "transaction");
+    let report = doctor(on(&pooler.url(world.database.name()))).await;
+    report.assert_names(&[("ERR", "postgresql pooler", "")]);
+
+    let pooler = PgBouncer::start(port, "session");
+    let report = doctor(on(&pooler.url(world.database.name()))).await;
+    assert!(report.wrong("postgresql pooler").is_empty(), "{:#?}", report.found);
+    assert!(
+        report.found.iter().any(|one| one.about == "postgresql rights" && one.level == "OK"),
+        "{:#?}",
+        report.found
+    );
 }

@@ -2,6 +2,7 @@
 //! and the demo.
 //!
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
+//! - [`PgBouncer`]: a pooler before such a PostgreSQL.
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
 //! - [`Proxy`]: a TCP proxy that can make connections half-open.
@@ -24,6 +25,7 @@ mod jwt;
 mod metrics;
 mod nats;
 mod node;
+mod pgbouncer;
 mod pki;
 mod ports;
 mod postgres;
@@ -44,6 +46,7 @@ pub use jwt::NatsOperator;
 pub use metrics::Metrics;
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
+pub use pgbouncer::PgBouncer;
 pub use pki::{Authority, Certified};
 pub use ports::free_port;
 pub use postgres::{Postgres, PostgresBuilder, PostgresTls};
