@@ -34,6 +34,11 @@ async fn a_flood_of_strangers_leaves_the_cached_devices_where_they_are_and_memor
     let devices: Vec<Device> = (0..20).map(|number| device(number, 2)).collect();
     seed::devices(&world.database, &devices).await;
     let node = start(world.node().env("AUTH_CACHE_MAX_SIZE", 100).env("AUTH_CACHE_TTL_SECONDS", 3_600)).await;
+    // What was asked before changes are heard of is asked again.
+    wait_for("the node to listen", DEADLINE, async || {
+        node.metrics().await.count("ingest_registry_listening", &[]) == 1
+    })
+    .await;
     world.publish(devices.iter().map(|device| telemetry(device, 0))).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     let stranger = |number: usize| {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
 
 use crate::app::preflight::result::CheckResult;
 use crate::postgres::connector::Connector;
@@ -13,8 +13,10 @@ const ABOUT: &str = "postgresql pooler";
 
 /// Bound on a statement of the second session.
 const BOUND: Duration = Duration::from_secs(5);
+/// Looks at the sessions' backends.
+const ROUNDS: usize = 10;
 
-/// Sets the same session setting to different values in two sessions: each must find its own again.
+/// Whether both sessions keep a backend of their own.
 pub(super) async fn check(connector: &Connector, client: &Client) -> Option<CheckResult> {
     let other = match connector.open(BOUND).await {
         Ok(other) => other,
@@ -27,7 +29,7 @@ pub(super) async fn check(connector: &Connector, client: &Client) -> Option<Chec
             ));
         }
     };
-    match sees_others(client, &other).await {
+    match shares_backend(client, &other).await {
         Ok(false) => None,
         Ok(true) => Some(CheckResult::err(
             ABOUT,
@@ -41,11 +43,27 @@ pub(super) async fn check(connector: &Connector, client: &Client) -> Option<Chec
     }
 }
 
-async fn sees_others(one: &Client, other: &Client) -> Result<bool, Error> {
-    const SET: &str = "SELECT set_config('ingest_node.doctor', $1, false)";
-    const GET: &str = "SELECT current_setting('ingest_node.doctor', true)";
-    one.query_one(SET, &[&"one"]).await?;
-    other.query_one(SET, &[&"other"]).await?;
-    let found: Option<String> = one.query_one(GET, &[]).await?.get(0);
-    Ok(found.as_deref() != Some("one"))
+/// Whether one session meets another backend, or that of the other session. Rounds, as a pooler takes any backend that is free;
+/// while the other session holds one in a transaction, this one must get another.
+async fn shares_backend(one: &Client, other: &Client) -> Result<bool, Error> {
+    let own = backend(one).await?;
+    for _ in 0..ROUNDS {
+        other.batch_execute("BEGIN").await?;
+        let taken = backend(other).await?;
+        let met = backend(one).await?;
+        other.batch_execute("COMMIT").await?;
+        if met != own || taken == own {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The backend's process id. A simple query: prepared statements do not survive such a pooler.
+async fn backend(client: &Client) -> Result<Option<String>, Error> {
+    let answer = client.simple_query("SELECT pg_backend_pid()").await?;
+    Ok(answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    }))
 }
