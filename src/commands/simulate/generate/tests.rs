@@ -13,12 +13,30 @@ use ingest_core::validate;
 use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{Context, Policy, ValidationCounts};
 
-const FLEET: Fleet = Fleet { devices: 7, tenants: 3 };
-const MIX: Mix = Mix { bad_share: 0.2, heartbeat_share: 0.33, seed: 1, start_us: 1_795_219_200_000_000, spacing_us: 1 };
+const FLEET: Fleet = Fleet { devices: 7, tenants: 3, prefix: "dev" };
+
+fn mix() -> Mix {
+    Mix {
+        bad_share: 0.2,
+        bad_kinds: Bad::ALL.to_vec(),
+        heartbeat_share: 0.33,
+        seed: 1,
+        start_us: 1_795_219_200_000_000,
+        spacing_us: 1,
+    }
+}
+
+fn generator(mix: Mix) -> Generator {
+    Generator::new(FLEET, Tokens::Derived, mix)
+}
+
+fn text(message: &Simulated) -> String {
+    message.publication().1
+}
 
 fn registry() -> HashMap<(String, String), Lookup> {
-    let registered = FLEET.registered().map(|device| {
-        let hash: [u8; 32] = Sha256::digest(device.token()).into();
+    let registered = FLEET.registered(&Bad::ALL).map(|device| {
+        let hash: [u8; 32] = Sha256::digest(Tokens::Derived.of(&device)).into();
         let found = Device {
             key: DeviceKey::new(&device.tenant_id, &device.device_id),
             site_id: device.site_id.clone(),
@@ -40,11 +58,13 @@ fn every_message_ends_as_it_says() {
     let (registry, settings) = (registry(), Settings::default());
     let policy = Policy { require_token: true, cert_auth_enabled: false, points: Some(Layout::PerTenant) };
     let mut reasons = HashSet::new();
-    for message in Generator::new(FLEET, MIX).take(2_000) {
+    for message in generator(mix()).take(2_000) {
+        let (subject, body) = message.publication();
+        let expected = message.bad.map(Bad::reason);
         let context =
-            Context { settings: &settings, policy, subject: Some(&message.subject), received_us: 0, trusted: false };
+            Context { settings: &settings, policy, subject: Some(&subject), received_us: 0, trusted: false };
         let mut counts = ValidationCounts::default();
-        let validated = Envelope::open(&Bytes::from(message.body.clone())).and_then(|envelope| {
+        let validated = Envelope::open(&Bytes::from(body.clone())).and_then(|envelope| {
             let lookup = |key: ingest_core::message::device::DeviceRef<'_>| {
                 let answer = registry.get(&(key.tenant_id.to_owned(), key.device_id.to_owned()));
                 Some(answer.unwrap_or(&Lookup::Unknown))
@@ -54,12 +74,13 @@ fn every_message_ends_as_it_says() {
         match validated {
             Ok(event) => {
                 let event = event.unwrap();
-                assert_eq!(message.expected, None, "{}", message.body);
-                assert_eq!(message.subject, format!("telemetry.{}", event.device.key.tenant_id));
-                assert_eq!((counts.timestamp_fallbacks, event.line.is_some()), (0, true), "{}", message.body);
+                assert_eq!(expected, None, "{body}");
+                let DeviceKey { tenant_id, device_id } = &event.device.key;
+                assert_eq!(subject, format!("telemetry.{tenant_id}.{device_id}"));
+                assert_eq!((counts.timestamp_fallbacks, event.line.is_some()), (0, true), "{body}");
             }
             Err(rejection) => {
-                assert_eq!(message.expected, Some(rejection.reason), "{rejection:?} {}", message.body);
+                assert_eq!(expected, Some(rejection.reason), "{rejection:?} {body}");
                 reasons.insert(rejection.reason);
             }
         }
@@ -69,27 +90,46 @@ fn every_message_ends_as_it_says() {
 
 #[test]
 fn the_same_seed_makes_the_same_messages() {
-    let messages = |seed| Generator::new(FLEET, Mix { seed, ..MIX }).take(200).collect::<Vec<_>>();
+    let messages = |seed| generator(Mix { seed, ..mix() }).take(200).map(|message| text(&message)).collect::<Vec<_>>();
     assert_eq!(messages(7), messages(7));
     assert_ne!(messages(7), messages(8));
 }
 
 #[test]
 fn the_shares_are_those_that_were_asked_for() {
-    let messages: Vec<_> = Generator::new(FLEET, MIX).take(10_000).collect();
-    let good: Vec<_> = messages.iter().filter(|message| message.expected.is_none()).collect();
-    let heartbeats = good.iter().filter(|message| message.body.contains("/heartbeat\"")).count();
+    let messages: Vec<_> = generator(mix()).take(10_000).collect();
+    let good: Vec<_> = messages.iter().filter(|message| message.bad.is_none()).collect();
+    let heartbeats = good.iter().filter(|message| message.msg_type == "heartbeat").count();
     assert!((0.18..0.22).contains(&(1.0 - good.len() as f64 / 10_000.0)));
     assert!((0.31..0.35).contains(&(heartbeats as f64 / good.len() as f64)));
-    assert!(Generator::new(FLEET, Mix { bad_share: 0.0, ..MIX }).take(1_000).all(|message| message.expected.is_none()));
+    assert!(generator(Mix { bad_share: 0.0, ..mix() }).take(1_000).all(|message| message.bad.is_none()));
 }
 
 #[test]
 fn no_two_messages_have_the_same_time() {
-    let times: HashSet<_> = Generator::new(FLEET, Mix { bad_share: 0.0, ..MIX })
+    let times: HashSet<_> = generator(Mix { bad_share: 0.0, ..mix() })
         .take(1_000)
-        .map(|message| message.body.split(r#""version":"1","ts":""#).nth(1).unwrap()[..32].to_owned())
+        .map(|message| text(&message).split(r#""version":"1","ts":""#).nth(1).unwrap()[..32].to_owned())
         .collect();
     assert_eq!(times.len(), 1_000);
     assert!(times.contains("2026-11-21T00:00:00.000000+00:00"));
+}
+
+#[test]
+fn every_way_in_has_the_same_payload_and_its_own_place_for_the_token() {
+    let message = generator(Mix { bad_share: 0.0, ..mix() }).next().unwrap();
+    let (path, body) = message.http();
+    assert_eq!(path, format!("/ingest/v1/tenant/sim%2D000/device/dev%2D000000/{}", message.msg_type));
+    assert!(!body.contains("provision_token"), "{body}");
+    let (topic, payload) = message.mqtt();
+    let without = payload.replace(r#","provision_token":"tok-dev-000000""#, "");
+    assert_eq!((topic, without), (format!("tenant/sim-000/device/dev-000000/{}", message.msg_type), body));
+    assert!(text(&message).ends_with(&format!(r#","payload":{payload}}}"#)));
+}
+
+#[test]
+fn issued_tokens_take_the_place_of_derived_ones() {
+    let issued = Tokens::Issued(Arc::new(HashMap::from([("dev-000000".to_owned(), "tok-x".to_owned())])));
+    let first = Generator::new(FLEET, issued, Mix { bad_share: 0.0, ..mix() }).next().unwrap();
+    assert_eq!(first.token, "tok-x");
 }

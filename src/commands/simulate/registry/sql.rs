@@ -1,4 +1,4 @@
-//! The registry that the simulated devices need, written in few statements.
+//! The devices and their subscriptions by SQL, in few statements.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use super::SimulateError;
-use super::generate::{Fleet, SimDevice};
+use crate::commands::simulate::SimulateError;
+use crate::commands::simulate::generate::{SimDevice, Tokens};
 use crate::postgres::{self, start};
 use crate::runtime::error_chain::error_chain;
 
@@ -15,15 +15,14 @@ use crate::runtime::error_chain::error_chain;
 const CHUNK: usize = 10_000;
 
 /// Opens a connection.
-pub(super) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
+pub(crate) async fn connect(config: &postgres::Config) -> Result<Client, SimulateError> {
     let opened = start::open(config).await;
     let (_, client) = opened.map_err(|error| SimulateError::Unavailable(error_chain(&error)))?;
     Ok(client)
 }
 
-/// Makes or corrects the fleet's devices and their subscriptions; what is right already stays untouched.
-pub(super) async fn registry(database: &Client, fleet: Fleet) -> Result<(), SimulateError> {
-    let devices: Vec<SimDevice> = fleet.registered().collect();
+/// Makes or corrects the devices and their subscriptions; what is right already stays untouched.
+pub(crate) async fn registry(database: &Client, devices: Vec<SimDevice>) -> Result<(), SimulateError> {
     let subscriptions: BTreeSet<_> =
         devices.iter().map(|device| (device.subscription_id(), &device.tenant_id, device.subscription)).collect();
     let ids: Vec<_> = subscriptions.iter().map(|(id, ..)| id).collect();
@@ -41,7 +40,7 @@ pub(super) async fn registry(database: &Client, fleet: Fleet) -> Result<(), Simu
 
     for chunk in devices.chunks(CHUNK) {
         let column = |value: fn(&SimDevice) -> String| chunk.iter().map(value).collect::<Vec<_>>();
-        let hashes: Vec<_> = chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&device.token()))).collect();
+        let hashes: Vec<_> = chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&Tokens::Derived.of(device)))).collect();
         let statuses: Vec<_> = chunk.iter().map(|device| device.status).collect();
         database
             .execute(
@@ -69,10 +68,10 @@ pub(super) async fn registry(database: &Client, fleet: Fleet) -> Result<(), Simu
 
 /// What `RATE_LIMIT_RPS` was before it was lifted; `None` where it had no row.
 #[derive(Debug)]
-pub(super) struct Lifted(Option<String>);
+pub(crate) struct Lifted(Option<String>);
 
 /// No device is limited any more; running nodes hear of it at once.
-pub(super) async fn lift_rate_limit(database: &Client) -> Result<Lifted, SimulateError> {
+pub(crate) async fn lift_rate_limit(database: &Client) -> Result<Lifted, SimulateError> {
     const SELECT: &str = "SELECT value FROM app_settings WHERE key = 'RATE_LIMIT_RPS'";
     const UPSERT: &str = "INSERT INTO app_settings AS s (key, value) VALUES ('RATE_LIMIT_RPS', '0')
                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = now() WHERE s.value <> excluded.value";
@@ -82,7 +81,7 @@ pub(super) async fn lift_rate_limit(database: &Client) -> Result<Lifted, Simulat
 }
 
 /// Puts the rate limit back, unless somebody else has changed it since.
-pub(super) async fn restore_rate_limit(database: &Client, lifted: &Lifted) -> Result<(), SimulateError> {
+pub(crate) async fn restore_rate_limit(database: &Client, lifted: &Lifted) -> Result<(), SimulateError> {
     const RESTORE: &str = "UPDATE app_settings SET value = $1, updated_at = now() WHERE key = 'RATE_LIMIT_RPS' AND value = '0' AND $1 <> '0'";
     const REMOVE: &str = "DELETE FROM app_settings WHERE key = 'RATE_LIMIT_RPS' AND value = '0'";
     let restored = match &lifted.0 {
