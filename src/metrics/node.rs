@@ -13,6 +13,7 @@ use super::actors::Actors;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
+use super::gateway::GatewayMetrics;
 use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
@@ -49,6 +50,8 @@ pub struct Metrics {
     pub state: StateMetrics,
     /// The NATS connections.
     pub nats: NatsMetrics,
+    /// The gateway's ways in; none of them moves in `run`.
+    pub gateway: GatewayMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.
@@ -87,6 +90,7 @@ impl Metrics {
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
             nats: NatsMetrics::new(&mut exposition),
+            gateway: GatewayMetrics::new(&mut exposition),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
             actors: exposition.collector(),
