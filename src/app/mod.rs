@@ -1,9 +1,12 @@
-//! `ingest-node run`: connects the dependencies, builds the actor tree, runs it, and drains it.
+//! The programs that run until they are stopped, each as a story: what it connects, its actor tree, its drain. `ingest-node run`
+//! is this folder's own files, `ingest-node gateway` has a folder.
 
 pub(crate) mod admin;
 mod dependencies;
+pub(crate) mod gateway;
 pub(crate) mod preflight;
 pub(crate) mod reload;
 pub(crate) mod run;
+mod supervise;
 pub(crate) mod tree;
 mod wiring;

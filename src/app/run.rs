@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Actor;
 use async_nats::Client;
-use slog::{Logger, error, info, warn};
+use slog::{Logger, info, warn};
 
 use super::admin;
 use super::dependencies::connect_all;
 use super::reload::{self, Reloads};
+use super::supervise::supervise;
 use super::tree::{self, Ingredients};
 use crate::app::preflight::capacity;
 use crate::config::Config;
@@ -23,7 +23,6 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
-use crate::supervisor::root::{Ending, Root, Shutdown};
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 ///
@@ -96,45 +95,11 @@ async fn log_capacity_advice(config: Config, log: Logger) {
 }
 
 /// Builds the actor tree and waits for its end.
-async fn run_tree(
-    ingredients: Ingredients,
-    environment: Environment,
-    mut signals: Signals,
-) -> Result<(), (Exit, String)> {
+async fn run_tree(ingredients: Ingredients, environment: Environment, signals: Signals) -> Result<(), (Exit, String)> {
     let (log, client) = (environment.log.clone(), ingredients.dependencies.nats.clone());
     let config = ingredients.config.supervisor.clone();
-    let (budget, window_secs) = (config.restart_budget, config.restart_window_secs);
-    let (root, mut ended) = Root::new(config, tree::factories(Arc::new(ingredients)), environment);
-    let root = root.start();
-    let ending = tokio::select! {
-        ending = &mut ended => ending,
-        () = signals.stop() => {
-            root.do_send(Shutdown);
-            ended.await
-        }
-    };
-    match ending {
-        Ok(Ending::Drained) => {
-            flush_acks(&client, &log).await;
-            info!(log, "drained");
-            Ok(())
-        }
-        Ok(Ending::Unfinished(deliveries)) => {
-            flush_acks(&client, &log).await;
-            error!(log, "drain deadline passed with work undone"; "released" => deliveries);
-            let why = format!("the drain deadline passed; {deliveries} deliveries were released to the broker");
-            Err((Exit::Unfinished, why))
-        }
-        Ok(Ending::ChildExited(actor)) => {
-            flush_acks(&client, &log).await;
-            error!(log, "exited during the drain; what it held is delivered again"; "actor" => actor);
-            Err((Exit::Unfinished, format!("the {actor} exited during the drain; what it held is delivered again")))
-        }
-        Ok(Ending::GaveUp) | Err(_) => Err((
-            Exit::GaveUp,
-            format!("the supervisor gave up after {budget} restarts within {window_secs} s; the log says what failed"),
-        )),
-    }
+    let factories = tree::factories(Arc::new(ingredients));
+    supervise(config, factories, environment, signals, async || flush_acks(&client, &log).await).await
 }
 
 /// Flushes acknowledgements with a round trip on their connection: the broker has received what was sent before.

@@ -29,6 +29,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the node until SIGTERM or SIGINT.
     Run,
+    /// Run the gateway until SIGTERM or SIGINT: ways in over HTTP and from an MQTT broker, into NATS JetStream.
+    ///
+    /// A client gets its answer when the stream has acknowledged the message, and never before.
+    Gateway,
     /// Bring the database to this version's schema.
     Migrate,
     /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.

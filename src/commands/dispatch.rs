@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
 use super::{backfill, check_config, doctor, generated, migrate, provision_tenants, quarantine, run, simulate};
+use crate::app;
 use crate::config::{Config, ConfigErrors, Env, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
@@ -28,7 +29,8 @@ pub fn run_program() -> ExitCode {
     let gather = move || Config::gather(file.as_deref(), &Env::process());
     let load = || gather().accept();
     let exit = match &cli.command {
-        Command::Run => run::run(gather.clone()),
+        Command::Run => run::run(gather.clone(), app::run::run),
+        Command::Gateway => run::run(gather.clone(), app::gateway::run::run),
         Command::Migrate => configured(load, migrate),
         Command::CheckConfig(options) => check_config::run(gather(), options),
         Command::Doctor(options) => configured(load, |loaded| on_runtime(doctor::run(loaded, options))),

@@ -1,16 +1,19 @@
-//! `ingest-node run`: from the settings to the last word.
+//! `ingest-node run` and `ingest-node gateway`: from the settings to the last word.
 
 use slog::{Logger, info, warn};
 
-use crate::app::{self, reload::Reloads};
-use crate::config::{Gathered, Loaded};
+use crate::app::reload::Reloads;
+use crate::config::{Config, Gathered, Loaded};
 use crate::runtime::exit::Exit;
 use crate::runtime::last_word::print_last_word;
 use crate::runtime::signals::{Hangup, Signals};
 use crate::runtime::{descriptors, logging};
 
-/// Runs the node until it is told to stop or gives up.
-pub(crate) fn run(gather: impl Fn() -> Gathered + 'static) -> Exit {
+/// Runs a program (one of `app`) until it is told to stop or gives up.
+pub(crate) fn run(
+    gather: impl Fn() -> Gathered + 'static,
+    program: impl AsyncFnOnce(Config, Reloads, Logger, Signals) -> Result<(), (Exit, String)>,
+) -> Exit {
     descriptors::raise_limit();
     let system = actix_rt::System::new();
     // Before anything else: from here on a signal ends in a drain and the right exit code.
@@ -28,7 +31,7 @@ pub(crate) fn run(gather: impl Fn() -> Gathered + 'static) -> Exit {
     logging::log_panics(&log);
     introduce(&loaded, &log);
     let reloads = Reloads { load: Box::new(gather), hangup, level: guard.level() };
-    let ended = system.block_on(app::run::run(loaded.config, reloads, log, signals));
+    let ended = system.block_on(program(loaded.config, reloads, log, signals));
     // The log's lines first: this is the last one.
     drop(guard);
     match ended {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::logging;
 use crate::runtime::secret::Secret;
-use crate::{admin, http, nats, postgres, registry, sink, supervisor, validate};
+use crate::{admin, gateway, http, nats, postgres, registry, sink, supervisor, validate};
 
 /// The configuration. Each component's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub http: http::Config,
     /// Administration.
     pub admin: admin::Config,
+    /// Ways in (`gateway`).
+    pub gateway: gateway::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.

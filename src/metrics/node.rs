@@ -14,6 +14,7 @@ use super::admin::AdminRequests;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
+use super::gateway::GatewayMetrics;
 use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
@@ -52,6 +53,8 @@ pub struct Metrics {
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
+    /// The gateway's ways in; none of them moves in `run`.
+    pub gateway: GatewayMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.
@@ -91,6 +94,7 @@ impl Metrics {
             state: StateMetrics::new(&mut exposition),
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
+            gateway: GatewayMetrics::new(&mut exposition),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
             actors: exposition.collector(),

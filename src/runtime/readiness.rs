@@ -13,8 +13,8 @@ use crate::metrics::Health;
 /// A heartbeat older than this means that the actor tree has stalled. The supervisor sends one every second.
 const HEARTBEAT_BOUND_MS: u64 = 10_000;
 
-/// A condition of a component. All but InfluxDB's are conditions of readiness: while InfluxDB is unreachable nothing is lost
-/// and intake continues.
+/// A condition of a component. Of `run` all but InfluxDB's are conditions of readiness: while InfluxDB is unreachable nothing is
+/// lost and intake continues. Of `gateway` those of PostgreSQL are none, either: what is cached serves, and MQTT needs none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
     /// The connection to NATS.
@@ -36,6 +36,8 @@ pub enum Condition {
     Consumer(Lane),
     /// The actor tree runs; down between generations and once the restart budget is spent.
     Tree,
+    /// The gateway's streams are there, answer and have room.
+    Streams,
     /// InfluxDB takes the points of every tenant that has some; unknown where none are written. Down, it is a message of
     /// `/ready`.
     Influx,
@@ -61,14 +63,15 @@ impl Condition {
             Condition::Schema => "schema",
             Condition::Consumer(lane) => lane.consumer(),
             Condition::Tree => "actors",
+            Condition::Streams => "streams",
             Condition::Influx => "influx",
         }
     }
-
-    fn is_required(self) -> bool {
-        self != Condition::Influx
-    }
 }
+
+/// Conditions that are no conditions of readiness, but messages.
+const MESSAGES_OF_NODE: &[Condition] = &[Condition::Influx];
+const MESSAGES_OF_GATEWAY: &[Condition] = &[Condition::Postgres, Condition::Registry, Condition::Writable];
 
 /// Readiness of the node. Any thread sets conditions, any thread reads.
 #[derive(Debug)]
@@ -85,15 +88,26 @@ struct State {
     conditions: BTreeMap<Condition, Option<String>>,
     messages: BTreeMap<String, String>,
     draining: bool,
+    /// The conditions that are messages only.
+    optional: &'static [Condition],
 }
 
 impl Readiness {
     /// A node that is starting: its conditions are down.
     pub fn new() -> Arc<Self> {
-        let starting = |condition| (condition, Some("starting".to_owned()));
-        let conditions = Condition::AT_START.into_iter().map(starting).collect();
+        Self::starting(&Condition::AT_START, MESSAGES_OF_NODE)
+    }
+
+    /// A gateway that is starting: these conditions are down.
+    pub(crate) fn of_gateway(conditions: &[Condition]) -> Arc<Self> {
+        Self::starting(conditions, MESSAGES_OF_GATEWAY)
+    }
+
+    fn starting(conditions: &[Condition], optional: &'static [Condition]) -> Arc<Self> {
+        let starting = |condition: &Condition| (*condition, Some("starting".to_owned()));
+        let conditions = conditions.iter().map(starting).collect();
         Arc::new(Self {
-            state: Mutex::new(State { conditions, messages: BTreeMap::new(), draining: false }),
+            state: Mutex::new(State { conditions, messages: BTreeMap::new(), draining: false, optional }),
             started: Instant::now(),
             last_heartbeat_ms: AtomicU64::new(0),
         })
@@ -127,7 +141,7 @@ impl Readiness {
     /// The messages, each as `subject: message`; what does not hold and is no condition of readiness is among them.
     pub fn messages(&self) -> Vec<String> {
         let state = self.state();
-        let down = state.down().filter(|(condition, _)| !condition.is_required());
+        let down = state.down().filter(|(condition, _)| !state.is_required(*condition));
         let messages = state.messages.iter().map(|(subject, message)| (subject.as_str(), message));
         let mut messages: Vec<_> = down.map(|(condition, why)| (condition.name(), why)).chain(messages).collect();
         messages.sort_unstable();
@@ -145,7 +159,7 @@ impl Readiness {
     /// Every reason why not, each as `condition: reason`.
     pub fn ready(&self) -> Result<(), Vec<String>> {
         let state = self.state();
-        let required = state.down().filter(|(condition, _)| condition.is_required());
+        let required = state.down().filter(|(condition, _)| state.is_required(*condition));
         let mut reasons: Vec<String> =
             required.map(|(condition, why)| format!("{}: {why}", condition.name())).collect();
         if state.draining {
@@ -164,7 +178,7 @@ impl Readiness {
                 None => components.push((condition.name(), down.is_none())),
             }
         }
-        let ready = !state.draining && state.down().all(|(condition, _)| !condition.is_required());
+        let ready = !state.draining && state.down().all(|(condition, _)| !state.is_required(condition));
         Health { ready, components }
     }
 
@@ -188,6 +202,10 @@ impl Readiness {
 }
 
 impl State {
+    fn is_required(&self, condition: Condition) -> bool {
+        !self.optional.contains(&condition)
+    }
+
     /// The conditions that do not hold.
     fn down(&self) -> impl Iterator<Item = (Condition, &String)> {
         self.conditions.iter().filter_map(|(condition, down)| Some((*condition, down.as_ref()?)))

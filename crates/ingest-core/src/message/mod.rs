@@ -3,6 +3,7 @@
 pub mod device;
 pub mod digest;
 pub mod envelope;
+pub mod intake;
 pub mod metric;
 pub mod metric_keys;
 pub mod msg_type;

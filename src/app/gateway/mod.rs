@@ -1,0 +1,5 @@
+//! `ingest-node gateway`: connects the dependencies, builds the actor tree, runs it, and drains it.
+
+pub(crate) mod run;
+mod tree;
+mod wiring;

@@ -1,0 +1,10 @@
+//! The gateway: ways in that keep no message and give it no name (HTTP, MQTT brokers). Each makes the envelope, publishes it
+//! into JetStream and answers its client after the stream's acknowledgement (PubAck), and never without one.
+
+mod config;
+mod publisher;
+mod stream_watch;
+
+pub(crate) use self::config::Config;
+pub(crate) use self::publisher::{NotStored, Pending, Publisher, Stored, Via, WindowFull};
+pub(crate) use self::stream_watch::{Parts as StreamWatchParts, StreamWatch};

@@ -1,0 +1,202 @@
+//! The publisher: sends intakes into their streams and tells when a stream has one. Shared by all ways in.
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::Context as JetStream;
+use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{Client, header};
+use thiserror::Error;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Config;
+use crate::metrics::{GatewayMetrics, Metrics, Publication};
+use ingest_core::message::intake::{Intake, IntakeStream};
+
+/// What a message takes of the window's bytes at least: what the client library keeps of it.
+const MESSAGE_BYTES: usize = 256;
+
+/// The way in that a message came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// An HTTP request.
+    Http,
+    /// The MQTT broker.
+    Mqtt,
+}
+
+/// A stream has the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Since now.
+    New,
+    /// Since earlier: its message id is known there.
+    Duplicate,
+}
+
+/// Why a message has no place in the stream, as far as is known: after a timeout it may have.
+#[derive(Debug, Error)]
+pub(crate) enum NotStored {
+    /// The broker did not take it or did not answer.
+    #[error(transparent)]
+    Refused(#[from] PublishError),
+    /// Another stream has taken its subject; that one is read by nobody.
+    #[error("stream {found} takes subjects of {}", expected.name())]
+    OtherStream {
+        /// The stream that should.
+        expected: IntakeStream,
+        /// The stream that does.
+        found: String,
+    },
+}
+
+/// No room for another message now.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("too many messages wait for the stream")]
+pub(crate) struct WindowFull;
+
+/// Publishes within a window, in messages and in bytes. Cloning shares the window.
+#[derive(Clone)]
+pub(crate) struct Publisher {
+    jetstream: JetStream,
+    messages: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    metrics: GatewayMetrics,
+    window_bytes: usize,
+}
+
+impl Publisher {
+    /// A publisher on a connection of its own.
+    pub(crate) fn new(config: &Config, client: Client, metrics: &Metrics) -> Self {
+        let jetstream = ContextBuilder::new()
+            .timeout(config.publish_timeout())
+            .ack_timeout(config.publish_timeout())
+            // The window is the bound.
+            .max_ack_inflight(config.window)
+            .backpressure_on_inflight(true)
+            .build(client);
+        let window_bytes = config.window_bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+        Self {
+            jetstream,
+            messages: Arc::new(Semaphore::new(config.window)),
+            bytes: Arc::new(Semaphore::new(window_bytes)),
+            metrics: metrics.gateway.clone(),
+            window_bytes,
+        }
+    }
+
+    /// Room for a message of so many bytes, where there is some now.
+    ///
+    /// # Errors
+    /// The window is full.
+    pub(crate) fn try_reserve(&self, bytes: usize) -> Result<Credit, WindowFull> {
+        let message = self.messages.clone().try_acquire_owned().map_err(|_| WindowFull)?;
+        let bytes = self.bytes.clone().try_acquire_many_owned(self.weight(bytes)).map_err(|_| WindowFull)?;
+        Ok(self.credit(message, bytes))
+    }
+
+    /// Room for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Option<Credit> {
+        let message = self.messages.clone().acquire_owned().await.ok()?;
+        let bytes = self.bytes.clone().acquire_many_owned(self.weight(bytes)).await.ok()?;
+        Some(self.credit(message, bytes))
+    }
+
+    /// A message larger than the whole window takes all of it.
+    fn weight(&self, bytes: usize) -> u32 {
+        (bytes + MESSAGE_BYTES).min(self.window_bytes) as u32
+    }
+
+    fn credit(&self, message: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> Credit {
+        self.metrics.window_messages.inc();
+        self.metrics.window_bytes.inc_by(bytes.num_permits() as i64);
+        Credit { metrics: self.metrics.clone(), _message: message, bytes }
+    }
+
+    /// Sends a message; what is sent in order is stored in order. With `message_id`, the stream takes it once within its
+    /// duplicate window.
+    ///
+    /// # Errors
+    /// It can't be sent.
+    pub(crate) async fn send(
+        &self,
+        via: Via,
+        intake: Intake,
+        message_id: Option<&str>,
+        credit: Credit,
+    ) -> Result<Pending, NotStored> {
+        let Intake { stream, subject, envelope } = intake;
+        let mut publish = PublishMessage::build().payload(envelope);
+        if let Some(id) = message_id {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::NATS_MESSAGE_ID, id);
+            publish = publish.headers(headers);
+        }
+        match self.jetstream.send_publish(subject, publish).await {
+            Ok(acknowledgement) => {
+                Ok(Pending { via, stream, acknowledgement, metrics: self.metrics.clone(), _credit: credit })
+            }
+            Err(error) => {
+                count(&self.metrics, via, Publication::Failed);
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Room for one message in the window, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Credit {
+    metrics: GatewayMetrics,
+    _message: OwnedSemaphorePermit,
+    bytes: OwnedSemaphorePermit,
+}
+
+impl Drop for Credit {
+    fn drop(&mut self) {
+        self.metrics.window_messages.dec();
+        self.metrics.window_bytes.dec_by(self.bytes.num_permits() as i64);
+    }
+}
+
+/// A message on its way.
+pub(crate) struct Pending {
+    via: Via,
+    stream: IntakeStream,
+    acknowledgement: PublishAckFuture,
+    metrics: GatewayMetrics,
+    _credit: Credit,
+}
+
+impl Pending {
+    /// Waits for the stream's acknowledgement, as long as `publish_timeout_secs`.
+    ///
+    /// # Errors
+    /// There is none, or one of a stream that is not the right one.
+    pub(crate) async fn stored(self) -> Result<Stored, NotStored> {
+        let acknowledged = match self.acknowledgement.await {
+            Ok(ack) if ack.stream != self.stream.name() => {
+                Err(NotStored::OtherStream { expected: self.stream, found: ack.stream })
+            }
+            Ok(ack) if ack.duplicate => Ok(Stored::Duplicate),
+            Ok(_) => Ok(Stored::New),
+            Err(error) => Err(error.into()),
+        };
+        let result = match &acknowledged {
+            Ok(Stored::New) => Publication::Stored,
+            Ok(Stored::Duplicate) => Publication::Duplicate,
+            Err(_) => Publication::Failed,
+        };
+        count(&self.metrics, self.via, result);
+        acknowledged
+    }
+}
+
+fn count(metrics: &GatewayMetrics, via: Via, result: Publication) {
+    let published = match via {
+        Via::Http => &metrics.http_published,
+        Via::Mqtt => &metrics.mqtt_published,
+    };
+    published.of(result).inc();
+}
