@@ -69,7 +69,7 @@ fn simulate(loaded: &Loaded, options: &simulate::Options) -> Exit {
             Ok(line) => print(&format!("{line}\n")),
             Err(error) => return fail(Exit::Unavailable, error),
         }
-        result.map_or_else(|error| fail(Exit::Unavailable, error), |()| Exit::Ok)
+        result.map_or_else(|error| fail(error.exit(), error), |()| Exit::Ok)
     })
 }
 

@@ -19,6 +19,7 @@ use self::registry::sql;
 pub(super) use self::summary::Summary;
 use self::via::{Ended, Http, Mqtt, Nats, Pace, Via, send_all};
 use crate::config::Config;
+use crate::runtime::exit::Exit;
 use crate::runtime::signals::Signals;
 
 /// What to simulate.
@@ -88,6 +89,16 @@ pub(crate) enum SimulateError {
     /// A message had another end than it should.
     #[error("{0}")]
     Unexpected(String),
+}
+
+impl SimulateError {
+    /// How the process ends with it.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Unavailable(_) => Exit::Unavailable,
+            Self::Unexpected(_) => Exit::Incomplete,
+        }
+    }
 }
 
 /// Runs a simulation to its end, or to Ctrl-C. The summary holds what was answered, also where it ended early.

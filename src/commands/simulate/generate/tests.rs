@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::generator::*;
+use super::*;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription, TokenHash};
 use ingest_core::message::envelope::Envelope;

@@ -27,10 +27,10 @@ pub(crate) enum Outcome {
 }
 
 /// The answer to one message.
-pub(super) type Answer = LocalBoxFuture<'static, Result<Outcome, SimulateError>>;
+pub(crate) type Answer = LocalBoxFuture<'static, Result<Outcome, SimulateError>>;
 
 /// Something that takes messages.
-pub(super) trait Way {
+pub(crate) trait Way {
     /// Messages on their way at once.
     const WINDOW: usize;
 
