@@ -86,7 +86,7 @@ impl Publisher {
         }
     }
 
-    /// Room for a message of so many bytes, where there is some now.
+    /// Space for a message of so many bytes, where there is some now.
     ///
     /// # Errors
     /// The window is full.
@@ -96,7 +96,7 @@ impl Publisher {
         Ok(self.credit(message, bytes))
     }
 
-    /// Room for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
+    /// Space for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
     pub(crate) async fn reserve(&self, bytes: usize) -> Option<Credit> {
         let message = self.messages.clone().acquire_owned().await.ok()?;
         let bytes = self.bytes.clone().acquire_many_owned(self.weight(bytes)).await.ok()?;
@@ -145,7 +145,7 @@ impl Publisher {
     }
 }
 
-/// Room for one message in the window, until it is dropped.
+/// Space for one message in the window, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Credit {
     metrics: GatewayMetrics,
