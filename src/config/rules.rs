@@ -4,7 +4,7 @@ use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::postgres::connector::Connector;
 use crate::runtime::setting::Setting;
-use crate::{nats, postgres, sink};
+use crate::{gateway, nats, postgres, sink};
 
 /// What must hold between settings.
 struct Rule {
@@ -103,6 +103,9 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
         && let Err(error) = Connector::new(&config.postgres)
     {
         diagnostics.error(error.to_string());
+    }
+    if is_table_read(gateway::mqtt::Config::SETTINGS, diagnostics) {
+        diagnostics.errors.extend(config.mqtt.problems());
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub http: http::Config,
     /// Ways in (`gateway`).
     pub gateway: gateway::Config,
+    /// The MQTT broker that the gateway reads.
+    pub mqtt: gateway::mqtt::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.
@@ -36,7 +38,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// All secrets, each after its key.
-    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 6] {
+    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 7] {
         [
             ("nats.url", &self.nats.url),
             ("nats.password", &self.nats.password),
@@ -44,6 +46,7 @@ impl Config {
             ("nats.nkey_seed", &self.nats.nkey_seed),
             ("postgres.url", &self.postgres.url),
             ("influx.token", &self.influx.token),
+            ("mqtt.password", &self.mqtt.password),
         ]
     }
 }

@@ -1,11 +1,12 @@
 //! The publisher: sends intakes into their streams and tells when a stream has one. Shared by all ways in.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::Context as JetStream;
-use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError};
+use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, Context as JetStream, ErrorCode};
 use async_nats::{Client, header};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,6 +50,16 @@ pub(crate) enum NotStored {
         /// The stream that does.
         found: String,
     },
+}
+
+impl NotStored {
+    /// Whether the message is larger than NATS or its stream takes, so that it is refused whenever it is sent.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let said = || error.source()?.downcast_ref::<jetstream::Error>().map(jetstream::Error::error_code);
+        error.kind() == PublishErrorKind::MaxPayloadExceeded
+            || said() == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+    }
 }
 
 /// No room for another message now.

@@ -18,6 +18,7 @@ use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
+use super::mqtt::MqttMetrics;
 use super::nats::NatsMetrics;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
@@ -52,6 +53,8 @@ pub struct Metrics {
     pub nats: NatsMetrics,
     /// The gateway's ways in; none of them moves in `run`.
     pub gateway: GatewayMetrics,
+    /// The gateway's session at the MQTT broker.
+    pub mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.
@@ -91,6 +94,7 @@ impl Metrics {
             state: StateMetrics::new(&mut exposition),
             nats: NatsMetrics::new(&mut exposition),
             gateway: GatewayMetrics::new(&mut exposition),
+            mqtt: MqttMetrics::new(&mut exposition),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
             actors: exposition.collector(),
