@@ -5,7 +5,7 @@ use super::tables::Config;
 use crate::postgres::connector::Connector;
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::Setting;
-use crate::{nats, postgres, sink};
+use crate::{gateway, nats, postgres, sink};
 use ingest_core::provision::admin_key;
 
 /// What must hold between settings.
@@ -110,6 +110,9 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
         && let Some(sentence) = unfit_admin_key(&config.admin.key)
     {
         diagnostics.error(sentence);
+    }
+    if is_table_read(gateway::mqtt::Config::SETTINGS, diagnostics) {
+        diagnostics.errors.extend(config.mqtt.problems());
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));

@@ -5,7 +5,7 @@ use crate::runtime::value_type::{ValueType, whole};
 use crate::{admin, gateway, http, nats, postgres, registry, runtime, sink, supervisor, validate};
 
 /// The lists of the tables, in the order in which they are shown.
-const TABLES: [&[Setting]; 12] = [
+const TABLES: [&[Setting]; 13] = [
     nats::config::Config::SETTINGS,
     validate::Config::SETTINGS,
     registry::Config::SETTINGS,
@@ -16,6 +16,7 @@ const TABLES: [&[Setting]; 12] = [
     http::Config::SETTINGS,
     admin::Config::SETTINGS,
     gateway::Config::SETTINGS,
+    gateway::mqtt::Config::SETTINGS,
     runtime::logging::Config::SETTINGS,
     supervisor::Config::SETTINGS,
 ];

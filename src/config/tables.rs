@@ -30,6 +30,8 @@ pub(crate) struct Config {
     pub admin: admin::Config,
     /// Ways in (`gateway`).
     pub gateway: gateway::Config,
+    /// The MQTT broker that the gateway reads.
+    pub mqtt: gateway::mqtt::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.
@@ -38,7 +40,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// All secrets, each after its key.
-    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 7] {
+    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 8] {
         [
             ("nats.url", &self.nats.url),
             ("nats.password", &self.nats.password),
@@ -47,6 +49,7 @@ impl Config {
             ("postgres.url", &self.postgres.url),
             ("influx.token", &self.influx.token),
             ("admin.key", &self.admin.key),
+            ("mqtt.password", &self.mqtt.password),
         ]
     }
 }

@@ -9,7 +9,7 @@ use ingest_core::validate::settings::Settings;
 const PG_PARTS: [&str; 6] = ["PG_HOST", "PG_PORT", "PG_DB", "PG_USER", "PG_PASS", "PG_PASS_FILE"];
 
 /// Beginnings of our variables' names, and of those that people take for ours.
-const FAMILIES: [&str; 21] = [
+const FAMILIES: [&str; 22] = [
     "NATS_",
     "PG_",
     "POSTGRES",
@@ -31,6 +31,7 @@ const FAMILIES: [&str; 21] = [
     "LOG_",
     "DRAIN_",
     "KAFKA_",
+    "MQTT_",
 ];
 
 /// What other clients of the same servers call it.

@@ -18,7 +18,8 @@ settings! {
 }
 
 impl Config {
-    pub(super) fn publish_timeout(&self) -> Duration {
+    /// The bound on a stream's acknowledgement.
+    pub(crate) fn publish_timeout(&self) -> Duration {
         Duration::from_secs(self.publish_timeout_secs)
     }
 }

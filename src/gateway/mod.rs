@@ -2,6 +2,7 @@
 //! into JetStream and answers its client after the stream's acknowledgement (PubAck), and never without one.
 
 mod config;
+pub(crate) mod mqtt;
 mod publisher;
 mod stream_watch;
 

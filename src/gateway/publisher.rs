@@ -1,11 +1,12 @@
 //! The publisher: sends intakes into their streams and tells when a stream has one. Shared by all ways in.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::Context as JetStream;
-use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError};
+use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, Context as JetStream, ErrorCode};
 use async_nats::{Client, header};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -51,6 +52,16 @@ pub(crate) enum NotStored {
     },
 }
 
+impl NotStored {
+    /// Whether the message is larger than NATS or its stream takes, so that it is refused whenever it is sent.
+    pub(crate) fn is_too_large(&self) -> bool {
+        let Self::Refused(error) = self else { return false };
+        let said = || error.source()?.downcast_ref::<jetstream::Error>().map(jetstream::Error::error_code);
+        error.kind() == PublishErrorKind::MaxPayloadExceeded
+            || said() == Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)
+    }
+}
+
 /// No room for another message now.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("too many messages wait for the stream")]
@@ -86,7 +97,7 @@ impl Publisher {
         }
     }
 
-    /// Room for a message of so many bytes, where there is some now.
+    /// Space for a message of so many bytes, where there is some now.
     ///
     /// # Errors
     /// The window is full.
@@ -96,7 +107,7 @@ impl Publisher {
         Ok(self.credit(message, bytes))
     }
 
-    /// Room for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
+    /// Space for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
     pub(crate) async fn reserve(&self, bytes: usize) -> Option<Credit> {
         let message = self.messages.clone().acquire_owned().await.ok()?;
         let bytes = self.bytes.clone().acquire_many_owned(self.weight(bytes)).await.ok()?;
@@ -145,7 +156,7 @@ impl Publisher {
     }
 }
 
-/// Room for one message in the window, until it is dropped.
+/// Space for one message in the window, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Credit {
     metrics: GatewayMetrics,

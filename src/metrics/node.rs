@@ -19,6 +19,7 @@ use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
+use super::mqtt::MqttMetrics;
 use super::nats::NatsMetrics;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
@@ -55,6 +56,8 @@ pub struct Metrics {
     pub admin: Arc<AdminRequests>,
     /// The gateway's ways in; none of them moves in `run`.
     pub gateway: GatewayMetrics,
+    /// The gateway's session at the MQTT broker.
+    pub mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.
@@ -95,6 +98,7 @@ impl Metrics {
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
             gateway: GatewayMetrics::new(&mut exposition),
+            mqtt: MqttMetrics::new(&mut exposition),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
             actors: exposition.collector(),

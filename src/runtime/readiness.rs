@@ -38,6 +38,8 @@ pub enum Condition {
     Tree,
     /// The gateway's streams are there, answer and have room.
     Streams,
+    /// The subscription at the MQTT broker stands.
+    Mqtt,
     /// InfluxDB takes the points of every tenant that has some; unknown where none are written. Down, it is a message of
     /// `/ready`.
     Influx,
@@ -64,6 +66,7 @@ impl Condition {
             Condition::Consumer(lane) => lane.consumer(),
             Condition::Tree => "actors",
             Condition::Streams => "streams",
+            Condition::Mqtt => "mqtt",
             Condition::Influx => "influx",
         }
     }

@@ -22,7 +22,11 @@ use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
 
 /// What must hold before the gateway is ready.
-const CONDITIONS: [Condition; 3] = [Condition::Nats, Condition::Streams, Condition::Tree];
+fn conditions(config: &Config) -> Vec<Condition> {
+    let mut conditions = vec![Condition::Nats, Condition::Streams, Condition::Tree];
+    conditions.extend(config.mqtt.host.is_some().then_some(Condition::Mqtt));
+    conditions
+}
 
 /// Runs the gateway until a shutdown signal, or until the restart budget is spent.
 ///
@@ -35,7 +39,7 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), (Exit, String)> {
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
-    let (readiness, metrics, stats) = (Readiness::of_gateway(&CONDITIONS), Metrics::new(), Stats::new());
+    let (readiness, metrics, stats) = (Readiness::of_gateway(&conditions(&config)), Metrics::new(), Stats::new());
     let shown = readiness.clone();
     metrics.health.read_from(move || shown.health());
     metrics.log_lines_dropped.read_from(log_queue::dropped);

@@ -7,7 +7,7 @@ use async_nats::Client;
 
 use super::wiring::Addresses;
 use crate::config::Config;
-use crate::gateway::{Publisher, StreamWatch, StreamWatchParts};
+use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, mqtt};
 use crate::message::Drain;
 use crate::runtime::spawn::{SpawnContext, start};
 use crate::supervisor::child::Factory;
@@ -26,7 +26,24 @@ pub(super) struct Ingredients {
 
 /// The list.
 pub(super) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>> {
-    vec![stream_watch(ingredients)]
+    let mut list = vec![stream_watch(ingredients.clone())];
+    list.extend(ingredients.config.mqtt.host.is_some().then(|| mqtt_session(ingredients)));
+    list
+}
+
+fn mqtt_session(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    factory("mqtt-session", "mqtt", "mqtt", move |_, spawn| {
+        let place = spawn.place();
+        let parts = mqtt::Parts {
+            config: ingredients.config.mqtt.clone(),
+            publish_timeout: ingredients.config.gateway.publish_timeout(),
+            publisher: ingredients.publisher.clone(),
+            client: ingredients.client.clone(),
+            takes: ingredients.takes.clone(),
+            spawn,
+        };
+        Ok(start(&place, mqtt::Session::new(parts)).recipient())
+    })
 }
 
 fn stream_watch(ingredients: Arc<Ingredients>) -> Factory<Addresses> {

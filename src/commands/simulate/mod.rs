@@ -194,7 +194,9 @@ impl Start<'_> {
             Via::Nats => send_all(nats, messages, pace, summary).await,
             Via::Http => send_all(&Http::new(&options.gateway), messages, pace, summary).await,
             Via::Mqtt => {
-                send_all(&Mqtt::connect(host, port, None).await?, messages, pace, summary).await
+                let password = config.mqtt.password.expose();
+                let login = config.mqtt.username.as_deref().map(|user| (user, &*password));
+                send_all(&Mqtt::connect(host, port, login).await?, messages, pace, summary).await
             }
             Via::NatsMqtt => {
                 let password = config.nats.password.expose();

@@ -3,6 +3,7 @@
 //!
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
 //! - [`PgBouncer`]: a pooler before such a PostgreSQL.
+//! - [`Mosquitto`]: an MQTT broker; [`publish_mqtt`] is its devices.
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
 //! - [`Proxy`]: a TCP proxy that can make connections half-open.
@@ -23,6 +24,8 @@ mod influx1;
 pub mod jetstream;
 mod jwt;
 mod metrics;
+mod mosquitto;
+mod mqtt;
 mod nats;
 mod node;
 mod pgbouncer;
@@ -44,6 +47,8 @@ pub use influx::{InfluxStub, Point, Value};
 pub use influx1::Influx1;
 pub use jwt::NatsOperator;
 pub use metrics::Metrics;
+pub use mosquitto::Mosquitto;
+pub use mqtt::{MqttMessage, publish_mqtt};
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
 pub use pgbouncer::PgBouncer;

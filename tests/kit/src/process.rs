@@ -22,7 +22,7 @@ pub(crate) fn find_program(name: &str, also: impl IntoIterator<Item = PathBuf>) 
         .map(|dir| dir.join(name))
         .find(|file| file.is_file())
         .unwrap_or_else(|| {
-            panic!("`{name}` is not installed; run: apt-get install nats-server postgresql pgbouncer influxdb victoria-metrics")
+            panic!("`{name}` is not installed; run: apt-get install nats-server postgresql pgbouncer influxdb mosquitto mosquitto-clients victoria-metrics")
         })
 }
 

@@ -1,5 +1,7 @@
 //! Sharding: which validator a device belongs to.
 
+use crate::message::digest::fnv1a;
+
 /// The shard of a message by its topic: equal for all messages of a device, whatever their type. Text that names no device
 /// has a shard too, always the same one.
 pub fn of_topic(topic: &str, shards: usize) -> usize {
@@ -9,8 +11,7 @@ pub fn of_topic(topic: &str, shards: usize) -> usize {
         slashes += u32::from(*byte == b'/');
         slashes < 4
     });
-    let hash = identity
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    let hash = fnv1a(identity);
     // FNV alone hardly moves its upper bits for ids that differ in their last characters only: mix (murmur3's finaliser).
     let mixed = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     ((mixed >> 33) as usize) % shards.max(1)

@@ -67,24 +67,61 @@ impl Intake {
     /// verified, else empty. `payload` must be one JSON text; it is passed on byte for byte. `now_ms` is the time of arrival
     /// in Unix milliseconds.
     pub fn new(topic: &str, parsed: &Topic<'_>, username: &str, payload: &str, now_ms: i64) -> Self {
-        let stream = IntakeStream::of(parsed);
+        Self::of_device(parsed, Head::of(topic, parsed, username, now_ms).envelope(payload))
+    }
+
+    /// A message of a device whose envelope is there already.
+    pub(super) fn of_device(topic: &Topic<'_>, envelope: Bytes) -> Self {
+        let stream = IntakeStream::of(topic);
         let subject =
-            format!("{}.{}.{}", stream.subject_root(), subject_token(parsed.tenant), subject_token(parsed.device));
-        let mut envelope = Vec::with_capacity(payload.len() + 2 * topic.len() + 160);
+            format!("{}.{}.{}", stream.subject_root(), subject_token(topic.tenant), subject_token(topic.device));
+        Self { stream, subject, envelope }
+    }
+}
+
+/// The beginning of an envelope, up to the payload.
+pub(super) struct Head(Vec<u8>);
+
+impl Head {
+    /// Of a device's message, as in [`Intake::new`].
+    pub(super) fn of(topic: &str, parsed: &Topic<'_>, username: &str, now_ms: i64) -> Self {
+        let msg_type = &topic[topic.len() - type_len(parsed)..];
+        Self::new([topic, parsed.tenant, parsed.device, msg_type, username], now_ms)
+    }
+
+    /// Of a message whose topic names no device.
+    pub(super) fn of_no_device(topic: &str, now_ms: i64) -> Self {
+        Self::new([topic, "", "", "", ""], now_ms)
+    }
+
+    fn new([topic, tenant, device, msg_type, username]: [&str; 5], now_ms: i64) -> Self {
+        let mut head = Vec::with_capacity(2 * topic.len() + 160);
         let mut member = |name: &str, value: &str| {
-            envelope.extend_from_slice(if envelope.is_empty() { b"{" } else { b"," });
-            envelope.extend_from_slice(name.as_bytes());
-            envelope.extend_from_slice(value.as_bytes());
+            head.extend_from_slice(if head.is_empty() { b"{" } else { b"," });
+            head.extend_from_slice(name.as_bytes());
+            head.extend_from_slice(value.as_bytes());
         };
         member("\"topic\":", &json_text(topic));
-        member("\"tenant_id\":", &json_text(parsed.tenant));
-        member("\"device_id\":", &json_text(parsed.device));
-        member("\"msg_type\":", &json_text(&topic[topic.len() - type_len(parsed)..]));
+        member("\"tenant_id\":", &json_text(tenant));
+        member("\"device_id\":", &json_text(device));
+        member("\"msg_type\":", &json_text(msg_type));
         member("\"username\":", &json_text(username));
         member("\"ts\":", &now_ms.to_string());
-        member("\"payload\":", payload);
-        envelope.push(b'}');
-        Self { stream, subject, envelope: envelope.into() }
+        member("\"payload\":", "");
+        Self(head)
+    }
+
+    /// Bytes of the envelope beside its payload.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len() + 1
+    }
+
+    /// The envelope with this payload, one JSON text.
+    pub(super) fn envelope(mut self, payload: &str) -> Bytes {
+        self.0.reserve_exact(payload.len() + 1);
+        self.0.extend_from_slice(payload.as_bytes());
+        self.0.push(b'}');
+        self.0.into()
     }
 }
 
@@ -93,7 +130,7 @@ fn type_len(topic: &Topic<'_>) -> usize {
     topic.msg_type.len() + topic.rest.map_or(0, |rest| 1 + rest.len())
 }
 
-fn json_text(text: &str) -> String {
+pub(super) fn json_text(text: &str) -> String {
     Value::from(text).to_string()
 }
 

@@ -6,6 +6,7 @@ pub mod envelope;
 pub mod intake;
 pub mod metric;
 pub mod metric_keys;
+pub mod mqtt;
 pub mod msg_type;
 pub mod names;
 pub mod observed_time;

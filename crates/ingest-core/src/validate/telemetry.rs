@@ -13,6 +13,7 @@ use super::event::Event;
 use crate::influx::line_protocol::Tags;
 use crate::influx::point;
 use crate::message::device::{Device, DeviceKey, DeviceRef, Lookup, Subscription, TokenHash};
+use crate::message::digest::fnv1a;
 use crate::message::envelope::Envelope;
 use crate::message::metric::{self, Metric};
 use crate::message::metric_keys::MetricKeyMap;
@@ -150,10 +151,7 @@ fn slice(whole: &ByteString, part: &str) -> ByteString {
     whole.slice_ref(part)
 }
 
-/// FNV-1a over the names: short keys, no state, and a collision costs no more than one late sensor value.
+/// A hash of the names: a collision costs no more than one late sensor value.
 fn signature(metrics: &[Metric<'_>], keys: Option<&MetricKeyMap>) -> u64 {
-    metrics
-        .iter()
-        .flat_map(|metric| metric.mapped(keys).bytes().chain([0xFF]))
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    fnv1a(metrics.iter().flat_map(|metric| metric.mapped(keys).bytes().chain([0xFF])))
 }

@@ -22,7 +22,7 @@ const STREAM: &str = "TELEMETRY";
 pub(crate) async fn saturated(servers: &Servers, batch: usize) -> String {
     servers.empty(STREAM).await;
     let (gateway, address) = servers.gateway();
-    let gateway = gateway.start();
+    let mut gateway = gateway.start();
     gateway.wait_ready(DEADLINE).await;
     let answered = Arc::new(AtomicU64::new(0));
     let (stop, stopped) = watch::channel(false);
@@ -59,7 +59,7 @@ pub(crate) async fn saturated(servers: &Servers, batch: usize) -> String {
 pub(crate) async fn steady(servers: &Servers, per_second: u64) -> String {
     servers.empty(STREAM).await;
     let (gateway, address) = servers.gateway();
-    let gateway = gateway.start();
+    let mut gateway = gateway.start();
     gateway.wait_ready(DEADLINE).await;
     let connections = setting("WAYS_CONNECTIONS", 32_usize);
     let seconds = setting("WAYS_SECONDS", 10) + WARM_UP.as_secs();

@@ -1,0 +1,76 @@
+//! The taker: makes intakes of a broker's messages and sends them into their streams.
+
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use rumqttc::{Publish, QoS};
+
+use super::acknowledge::{Received, drop_too_large};
+use super::session::Shared;
+use crate::gateway::{NotStored, Via};
+use crate::metrics::{MqttDrop, MqttQos};
+use ingest_core::message::mqtt::{intake, message_id};
+
+/// What NATS counts into a message's size beside its envelope, at most: the headers.
+const HEADERS: usize = 512;
+
+/// Why a message can't be taken now.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// The streams are missing, silent or full.
+    #[error("the streams take no messages")]
+    Streams,
+    /// It could not be sent.
+    #[error(transparent)]
+    NotStored(#[from] NotStored),
+}
+
+/// Takes a message in, as soon as the window has space for it.
+///
+/// # Errors
+/// It can't be taken now.
+pub(super) async fn take(shared: &Shared, message: Publish) -> Result<Received, NotTaken> {
+    let metrics = &shared.metrics;
+    metrics.received.of(qos(message.qos)).inc();
+    let packet = Publish { topic: String::new(), payload: Bytes::new(), ..message.clone() };
+    let untaken = |why| {
+        metrics.dropped.of(why).inc();
+        Ok(Received { packet: packet.clone(), publication: None })
+    };
+    if message.retain {
+        return untaken(MqttDrop::Retained);
+    }
+    let max_bytes = shared.client.server_info().max_payload.saturating_sub(HEADERS);
+    let Some(intake) = intake(&message.topic, &message.payload, max_bytes, now_ms()) else {
+        return untaken(MqttDrop::Own);
+    };
+    let id = message_id(&shared.config.client_id, message.pkid, &message.topic, &message.payload);
+    drop(message);
+    if !shared.takes.load(Ordering::Relaxed) {
+        return Err(NotTaken::Streams);
+    }
+    // Whoever holds the window's space has a PubAck or gives up within the publish timeout.
+    let credit = shared.publisher.reserve(intake.envelope.len()).await.ok_or(NotTaken::Streams)?;
+    match shared.publisher.send(Via::Mqtt, intake, id.as_deref(), credit).await {
+        Ok(publication) => Ok(Received { packet, publication: Some(publication) }),
+        Err(error) if error.is_too_large() => {
+            drop_too_large(&error, metrics, &shared.log);
+            Ok(Received { packet, publication: None })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn qos(qos: QoS) -> MqttQos {
+    match qos {
+        QoS::AtMostOnce => MqttQos::AtMostOnce,
+        QoS::AtLeastOnce | QoS::ExactlyOnce => MqttQos::AtLeastOnce,
+    }
+}
+
+/// The time of arrival, Unix milliseconds.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
