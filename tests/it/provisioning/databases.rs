@@ -30,6 +30,20 @@ async fn a_tenants_database_is_asked_for_and_is_there_or_has_no_room_or_fails() 
     assert_eq!(world.database.count("device_registry").await, 7, "none of it keeps a device from being registered");
     drain(node).await;
 
+    // A server that accepts and says nothing is not waited for.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (with_silent, admin) = with_admin(&world);
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let node = start(with_silent.env("INFLUXDB_URL", url)).await;
+    assert_eq!(database(&admin, "eighth").await, json!({"name": "telemetry_eighth", "state": "requested"}));
+    drain(node).await;
+
+    let (with_files, admin) = with_admin(&world);
+    let node = start(with_files.env("INFLUXDB_URL", "").env("INFLUXDB_API", "files")).await;
+    assert_eq!(database(&admin, "ninth").await, json!({"name": "telemetry_ninth", "state": "requested"}));
+    assert_eq!(database(&admin, "ninth").await, json!({"name": "telemetry_ninth", "state": "exists"}));
+    drain(node).await;
+
     let (no_points, admin) = with_admin(&world);
     let node = start(no_points.env("INFLUXDB_WRITE_ENABLED", 0)).await;
     assert_eq!(database(&admin, "t0").await, Value::Null);

@@ -159,6 +159,18 @@ async fn what_is_malformed_is_a_400_that_names_the_field_and_changes_nothing() {
     assert_eq!(admin.request("POST", DEVICES, &[b' '; 40_000]).await.error(), (413, "too_large"));
     // A body that never ends does not hold its connection for ever.
     assert_eq!(admin.send("POST", DEVICES, 100, b"{").await.error(), (408, "too_slow"));
+    // Nor do hundreds of silent connections keep anybody out.
+    let mut hogs = Vec::new();
+    for _ in 0..300 {
+        hogs.push(tokio::net::TcpStream::connect(&admin.address).await.expect("a connection"));
+    }
+    assert_eq!(admin.get(DEVICES).await.status, 200);
+    assert_eq!(
+        node.get(DEVICES).await.map(|answer| answer.status),
+        Some(404),
+        "the probes' listener knows nothing of it"
+    );
+    drop(hogs);
     assert_eq!(admin.request("DELETE", DEVICES, b"").await.error(), (405, "method_not_allowed"));
     assert_eq!(admin.get("/api/admin/nothing").await.error(), (404, "not_found"));
     assert_eq!(world.database.count("device_registry").await + world.database.count("device_activation").await, 0);
