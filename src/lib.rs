@@ -1,6 +1,7 @@
 //! `ingest-node`: validates IoT messages from NATS JetStream and makes them durable before it acknowledges them.
 #![forbid(unsafe_code)]
 
+mod admin;
 mod app;
 mod commands;
 mod config;
@@ -11,6 +12,7 @@ mod metrics;
 mod nats;
 mod outbox;
 mod postgres;
+mod provision;
 mod registry;
 mod runtime;
 mod sink;

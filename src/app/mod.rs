@@ -1,5 +1,6 @@
 //! `ingest-node run`: connects the dependencies, builds the actor tree, runs it, and drains it.
 
+pub(crate) mod admin;
 mod dependencies;
 pub(crate) mod preflight;
 pub(crate) mod reload;

@@ -7,6 +7,7 @@ use actix::Actor;
 use async_nats::Client;
 use slog::{Logger, error, info, warn};
 
+use super::admin;
 use super::dependencies::connect_all;
 use super::reload::{self, Reloads};
 use super::tree::{self, Ingredients};
@@ -44,6 +45,16 @@ pub(crate) async fn run(
         Err(why) => return Err((Exit::Config, why.to_string())),
     };
     info!(log, "listening"; "http" => %address);
+    let admin = match admin::start(&config, &metrics, &log) {
+        Ok(started) => started,
+        Err(why) => {
+            server.stop(false).await;
+            return Err((Exit::Config, why));
+        }
+    };
+    if let Some((address, _)) = &admin {
+        info!(log, "listening"; "admin" => %address);
+    }
 
     let connected = tokio::select! {
         connected = connect_all(&config, &readiness, &metrics, &log) => connected.map(Some),
@@ -63,6 +74,9 @@ pub(crate) async fn run(
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
+    if let Some((_, admin)) = admin {
+        admin.stop(true).await;
+    }
     server.stop(false).await;
     ended
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exi
             }
             (false, _) => destination.provision(tenant).await,
         };
-        failed += usize::from(matches!(outcome, Provisioned::Failed(_)));
+        failed += usize::from(matches!(outcome, Provisioned::NoRoom(_) | Provisioned::Failed(_)));
         print(&line(tenant, &database, &outcome));
     }
     print(&format!("{} tenants, {failed} failed\n", tenants.len()));
@@ -57,7 +57,7 @@ fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
         Provisioned::Made => format!("OK      {tenant}  {database}\n"),
         Provisioned::Exists => format!("EXISTS  {tenant}  {database}\n"),
         Provisioned::Warned(why) => format!("WARN    {tenant}  {database}: {why}\n"),
-        Provisioned::Failed(why) => format!("ERR     {tenant}  {database}: {why}\n"),
+        Provisioned::NoRoom(why) | Provisioned::Failed(why) => format!("ERR     {tenant}  {database}: {why}\n"),
     }
 }
 

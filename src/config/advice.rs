@@ -3,6 +3,7 @@
 use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::sink::influx::Api;
+use ingest_core::provision::admin_key;
 
 /// Kubernetes' grace period, where a manifest sets none.
 const GRACE_PERIOD_SECS: u64 = 30;
@@ -17,7 +18,7 @@ struct Advice {
     of: fn(&Config) -> Option<String>,
 }
 
-const ADVICE: [Advice; 11] = [
+const ADVICE: [Advice; 13] = [
     Advice { keys: &["influx.url", "influx.api", "influx.write_enabled", "influx.data_dir"], of: points_to_files },
     Advice { keys: &["influx.url", "influx.api", "influx.write_enabled"], of: server_without_use },
     Advice { keys: &["influx.token", "influx.url", "influx.api", "influx.write_enabled"], of: no_token },
@@ -28,6 +29,8 @@ const ADVICE: [Advice; 11] = [
     Advice { keys: &["validate.require_token", "validate.cert_auth_enabled"], of: no_authentication },
     Advice { keys: &["nats.window", "nats.max_ack_pending", "nats.ack_wait_secs"], of: consumer_limits },
     Advice { keys: &["supervisor.drain_timeout_secs"], of: long_drain },
+    Advice { keys: &["admin.bind", "admin.key"], of: open_admin_listener },
+    Advice { keys: &["admin.key"], of: made_up_admin_key },
     Advice { keys: &["log.level"], of: trace },
 ];
 
@@ -142,6 +145,24 @@ fn long_drain(Config { supervisor, .. }: &Config) -> Option<String> {
             "DRAIN_TIMEOUT_SECONDS is {secs}: Kubernetes kills after {GRACE_PERIOD_SECS} s unless \
              terminationGracePeriodSeconds is longer"
         ),
+    )
+}
+
+fn open_admin_listener(Config { admin, .. }: &Config) -> Option<String> {
+    when(
+        !admin.key.is_empty() && !admin.bind.ip().is_loopback(),
+        format!(
+            "ADMIN_BIND is {}: other machines reach it, and keys and tokens travel in plain text; bind it to 127.0.0.1, \
+             or let only a proxy with TLS reach it",
+            admin.bind
+        ),
+    )
+}
+
+fn made_up_admin_key(Config { admin, .. }: &Config) -> Option<String> {
+    when(
+        admin_key::looks_made_up(&admin.key.expose()) && !admin.key.is_empty(),
+        "ADMIN_KEY looks made up, not random; make one with `openssl rand -hex 32`",
     )
 }
 

@@ -3,8 +3,10 @@
 use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::postgres::connector::Connector;
+use crate::runtime::secret::Secret;
 use crate::runtime::setting::Setting;
 use crate::{nats, postgres, sink};
+use ingest_core::provision::admin_key;
 
 /// What must hold between settings.
 struct Rule {
@@ -104,7 +106,18 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     {
         diagnostics.error(error.to_string());
     }
+    if diagnostics.is_read("admin.key")
+        && let Some(sentence) = unfit_admin_key(&config.admin.key)
+    {
+        diagnostics.error(sentence);
+    }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));
     }
+}
+
+/// Why a key that is set can't be used.
+fn unfit_admin_key(key: &Secret) -> Option<String> {
+    let why = admin_key::check(&key.expose()).err().filter(|_| !key.is_empty())?;
+    Some(format!("ADMIN_KEY {why}: make one with `openssl rand -hex 32`, or leave it out for no admin listener"))
 }

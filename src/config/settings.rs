@@ -2,10 +2,10 @@
 
 use crate::runtime::setting::Setting;
 use crate::runtime::value_type::{ValueType, whole};
-use crate::{http, nats, postgres, registry, runtime, sink, supervisor, validate};
+use crate::{admin, http, nats, postgres, registry, runtime, sink, supervisor, validate};
 
 /// The lists of the tables, in the order in which they are shown.
-const TABLES: [&[Setting]; 10] = [
+const TABLES: [&[Setting]; 11] = [
     nats::config::Config::SETTINGS,
     validate::Config::SETTINGS,
     registry::Config::SETTINGS,
@@ -14,6 +14,7 @@ const TABLES: [&[Setting]; 10] = [
     sink::routes::Config::SETTINGS,
     sink::state::Config::SETTINGS,
     http::Config::SETTINGS,
+    admin::Config::SETTINGS,
     runtime::logging::Config::SETTINGS,
     supervisor::Config::SETTINGS,
 ];

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::logging;
 use crate::runtime::secret::Secret;
-use crate::{http, nats, postgres, registry, sink, supervisor, validate};
+use crate::{admin, http, nats, postgres, registry, sink, supervisor, validate};
 
 /// The configuration. Each component's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub state: sink::state::Config,
     /// Probes and metrics.
     pub http: http::Config,
+    /// Administration.
+    pub admin: admin::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.
@@ -34,7 +36,7 @@ pub(crate) struct Config {
 
 impl Config {
     /// All secrets, each after its key.
-    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 6] {
+    pub(crate) fn secrets(&self) -> [(&'static str, &Secret); 7] {
         [
             ("nats.url", &self.nats.url),
             ("nats.password", &self.nats.password),
@@ -42,6 +44,7 @@ impl Config {
             ("nats.nkey_seed", &self.nats.nkey_seed),
             ("postgres.url", &self.postgres.url),
             ("influx.token", &self.influx.token),
+            ("admin.key", &self.admin.key),
         ]
     }
 }

@@ -9,7 +9,7 @@ use ingest_core::validate::settings::Settings;
 const PG_PARTS: [&str; 6] = ["PG_HOST", "PG_PORT", "PG_DB", "PG_USER", "PG_PASS", "PG_PASS_FILE"];
 
 /// Beginnings of our variables' names, and of those that people take for ours.
-const FAMILIES: [&str; 21] = [
+const FAMILIES: [&str; 24] = [
     "NATS_",
     "PG_",
     "POSTGRES",
@@ -28,6 +28,9 @@ const FAMILIES: [&str; 21] = [
     "BATCH_SIZE",
     "FLUSH_INT",
     "HTTP_BIND",
+    "ADMIN_BIND",
+    "ADMIN_KEY",
+    "ACTIVATION_TTL",
     "LOG_",
     "DRAIN_",
     "KAFKA_",
@@ -146,6 +149,8 @@ mod tests {
             ("DRAIN_TIMEOUT_SECS", "DRAIN_TIMEOUT_SECONDS"),
             ("HTTP_BIND_FILE", "HTTP_BIND"),
             ("LOGLEVEL", "LOG_LEVEL"),
+            ("ADMIN_KEYS", "ADMIN_KEY"),
+            ("ACTIVATION_TTL_SECONDS", "ACTIVATION_TTL_MINUTES"),
         ] {
             assert_eq!(misspelt(&[name]), [format!("{name} is not a setting; did you mean {meant}?")]);
         }

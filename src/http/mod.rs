@@ -1,7 +1,6 @@
 //! HTTP endpoints for operators and Kubernetes: `/health`, `/ready`, `/metrics`, `/stats`, `/lag`.
 
 mod config;
-mod connections;
 mod lag;
 mod metrics;
 mod probes;

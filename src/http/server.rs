@@ -10,9 +10,9 @@ use actix_web::dev::ServerHandle;
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 
-use super::connections::Connections;
 use super::{Config, lag, metrics, probes, stats};
 use crate::metrics::Metrics;
+use crate::runtime::connections::Connections;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
 

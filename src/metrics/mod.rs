@@ -1,6 +1,7 @@
 //! Metrics: typed handles for each component, the lanes' delivery ledgers, and the exposition that `/metrics` serves.
 
 mod actors;
+mod admin;
 mod broker;
 mod consumer;
 mod counted;
@@ -25,6 +26,7 @@ mod state;
 mod validation;
 
 pub(crate) use self::actors::Traffic;
+pub(crate) use self::admin::{AdminRequests, Endpoint};
 pub(crate) use self::broker::{BrokerReport, Unknown};
 pub(crate) use self::event_lag::EventLags;
 pub(crate) use self::health::Health;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::actors::Actors;
+use super::admin::AdminRequests;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
@@ -49,6 +50,8 @@ pub struct Metrics {
     pub state: StateMetrics,
     /// The NATS connections.
     pub nats: NatsMetrics,
+    /// Requests to the admin listener.
+    pub admin: Arc<AdminRequests>,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.
@@ -87,6 +90,7 @@ impl Metrics {
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
             nats: NatsMetrics::new(&mut exposition),
+            admin: exposition.collector(),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
             actors: exposition.collector(),

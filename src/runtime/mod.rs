@@ -2,11 +2,13 @@
 
 pub(crate) mod actor_guard;
 pub(crate) mod bisect;
+pub(crate) mod connections;
 pub(crate) mod descriptors;
 pub(crate) mod drain;
 pub(crate) mod error_chain;
 pub(crate) mod exit;
 pub(crate) mod failpoint;
+pub(crate) mod failures;
 pub(crate) mod fault;
 pub(crate) mod last_word;
 pub(crate) mod log_level;
@@ -15,6 +17,7 @@ pub(crate) mod log_queue;
 pub(crate) mod logging;
 pub(crate) mod panics;
 pub(crate) mod postgres_url;
+pub(crate) mod problem;
 mod queue;
 pub(crate) mod readiness;
 pub(crate) mod secret;

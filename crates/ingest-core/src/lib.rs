@@ -4,8 +4,8 @@
 //! parameter, times are microseconds since the Unix epoch (`_us`), and the reason why a message is not accepted is a value
 //! ([`message::rejection::Rejection`]), never an error.
 //!
-//! Folders import each other one way: `message` and `flow` import no other; `influx`, `routes` and `reprocess` import
-//! `message`; `validate` imports all of these, and `state` imports the results of `validate`.
+//! Folders import each other one way: `message` and `flow` import no other; `influx`, `routes`, `reprocess` and `provision`
+//! import `message`; `validate` imports all of these, and `state` imports the results of `validate`.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
@@ -13,6 +13,7 @@ mod cases;
 pub mod flow;
 pub mod influx;
 pub mod message;
+pub mod provision;
 pub mod reprocess;
 pub mod routes;
 pub mod state;

@@ -19,15 +19,26 @@ pub(crate) struct CapacityReport {
     pub advice: Option<String>,
 }
 
+/// The answer to `GET /ping`.
 #[derive(Deserialize)]
-struct Ping {
-    product_name: String,
+pub(super) struct Ping {
+    /// The edition.
+    pub product_name: String,
 }
 
+/// What InfluxDB 3 lists its databases with.
+pub(super) const LIST: &str = "/api/v3/configure/database?format=json";
+
+/// One of them.
 #[derive(Deserialize)]
-struct Database {
+pub(super) struct Database {
     #[serde(rename = "iox::database")]
     name: String,
+}
+
+/// The databases that count: the server's own does not.
+pub(super) fn counted(databases: Vec<Database>) -> BTreeSet<String> {
+    databases.into_iter().map(|database| database.name).filter(|name| name != "_internal").collect()
 }
 
 impl Backend {
@@ -72,9 +83,7 @@ async fn check_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Dema
     let Ping { product_name } = asked(server, "/ping").await?;
     let found = format!("{product_name} at {}", server.base());
     let Some(most) = capacity::most_databases(&product_name) else { return Ok(CapacityReport { found, advice: None }) };
-    let databases: Vec<Database> = asked(server, "/api/v3/configure/database?format=json").await?;
-    // Its own does not count.
-    let exist = databases.into_iter().map(|database| database.name).filter(|name| name != "_internal").collect();
+    let exist = counted(asked(server, LIST).await?);
     Ok(CapacityReport { found, advice: capacity::advice(&product_name, most, &demand(exist)) })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Api;
 use super::backend::{Backend, Place};
-use super::classify::{Outcome, Provisioned, database_made, is_header_malformed};
+use super::classify::{FailureKind, Outcome, Provisioned, database_made, is_header_malformed};
 use super::request::Server;
 
 /// What a server without the configure API is told: a first write makes the database. It has today's time: written again
@@ -56,6 +56,7 @@ async fn by_first_write(server: &Server, database: &str) -> Provisioned {
         Outcome::Refused { .. } => {
             Provisioned::Warned("the server refused the first line; the database is there".into())
         }
+        Outcome::Failed { trouble: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
         Outcome::Failed { message, .. } | Outcome::Halve { message, .. } => Provisioned::Failed(message),
     }
 }

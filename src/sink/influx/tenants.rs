@@ -22,7 +22,7 @@ pub(super) async fn provision(destination: Backend, mut tenants: UnboundedReceiv
             Provisioned::Made => info!(log, "a new tenant has its database";
                 "tenant_id" => &*tenant_id, "database" => database),
             Provisioned::Exists => debug!(log, "a new tenant's database was there"; "tenant_id" => &*tenant_id),
-            Provisioned::Warned(why) | Provisioned::Failed(why) => {
+            Provisioned::Warned(why) | Provisioned::NoRoom(why) | Provisioned::Failed(why) => {
                 warn!(log, "a new tenant's database could not be made beforehand"; "tenant_id" => &*tenant_id, "why" => why);
             }
         }

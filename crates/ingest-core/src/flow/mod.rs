@@ -1,10 +1,11 @@
-//! Flow control: credit, pull requests, backoff, rate limits, restarts, and the outcome of a delivery.
+//! Flow control: credit, pull requests, backoff, limits of rates and failures, restarts, and the outcome of a delivery.
 
 pub mod ack_subject;
 pub mod backoff;
 pub mod batch;
 pub mod capacity;
 pub mod disposition;
+pub mod failure_limit;
 pub mod gaps;
 pub mod identity;
 pub mod in_flight;

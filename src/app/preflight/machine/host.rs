@@ -12,6 +12,9 @@ use crate::runtime::descriptors;
 /// What a result about the probes' address is about.
 pub(super) const HTTP: &str = "http";
 
+/// What a result about the address of administration is about.
+pub(super) const ADMIN: &str = "admin";
+
 /// Whether enough files may be open at once.
 pub(super) fn descriptors() -> CheckResult {
     descriptors::raise_limit();
@@ -24,16 +27,26 @@ pub(super) fn descriptors() -> CheckResult {
     }
 }
 
-/// Whether the node can listen where it is to, or one does already.
+/// Whether the node can listen for probes where it is to, or one does already.
 pub(super) async fn http(bind: SocketAddr) -> CheckResult {
-    let advice = "set HTTP_BIND to an address of this machine and a port that is free";
+    listener((HTTP, "HTTP_BIND"), bind, bind).await
+}
+
+/// Whether the node can listen for administration where it is to. One whose probes are at `http` does already: its admin
+/// listener would count a look as a wrong key.
+pub(super) async fn admin(bind: SocketAddr, http: SocketAddr) -> CheckResult {
+    listener((ADMIN, "ADMIN_BIND"), bind, http).await
+}
+
+async fn listener((about, setting): (&str, &str), bind: SocketAddr, probes: SocketAddr) -> CheckResult {
+    let advice = format!("set {setting} to an address of this machine and a port that is free");
     match TcpListener::bind(bind) {
-        Ok(_) => CheckResult::ok(HTTP, format!("{bind} is free")),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => match is_node(reachable(bind)).await {
-            true => CheckResult::ok(HTTP, format!("a node runs there already, at {bind}")),
-            false => CheckResult::err(HTTP, format!("HTTP_BIND: another program listens at {bind}"), advice),
+        Ok(_) => CheckResult::ok(about, format!("{bind} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => match is_node(reachable(probes)).await {
+            true => CheckResult::ok(about, format!("a node runs there already, at {bind}")),
+            false => CheckResult::err(about, format!("{setting}: another program listens at {bind}"), advice),
         },
-        Err(error) => CheckResult::err(HTTP, format!("HTTP_BIND: nobody can listen at {bind}: {error}"), advice),
+        Err(error) => CheckResult::err(about, format!("{setting}: nobody can listen at {bind}: {error}"), advice),
     }
 }
 

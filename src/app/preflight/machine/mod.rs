@@ -21,5 +21,9 @@ pub(super) async fn check(loaded: &Loaded, deadline: Deadline) -> Vec<CheckResul
     results.extend(disk::check(&config.influx));
     let address = config.http.bind;
     results.push(deadline.of(host::HTTP, host::http(address)).await.unwrap_or_else(|result| result));
+    if !config.admin.key.is_empty() {
+        let check = host::admin(config.admin.bind, address);
+        results.push(deadline.of(host::ADMIN, check).await.unwrap_or_else(|result| result));
+    }
     results
 }

@@ -2,6 +2,7 @@
 
 use tokio_postgres::{Client, Error};
 
+use crate::app::admin;
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
 
@@ -36,12 +37,13 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckR
     };
     let found = Found { server: row.get(0), role: row.get(1), database: row.get(2), nodes };
     let pool = i64::try_from(config.postgres.pool_max).unwrap_or(i64::MAX);
-    Ok(assess(&found, pool))
+    let of_admin = if config.admin.key.is_empty() { 0 } else { admin::CONNECTIONS as i64 };
+    Ok(assess(&found, pool, BESIDE_THE_POOL + of_admin))
 }
 
-fn assess(found: &Found, pool_max: i64) -> Vec<CheckResult> {
+fn assess(found: &Found, pool_max: i64, beside: i64) -> Vec<CheckResult> {
     let nodes = found.nodes.max(1);
-    let each = pool_max.saturating_add(BESIDE_THE_POOL);
+    let each = pool_max.saturating_add(beside);
     let needed = each.saturating_mul(nodes);
     let limits = [
         ("max_connections allows", found.server, "raise max_connections"),
@@ -53,7 +55,7 @@ fn assess(found: &Found, pool_max: i64) -> Vec<CheckResult> {
         .filter(|(_, most, _)| *most >= 0 && *most < needed)
         .map(|(what, most, advice)| {
             let nodes = if nodes == 1 { "one node needs".to_owned() } else { format!("{nodes} nodes need") };
-            let found = format!("{what} {most}, {nodes} up to {needed} (PG_POOL_MAX + {BESIDE_THE_POOL} each)");
+            let found = format!("{what} {most}, {nodes} up to {needed} (PG_POOL_MAX + {beside} each)");
             let advice = format!("{advice}, or lower PG_POOL_MAX");
             if *most < each { CheckResult::err(ABOUT, found, advice) } else { CheckResult::warn(ABOUT, found, advice) }
         })
@@ -72,7 +74,7 @@ mod tests {
     #[test]
     fn each_limit_below_the_need_is_named() {
         let levels = |server, role, database, nodes| {
-            let found = assess(&Found { server, role, database, nodes }, 10);
+            let found = assess(&Found { server, role, database, nodes }, 10, 4);
             found.into_iter().map(|result| result.level).collect::<Vec<_>>()
         };
         assert_eq!(levels(97, -1, -1, 0), [Level::Ok]);

@@ -60,12 +60,17 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckR
 }
 
 /// What is needed with these settings.
-fn needed(auto_provision: bool) -> Vec<(&'static str, &'static str)> {
+fn needed(auto_provision: bool, has_admin: bool) -> Vec<(&'static str, &'static str)> {
     let mut all = NEEDED.to_vec();
     let of_provisioning = all.pop();
     if auto_provision {
         all.extend(of_provisioning);
         all.push(("device_registry", "INSERT"));
+    }
+    if has_admin {
+        all.push(("device_registry", "INSERT"));
+        all.push(("device_activation", "SELECT, INSERT, UPDATE, DELETE"));
+        all.push(("device_token_history", "INSERT"));
     }
     all
 }
@@ -83,7 +88,8 @@ async fn tables(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Er
         WHERE NOT has_table_privilege(c.oid, p.right_) OR NOT has_schema_privilege(c.relnamespace, 'USAGE')
         GROUP BY w.tbl, c.relnamespace
         ORDER BY w.tbl";
-    let (tables, rights): (Vec<&str>, Vec<&str>) = needed(config.registry.auto_provision).into_iter().unzip();
+    let (tables, rights): (Vec<&str>, Vec<&str>) =
+        needed(config.registry.auto_provision, !config.admin.key.is_empty()).into_iter().unzip();
     let rows = client.query(SQL, &[&tables, &rights]).await?;
     Ok(rows
         .iter()
@@ -135,8 +141,12 @@ mod tests {
 
     #[test]
     fn provisioning_devices_needs_more() {
-        let with = needed(true);
+        let with = needed(true, false);
         assert!(with.contains(&("subscriptions", "UPDATE")) && with.contains(&("device_registry", "INSERT")));
-        assert!(!needed(false).contains(&("subscriptions", "UPDATE")));
+        assert!(!needed(false, true).contains(&("subscriptions", "UPDATE")));
+        assert!(
+            needed(false, true).contains(&("device_token_history", "INSERT"))
+                && !with.contains(&("device_token_history", "INSERT"))
+        );
     }
 }

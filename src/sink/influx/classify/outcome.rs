@@ -101,6 +101,8 @@ pub(crate) enum Provisioned {
     Exists,
     /// It is there, but the server said something an operator should know.
     Warned(String),
+    /// It is not there: the server holds as many as it can.
+    NoRoom(String),
     /// It is not there.
     Failed(String),
 }
@@ -213,6 +215,7 @@ pub(crate) fn database_made(status: u16, body: &[u8]) -> Provisioned {
         }
         409 => Provisioned::Exists,
         _ => match classify(Api::V3, status, None, body, 1) {
+            Outcome::Failed { trouble: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
             Outcome::Failed { message, .. } => Provisioned::Failed(message),
             _ => Provisioned::Failed(said(status, body)),
         },

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// The open connections.
 #[derive(Debug, Default)]
-pub(super) struct Connections(Mutex<Open>);
+pub(crate) struct Connections(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
@@ -40,7 +40,7 @@ struct Slot {
 
 impl Connections {
     /// For [`actix_web::HttpServer::on_connect`]: admits a connection; its data hold the slot.
-    pub(super) fn admit(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
+    pub(crate) fn admit(self: &Arc<Self>, connection: &dyn Any, data: &mut Extensions) {
         // Without a free file descriptor it is served without a slot, within its timeouts.
         let handle = connection.downcast_ref::<net::TcpStream>().and_then(|it| it.as_fd().try_clone_to_owned().ok());
         if let Some(handle) = handle {

@@ -1,0 +1,8 @@
+//! Administration: a listener of its own, behind a key.
+
+mod config;
+mod key;
+mod server;
+
+pub(crate) use self::config::Config;
+pub(crate) use self::server::{Parts, start};

@@ -1,0 +1,103 @@
+//! The admin listener of `run`: what it serves, and with which connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use deadpool_postgres::Pool;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use slog::{Logger, info, o};
+
+use crate::admin;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::postgres::connector::Connector;
+use crate::postgres::{self, pool};
+use crate::provision::api::DatabaseState;
+use crate::provision::{self, Activations, Devices, TenantDatabases};
+use crate::runtime::error_chain::error_chain;
+use crate::runtime::failures::Failures;
+use crate::sink::influx::{Backend, Presence, Provisioned};
+
+/// Connections to PostgreSQL for administration. Not those of the writers: whoever asks a lot delays no row.
+pub(crate) const CONNECTIONS: usize = 4;
+
+/// Starts the listener, where a key is set; returns its address.
+///
+/// It does not wait for PostgreSQL: while that is away it answers so.
+///
+/// # Errors
+/// A sentence that names the setting.
+pub(super) fn start(
+    config: &Config,
+    metrics: &Metrics,
+    log: &Logger,
+) -> Result<Option<(SocketAddr, ServerHandle)>, String> {
+    if config.admin.key.is_empty() {
+        info!(log, "no admin listener: ADMIN_KEY is not set");
+        return Ok(None);
+    }
+    let pool = pool_for(&config.postgres)?;
+    let log_of = |component| log.new(o!("component" => component));
+    let databases = match config.influx.write_enabled {
+        true => Some(Arc::new(Databases(Backend::new(&config.influx)?)) as Arc<dyn TenantDatabases>),
+        false => None,
+    };
+    let activations = Activations { pool: pool.clone(), failures: Failures::default(), log: log_of("provision") };
+    let devices = Devices {
+        pool,
+        activation_ttl_minutes: config.admin.activation_ttl_minutes,
+        databases,
+        log: log_of("provision"),
+    };
+    let parts = admin::Parts {
+        config: config.admin.clone(),
+        requests: metrics.admin.clone(),
+        log: log_of("admin"),
+        open: provision::activation(Data::new(activations)),
+        keyed: provision::devices(Data::new(devices)),
+    };
+    admin::start(parts).map(Some).map_err(|error| error.to_string())
+}
+
+fn pool_for(config: &postgres::Config) -> Result<Pool, String> {
+    let config = postgres::Config { pool_max: CONNECTIONS, ..config.clone() };
+    let connector = Connector::new(&config).map_err(|error| error.to_string())?;
+    pool::pool(&config, &connector).map_err(|error| error_chain(&error))
+}
+
+/// The tenants' databases where points go.
+struct Databases(Backend);
+
+impl TenantDatabases for Databases {
+    fn name(&self, tenant_id: &str) -> String {
+        self.0.database(tenant_id)
+    }
+
+    fn look(&self, tenant_id: &str) -> LocalBoxFuture<'static, DatabaseState> {
+        let (backend, tenant_id) = (self.0.clone(), tenant_id.to_owned());
+        async move {
+            match backend.presence(&tenant_id).await {
+                Presence::Exists => DatabaseState::Exists,
+                Presence::Missing => DatabaseState::Requested,
+                Presence::NoRoom => DatabaseState::NoRoom,
+                Presence::Away => DatabaseState::Failed,
+            }
+        }
+        .boxed_local()
+    }
+
+    fn make(&self, tenant_id: &str) -> LocalBoxFuture<'static, DatabaseState> {
+        let (backend, tenant_id) = (self.0.clone(), tenant_id.to_owned());
+        async move {
+            match backend.provision(&tenant_id).await {
+                Provisioned::Made | Provisioned::Exists | Provisioned::Warned(_) => DatabaseState::Requested,
+                Provisioned::NoRoom(_) => DatabaseState::NoRoom,
+                Provisioned::Failed(_) => DatabaseState::Failed,
+            }
+        }
+        .boxed_local()
+    }
+}
