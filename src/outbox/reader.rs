@@ -19,6 +19,7 @@ use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
 use crate::postgres::connector::Connector;
+use crate::postgres::raw_events::StoredRow;
 use crate::runtime::failpoint;
 
 /// Most rows read at once; their bytes are bounded too.
@@ -171,7 +172,7 @@ impl Reader {
             let sent = self.send(time_range, &pending_acks, &rows, &mut found);
             self.next_page = self.next_page.max(earliest()) + self.time_for(sent);
             match rows.last() {
-                Some(last) if !is_last => after = (last.received_us, last.stream_seq),
+                Some(last) if !is_last => after = (last.received_us(), last.stream_seq()),
                 _ => break,
             }
             if !self.wait_for_capacity(&pending_acks).await {
@@ -210,15 +211,13 @@ impl Reader {
         &self,
         time_range: &TimeRange,
         pending_acks: &[PendingAck],
-        rows: &[entries::Stored],
+        rows: &[StoredRow],
         found: &mut [usize],
     ) -> usize {
         let mut tenants: BTreeMap<&Arc<str>, Vec<Point>> = BTreeMap::new();
         for row in rows {
-            let Some(at) = time_range.window_of(&row.tenant_id, row.received_us) else { continue };
-            let Some(point) = row.point(time_range.stream.clone(), self.settings.layout, &pending_acks[at]) else {
-                continue;
-            };
+            let Some(at) = time_range.window_of(row.tenant_id(), row.received_us()) else { continue };
+            let Some(point) = row.point(&time_range.stream, self.settings.layout, &pending_acks[at]) else { continue };
             found[at] += 1;
             tenants.entry(&time_range.windows[at].tenant_id).or_default().push(point);
         }
