@@ -95,9 +95,9 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     let is_table_read =
         |table: &[Setting], diagnostics: &Diagnostics| table.iter().all(|setting| diagnostics.is_read(setting.key));
     if is_table_read(nats::config::Config::SETTINGS, diagnostics)
-        && let Err(sentence) = nats::login::check(&config.nats)
+        && let Err(error) = nats::login::check(&config.nats)
     {
-        diagnostics.error(sentence);
+        diagnostics.error(error.to_string());
     }
     if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
         && let Err(error) = Connector::new(&config.postgres)
@@ -105,6 +105,6 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
         diagnostics.error(error.to_string());
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
-        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));
+        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx).iter().map(ToString::to_string));
     }
 }

@@ -9,8 +9,9 @@ use tokio_postgres::{Client, Error};
 use super::compact::{CompactPage, Compactor};
 use super::redelivery_state::RedeliveryState;
 use super::report::{BacklogState, Entries, Report};
-use super::session::Session;
+use super::settings::SESSION_BOUND;
 use crate::metrics::InfluxMetrics;
+use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
 
 /// Interval between rounds, and how many times longer it pauses between two counts than one takes: a count reads all of the
@@ -28,7 +29,7 @@ pub(super) struct Monitor {
     backlog: Arc<BacklogState>,
     metrics: InfluxMetrics,
     log: Logger,
-    session: Session,
+    session: BoundedSession,
     compactor: Compactor,
     page: CompactPage,
     /// Lines of entries that nobody owns, as the gauge holds them now.
@@ -54,7 +55,7 @@ impl Monitor {
             backlog,
             metrics,
             log,
-            session: Session::new(connector),
+            session: BoundedSession::new(connector, SESSION_BOUND),
             compactor: Compactor::default(),
             page: CompactPage { rows: PAGE_ROWS, lines: claim_lines as i64 },
             free_lines: 0,
@@ -71,7 +72,7 @@ impl Monitor {
             match self.round().await {
                 Ok(()) => self.has_logged = false,
                 Err(error) if !self.has_logged => {
-                    warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => error);
+                    warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => %error);
                     self.has_logged = true;
                 }
                 Err(_) => {}
@@ -81,7 +82,7 @@ impl Monitor {
         }
     }
 
-    async fn round(&mut self) -> Result<(), String> {
+    async fn round(&mut self) -> Result<(), SessionError> {
         self.compact().await?;
         let began = Instant::now();
         if self.count_at <= began {
@@ -92,7 +93,7 @@ impl Monitor {
         Ok(())
     }
 
-    async fn compact(&mut self) -> Result<(), String> {
+    async fn compact(&mut self) -> Result<(), SessionError> {
         let (compactor, page) = (&mut self.compactor, self.page);
         for _ in 0..MAX_PAGES {
             let compacted = self.session.run(async |client| compactor.compact(client, page).await).await?;

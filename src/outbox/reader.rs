@@ -11,13 +11,13 @@ use slog::{Logger, debug, warn};
 use super::entries;
 use super::entries::{Claim, ClaimBatch, Page};
 use super::redelivery_state::RedeliveryState;
-use super::session::Session;
-use super::settings::Settings;
+use super::settings::{SESSION_BOUND, Settings};
 use super::tenants::Bounds;
 use super::time_ranges::{TimeRange, Window, time_ranges};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
+use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
 use crate::postgres::raw_events::StoredRow;
 use crate::runtime::failpoint;
@@ -48,7 +48,7 @@ pub(super) struct Reader {
     points: Recipient<Points>,
     metrics: InfluxMetrics,
     log: Logger,
-    session: Session,
+    session: BoundedSession,
     /// When the rate allows the next page.
     next_page: Instant,
     /// Whether the answer to the last claim was lost.
@@ -68,7 +68,7 @@ impl Reader {
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
-        let session = Session::new(connector);
+        let session = BoundedSession::new(connector, SESSION_BOUND);
         let next_page = Instant::now();
         Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged: None }
     }
@@ -85,6 +85,7 @@ impl Reader {
                     debug!(self.log, "read claimed points"; "claims" => claims);
                 }
                 Err(error) => {
+                    let error = error.to_string();
                     if self.logged.as_ref() != Some(&error) {
                         warn!(self.log, "the replay can't read; trying on"; "error" => &error);
                         self.logged = Some(error);
@@ -96,7 +97,7 @@ impl Reader {
     }
 
     /// Claims a batch of entries and sends their points; how many entries.
-    async fn round(&mut self) -> Result<usize, String> {
+    async fn round(&mut self) -> Result<usize, SessionError> {
         let claims = self.claim().await?;
         let count = claims.len();
         if count > 0 {
@@ -116,7 +117,7 @@ impl Reader {
         Ok(count)
     }
 
-    async fn claim(&mut self) -> Result<Vec<Claim>, String> {
+    async fn claim(&mut self) -> Result<Vec<Claim>, SessionError> {
         let owner = self.outbox.owner();
         let lines_per_tenant = self.settings.claim_lines as i64;
         let bounds = Bounds { claim_lines: lines_per_tenant, open_lines: self.settings.open_lines as i64 };
@@ -153,7 +154,11 @@ impl Reader {
     }
 
     /// Sends a time range's points; how many lines of its entries have no row any more.
-    async fn send_time_range(&mut self, time_range: &TimeRange, pending_acks: Vec<PendingAck>) -> Result<u64, String> {
+    async fn send_time_range(
+        &mut self,
+        time_range: &TimeRange,
+        pending_acks: Vec<PendingAck>,
+    ) -> Result<u64, SessionError> {
         let mut found = vec![0; time_range.windows.len()];
         let mut after = (time_range.received_us.0, i64::MIN);
         let mut page_rows = FIRST_PAGE_ROWS.min(self.settings.page_lines as i64);

@@ -83,7 +83,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     influx.url = options.target.clone().or(influx.url);
     let destination = Backend::new(&influx).map_err(|why| match options.target {
         Some(_) => (Exit::Config, format!("--target: {why}")),
-        None => (Exit::Config, why),
+        None => (Exit::Config, why.to_string()),
     })?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
     let session = tokio::select! {

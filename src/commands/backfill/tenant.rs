@@ -14,6 +14,7 @@ use super::stop::Stop;
 use super::track::{Counts, Next, Page, Position, Track};
 use super::{Failure, Options, reader, stopped};
 use crate::message::Point;
+use crate::postgres::bounded_session::SessionError;
 use crate::runtime::exit::Exit;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::influx::point::Layout;
@@ -125,7 +126,7 @@ impl Backfill<'_> {
         while at != end && !self.stop.is_told() {
             let (page, _, counted) = match self.read(tenant_id, &at, &end).await {
                 Err(_) if self.stop.is_told() => break,
-                read => read.map_err(away)?,
+                read => read.map_err(|why| away(&why))?,
             };
             counts += counted;
             at = page.until;
@@ -222,8 +223,8 @@ impl Backfill<'_> {
     }
 
     /// Why it could not begin: because PostgreSQL is away, or because it was told to stop meanwhile.
-    fn ended(&self, why: String) -> Failure {
-        if self.stop.is_told() { stopped(self.options) } else { away(why) }
+    fn ended(&self, why: SessionError) -> Failure {
+        if self.stop.is_told() { stopped(self.options) } else { away(&why) }
     }
 
     /// Reads a page and sends it.
@@ -237,7 +238,7 @@ impl Backfill<'_> {
             Ok(read) => read,
             Err(_) if self.stop.is_told() => return,
             Err(why) => {
-                course.miss_postgresql(&why);
+                course.miss_postgresql(&why.to_string());
                 return self.rest(course).await;
             }
         };
@@ -254,7 +255,7 @@ impl Backfill<'_> {
         course.next_page = course.next_page.max(Instant::now()) + time_for_it;
     }
 
-    async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, String> {
+    async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, SessionError> {
         let layout = self.layout;
         let read = self.session.run_until(&self.stop, async |client| {
             let page = reader::next_page(client, after, end).await?;
@@ -264,7 +265,7 @@ impl Backfill<'_> {
         read.await
     }
 
-    async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, String> {
+    async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, SessionError> {
         let layout = self.layout;
         let read = async |client: &Client| reader::points(client, page, tenant_id, layout).await;
         self.session.run_until(&self.stop, read).await.map(|(points, counts)| (page.clone(), points, counts))
@@ -326,7 +327,7 @@ impl Backfill<'_> {
             // While the connection was away, so was the lock.
             Ok(false) => Err((Exit::Unavailable, format!("{}: {TAKEN}", course.tenant_id))),
             Err(why) => {
-                course.miss_postgresql(&why);
+                course.miss_postgresql(&why.to_string());
                 Ok(false)
             }
         }
@@ -397,6 +398,6 @@ async fn after(time: Instant, next: Option<Next>) -> Next {
     }
 }
 
-fn away(why: String) -> Failure {
+fn away(why: &SessionError) -> Failure {
     (Exit::Unavailable, format!("PostgreSQL: {why}"))
 }

@@ -9,14 +9,13 @@ use parking_lot::Mutex;
 
 use super::catalog::Columns;
 use super::classify::Outcome;
+use super::error::SettingsError;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
 use super::{Api, Config};
 use crate::metrics::InfluxMetrics;
 use ingest_core::influx::names::{self, TENANT_PLACE};
 use ingest_core::influx::point::Layout;
-
-const V2_NEEDS_URL: &str = "INFLUXDB_API=v2 needs INFLUXDB_URL";
 
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
@@ -52,10 +51,10 @@ impl Backend {
     /// What the configuration asks for.
     ///
     /// # Errors
-    /// A sentence for operators when a setting, or two of them together, can't be used.
-    pub(crate) fn new(config: &Config) -> Result<Self, String> {
+    /// When a setting, or two of them together, can't be used.
+    pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
         let place = match (config.api, url(config)) {
-            (Api::V2, None) => return Err(V2_NEEDS_URL.to_owned()),
+            (Api::V2, None) => return Err(SettingsError::NoUrl),
             (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
             (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
         };
@@ -69,11 +68,11 @@ impl Backend {
         Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
     }
 
-    /// Everything that keeps a configuration from being used, a sentence each.
-    pub(crate) fn problems(config: &Config) -> Vec<String> {
+    /// Everything that keeps a configuration from being used.
+    pub(crate) fn problems(config: &Config) -> Vec<SettingsError> {
         let mut problems = match (config.api, url(config)) {
             (Api::V2 | Api::V3, Some(url)) => Server::problems(url, config),
-            (Api::V2, None) => vec![V2_NEEDS_URL.to_owned()],
+            (Api::V2, None) => vec![SettingsError::NoUrl],
             (Api::V3, None) | (Api::Files, _) => Vec::new(),
         };
         if config.api == Api::V2 {
@@ -131,13 +130,11 @@ fn url(config: &Config) -> Option<&str> {
 }
 
 /// A bucket for each tenant or one for all.
-fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
+fn buckets(config: &Config, layout: Layout) -> Result<Naming, SettingsError> {
     match (layout, config.bucket.as_deref()) {
         (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
         (Layout::PerTenant, Some(template)) => Ok(Naming::Bucket(template.to_owned())),
-        (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => {
-            Err(format!("INFLUXDB_DATABASE_LAYOUT=shared and INFLUXDB_BUCKET with {TENANT_PLACE} exclude each other"))
-        }
+        (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => Err(SettingsError::SharedBuckets),
         (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.database).to_owned())),
     }
 }
@@ -282,12 +279,14 @@ mod tests {
 
     #[test]
     fn settings_that_do_not_go_together_are_told() {
-        let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
+        let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err().to_string();
         assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
         let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
-        assert_eq!(Backend::new(&no_url).unwrap_err(), V2_NEEDS_URL);
+        let no_url = Backend::new(&no_url).unwrap_err().to_string();
+        assert_eq!(no_url, "INFLUXDB_API=v2 needs INFLUXDB_URL");
         let both = Config { url: None, ..config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")) };
-        assert_eq!(Backend::problems(&both), [V2_NEEDS_URL.to_owned(), why]);
+        let problems: Vec<String> = Backend::problems(&both).iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [no_url, why]);
     }
 
     #[test]

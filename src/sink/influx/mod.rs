@@ -10,6 +10,7 @@ mod check;
 mod classify;
 mod client;
 mod config;
+pub(crate) mod error;
 mod files;
 mod probe;
 mod provision;

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Api;
 use super::backend::{Backend, Place};
 use super::classify::is_header_malformed;
+use super::error::RequestError;
 
 /// What the server made of the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +34,8 @@ impl Backend {
     /// Tries a write to a tenant's database; `None` where points go to files.
     ///
     /// # Errors
-    /// A sentence, where the server does not answer.
-    pub(crate) async fn probe(&self, tenant_id: &str) -> Result<Option<Probe>, String> {
+    /// Where the server does not answer.
+    pub(crate) async fn probe(&self, tenant_id: &str) -> Result<Option<Probe>, RequestError> {
         let Place::Server(server) = &self.place else { return Ok(None) };
         let (status, answer) = server.write_nothing(&self.database(tenant_id)).await?;
         let probe = read(server.api(), status, &answer);

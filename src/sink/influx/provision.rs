@@ -46,7 +46,7 @@ async fn at_server(server: &Server, database: &str) -> Provisioned {
             by_first_write(server, database).await
         }
         Ok((status, answer)) => database_made(status, answer.as_bytes()),
-        Err(error) => Provisioned::Failed(error),
+        Err(error) => Provisioned::Failed(error.to_string()),
     }
 }
 
