@@ -168,7 +168,7 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("writer", "postgres", "store", move |addresses, spawn| {
         let place = spawn.place();
         let influx = &ingredients.config.influx;
-        let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
+        let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox.enabled;
         let parts = postgres::Parts {
             duty: Duty::Messages,
             config: ingredients.config.postgres.clone(),

@@ -93,7 +93,7 @@ fn assess(probe: &Probe, address: String, database: &str) -> CheckResult {
 }
 
 fn away(config: &Config, why: &RequestError) -> CheckResult {
-    let is_https = config.url.as_deref().is_some_and(|url| url.trim().starts_with("https"));
+    let is_https = config.target.url.as_deref().is_some_and(|url| url.trim().starts_with("https"));
     let advice = if is_https {
         "check INFLUXDB_URL, that the port speaks TLS (else http://), and INFLUXDB_CA_FILE for an authority of your own"
     } else {

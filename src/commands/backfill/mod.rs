@@ -80,7 +80,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     check_range(options, now_us)?;
     let mut influx = config.influx.clone();
-    influx.url = options.target.clone().or(influx.url);
+    influx.target.url = options.target.clone().or(influx.target.url);
     let destination = Backend::new(&influx).map_err(|why| match options.target {
         Some(_) => (Exit::Config, format!("--target: {why}")),
         None => (Exit::Config, why.to_string()),
@@ -198,7 +198,8 @@ mod tests {
     fn a_target_is_named_without_its_credentials() {
         let target = |url: Option<&str>, database_layout| {
             let url = url.map(str::to_owned);
-            let config = influx::Config { url, database_layout, ..influx::Config::default() };
+            let mut config = influx::Config::default();
+            (config.target.url, config.target.database_layout) = (url, database_layout);
             super::target(&Backend::new(&config).unwrap(), database_layout, "acme")
         };
         let url = Some("https://user:secret@influx/path/");

@@ -64,8 +64,8 @@ impl Sender {
         let mut config = config.clone();
         // Nobody waits for a delivery here, and nothing is to be turned away that was read for it.
         config.write_policy = WritePolicy::BestEffort;
-        config.buffer_lines = config.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
-        config.threads = 1;
+        config.buffer.buffer_lines = config.buffer.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
+        config.batch.threads = 1;
         // The command itself reports; the sink's own log would run across its progress.
         let (spawn, died) = SpawnContext::detached("influx", Arc::default());
         let (outbox, released) = Outbox::new();

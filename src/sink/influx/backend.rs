@@ -53,29 +53,31 @@ impl Backend {
     /// # Errors
     /// When a setting, or two of them together, can't be used.
     pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
-        let place = match (config.api, url(config)) {
+        let place = match (config.target.api, url(config)) {
             (Api::V2, None) => return Err(SettingsError::NoUrl),
             (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
-            (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
+            (Api::Files, _) | (Api::V3, None) => {
+                Place::Files(config.files.data_dir.clone(), config.files.file_rotate_bytes)
+            }
         };
         let naming = match (&place, config.layout()) {
             // Two tenants' batchers can't append to one file; and what limits servers to few databases is no matter here.
             (Place::Files(..), _) => Naming::Database,
             (Place::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
             (_, Layout::PerTenant) => Naming::Database,
-            (_, Layout::Shared) => Naming::Shared(config.database.clone()),
+            (_, Layout::Shared) => Naming::Shared(config.target.database.clone()),
         };
         Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
     }
 
     /// Everything that keeps a configuration from being used.
     pub(crate) fn problems(config: &Config) -> Vec<SettingsError> {
-        let mut problems = match (config.api, url(config)) {
+        let mut problems = match (config.target.api, url(config)) {
             (Api::V2 | Api::V3, Some(url)) => Server::problems(url, config),
             (Api::V2, None) => vec![SettingsError::NoUrl],
             (Api::V3, None) | (Api::Files, _) => Vec::new(),
         };
-        if config.api == Api::V2 {
+        if config.target.api == Api::V2 {
             problems.extend(buckets(config, config.layout()).err());
         }
         problems
@@ -126,16 +128,16 @@ impl Backend {
 
 /// The server's URL, where there is one.
 fn url(config: &Config) -> Option<&str> {
-    config.url.as_deref().filter(|url| !url.trim().is_empty())
+    config.target.url.as_deref().filter(|url| !url.trim().is_empty())
 }
 
 /// A bucket for each tenant or one for all.
 fn buckets(config: &Config, layout: Layout) -> Result<Naming, SettingsError> {
-    match (layout, config.bucket.as_deref()) {
+    match (layout, config.target.bucket.as_deref()) {
         (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
         (Layout::PerTenant, Some(template)) => Ok(Naming::Bucket(template.to_owned())),
         (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => Err(SettingsError::SharedBuckets),
-        (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.database).to_owned())),
+        (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.target.database).to_owned())),
     }
 }
 
@@ -246,15 +248,15 @@ async fn blocking(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::influx::config::with;
 
     fn config(api: Api, layout: Layout, bucket: Option<&str>) -> Config {
-        Config {
-            api,
-            url: Some("http://influx:8181".to_owned()),
-            database_layout: layout,
-            bucket: bucket.map(str::to_owned),
-            ..Config::default()
-        }
+        with(Config::default(), |config| {
+            config.target.api = api;
+            config.target.url = Some("http://influx:8181".to_owned());
+            config.target.database_layout = layout;
+            config.target.bucket = bucket.map(str::to_owned);
+        })
     }
 
     #[test]
@@ -281,10 +283,10 @@ mod tests {
     fn settings_that_do_not_go_together_are_told() {
         let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err().to_string();
         assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
-        let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
+        let no_url = with(config(Api::V2, Layout::PerTenant, None), |config| config.target.url = None);
         let no_url = Backend::new(&no_url).unwrap_err().to_string();
         assert_eq!(no_url, "INFLUXDB_API=v2 needs INFLUXDB_URL");
-        let both = Config { url: None, ..config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")) };
+        let both = with(config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")), |config| config.target.url = None);
         let problems: Vec<String> = Backend::problems(&both).iter().map(ToString::to_string).collect();
         assert_eq!(problems, [no_url, why]);
     }

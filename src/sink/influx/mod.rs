@@ -9,7 +9,7 @@ mod catalog;
 mod check;
 mod classify;
 mod client;
-mod config;
+pub(crate) mod config;
 pub(crate) mod error;
 mod files;
 mod probe;

@@ -50,23 +50,26 @@ impl Server {
     /// # Errors
     /// When the URL, the token or the file of certificates can't be used.
     pub(super) fn new(url: &str, config: &Config) -> Result<Self, SettingsError> {
-        authorization(config.api, &config.token)?;
+        authorization(config.target.api, &config.target.token)?;
         Ok(Self {
-            api: config.api,
+            api: config.target.api,
             base: base(url)?,
-            org: config.org.clone(),
-            token: config.token.clone(),
-            trust: Trust::new(config.ca_file.as_deref())?,
-            gzip_min_bytes: config.gzip_min_bytes,
-            timeout: Duration::from_secs(config.request_timeout_secs),
+            org: config.target.org.clone(),
+            token: config.target.token.clone(),
+            trust: Trust::new(config.target.ca_file.as_deref())?,
+            gzip_min_bytes: config.target.gzip_min_bytes,
+            timeout: Duration::from_secs(config.target.request_timeout_secs),
             requests: Per::default(),
         })
     }
 
     /// Everything that keeps such a server from being used.
     pub(super) fn problems(url: &str, config: &Config) -> Vec<SettingsError> {
-        let trust = Trust::new(config.ca_file.as_deref()).err().map(SettingsError::from);
-        [base(url).err(), authorization(config.api, &config.token).err(), trust].into_iter().flatten().collect()
+        let trust = Trust::new(config.target.ca_file.as_deref()).err().map(SettingsError::from);
+        [base(url).err(), authorization(config.target.api, &config.target.token).err(), trust]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Counts its requests there from now on.
@@ -310,6 +313,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::influx::config::with;
 
     fn uri(url: &str) -> Result<String, SettingsError> {
         Ok(Server::new(url, &Config::default())?.database("telemetry_acme").uri)
@@ -328,10 +332,13 @@ mod tests {
 
     #[test]
     fn a_bucket_is_asked_for_in_the_words_of_the_v2_api() {
-        let config = Config { api: Api::V2, org: Some("my org".to_owned()), ..Config::default() };
+        let config = with(Config::default(), |config| {
+            config.target.api = Api::V2;
+            config.target.org = Some("my org".to_owned());
+        });
         let bucket = |config: &Config| Server::new("http://influx:8086", config).unwrap().database("a&b").uri;
         assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?org=my%20org&bucket=a%26b&precision=ns");
-        let config = Config { org: None, ..config };
+        let config = with(config, |config| config.target.org = None);
         assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?bucket=a%26b&precision=ns");
     }
 
@@ -350,8 +357,10 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_with_a_server_is_told_at_once() {
-        let config =
-            Config { token: Secret::new("a\nb"), ca_file: Some("/nonexistent/ca.pem".into()), ..Config::default() };
+        let config = with(Config::default(), |config| {
+            config.target.token = Secret::new("a\nb");
+            config.target.ca_file = Some("/nonexistent/ca.pem".into());
+        });
         let problems = Server::problems("influx:8181", &config);
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(Server::problems("http://influx", &Config::default()).is_empty());
@@ -359,14 +368,14 @@ mod tests {
 
     #[test]
     fn an_unusable_token_is_told_without_the_token() {
-        let config = Config { token: Secret::new("tok\nen"), ..Config::default() };
+        let config = with(Config::default(), |config| config.target.token = Secret::new("tok\nen"));
         let error = Server::new("http://influx", &config).unwrap_err().to_string();
         assert!(error.contains("INFLUXDB_TOKEN") && !error.contains("tok\nen"), "{error}");
     }
 
     #[test]
     fn a_token_shows_neither_in_a_log_nor_in_a_repeated_answer() {
-        let config = Config { token: Secret::new("apiv3_secret"), ..Config::default() };
+        let config = with(Config::default(), |config| config.target.token = Secret::new("apiv3_secret"));
         let endpoint = Server::new("http://influx", &config).unwrap().database("d");
         assert!(!format!("{endpoint:?}").contains("apiv3_secret"));
         assert_eq!(endpoint.server.without_token("got Bearer apiv3_secret!"), "got Bearer ***!");

@@ -174,9 +174,9 @@ impl Router {
     fn room(&self, account: &BufferStats, is_replay: bool) -> usize {
         let of = |most: usize| if is_replay { Config::replay_room(most) } else { most };
         let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
-        let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
+        let most = if is_strained { self.config.buffer.hold_lines } else { self.config.buffer.buffer_lines };
         // A tenant may hold as much as all of them leave free: however many fall behind, the next one finds room.
-        let free = (of(self.config.buffer_total_bytes) as u64).saturating_sub(self.accounts.held_bytes());
+        let free = (of(self.config.buffer.buffer_total_bytes) as u64).saturating_sub(self.accounts.held_bytes());
         if account.held_bytes() >= free { 0 } else { of(most).saturating_sub(account.held_lines() as usize) }
     }
 
@@ -209,7 +209,7 @@ impl Router {
     }
 
     fn end_the_idle(&mut self) {
-        let (now, idle) = (Instant::now(), Duration::from_secs(self.config.idle_secs));
+        let (now, idle) = (Instant::now(), Duration::from_secs(self.config.batch.idle_secs));
         self.tenants.retain(|tenant_id, tenant| {
             // All lines come through here, so nothing can be on its way to a batcher that owes nothing.
             let is_idle = tenant.used + idle <= now && tenant.account.held_lines() == 0;
@@ -240,7 +240,7 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
+        self.threads = (0..self.config.batch.threads.max(1)).map(|_| Arbiter::new()).collect();
         self.threads.iter().for_each(|thread| self.actor_guard.watch_thread(&thread.handle()));
         ctx.run_interval(TICK, |this, _| this.tick());
         if let Some(tenants) = self.provisioning.take() {

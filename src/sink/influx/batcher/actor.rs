@@ -126,13 +126,13 @@ impl Batcher {
     /// A batcher with nothing to do yet.
     pub(in crate::sink::influx) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
         let config = &parts.config;
-        let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
+        let backoff = Backoff::new(config.retry.retry_delay_ms, config.retry.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);
-        let budget = FieldBudget::new(config.max_fields_per_tenant, parts.is_sole, can_ask);
+        let budget = FieldBudget::new(config.columns.max_fields_per_tenant, parts.is_sole, can_ask);
         Self {
             _exit_guard: exit_guard,
-            breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
-            fitting: Coercion::new(budget, Duration::from_secs(config.column_retry_secs)),
+            breaker: Breaker::new(backoff, config.retry.breaker_failures.max(1)),
+            fitting: Coercion::new(budget, Duration::from_secs(config.columns.column_retry_secs)),
             trials: Trials::default(),
             trouble: Failing::new(parts.condition.concern(parts.tenant_id.clone())),
             parts,
@@ -152,7 +152,7 @@ impl Batcher {
 
     pub(super) fn enqueue(&mut self, points: Vec<Point>) {
         let now = Instant::now();
-        let full = self.parts.config.batch_size.max(1);
+        let full = self.parts.config.batch.batch_size.max(1);
         for point in points {
             self.filling.push(point, now);
             if self.filling.len() >= full || self.filling.bytes() >= FULL_BYTES {
@@ -190,8 +190,8 @@ impl Batcher {
     pub(super) fn permits(&self, now: Instant) -> usize {
         let config = &self.parts.config;
         // More only for a tenant that is fast: one whose server hangs, and few lines come, opens few connections.
-        let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch_size);
-        let most = if is_full { config.in_flight_when_full() } else { config.max_in_flight };
+        let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch.batch_size);
+        let most = if is_full { config.in_flight_when_full() } else { config.batch.max_in_flight };
         self.breaker.permits(now, self.parts.target.most_in_flight(most))
     }
 
@@ -204,7 +204,7 @@ impl Batcher {
     }
 
     pub(super) fn due_at(&self) -> Option<Instant> {
-        Some(self.filling.since()? + Duration::from_millis(self.parts.config.flush_interval_ms))
+        Some(self.filling.since()? + Duration::from_millis(self.parts.config.batch.flush_interval_ms))
     }
 
     pub(super) fn send(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) {
@@ -263,7 +263,7 @@ impl Batcher {
     /// Sets the alarm for the next moment at which time alone changes something.
     pub(super) fn set_alarm(&mut self, now: Instant, ctx: &mut Context<Self>) {
         let has_slot = self.flights.len() < self.permits(now);
-        let hold = Duration::from_secs(self.parts.config.hold_secs);
+        let hold = Duration::from_secs(self.parts.config.buffer.hold_secs);
         let moments = [
             self.due_at().filter(|_| has_slot),
             self.breaker.resumes_at(now).filter(|_| self.has_work()),
@@ -292,7 +292,7 @@ impl Actor for Batcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.add_stream(WatchStream::from_changes(self.parts.config.token.changes()));
+        ctx.add_stream(WatchStream::from_changes(self.parts.config.target.token.changes()));
     }
 }
 

@@ -104,7 +104,7 @@ impl Batcher {
     fn report_spent_budget(&mut self) {
         if !std::mem::replace(&mut self.logged.is_budget_spent, true) {
             error!(self.parts.log, "a tenant's metrics have more names than it may make columns of; the others are left \
-                out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.max_fields_per_tenant);
+                out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.columns.max_fields_per_tenant);
         }
     }
 }

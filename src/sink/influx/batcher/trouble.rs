@@ -176,13 +176,13 @@ impl Batcher {
             return;
         }
         let config = self.parts.config.clone();
-        let hold = Duration::from_secs(config.hold_secs);
-        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.hold_lines {
+        let hold = Duration::from_secs(config.buffer.hold_secs);
+        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.buffer.hold_lines {
             self.ready.extend(self.filling.seal());
         }
         let (mut kept, mut lines) = (VecDeque::with_capacity(self.ready.len()), 0);
         for batch in std::mem::take(&mut self.ready) {
-            let is_over = lines + batch.len() > config.hold_lines || batch.since() + hold <= now;
+            let is_over = lines + batch.len() > config.buffer.hold_lines || batch.since() + hold <= now;
             if batch.is_required() && is_over {
                 self.abandon(batch);
             } else {

@@ -21,6 +21,7 @@ use crate::runtime::secret::Secret;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 use crate::sink::influx::batcher::Batcher;
+use crate::sink::influx::config::with;
 use crate::sink::influx::files::Disk;
 use ingest_core::flow::disposition::Verdict;
 
@@ -100,15 +101,14 @@ impl Handler<Find> for Router {
 
 /// Settings under which tests need not wait long for anything.
 pub(super) fn quick(url: &str) -> Config {
-    Config {
-        url: Some(url.to_owned()),
-        token: Secret::new("apiv3_test"),
-        flush_interval_ms: 10,
-        retry_delay_ms: 10,
-        retry_delay_max_ms: 50,
-        breaker_failures: 3,
-        ..Config::default()
-    }
+    with(Config::default(), |config| {
+        config.target.url = Some(url.to_owned());
+        config.target.token = Secret::new("apiv3_test");
+        config.batch.flush_interval_ms = 10;
+        config.retry.retry_delay_ms = 10;
+        config.retry.retry_delay_max_ms = 50;
+        config.retry.breaker_failures = 3;
+    })
 }
 
 impl Harness {
