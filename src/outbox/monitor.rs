@@ -13,6 +13,7 @@ use super::settings::SESSION_BOUND;
 use crate::metrics::InfluxMetrics;
 use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
+use crate::runtime::log_once::LogOnce;
 
 /// Interval between rounds, and how many times longer it pauses between two counts than one takes: a count reads all of the
 /// outbox.
@@ -37,7 +38,8 @@ pub(super) struct Monitor {
     /// When it counted last, and when it will again.
     counted_at: Instant,
     count_at: Instant,
-    has_logged: bool,
+    /// The first error, until a round succeeds.
+    logged: LogOnce,
 }
 
 impl Monitor {
@@ -61,7 +63,7 @@ impl Monitor {
             free_lines: 0,
             counted_at: Instant::now(),
             count_at: Instant::now(),
-            has_logged: false,
+            logged: LogOnce::new(1),
         }
     }
 
@@ -70,10 +72,9 @@ impl Monitor {
         loop {
             let began = Instant::now();
             match self.round().await {
-                Ok(()) => self.has_logged = false,
-                Err(error) if !self.has_logged => {
+                Ok(()) => self.logged.reset(),
+                Err(error) if self.logged.is_new(&error.to_string()) => {
                     warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => %error);
-                    self.has_logged = true;
                 }
                 Err(_) => {}
             }

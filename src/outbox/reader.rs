@@ -21,6 +21,7 @@ use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
 use crate::postgres::raw_events::StoredRow;
 use crate::runtime::failpoint;
+use crate::runtime::log_once::LogOnce;
 
 /// Most rows read at once; their bytes are bounded too.
 const PAGE_ROWS: i64 = 2_000;
@@ -40,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often their progress is checked.
 const CHECK_EVERY: Duration = Duration::from_millis(20);
 
+/// Most errors of one outage that are logged.
+const MAX_LOGGED: usize = 16;
+
 /// Claims and reads for as long as it is polled.
 pub(super) struct Reader {
     settings: Settings,
@@ -53,8 +57,8 @@ pub(super) struct Reader {
     next_page: Instant,
     /// Whether the answer to the last claim was lost.
     has_lost_claim: bool,
-    /// The error that was logged last.
-    logged: Option<String>,
+    /// Errors that are logged, until something is read again.
+    logged: LogOnce,
 }
 
 impl Reader {
@@ -69,8 +73,8 @@ impl Reader {
         log: Logger,
     ) -> Self {
         let session = BoundedSession::new(connector, SESSION_BOUND);
-        let next_page = Instant::now();
-        Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged: None }
+        let (next_page, logged) = (Instant::now(), LogOnce::new(MAX_LOGGED));
+        Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged }
     }
 
     /// Claims and reads; never ends by itself.
@@ -81,14 +85,12 @@ impl Reader {
                 // What may be claimed changes when claims end, or with time.
                 Ok(0) => drop(tokio::time::timeout(interval, self.state.claimable()).await),
                 Ok(claims) => {
-                    self.logged = None;
+                    self.logged.reset();
                     debug!(self.log, "read claimed points"; "claims" => claims);
                 }
                 Err(error) => {
-                    let error = error.to_string();
-                    if self.logged.as_ref() != Some(&error) {
-                        warn!(self.log, "the replay can't read; trying on"; "error" => &error);
-                        self.logged = Some(error);
+                    if self.logged.is_new(&error.to_string()) {
+                        warn!(self.log, "the replay can't read; trying on"; "error" => %error);
                     }
                     tokio::time::sleep(interval).await;
                 }

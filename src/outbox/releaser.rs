@@ -16,6 +16,7 @@ use crate::metrics::InfluxMetrics;
 use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
 use crate::runtime::failpoint;
+use crate::runtime::log_once::LogOnce;
 
 /// How often released entries are worked off: one statement for all of them.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -40,7 +41,8 @@ pub(super) struct Releaser {
     clear: Vec<i64>,
     release: Vec<i64>,
     failed: Vec<i64>,
-    has_logged: bool,
+    /// The first error, until everything is written.
+    logged: LogOnce,
 }
 
 /// Interval between heartbeats: a quarter of the time after which an owner without one is expired.
@@ -78,7 +80,7 @@ impl Releaser {
             clear: Vec::new(),
             release: Vec::new(),
             failed: Vec::new(),
-            has_logged: false,
+            logged: LogOnce::new(1),
         }
     }
 
@@ -129,10 +131,9 @@ impl Releaser {
 
     async fn write_or_log(&mut self) {
         match self.write().await {
-            Ok(()) => self.has_logged = false,
-            Err(error) if !self.has_logged => {
+            Ok(()) => self.logged.reset(),
+            Err(error) if self.logged.is_new(&error.to_string()) => {
                 warn!(self.log, "outbox entries can't be deleted and released; trying on"; "error" => %error);
-                self.has_logged = true;
             }
             Err(_) => {}
         }
