@@ -104,7 +104,7 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("router", "influx", "store", move |addresses, spawn| {
         let place = spawn.place();
         let parts = influx::Parts {
-            destination: influx::Backend::new(&ingredients.config.influx)
+            backend: influx::Backend::new(&ingredients.config.influx)
                 .map_err(|error| BuildError::Settings(error.into()))?,
             quarantine: Addresses::need(&addresses.quarantine, "quarantine-writer")?,
             config: ingredients.config.influx.clone(),

@@ -20,8 +20,8 @@ use ingest_core::influx::point::Layout;
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
-    pub(super) place: Place,
-    naming: Naming,
+    pub(super) store: Store,
+    names: DatabaseNames,
     alert: Arc<SharedAlert>,
     /// What files are written to.
     pub(super) disk: Arc<dyn Disk>,
@@ -29,7 +29,7 @@ pub(crate) struct Backend {
 
 /// What holds the databases.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Store {
     /// A server.
     Server(Server),
     /// This directory; its files are rotated at this size.
@@ -38,7 +38,7 @@ pub(super) enum Place {
 
 /// How a tenant's database is called.
 #[derive(Clone, Debug)]
-enum Naming {
+enum DatabaseNames {
     /// By the rule for databases.
     Database,
     /// By the rule for buckets, from this template.
@@ -53,21 +53,21 @@ impl Backend {
     /// # Errors
     /// When a setting, or two of them together, can't be used.
     pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
-        let place = match (config.target.api, url(config)) {
+        let store = match (config.target.api, url(config)) {
             (Api::V2, None) => return Err(SettingsError::NoUrl),
-            (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
+            (Api::V2 | Api::V3, Some(url)) => Store::Server(Server::new(url, config)?),
             (Api::Files, _) | (Api::V3, None) => {
-                Place::Files(config.files.data_dir.clone(), config.files.file_rotate_bytes)
+                Store::Files(config.files.data_dir.clone(), config.files.file_rotate_bytes)
             }
         };
-        let naming = match (&place, config.layout()) {
+        let names = match (&store, config.layout()) {
             // Two tenants' batchers can't append to one file; and what limits servers to few databases is no matter here.
-            (Place::Files(..), _) => Naming::Database,
-            (Place::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
-            (_, Layout::PerTenant) => Naming::Database,
-            (_, Layout::Shared) => Naming::Shared(config.target.database.clone()),
+            (Store::Files(..), _) => DatabaseNames::Database,
+            (Store::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
+            (_, Layout::PerTenant) => DatabaseNames::Database,
+            (_, Layout::Shared) => DatabaseNames::Shared(config.target.database.clone()),
         };
-        Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
+        Ok(Self { store, names, alert: Arc::default(), disk: Arc::new(System) })
     }
 
     /// Everything that keeps a configuration from being used.
@@ -85,44 +85,44 @@ impl Backend {
 
     /// Counts the requests to its server there from now on.
     pub(super) fn count_in(&mut self, metrics: &InfluxMetrics) {
-        if let Place::Server(server) = &mut self.place {
+        if let Store::Server(server) = &mut self.store {
             server.count_in(&metrics.requests);
         }
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
     pub(crate) fn address(&self) -> String {
-        match &self.place {
-            Place::Server(server) => server.base().to_owned(),
-            Place::Files(directory, _) => directory.display().to_string(),
+        match &self.store {
+            Store::Server(server) => server.base().to_owned(),
+            Store::Files(directory, _) => directory.display().to_string(),
         }
     }
 
     /// What a tenant's database is called there.
     pub(crate) fn database(&self, tenant_id: &str) -> String {
-        match &self.naming {
-            Naming::Database => names::influx_database(tenant_id),
-            Naming::Bucket(template) => names::influx_bucket(template, tenant_id),
-            Naming::Shared(name) => name.clone(),
+        match &self.names {
+            DatabaseNames::Database => names::influx_database(tenant_id),
+            DatabaseNames::Bucket(template) => names::influx_bucket(template, tenant_id),
+            DatabaseNames::Shared(name) => name.clone(),
         }
     }
 
     /// Whether each tenant has a database of its own.
     pub(crate) fn is_per_tenant(&self) -> bool {
-        !matches!(self.naming, Naming::Shared(_))
+        !matches!(self.names, DatabaseNames::Shared(_))
     }
 
     /// A tenant's database there. Nothing is touched before the first write.
-    pub(crate) fn open(&self, tenant_id: &str) -> Target {
+    pub(crate) fn open(&self, tenant_id: &str) -> TenantTarget {
         let database = self.database(tenant_id);
-        let place = match &self.place {
-            Place::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
-            Place::Files(directory, rotate_bytes) => {
+        let database = match &self.store {
+            Store::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
+            Store::Files(directory, rotate_bytes) => {
                 let files = LineFiles::new(directory, &database, *rotate_bytes, self.disk.clone());
                 Database::Files(Arc::new(Mutex::new(files)))
             }
         };
-        Target { database: place, alert: self.alert.clone() }
+        TenantTarget { database, alert: self.alert.clone() }
     }
 }
 
@@ -132,18 +132,18 @@ fn url(config: &Config) -> Option<&str> {
 }
 
 /// A bucket for each tenant or one for all.
-fn buckets(config: &Config, layout: Layout) -> Result<Naming, SettingsError> {
+fn buckets(config: &Config, layout: Layout) -> Result<DatabaseNames, SettingsError> {
     match (layout, config.target.bucket.as_deref()) {
-        (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
-        (Layout::PerTenant, Some(template)) => Ok(Naming::Bucket(template.to_owned())),
+        (Layout::PerTenant, None) => Ok(DatabaseNames::Bucket(format!("telemetry_{TENANT_PLACE}"))),
+        (Layout::PerTenant, Some(template)) => Ok(DatabaseNames::Bucket(template.to_owned())),
         (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => Err(SettingsError::SharedBuckets),
-        (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.target.database).to_owned())),
+        (Layout::Shared, bucket) => Ok(DatabaseNames::Shared(bucket.unwrap_or(&config.target.database).to_owned())),
     }
 }
 
 /// Where the points of one tenant go.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct TenantTarget {
     database: Database,
     alert: Arc<SharedAlert>,
 }
@@ -156,7 +156,7 @@ enum Database {
     Files(Arc<Mutex<LineFiles>>),
 }
 
-impl Target {
+impl TenantTarget {
     /// How many writes may be under way at once, where `wanted` were configured.
     pub(crate) fn most_in_flight(&self, wanted: usize) -> usize {
         match &self.database {
@@ -272,9 +272,9 @@ mod tests {
             (config(Api::V2, PerTenant, Some("iot")), "iot"),
             (config(Api::Files, Shared, None), "telemetry_acme"),
         ] {
-            let destination = Backend::new(&config).unwrap();
-            assert_eq!(destination.database("acme"), database);
-            let is_alone = destination.database("acme") != destination.database("other");
+            let backend = Backend::new(&config).unwrap();
+            assert_eq!(backend.database("acme"), database);
+            let is_alone = backend.database("acme") != backend.database("other");
             assert!(is_alone || config.layout() == Shared, "tenants never share a database without a tag");
         }
     }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::is_header_malformed;
 use super::error::CheckError;
 use super::request::Server;
 use ingest_core::flow::capacity::{self, Demand};
 
-/// What became of a look at the destination.
+/// What a server or directory can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CapacityReport {
     /// What is there, in a few words.
@@ -37,12 +37,12 @@ impl Backend {
     /// # Errors
     /// Where the server does not answer or does not let us look.
     pub(crate) async fn check(&self, tenants: &[String]) -> Result<CapacityReport, CheckError> {
-        match &self.place {
-            Place::Files(directory, _) => {
+        match &self.store {
+            Store::Files(directory, _) => {
                 Ok(CapacityReport { found: format!("files below {}", directory.display()), advice: None })
             }
-            Place::Server(server) if server.api() == Api::V2 => self.check_v2(server).await,
-            Place::Server(server) => {
+            Store::Server(server) if server.api() == Api::V2 => self.check_v2(server).await,
+            Store::Server(server) => {
                 let wanted = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
                 let (tenants, is_shared) = (tenants.len(), !self.is_per_tenant());
                 check_v3(server, |exist| Demand { exist, wanted, tenants, is_shared }).await

@@ -202,14 +202,14 @@ impl Config {
         usual.clamp(self.batch.max_in_flight, self.batch.max_in_flight * 16)
     }
 
-    /// Most lines of a tenant that the replay has under way. Less than [`Config::replay_room`]: what live lines usually
+    /// Most lines of a tenant that the replay has under way. Less than [`Config::redelivery_capacity`]: what live lines usually
     /// hold must not turn replayed ones away.
-    fn replay_open_lines(&self) -> usize {
+    fn redelivery_open_lines(&self) -> usize {
         (self.buffer.buffer_lines / 5 * 3).max(1)
     }
 
-    /// Most lines that the replay reads at once: together with [`Config::replay_open_lines`] no more than its room.
-    fn replay_page_lines(&self) -> usize {
+    /// Most lines that the replay reads at once: together with [`Config::redelivery_open_lines`] no more than its share of the buffer.
+    fn redelivery_page_lines(&self) -> usize {
         (self.buffer.buffer_lines / 5).max(1)
     }
 
@@ -220,14 +220,14 @@ impl Config {
             lines_per_sec: self.outbox.replay_lines_per_sec,
             interval: Duration::from_millis(self.outbox.replay_interval_ms),
             takeover: Duration::from_secs(self.outbox.takeover_secs),
-            claim_lines: self.batch.batch_size.clamp(1, self.replay_open_lines()),
-            open_lines: self.replay_open_lines(),
-            page_lines: self.replay_page_lines(),
+            claim_lines: self.batch.batch_size.clamp(1, self.redelivery_open_lines()),
+            open_lines: self.redelivery_open_lines(),
+            page_lines: self.redelivery_page_lines(),
         }
     }
 
-    /// What replayed lines may take of a buffer's room: the last fifth is for live lines alone.
-    pub(super) fn replay_room(most: usize) -> usize {
+    /// What redelivered lines may take of a buffer: the last fifth is for live lines alone.
+    pub(super) fn redelivery_capacity(most: usize) -> usize {
         most - most / 5
     }
 }

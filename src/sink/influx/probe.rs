@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::is_header_malformed;
 use super::error::RequestError;
 
@@ -36,7 +36,7 @@ impl Backend {
     /// # Errors
     /// Where the server does not answer.
     pub(crate) async fn probe(&self, tenant_id: &str) -> Result<Option<Probe>, RequestError> {
-        let Place::Server(server) = &self.place else { return Ok(None) };
+        let Store::Server(server) = &self.store else { return Ok(None) };
         let (status, answer) = server.write_nothing(&self.database(tenant_id)).await?;
         let probe = read(server.api(), status, &answer);
         if server.api() != Api::V2 || probe != Probe::Accepted {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::{Outcome, Provisioned, database_made, is_header_malformed};
 use super::request::Server;
 
@@ -22,17 +22,17 @@ impl Backend {
     /// Makes sure that a tenant's database exists. Idempotent.
     pub(crate) async fn provision(&self, tenant_id: &str) -> Provisioned {
         let database = self.database(tenant_id);
-        match &self.place {
-            Place::Server(server) => at_server(server, &database).await,
-            Place::Files(directory, _) => below(&directory.join(database)),
+        match &self.store {
+            Store::Server(server) => at_server(server, &database).await,
+            Store::Files(directory, _) => below(&directory.join(database)),
         }
     }
 
     /// Whether a tenant's database is there already, without making it; `None` where that can't be asked.
     pub(crate) fn has(&self, tenant_id: &str) -> Option<bool> {
-        match &self.place {
-            Place::Server(_) => None,
-            Place::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),
+        match &self.store {
+            Store::Server(_) => None,
+            Store::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),
         }
     }
 }

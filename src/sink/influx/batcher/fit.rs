@@ -51,7 +51,7 @@ impl Batcher {
     fn changed(&mut self, batch: Batch, lines: Vec<(usize, String)>, nothing: Vec<RefusedLine>) -> Option<Batch> {
         let before = batch.body().len();
         let batch = batch.replace(lines);
-        self.parts.account.resize(before, batch.body().len());
+        self.parts.buffer.resize(before, batch.body().len());
         if nothing.is_empty() {
             return Some(batch);
         }
@@ -93,7 +93,7 @@ impl Batcher {
                 self.report_spent_budget();
                 continue;
             }
-            self.parts.account.type_conflict(&column, MOST);
+            self.parts.buffer.type_conflict(&column, MOST);
             if why == Skipped::TypeConflict && self.logged.columns.is_new(&column) {
                 warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
                     "column" => column);

@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     /// Nothing is known to be written; the same request may succeed later (writing it twice changes nothing).
     Failed {
         /// What kind of failure it is.
-        trouble: FailureKind,
+        kind: FailureKind,
         /// A sentence for operators.
         message: String,
     },
@@ -58,12 +58,12 @@ pub(crate) enum FailureKind {
 impl Outcome {
     /// A failure that passes by itself.
     pub(crate) fn passing(message: impl Into<String>) -> Self {
-        Outcome::Failed { trouble: FailureKind::Passing(None), message: message.into() }
+        Outcome::Failed { kind: FailureKind::Passing(None), message: message.into() }
     }
 
     /// A failure that an operator has to end.
-    pub(super) fn lasting(trouble: FailureKind, message: impl Into<String>) -> Self {
-        Outcome::Failed { trouble, message: message.into() }
+    pub(super) fn lasting(kind: FailureKind, message: impl Into<String>) -> Self {
+        Outcome::Failed { kind, message: message.into() }
     }
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
             format!("the token may not write here: check the permissions of INFLUXDB_TOKEN ({})", said(status, body)),
         ),
         408 | 425 | 429 | 500..=599 => {
-            Outcome::Failed { trouble: FailureKind::Passing(retry_after), message: said(status, body) }
+            Outcome::Failed { kind: FailureKind::Passing(retry_after), message: said(status, body) }
         }
         400 | 422 if api == Api::V2 => v2::refusal(status, body),
         400 | 422 => v3::refusal(status, body, lines),
@@ -152,7 +152,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
 }
 
 /// A server full of databases says so in these words, whichever API was asked (and with 422 or 400).
-pub(super) fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
+pub(super) fn no_capacity_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
     const DATABASE_LIMIT: &str = "would exceed limit of";
     (message.contains(DATABASE_LIMIT) && message.contains("database")).then(|| {
         Outcome::lasting(

@@ -113,25 +113,25 @@ pub(super) fn quick(url: &str) -> Config {
 
 impl Harness {
     pub(super) fn new(config: Config) -> Self {
-        let destination = Backend::new(&config).unwrap();
-        Self::before(destination, config)
+        let backend = Backend::new(&config).unwrap();
+        Self::before(backend, config)
     }
 
     /// A router whose files lie on this disk.
     pub(super) fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
-        let mut destination = Backend::new(&config).unwrap();
-        destination.disk = disk;
-        Self::before(destination, config)
+        let mut backend = Backend::new(&config).unwrap();
+        backend.disk = disk;
+        Self::before(backend, config)
     }
 
-    fn before(destination: Backend, config: Config) -> Self {
+    fn before(backend: Backend, config: Config) -> Self {
         let (stats, heartbeat) = (Stats::new(), Arc::<Heartbeat>::default());
         let (spawn, _) = SpawnContext::detached("router", heartbeat.clone());
         let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
         let quarantine = outside.clone().recipient();
-        let router = Router::new(Parts { spawn, destination, quarantine, config, stats: stats.clone() }).start();
+        let router = Router::new(Parts { spawn, backend, quarantine, config, stats: stats.clone() }).start();
         let settle_handle = SettleHandle::new(outside.recipient());
         Self { router, metrics, stats, readiness, heartbeat, settle_handle, ends }
     }
