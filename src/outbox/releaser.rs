@@ -185,7 +185,7 @@ impl Releaser {
 mod tests {
     use super::*;
 
-    /// The default of `influx.takeover_secs`.
+    /// The default of `influx.outbox.takeover_secs`.
     const TAKEOVER: Duration = Duration::from_secs(20);
 
     #[test]

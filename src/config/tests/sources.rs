@@ -19,7 +19,7 @@ fn keys(table: &Table) -> Vec<String> {
 }
 
 #[test]
-fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
+fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
     let defaults = Table::try_from(Config::default()).unwrap();
     for key in keys(&defaults) {
         let setting = settings::find(&key).unwrap_or_else(|| panic!("{key} is missing in all()"));

@@ -81,7 +81,7 @@ impl Buffers {
         self.total.attempts.load(Ordering::Relaxed)
     }
 
-    /// Whether a batcher waits on purpose: standing still is no sign of exit then.
+    /// Whether a batcher waits on purpose: standing still is no sign of a stall then.
     pub(super) fn is_waiting(&self, now: Instant) -> bool {
         let until = Duration::from_millis(self.total.waits_until_ms.load(Ordering::Relaxed));
         now < self.total.started + until

@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_retry_after_to_wait_is_read_in_both_its_forms() {
+    fn the_servers_retry_after_is_read_in_both_its_forms() {
         let mut headers = HeaderMap::new();
         let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
         assert_eq!(retry_after(&headers, now), None);

@@ -1,4 +1,4 @@
-//! The batchers' owner: one batcher per tenant, made when its first line comes, made again after a exit, ended when it
+//! The batchers' owner: one batcher per tenant, made when its first line comes, made again after an exit, ended when it
 //! has been idle, and spread over a few threads.
 
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ use ingest_core::flow::disposition::Verdict;
 /// How often the router looks after its batchers.
 const TICK: Duration = Duration::from_secs(1);
 
-/// First and longest rest of a tenant after its batcher's exit.
+/// First and longest pause before a tenant's batcher is made again after its exit.
 const REST_MS: (u64, u64) = (100, 30_000);
 
 /// A batcher that lived so long has earned a fresh start after its exit.
@@ -118,7 +118,7 @@ impl Router {
         }
     }
 
-    /// The tenant's batcher, made where there is none; `None` while the tenant rests from a exit.
+    /// The tenant's batcher, made where there is none; `None` in the pause after an exit.
     fn batcher(&mut self, tenant_id: &Arc<str>, now: Instant, ctx: &Context<Self>) -> Option<Addr<Batcher>> {
         if let Some(tenant) = self.tenants.get_mut(tenant_id) {
             tenant.used = now;

@@ -86,7 +86,7 @@ impl Batcher {
             }
             return;
         }
-        // Its halves are on half-open state: the next failure counts, once others were written meanwhile.
+        // Its halves are on trial: the next failure counts, once others were written meanwhile.
         (batch.failures, batch.written_before) = (POISON_SUSPECT_AFTER - 1, self.written);
         match batch.halve() {
             (first, Some(second)) => self.ready.extend([first, second]),

@@ -1,9 +1,4 @@
-//! The only place that reads InfluxDB's answers.
-//!
-//! Status codes alone do not tell what may pass from what never will (a partial success is a 400 too, limits are 422 or
-//! 400), and error bodies come without a content type, sometimes as plain text. So the rule is: data is given up only on
-//! an answer that names the line, or to a single line; everything that is not understood keeps the data and asks for an
-//! operator.
+//! What became of a request, from the status of its answer; the body is read by a file for each API.
 
 use super::{v2, v3};
 use std::time::Duration;
@@ -43,7 +38,7 @@ pub(crate) enum Outcome {
 /// Why a request failed, as far as it matters who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// It passes by itself; with the server's delay that the server asks for how long to wait.
+    /// It passes by itself; with the delay that the server asks for, where it names one.
     Passing(Option<Duration>),
     /// The server does not know the token: it takes no tenant's lines before an operator has seen to it.
     Token,
