@@ -42,7 +42,8 @@ pub(super) fn start(
     let pool = pool_for(&config.postgres)?;
     let log_of = |component| log.new(o!("component" => component));
     let databases = match config.influx.write_enabled {
-        true => Some(Arc::new(Databases(Backend::new(&config.influx)?)) as Arc<dyn TenantDatabases>),
+        true => Some(Arc::new(Databases(Backend::new(&config.influx).map_err(|error| error.to_string())?))
+            as Arc<dyn TenantDatabases>),
         false => None,
     };
     let activations = Activations { pool: pool.clone(), failures: Failures::default(), log: log_of("provision") };

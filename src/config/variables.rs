@@ -1,7 +1,7 @@
 //! Environment variables that look like ours and are none: a misspelt one would otherwise have no effect without a word.
 
 use super::nearest::{nearest, tolerance};
-use super::settings::{RETIRED, all};
+use super::settings::{RETIRED, all, moved};
 use crate::runtime::setting::Setting;
 use ingest_core::validate::settings::Settings;
 
@@ -115,7 +115,7 @@ fn notice(name: &str, known: &[String]) -> Option<String> {
     })
 }
 
-/// The setting whose table and key this name is made of: `INFLUX_URL` is `influx.url`.
+/// The setting whose table and key this name is made of: `INFLUX_URL` is `influx.url`, now `influx.target.url`.
 fn named_as_in_file(name: &str) -> Option<&'static Setting> {
     let name = name.to_lowercase();
     // The tables' names as variables have them.
@@ -124,7 +124,8 @@ fn named_as_in_file(name: &str) -> Option<&'static Setting> {
         .iter()
         .find_map(|(word, table)| name.strip_prefix(word).map(|rest| format!("{table}{rest}")))
         .unwrap_or(name);
-    all().find(|setting| setting.key.replace('.', "_") == name)
+    let former = || moved(&format!("influx.{}", name.strip_prefix("influx_")?));
+    all().find(|setting| setting.key.replace('.', "_") == name).or_else(former)
 }
 
 #[cfg(test)]
