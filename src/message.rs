@@ -75,7 +75,7 @@ pub struct Answer {
     pub is_final: bool,
 }
 
-/// Validator to Registry: tell me what changes from now on.
+/// Validator to Registry: subscribes to what changes from now on.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Subscribe {
@@ -85,7 +85,7 @@ pub struct Subscribe {
     pub settings: Recipient<SettingsChanged>,
 }
 
-/// Consumer to Registry: tell me the settings in force, at once and at every change.
+/// Consumer to Registry: subscribes to the settings in force, which come at once and at every change.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct FollowSettings(pub Recipient<SettingsChanged>);
@@ -211,7 +211,7 @@ pub struct RouteJobs {
     pub guard: DeliveryGuard,
 }
 
-/// Writer to the derived-state state_writer: committed events.
+/// Writer to the derived state writer: committed events.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Observe {

@@ -41,8 +41,11 @@ pub(super) fn start(
     }
     let pool = pool_for(&config.postgres)?;
     let log_of = |component| log.new(o!("component" => component));
-    let databases = match config.influx.write_enabled {
-        true => Some(Arc::new(Databases(Backend::new(&config.influx)?)) as Arc<dyn TenantDatabases>),
+    let databases: Option<Arc<dyn TenantDatabases>> = match config.influx.write_enabled {
+        true => {
+            let backend = Backend::new(&config.influx).map_err(|error| error.to_string())?;
+            Some(Arc::new(Databases(backend)))
+        }
         false => None,
     };
     let activations = Activations { pool: pool.clone(), failures: Failures::default(), log: log_of("provision") };

@@ -83,7 +83,7 @@ async fn connect_postgres(
         warn!(log, "the schema will refuse rows"; "why" => warning);
     }
     readiness.up(Condition::Schema);
-    let pool = pool::pool(config, &connector).map_err(|error| StartError::Settings(error_chain(&error)))?;
+    let pool = pool::pool(config, &connector)?;
     pool::warm(&pool, config).await;
     readiness.up(Condition::Postgres);
     Ok((connector, pool))

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::delivery::Lane;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
 use crate::runtime::log_queue;
@@ -90,7 +91,7 @@ async fn log_capacity_advice(config: Config, log: Logger) {
             }
             None => info!(log, "preflight check"; "of" => result.about, "found" => result.found),
         },
-        Err(why) => info!(log, "preflight check failed"; "of" => "influxdb", "why" => why),
+        Err(why) => info!(log, "preflight check failed"; "of" => "influxdb", "why" => error_chain(&why)),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::sink::postgres::{self, Downstream, Duty, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
-use crate::supervisor::child::Factory;
+use crate::supervisor::child::{BuildError, Factory};
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -104,7 +104,8 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("router", "influx", "store", move |addresses, spawn| {
         let place = spawn.place();
         let parts = influx::Parts {
-            destination: influx::Backend::new(&ingredients.config.influx)?,
+            backend: influx::Backend::new(&ingredients.config.influx)
+                .map_err(|error| BuildError::Settings(error.into()))?,
             quarantine: Addresses::need(&addresses.quarantine, "quarantine-writer")?,
             config: ingredients.config.influx.clone(),
             stats: ingredients.stats.clone(),
@@ -167,7 +168,7 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     factory("writer", "postgres", "store", move |addresses, spawn| {
         let place = spawn.place();
         let influx = &ingredients.config.influx;
-        let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox;
+        let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox.enabled;
         let parts = postgres::Parts {
             duty: Duty::Messages,
             config: ingredients.config.postgres.clone(),
@@ -248,7 +249,7 @@ fn factory(
     name: &'static str,
     component: &'static str,
     thread: &str,
-    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, String> + 'static,
+    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, BuildError> + 'static,
 ) -> Factory<Addresses> {
     Factory { name, component, thread: thread.to_owned(), build: Box::new(build) }
 }

@@ -10,7 +10,7 @@ use crate::message::{
     TenantsRegistered, Validate, Write,
 };
 use crate::outbox::redelivery_state::RedeliveryState;
-use crate::supervisor::child::Wiring;
+use crate::supervisor::child::{BuildError, Wiring};
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
@@ -49,9 +49,9 @@ impl Addresses {
     /// An address that must be there by now.
     ///
     /// # Errors
-    /// A sentence, where the list of factories is in the wrong order.
-    pub(crate) fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
-        address.clone().ok_or_else(|| format!("{name} must be built earlier in the list"))
+    /// Where the list of factories is in the wrong order.
+    pub(crate) fn need<T: Clone>(address: &Option<T>, name: &'static str) -> Result<T, BuildError> {
+        address.clone().ok_or(BuildError::Order(name))
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// # Errors
 /// The exit code and a sentence, where it could not begin.
 pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exit, String)> {
-    let destination = Backend::new(&config.influx).map_err(|why| (Exit::Config, why))?;
+    let backend = Backend::new(&config.influx).map_err(|why| (Exit::Config, why.to_string()))?;
     let registered = registered(config).await?;
     let tenants = if options.tenants.is_empty() { registered.clone() } else { options.tenants.clone() };
     let mut failed = 0;
@@ -36,14 +36,14 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exi
             print(&format!("ERR     {tenant}: no device of this tenant is in device_registry; is the name right?\n"));
             continue;
         }
-        let database = destination.database(tenant);
-        let outcome = match (options.dry_run, destination.has(tenant)) {
+        let database = backend.database(tenant);
+        let outcome = match (options.dry_run, backend.has(tenant)) {
             (true, Some(true)) => Provisioned::Exists,
             (true, _) => {
                 print(&format!("WOULD   {tenant}  {database}\n"));
                 continue;
             }
-            (false, _) => destination.provision(tenant).await,
+            (false, _) => backend.provision(tenant).await,
         };
         failed += usize::from(matches!(outcome, Provisioned::NoRoom(_) | Provisioned::Failed(_)));
         print(&line(tenant, &database, &outcome));
@@ -64,6 +64,6 @@ fn line(tenant: &str, database: &str, outcome: &Provisioned) -> String {
 async fn registered(config: &Config) -> Result<Vec<String>, (Exit, String)> {
     let opened = start::open(&config.postgres).await;
     let (_, database) = opened.map_err(|error| (error.exit(), error_chain(&error)))?;
-    let unavailable = |why: String| (Exit::Unavailable, format!("PostgreSQL: {why}"));
-    preflight::tenants(&database).await.map_err(unavailable)
+    let tenants = preflight::tenants(&database).await;
+    tenants.map_err(|error| (Exit::Unavailable, format!("PostgreSQL: {}", error_chain(&error))))
 }

@@ -18,14 +18,23 @@ struct Advice {
     of: fn(&Config) -> Option<String>,
 }
 
-const ADVICE: [Advice; 13] = [
-    Advice { keys: &["influx.url", "influx.api", "influx.write_enabled", "influx.data_dir"], of: points_to_files },
-    Advice { keys: &["influx.url", "influx.api", "influx.write_enabled"], of: server_without_use },
-    Advice { keys: &["influx.token", "influx.url", "influx.api", "influx.write_enabled"], of: no_token },
-    Advice { keys: &["influx.api", "influx.org", "influx.url", "influx.write_enabled"], of: no_organisation },
-    Advice { keys: &["influx.api", "influx.org", "influx.bucket"], of: only_for_v2 },
-    Advice { keys: &["influx.ca_file", "influx.url", "influx.api"], of: authority_without_https },
-    Advice { keys: &["influx.outbox", "influx.write_enabled"], of: no_outbox },
+const ADVICE: &[Advice] = &[
+    Advice {
+        keys: &["influx.target.url", "influx.target.api", "influx.write_enabled", "influx.files.data_dir"],
+        of: points_to_files,
+    },
+    Advice { keys: &["influx.target.url", "influx.target.api", "influx.write_enabled"], of: server_without_use },
+    Advice {
+        keys: &["influx.target.token", "influx.target.url", "influx.target.api", "influx.write_enabled"],
+        of: no_token,
+    },
+    Advice {
+        keys: &["influx.target.api", "influx.target.org", "influx.target.url", "influx.write_enabled"],
+        of: no_organisation,
+    },
+    Advice { keys: &["influx.target.api", "influx.target.org", "influx.target.bucket"], of: only_for_v2 },
+    Advice { keys: &["influx.target.ca_file", "influx.target.url", "influx.target.api"], of: authority_without_https },
+    Advice { keys: &["influx.outbox.enabled", "influx.write_enabled"], of: no_outbox },
     Advice { keys: &["validate.require_token", "validate.cert_auth_enabled"], of: no_authentication },
     Advice { keys: &["nats.window", "nats.max_ack_pending", "nats.ack_wait_secs"], of: consumer_limits },
     Advice { keys: &["supervisor.drain_timeout_secs"], of: long_drain },
@@ -49,9 +58,9 @@ fn when(holds: bool, sentence: impl Into<String>) -> Option<String> {
 }
 
 fn points_to_files(Config { influx, .. }: &Config) -> Option<String> {
-    let folder = std::path::absolute(&influx.data_dir).unwrap_or_else(|_| influx.data_dir.clone());
+    let folder = std::path::absolute(&influx.files.data_dir).unwrap_or_else(|_| influx.files.data_dir.clone());
     when(
-        influx.write_enabled && influx.api == Api::V3 && influx.url.is_none(),
+        influx.write_enabled && influx.target.api == Api::V3 && influx.target.url.is_none(),
         format!(
             "INFLUXDB_URL is not set: points go to files of line protocol below {}; set INFLUXDB_API=files if that is \
              meant, or INFLUXDB_WRITE_ENABLED=0 to write none",
@@ -63,7 +72,7 @@ fn points_to_files(Config { influx, .. }: &Config) -> Option<String> {
 fn server_without_use(Config { influx, .. }: &Config) -> Option<String> {
     let why = if influx.write_enabled { "INFLUXDB_API is files" } else { "INFLUXDB_WRITE_ENABLED is off" };
     when(
-        influx.url.is_some() && (!influx.write_enabled || influx.api == Api::Files),
+        influx.target.url.is_some() && (!influx.write_enabled || influx.target.api == Api::Files),
         format!("INFLUXDB_URL has no effect: {why}"),
     )
 }
@@ -71,41 +80,44 @@ fn server_without_use(Config { influx, .. }: &Config) -> Option<String> {
 fn no_token(Config { influx, .. }: &Config) -> Option<String> {
     when(
         influx.write_enabled
-            && influx.api == Api::V3
-            && influx.url.is_some()
-            && influx.token.expose().trim().is_empty(),
+            && influx.target.api == Api::V3
+            && influx.target.url.is_some()
+            && influx.target.token.expose().trim().is_empty(),
         "INFLUXDB_TOKEN is not set: InfluxDB 3 refuses every point unless it runs without authentication",
     )
 }
 
 fn no_organisation(Config { influx, .. }: &Config) -> Option<String> {
     when(
-        influx.write_enabled && influx.api == Api::V2 && influx.url.is_some() && influx.org.is_none(),
+        influx.write_enabled
+            && influx.target.api == Api::V2
+            && influx.target.url.is_some()
+            && influx.target.org.is_none(),
         "INFLUXDB_ORG is not set: InfluxDB 2 refuses every point without it; VictoriaMetrics needs none",
     )
 }
 
 fn only_for_v2(Config { influx, .. }: &Config) -> Option<String> {
-    let names = [("INFLUXDB_ORG", influx.org.is_some()), ("INFLUXDB_BUCKET", influx.bucket.is_some())];
+    let names = [("INFLUXDB_ORG", influx.target.org.is_some()), ("INFLUXDB_BUCKET", influx.target.bucket.is_some())];
     let set: Vec<_> = names.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
     when(
-        influx.api != Api::V2 && !set.is_empty(),
+        influx.target.api != Api::V2 && !set.is_empty(),
         format!("without effect unless INFLUXDB_API is v2: {}", set.join(", ")),
     )
 }
 
 fn authority_without_https(Config { influx, .. }: &Config) -> Option<String> {
-    let url = influx.url.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+    let url = influx.target.url.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
     when(
-        influx.ca_file.is_some() && (!url.starts_with("https://") || influx.api == Api::Files),
+        influx.target.ca_file.is_some() && (!url.starts_with("https://") || influx.target.api == Api::Files),
         "INFLUXDB_CA_FILE has no effect: INFLUXDB_URL does not begin with https://, so nothing is encrypted",
     )
 }
 
 fn no_outbox(Config { influx, .. }: &Config) -> Option<String> {
     when(
-        !influx.outbox && influx.write_enabled,
-        "influx.outbox is off: an outage of InfluxDB, or of this node, loses points for good",
+        !influx.outbox.enabled && influx.write_enabled,
+        "influx.outbox.enabled is off: an outage of InfluxDB, or of this node, loses points for good",
     )
 }
 

@@ -25,7 +25,7 @@ pub(super) fn path(named: Option<&Path>) -> &Path {
 pub(super) fn read(named: Option<&Path>, diagnostics: &mut Diagnostics) -> Vec<(&'static Setting, Value)> {
     let file = path(named);
     match fs::read_to_string(file) {
-        Ok(text) => Document { file, text: &text, diagnostics }.read(),
+        Ok(text) => Document { file, text: &text, diagnostics, found: Vec::new() }.read(),
         Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             diagnostics.file_unread(format!("{} can't be read: {error}", file.display()));
@@ -39,6 +39,17 @@ struct Document<'a> {
     file: &'a Path,
     text: &'a str,
     diagnostics: &'a mut Diagnostics,
+    found: Vec<Found>,
+}
+
+/// A setting of the file.
+struct Found {
+    setting: &'static Setting,
+    /// Its key in the file: its own, or the one that it had before.
+    key: String,
+    /// Where it stands.
+    at: usize,
+    value: Value,
 }
 
 impl Document<'_> {
@@ -50,36 +61,57 @@ impl Document<'_> {
             Err(error) if errors.is_empty() => return self.syntax(&[error]),
             Err(_) => return self.syntax(&errors),
         };
-        let mut found = Vec::new();
-        for (table, settings) in tables {
-            let start = places.get_ref().iter().find(|(key, _)| key.get_ref() == table.as_str());
-            let at = start.map_or(0, |(key, _)| key.span().start);
-            let Value::Table(settings) = settings else {
-                self.unknown(at, None, &table);
-                continue;
-            };
-            if !all().any(|setting| setting.path().0 == table) {
-                self.unknown(at, None, &table);
-                continue;
-            }
-            let places = start.and_then(|(_, value)| value.get_ref().as_table());
-            for (name, value) in settings {
-                let place = places.and_then(|places| places.iter().find(|(key, _)| key.get_ref() == name.as_str()));
-                let at = place.map_or(at, |(key, _)| key.span().start);
-                let Some(setting) = settings::find(&format!("{table}.{name}")) else {
-                    self.unknown(at, Some(&table), &name);
-                    continue;
-                };
-                match forms::accept(setting.value_type, value) {
-                    Some(value) => found.push((setting, value)),
-                    None => {
-                        let sentence = format!("{}: {} must be {}", self.line(at), setting.key, setting.value_type);
-                        self.diagnostics.unread(setting.key, sentence);
-                    }
-                }
+        self.tables(tables, places.get_ref());
+        self.found.into_iter().map(|found| (found.setting, found.value)).collect()
+    }
+
+    /// The tables of the file itself.
+    fn tables(&mut self, tables: Table, places: &DeTable<'_>) {
+        for (name, value) in tables {
+            let (at, below) = place(places, &name).unwrap_or_default();
+            match value {
+                Value::Table(settings) if settings::is_table(&name) => self.table(&name, settings, at, below),
+                _ => self.unknown(at, None, &name),
             }
         }
-        found
+    }
+
+    /// One table, with those below it.
+    fn table(&mut self, table: &str, settings: Table, at: usize, places: Option<&DeTable<'_>>) {
+        for (name, value) in settings {
+            let (at, below) = places.and_then(|places| place(places, &name)).unwrap_or((at, None));
+            let key = format!("{table}.{name}");
+            match value {
+                Value::Table(settings) if settings::is_table(&key) => self.table(&key, settings, at, below),
+                value => match (settings::find(&key), settings::moved(&key)) {
+                    (Some(setting), _) => self.setting(setting, &key, value, at),
+                    (None, Some(setting)) => {
+                        let line = self.line(at);
+                        let notice = format!("{line}: {key} is {} now; it still works under both names", setting.key);
+                        self.diagnostics.notices.push(notice);
+                        self.setting(setting, &key, value, at);
+                    }
+                    (None, None) => self.unknown(at, Some(table), &name),
+                },
+            }
+        }
+    }
+
+    /// A setting's value, under the `key` that the file gives it.
+    fn setting(&mut self, setting: &'static Setting, key: &str, value: Value, at: usize) {
+        if let Some(other) = self.found.iter().find(|found| found.setting.key == setting.key) {
+            let (former, at) = if key == setting.key { (&*other.key, other.at) } else { (key, at) };
+            let line = self.line(at);
+            let sentence = format!("{line}: {} and {former} are the same setting; remove {former}", setting.key);
+            return self.diagnostics.unread(setting.key, sentence);
+        }
+        match forms::accept(setting.value_type, value) {
+            Some(value) => self.found.push(Found { setting, key: key.to_owned(), at, value }),
+            None => {
+                let sentence = format!("{}: {key} must be {}", self.line(at), setting.value_type);
+                self.diagnostics.unread(setting.key, sentence);
+            }
+        }
     }
 
     /// Each line that is no TOML, once: what follows on the same line is a consequence as a rule.
@@ -119,22 +151,44 @@ impl Document<'_> {
     }
 }
 
-/// What a key was meant to be that its table does not have: a name of the table that is near, a setting of this name or
-/// variable elsewhere, or anything the table has.
+/// Where a key begins, and the table that is its value.
+fn place<'a>(places: &'a DeTable<'_>, name: &str) -> Option<(usize, Option<&'a DeTable<'a>>)> {
+    let (key, value) = places.iter().find(|(key, _)| key.get_ref() == name)?;
+    Some((key.span().start, value.get_ref().as_table()))
+}
+
+/// What a key was meant to be that its table does not have: a name of the table, or of those below it, that is near, a setting
+/// of this name or variable elsewhere, or anything the table has.
 fn in_table(table: &str, name: &str) -> String {
-    let names = || all().filter(|setting| setting.path().0 == table).map(|setting| setting.path().1);
-    if let Some(near) = nearest(&name.to_lowercase(), names(), tolerance(name)) {
-        return format!("did you mean {table}.{near}?");
+    let (here, below) = (|setting: &&Setting| setting.path().0 == table, format!("{table}."));
+    let name_of = |setting: &'static Setting| setting.path().1;
+    let near = |candidates: &mut dyn Iterator<Item = &'static Setting>| {
+        let candidates: Vec<_> = candidates.collect();
+        let near = nearest(&name.to_lowercase(), candidates.iter().map(|setting| name_of(setting)), tolerance(name))?;
+        candidates.into_iter().find(|setting| name_of(setting) == near).map(|setting| setting.key)
+    };
+    let is_below = |setting: &&Setting| setting.key.starts_with(&below);
+    if let Some(key) = near(&mut all().filter(here)).or_else(|| near(&mut all().filter(is_below))) {
+        return format!("did you mean {key}?");
     }
     match elsewhere(name) {
         Some(keys) => format!("did you mean {keys}?"),
-        None => format!("[{table}] holds {}", names().collect::<Vec<_>>().join(", ")),
+        None => {
+            let mut held: Vec<String> = all().filter(here).map(|setting| name_of(setting).to_owned()).collect();
+            held.extend(
+                all()
+                    .filter_map(|setting| setting.path().0.strip_prefix(&below))
+                    .map(|name| format!("[{table}.{name}]")),
+            );
+            held.dedup();
+            format!("[{table}] holds {}", held.join(", "))
+        }
     }
 }
 
 /// What a name outside of the tables was meant to be.
 fn outside(name: &str) -> String {
-    let mut tables: Vec<_> = all().map(|setting| setting.path().0).collect();
+    let mut tables: Vec<_> = all().filter_map(|setting| setting.key.split('.').next()).collect();
     tables.dedup();
     if let Some(keys) = elsewhere(name) {
         return format!("did you mean {keys}?");

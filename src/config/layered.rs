@@ -123,12 +123,7 @@ impl LayeredConfig {
         let mut tables = Table::new();
         let mut sources = BTreeMap::new();
         for (key, (value, source)) in self.values {
-            if let Some((table, name)) = key.split_once('.') {
-                let table = tables.entry(table).or_insert_with(|| Value::Table(Table::new()));
-                if let Value::Table(table) = table {
-                    table.insert(name.to_owned(), value);
-                }
-            }
+            insert(&mut tables, key, value);
             sources.insert(key, source);
         }
         let config = Config::deserialize(tables).unwrap_or_else(|error| {
@@ -136,6 +131,19 @@ impl LayeredConfig {
             Config::default()
         });
         (config, sources)
+    }
+}
+
+/// Puts a value where its key says: tables, and the name in the last of them.
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => drop(table.insert(key.to_owned(), value)),
+        Some((name, below)) => {
+            let inner = table.entry(name).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, below, value);
+            }
+        }
     }
 }
 

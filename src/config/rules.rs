@@ -29,29 +29,29 @@ const RULES: [Rule; 8] = [
         sentence: "nats.nak_delay_ms must not exceed nak_delay_max_ms",
     },
     Rule {
-        keys: &["influx.batch_size", "influx.buffer_lines"],
-        holds: |config| config.influx.batch_size <= config.influx.buffer_lines,
-        sentence: "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed buffer_lines",
+        keys: &["influx.batch.batch_size", "influx.buffer.buffer_lines"],
+        holds: |config| config.influx.batch.batch_size <= config.influx.buffer.buffer_lines,
+        sentence: "influx.batch.batch_size (INFLUX_BATCH_SIZE) must not exceed influx.buffer.buffer_lines",
     },
     Rule {
-        keys: &["influx.retry_delay_ms", "influx.retry_delay_max_ms"],
-        holds: |config| config.influx.retry_delay_ms <= config.influx.retry_delay_max_ms,
-        sentence: "influx.retry_delay_ms must not exceed retry_delay_max_ms",
+        keys: &["influx.retry.retry_delay_ms", "influx.retry.retry_delay_max_ms"],
+        holds: |config| config.influx.retry.retry_delay_ms <= config.influx.retry.retry_delay_max_ms,
+        sentence: "influx.retry.retry_delay_ms must not exceed retry_delay_max_ms",
     },
     Rule {
         keys: &[
             "supervisor.stuck_after_secs",
             "postgres.transaction_timeout_secs",
-            "influx.request_timeout_secs",
+            "influx.target.request_timeout_secs",
             "state.write_timeout_secs",
         ],
         holds: |Config { postgres, influx, state, supervisor, .. }| {
             let slowest =
-                postgres.transaction_timeout_secs.max(influx.request_timeout_secs).max(state.write_timeout_secs);
+                postgres.transaction_timeout_secs.max(influx.target.request_timeout_secs).max(state.write_timeout_secs);
             slowest < supervisor.stuck_after_secs
         },
         sentence: "supervisor.stuck_after_secs must be longer than postgres.transaction_timeout_secs, \
-                   influx.request_timeout_secs and state.write_timeout_secs",
+                   influx.target.request_timeout_secs and state.write_timeout_secs",
     },
     Rule {
         keys: &["routes.retry_secs", "influx.drain_secs", "supervisor.drain_timeout_secs"],
@@ -78,13 +78,13 @@ const RULES: [Rule; 8] = [
 
 /// The settings that decide where points go.
 const BACKEND: &[&str] = &[
-    "influx.api",
-    "influx.url",
-    "influx.token",
-    "influx.ca_file",
-    "influx.bucket",
-    "influx.database",
-    "influx.database_layout",
+    "influx.target.api",
+    "influx.target.url",
+    "influx.target.token",
+    "influx.target.ca_file",
+    "influx.target.bucket",
+    "influx.target.database",
+    "influx.target.database_layout",
 ];
 
 /// Adds every rule that is broken to the errors.
@@ -97,9 +97,9 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     let is_table_read =
         |table: &[Setting], diagnostics: &Diagnostics| table.iter().all(|setting| diagnostics.is_read(setting.key));
     if is_table_read(nats::config::Config::SETTINGS, diagnostics)
-        && let Err(sentence) = nats::login::check(&config.nats)
+        && let Err(error) = nats::login::check(&config.nats)
     {
-        diagnostics.error(sentence);
+        diagnostics.error(error.to_string());
     }
     if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
         && let Err(error) = Connector::new(&config.postgres)
@@ -115,7 +115,7 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
         diagnostics.errors.extend(config.mqtt.problems());
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
-        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx));
+        diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx).iter().map(ToString::to_string));
     }
 }
 

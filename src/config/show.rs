@@ -119,9 +119,6 @@ fn shown(config: &Config, values: &Table, setting: &Setting) -> Option<Value> {
     };
     match url {
         Some(url) => Some(Value::String(url::masked(&url))),
-        None => {
-            let (table, name) = setting.path();
-            values.get(table)?.get(name).cloned()
-        }
+        None => setting.value_in(values).cloned(),
     }
 }

@@ -47,7 +47,7 @@ impl Config {
             ("nats.token", &self.nats.token),
             ("nats.nkey_seed", &self.nats.nkey_seed),
             ("postgres.url", &self.postgres.url),
-            ("influx.token", &self.influx.token),
+            ("influx.target.token", &self.influx.target.token),
             ("admin.key", &self.admin.key),
             ("mqtt.password", &self.mqtt.password),
         ]

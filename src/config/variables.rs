@@ -1,7 +1,7 @@
 //! Environment variables that look like ours and are none: a misspelt one would otherwise have no effect without a word.
 
 use super::nearest::{nearest, tolerance};
-use super::settings::{RETIRED, all};
+use super::settings::{RETIRED, all, moved};
 use crate::runtime::setting::Setting;
 use ingest_core::validate::settings::Settings;
 
@@ -9,7 +9,7 @@ use ingest_core::validate::settings::Settings;
 const PG_PARTS: [&str; 6] = ["PG_HOST", "PG_PORT", "PG_DB", "PG_USER", "PG_PASS", "PG_PASS_FILE"];
 
 /// Beginnings of our variables' names, and of those that people take for ours.
-const FAMILIES: [&str; 22] = [
+const FAMILIES: &[&str] = &[
     "NATS_",
     "PG_",
     "POSTGRES",
@@ -28,6 +28,9 @@ const FAMILIES: [&str; 22] = [
     "BATCH_SIZE",
     "FLUSH_INT",
     "HTTP_BIND",
+    "ADMIN_BIND",
+    "ADMIN_KEY",
+    "ACTIVATION_TTL",
     "LOG_",
     "DRAIN_",
     "KAFKA_",
@@ -113,7 +116,7 @@ fn notice(name: &str, known: &[String]) -> Option<String> {
     })
 }
 
-/// The setting whose table and key this name is made of: `INFLUX_URL` is `influx.url`.
+/// The setting whose table and key this name is made of: `INFLUX_URL` is `influx.url`, now `influx.target.url`.
 fn named_as_in_file(name: &str) -> Option<&'static Setting> {
     let name = name.to_lowercase();
     // The tables' names as variables have them.
@@ -122,7 +125,8 @@ fn named_as_in_file(name: &str) -> Option<&'static Setting> {
         .iter()
         .find_map(|(word, table)| name.strip_prefix(word).map(|rest| format!("{table}{rest}")))
         .unwrap_or(name);
-    all().find(|setting| setting.key.replace('.', "_") == name)
+    let former = || moved(&format!("influx.{}", name.strip_prefix("influx_")?));
+    all().find(|setting| setting.key.replace('.', "_") == name).or_else(former)
 }
 
 #[cfg(test)]
@@ -147,6 +151,8 @@ mod tests {
             ("DRAIN_TIMEOUT_SECS", "DRAIN_TIMEOUT_SECONDS"),
             ("HTTP_BIND_FILE", "HTTP_BIND"),
             ("LOGLEVEL", "LOG_LEVEL"),
+            ("ADMIN_KEYS", "ADMIN_KEY"),
+            ("ACTIVATION_TTL_SECONDS", "ACTIVATION_TTL_MINUTES"),
         ] {
             assert_eq!(misspelt(&[name]), [format!("{name} is not a setting; did you mean {meant}?")]);
         }

@@ -33,10 +33,10 @@ pub(crate) struct Limits {
 ///
 /// # Errors
 /// The server's message, where the account has no JetStream.
-pub(crate) async fn account(context: &Context) -> Result<Option<AccountInfo>, String> {
+pub(crate) async fn account(context: &Context) -> Result<Option<AccountInfo>, ApiError> {
     match request(context, "INFO", &Nothing {}).await {
         Ok(account) => Ok(Some(account)),
         Err(ApiError::Silent) => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::config::Config;
-use super::login;
+use super::login::{self, LoginError};
 use super::permissions::Permissions;
 use crate::runtime::exit::Exit;
 use crate::runtime::log_once::LogOnce;
@@ -35,9 +35,9 @@ pub(crate) struct Observers {
 /// Why there is no connection.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
-    /// The settings can't work; one sentence.
-    #[error("{0}")]
-    Settings(String),
+    /// The settings can't work.
+    #[error(transparent)]
+    Settings(#[from] LoginError),
     /// Nothing came back within the bound, in seconds.
     #[error("NATS did not answer within {0} s")]
     Silent(u64),
@@ -71,7 +71,7 @@ pub(crate) async fn connect(
     observers: Observers,
     log: &Logger,
 ) -> Result<Client, ConnectError> {
-    login::check(config).map_err(ConnectError::Settings)?;
+    login::check(config)?;
     let deadline = Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
     loop {
@@ -82,7 +82,7 @@ pub(crate) async fn connect(
                 }
                 return Ok(client);
             }
-            Ok(Err(AttemptError::Settings(sentence))) => return Err(ConnectError::Settings(sentence)),
+            Ok(Err(AttemptError::Settings(error))) => return Err(ConnectError::Settings(error)),
             Ok(Err(AttemptError::Refused(why))) => why,
             Err(_) => return Err(ConnectError::Silent(config.start_wait_secs)),
         };
@@ -98,9 +98,9 @@ pub(crate) async fn connect(
 /// Why one attempt failed.
 #[derive(Debug, Error)]
 pub(crate) enum AttemptError {
-    /// The settings can't work; one sentence.
-    #[error("{0}")]
-    Settings(String),
+    /// The settings can't work.
+    #[error(transparent)]
+    Settings(#[from] LoginError),
     /// No server can be reached, or lets the node in: the whole error, with what to do where that is known.
     #[error("{0}")]
     Refused(String),
@@ -116,8 +116,8 @@ pub(crate) async fn attempt(
     observers: Observers,
     log: &Logger,
 ) -> Result<Client, AttemptError> {
-    let servers = login::servers(config).map_err(AttemptError::Settings)?;
-    let options = options(config, name, observers, log.clone()).map_err(AttemptError::Settings)?;
+    let servers = login::servers(config)?;
+    let options = options(config, name, observers, log.clone())?;
     options.connect(&servers).await.map_err(|error| AttemptError::Refused(describe(&error, config)))
 }
 
@@ -138,7 +138,7 @@ fn is_refused(kind: &ConnectErrorKind) -> bool {
     matches!(kind, ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation)
 }
 
-fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Result<ConnectOptions, String> {
+fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Result<ConnectOptions, LoginError> {
     let (credentials, tls) = (config.clone(), login::tls_files(config)?);
     let outage =
         Arc::new(Outage { config: config.clone(), observers, log, logged: Mutex::new(LogOnce::new(MAX_LOGGED)) });

@@ -1,15 +1,48 @@
 //! Log-in to NATS: one of the ways that its servers know, from the settings and files as they are at each connection, so
 //! that rotated credentials count without a restart. The client library ignores what a URL holds.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use async_nats::{Auth, ServerAddr};
 use nkeys::{KeyPair, KeyPairType};
 use percent_encoding::percent_decode_str;
+use thiserror::Error;
 
 use super::config::Config;
-use crate::runtime::tls::{NamedFile, TlsFiles};
+use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError};
+
+/// Settings of the log-in that can't be used, or not with each other: one sentence that names the setting, and no secret.
+#[derive(Debug, Error)]
+pub(crate) enum LoginError {
+    /// The URL is none.
+    #[error("NATS_URL must be one or several URLs like nats://host:4222")]
+    Url,
+    /// Half of a user: the setting that is set, and the one that is not.
+    #[error("{0} is set and {1} is not")]
+    Half(&'static str, &'static str),
+    /// Two settings that each let the node in.
+    #[error("{0} and {1} are two ways to log in to NATS; set one of them")]
+    TwoWays(&'static str, &'static str),
+    /// The setting holds the seed of a server or an account.
+    #[error("{0} must hold the seed of a user, which begins with SU")]
+    OtherSeed(&'static str),
+    /// The setting holds something else.
+    #[error("{0} holds no seed of an NKEY")]
+    NoSeed(&'static str),
+    /// The credentials file is not there, or not for the node.
+    #[error("NATS_CREDS_FILE: {} can't be read: {}", .0.display(), .1)]
+    Unreadable(PathBuf, io::Error),
+    /// What the credentials file lacks.
+    #[error("NATS_CREDS_FILE: {} holds no {}", .0.display(), .1)]
+    Incomplete(PathBuf, &'static str),
+    /// The key does not sign.
+    #[error("the server's nonce can't be signed: {0}")]
+    Nonce(nkeys::error::Error),
+    /// The files of TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+}
 
 /// The way to log in.
 #[derive(Debug)]
@@ -32,18 +65,19 @@ enum Login {
 /// Checks the settings, and the files that they name.
 ///
 /// # Errors
-/// One sentence that names the setting.
-pub(crate) fn check(config: &Config) -> Result<(), String> {
+/// Where one of them can't be used.
+pub(crate) fn check(config: &Config) -> Result<(), LoginError> {
     login(config)?;
-    tls_files(config)?.client_config().map(drop)
+    tls_files(config)?.client_config()?;
+    Ok(())
 }
 
 /// What the server gets to see, with its nonce signed where the way to log in demands it.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) fn authenticate(config: &Config, nonce: &[u8]) -> Result<Auth, String> {
-    let sign = |key: &KeyPair| key.sign(nonce).map_err(|error| format!("the server's nonce can't be signed: {error}"));
+pub(super) fn authenticate(config: &Config, nonce: &[u8]) -> Result<Auth, LoginError> {
+    let sign = |key: &KeyPair| key.sign(nonce).map_err(LoginError::Nonce);
     let mut auth = Auth::new();
     match login(config)? {
         Login::Anonymous => {}
@@ -68,7 +102,7 @@ pub(crate) fn describe(config: &Config) -> &'static str {
 }
 
 /// The files of TLS; empty where only the server's URL may ask for it.
-pub(super) fn tls_files(config: &Config) -> Result<TlsFiles, String> {
+pub(super) fn tls_files(config: &Config) -> Result<TlsFiles, LoginError> {
     let certificate = ("NATS_CERT_FILE", config.cert_file.as_deref());
     Ok(TlsFiles {
         roots: config.ca_file.clone().map(|path| NamedFile { setting: "NATS_CA_FILE", path }),
@@ -79,17 +113,13 @@ pub(super) fn tls_files(config: &Config) -> Result<TlsFiles, String> {
 /// The servers of the URL.
 ///
 /// # Errors
-/// One sentence.
-pub(super) fn servers(config: &Config) -> Result<Vec<ServerAddr>, String> {
+/// Where it is none.
+pub(super) fn servers(config: &Config) -> Result<Vec<ServerAddr>, LoginError> {
     let urls = config.url.expose();
-    urls.split(',')
-        .map(|url| {
-            url.trim().parse().map_err(|_| "NATS_URL must be one or several URLs like nats://host:4222".to_owned())
-        })
-        .collect()
+    urls.split(',').map(|url| url.trim().parse().map_err(|_| LoginError::Url)).collect()
 }
 
-fn login(config: &Config) -> Result<Login, String> {
+fn login(config: &Config) -> Result<Login, LoginError> {
     let mut ways = Vec::new();
     if let Some(login) = in_url(&servers(config)?) {
         ways.push(("NATS_URL", login));
@@ -99,8 +129,8 @@ fn login(config: &Config) -> Result<Login, String> {
             let (name, password) = (name.clone(), config.password.expose().to_string());
             ways.push(("NATS_USER", Login::User { name, password }));
         }
-        (Some(_), true) => return Err("NATS_USER is set and NATS_PASSWORD is not".to_owned()),
-        (None, false) => return Err("NATS_PASSWORD is set and NATS_USER is not".to_owned()),
+        (Some(_), true) => return Err(LoginError::Half("NATS_USER", "NATS_PASSWORD")),
+        (None, false) => return Err(LoginError::Half("NATS_PASSWORD", "NATS_USER")),
         (None, true) => {}
     }
     if !config.token.is_empty() {
@@ -113,7 +143,7 @@ fn login(config: &Config) -> Result<Login, String> {
         ways.push(("NATS_CREDS_FILE", credentials(file)?));
     }
     if let [(one, _), (other, _), ..] = &ways[..] {
-        return Err(format!("{one} and {other} are two ways to log in to NATS; set one of them"));
+        return Err(LoginError::TwoWays(one, other));
     }
     Ok(ways.pop().map_or(Login::Anonymous, |(_, login)| login))
 }
@@ -128,25 +158,25 @@ fn in_url(servers: &[ServerAddr]) -> Option<Login> {
     })
 }
 
-fn key(setting: &str, seed: &str) -> Result<KeyPair, String> {
+fn key(setting: &'static str, seed: &str) -> Result<KeyPair, LoginError> {
     match KeyPair::from_seed(seed.trim()) {
         Ok(key) if key.key_pair_type() == KeyPairType::User => Ok(key),
-        Ok(_) => Err(format!("{setting} must hold the seed of a user, which begins with SU")),
-        Err(_) => Err(format!("{setting} holds no seed of an NKEY")),
+        Ok(_) => Err(LoginError::OtherSeed(setting)),
+        Err(_) => Err(LoginError::NoSeed(setting)),
     }
 }
 
 /// A credentials file, as `nsc` writes it: a JWT and a seed, each between two lines of dashes.
-fn credentials(file: &Path) -> Result<Login, String> {
-    let refused = |why: &str| format!("NATS_CREDS_FILE: {} {why}", file.display());
-    let text = fs::read_to_string(file).map_err(|error| refused(&format!("can't be read: {error}")))?;
+fn credentials(file: &Path) -> Result<Login, LoginError> {
+    let text = fs::read_to_string(file).map_err(|error| LoginError::Unreadable(file.to_owned(), error))?;
+    let without = |what| LoginError::Incomplete(file.to_owned(), what);
     let block = |title: &str| {
         let mut lines =
             text.lines().map(str::trim).skip_while(|line| !(line.starts_with("---") && line.contains(title)));
         lines.nth(1).filter(|line| !line.is_empty() && !line.starts_with('-'))
     };
-    let jwt = block("USER JWT").ok_or_else(|| refused("holds no user's JWT"))?.to_owned();
-    let seed = block("NKEY SEED").ok_or_else(|| refused("holds no seed of an NKEY"))?;
+    let jwt = block("USER JWT").ok_or_else(|| without("user's JWT"))?.to_owned();
+    let seed = block("NKEY SEED").ok_or_else(|| without("seed of an NKEY"))?;
     Ok(Login::Credentials { jwt, key: key("NATS_CREDS_FILE", seed)? })
 }
 
@@ -187,10 +217,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("user.creds");
         let config = Config { creds_file: Some(file.clone()), ..with_url("nats://a") };
-        assert!(check(&config).unwrap_err().contains("can't be read: No such file"));
+        assert!(check(&config).unwrap_err().to_string().contains("can't be read: No such file"));
         let jwt = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n";
         std::fs::write(&file, jwt).unwrap();
-        assert!(check(&config).unwrap_err().contains("holds no seed"));
+        assert!(check(&config).unwrap_err().to_string().contains("holds no seed"));
         let seed = pair.seed().unwrap();
         std::fs::write(
             &file,
@@ -218,7 +248,7 @@ mod tests {
             ),
             (Config { ca_file: Some("/no".into()), ..with_url("nats://a") }, "NATS_CA_FILE: /no can't be read"),
         ] {
-            let error = check(&config).unwrap_err();
+            let error = check(&config).unwrap_err().to_string();
             assert!(error.contains(sentence) && !error.contains("hush"), "{error}");
         }
     }

@@ -69,7 +69,7 @@ pub struct Provisioner {
 
 /// A failed request to the JetStream API.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub(crate) enum ApiError {
     /// The server's own error.
     #[error("{0}")]
     Server(jetstream::Error),
@@ -264,38 +264,38 @@ pub(crate) fn context(client: &Client) -> Context {
 /// The state of a stream; `None` where it does not exist.
 ///
 /// # Errors
-/// A message for people, where the server does not answer.
-pub(crate) async fn stream_info(context: &Context, name: &str) -> Result<Option<stream::Info>, String> {
+/// Where the server does not answer.
+pub(crate) async fn stream_info(context: &Context, name: &str) -> Result<Option<stream::Info>, ApiError> {
     found(request(context, &format!("STREAM.INFO.{name}"), &Nothing {}).await)
 }
 
 /// The state of a lane's consumer; `None` where it does not exist.
 ///
 /// # Errors
-/// A message for people, where the server does not answer.
-pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, String> {
+/// Where the server does not answer.
+pub(crate) async fn consumer_info(context: &Context, lane: Lane) -> Result<Option<consumer::Info>, ApiError> {
     found(request(context, &format!("CONSUMER.INFO.{}.{}", lane.stream(), lane.consumer()), &Nothing {}).await)
 }
 
 /// What the server has found; `None` where there is none.
-fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, String> {
+fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match answer {
         Ok(info) => Ok(Some(info)),
         Err(ApiError::Server(error)) if error.code() == 404 => Ok(None),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }
 
 /// When the server answered by its own clock, RFC 3339; servers from 2.10 on say so with what they know of a stream.
 ///
 /// # Errors
-/// A message for people, where the server does not answer.
-pub(crate) async fn answered_at(context: &Context, stream: &str) -> Result<Option<String>, String> {
+/// Where the server does not answer.
+pub(crate) async fn answered_at(context: &Context, stream: &str) -> Result<Option<String>, ApiError> {
     #[derive(serde::Deserialize)]
     struct Answer {
         ts: Option<String>,
     }
-    let answer: Result<Option<Answer>, String> =
+    let answer: Result<Option<Answer>, ApiError> =
         found(request(context, &format!("STREAM.INFO.{stream}"), &Nothing {}).await);
     Ok(answer?.and_then(|answer| answer.ts))
 }

@@ -1,6 +1,5 @@
 //! The statements on outbox entries (`influx_outbox`) and their owners (`ingest_nodes`), and the one that reads rows back.
 
-use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 
 use futures_util::TryStreamExt;
@@ -8,13 +7,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row};
 
 use super::tenants::Quota;
-use crate::delivery::Origin;
-use crate::delivery::pending_ack::PendingAck;
-use crate::message::Point;
-use crate::postgres::raw_events::JOIN;
+use crate::postgres::raw_events::{self, StoredRow, page_query};
 use crate::postgres::types::UnixMicros;
-use ingest_core::influx::point::Layout;
-use ingest_core::influx::rebuild;
 
 /// A claimed entry of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,47 +168,6 @@ pub(super) async fn delete_expired_owners(client: &Client) -> Result<(), Error> 
     client.execute("DELETE FROM ingest_nodes WHERE seen_at < now() - interval '1 day'", &[]).await.map(drop)
 }
 
-/// A row of `raw_events` whose message made a point.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    /// Column `tenant_id`.
-    pub tenant_id: String,
-    /// Column `received_at`, Unix microseconds.
-    pub received_us: i64,
-    /// Column `stream_seq`.
-    pub stream_seq: i64,
-    /// Column `device_id`.
-    pub device_id: String,
-    /// Column `site_id`.
-    pub site_id: String,
-    /// Column `msg_type`.
-    pub msg_type: String,
-    /// Column `seq`.
-    pub seq: i64,
-    /// Column `event_ts`, Unix microseconds.
-    pub event_us: i64,
-    /// Member `metrics` of column `payload`, as far as a point can hold it.
-    pub metrics: Option<String>,
-}
-
-impl Stored {
-    /// The row's point, with its reference to the entries that it is redelivered for; `None` where its message made none.
-    pub(super) fn point(&self, stream: Arc<str>, layout: Layout, pending_ack: &PendingAck) -> Option<Point> {
-        let row = rebuild::Row {
-            msg_type: &self.msg_type,
-            tenant_id: &self.tenant_id,
-            device_id: &self.device_id,
-            site_id: &self.site_id,
-            seq: self.seq,
-            event_us: self.event_us,
-            metrics: self.metrics.as_deref(),
-        };
-        let line = rebuild::line(row, layout)?;
-        let origin = Origin { stream, stream_seq: self.stream_seq as u64, received_us: self.received_us };
-        Some(Point { line, origin, guard: None, owed: pending_ack.clone_ref() })
-    }
-}
-
 /// Which rows to read.
 #[derive(Clone, Debug)]
 pub(super) struct Page<'a> {
@@ -237,7 +190,7 @@ const PAGE_BYTES: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     /// In the order of their key.
-    pub rows: Vec<Stored>,
+    pub rows: Vec<StoredRow>,
     /// Whether none follow.
     pub is_last: bool,
 }
@@ -245,47 +198,21 @@ pub(super) struct Rows {
 /// Reads rows in the order of their key, until there are as many as were asked for or [`PAGE_BYTES`] are reached.
 pub(super) async fn read(client: &Client, page: Page<'_>) -> Result<Rows, Error> {
     static SQL: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, seq, event_ts, metrics.text
-            FROM (
-                SELECT tenant_id, received_at, stream_seq, device_id, site_id, msg_type, coalesce(seq, 0) AS seq,
-                    event_ts, payload
-                FROM raw_events
-                WHERE received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
-                    AND tenant_id = ANY ($5) AND accepted AND msg_type IN ('telemetry', 'heartbeat')
-                    AND device_id <> '' AND site_id <> ''
-                ORDER BY received_at, stream_seq LIMIT $6
-            ) AS r {JOIN}
-            ORDER BY received_at, stream_seq"
-        )
+        let filter = "received_at BETWEEN $1 AND $2 AND stream = $3 AND (received_at > $1 OR stream_seq > $4)
+            AND tenant_id = ANY ($5) AND msg_type IN ('telemetry', 'heartbeat') AND device_id <> '' AND site_id <> ''";
+        page_query(filter, "received_at, stream_seq", "LIMIT $6")
     });
     let (from, to) = (UnixMicros(page.after.0), UnixMicros(page.to_us));
     let parameters: [&(dyn ToSql + Sync); 6] = [&from, &to, &&**page.stream, &page.after.1, &page.tenants, &page.rows];
-    // As they come, so that no more than a page is ever held; what follows a full page is dropped at the socket.
-    let mut found = pin!(client.query_raw(SQL.as_str(), parameters).await?);
+    let mut found = raw_events::read(client, &SQL, &parameters).await?;
     let (mut rows, mut bytes) = (Vec::new(), 0);
     while let Some(row) = found.try_next().await? {
-        bytes += row.raw_size_bytes();
-        rows.push(stored(&row));
+        bytes += row.bytes();
+        rows.push(row);
         if bytes >= PAGE_BYTES {
             return Ok(Rows { rows, is_last: false });
         }
     }
     let is_last = (rows.len() as i64) < page.rows;
     Ok(Rows { rows, is_last })
-}
-
-fn stored(row: &Row) -> Stored {
-    let (UnixMicros(received_us), UnixMicros(event_us)) = (row.get(1), row.get(7));
-    Stored {
-        tenant_id: row.get(0),
-        received_us,
-        stream_seq: row.get(2),
-        device_id: row.get(3),
-        site_id: row.get(4),
-        msg_type: row.get(5),
-        seq: row.get(6),
-        event_us,
-        metrics: row.get(8),
-    }
 }

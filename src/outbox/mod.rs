@@ -23,7 +23,6 @@ pub(crate) mod redelivery;
 pub(crate) mod redelivery_state;
 mod releaser;
 mod report;
-mod session;
 pub(crate) mod settings;
 mod tenants;
 mod time_ranges;

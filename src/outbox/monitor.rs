@@ -9,9 +9,11 @@ use tokio_postgres::{Client, Error};
 use super::compact::{CompactPage, Compactor};
 use super::redelivery_state::RedeliveryState;
 use super::report::{BacklogState, Entries, Report};
-use super::session::Session;
+use super::settings::SESSION_BOUND;
 use crate::metrics::InfluxMetrics;
+use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
+use crate::runtime::log_once::LogOnce;
 
 /// Interval between rounds, and how many times longer it pauses between two counts than one takes: a count reads all of the
 /// outbox.
@@ -28,7 +30,7 @@ pub(super) struct Monitor {
     backlog: Arc<BacklogState>,
     metrics: InfluxMetrics,
     log: Logger,
-    session: Session,
+    session: BoundedSession,
     compactor: Compactor,
     page: CompactPage,
     /// Lines of entries that nobody owns, as the gauge holds them now.
@@ -36,7 +38,8 @@ pub(super) struct Monitor {
     /// When it counted last, and when it will again.
     counted_at: Instant,
     count_at: Instant,
-    has_logged: bool,
+    /// The first error, until a round succeeds.
+    logged: LogOnce,
 }
 
 impl Monitor {
@@ -54,13 +57,13 @@ impl Monitor {
             backlog,
             metrics,
             log,
-            session: Session::new(connector),
+            session: BoundedSession::new(connector, SESSION_BOUND),
             compactor: Compactor::default(),
             page: CompactPage { rows: PAGE_ROWS, lines: claim_lines as i64 },
             free_lines: 0,
             counted_at: Instant::now(),
             count_at: Instant::now(),
-            has_logged: false,
+            logged: LogOnce::new(1),
         }
     }
 
@@ -69,10 +72,9 @@ impl Monitor {
         loop {
             let began = Instant::now();
             match self.round().await {
-                Ok(()) => self.has_logged = false,
-                Err(error) if !self.has_logged => {
-                    warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => error);
-                    self.has_logged = true;
+                Ok(()) => self.logged.reset(),
+                Err(error) if self.logged.is_new(&error.to_string()) => {
+                    warn!(self.log, "outbox entries can't be compacted and counted; trying on"; "error" => %error);
                 }
                 Err(_) => {}
             }
@@ -81,7 +83,7 @@ impl Monitor {
         }
     }
 
-    async fn round(&mut self) -> Result<(), String> {
+    async fn round(&mut self) -> Result<(), SessionError> {
         self.compact().await?;
         let began = Instant::now();
         if self.count_at <= began {
@@ -92,7 +94,7 @@ impl Monitor {
         Ok(())
     }
 
-    async fn compact(&mut self) -> Result<(), String> {
+    async fn compact(&mut self) -> Result<(), SessionError> {
         let (compactor, page) = (&mut self.compactor, self.page);
         for _ in 0..MAX_PAGES {
             let compacted = self.session.run(async |client| compactor.compact(client, page).await).await?;

@@ -11,15 +11,17 @@ use slog::{Logger, debug, warn};
 use super::entries;
 use super::entries::{Claim, ClaimBatch, Page};
 use super::redelivery_state::RedeliveryState;
-use super::session::Session;
-use super::settings::Settings;
+use super::settings::{SESSION_BOUND, Settings};
 use super::tenants::Bounds;
 use super::time_ranges::{TimeRange, Window, time_ranges};
 use crate::delivery::pending_ack::{Outbox, PendingAck};
 use crate::message::{Point, Points};
 use crate::metrics::InfluxMetrics;
+use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
+use crate::postgres::raw_events::StoredRow;
 use crate::runtime::failpoint;
+use crate::runtime::log_once::LogOnce;
 
 /// Most rows read at once; their bytes are bounded too.
 const PAGE_ROWS: i64 = 2_000;
@@ -39,6 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often their progress is checked.
 const CHECK_EVERY: Duration = Duration::from_millis(20);
 
+/// Most errors of one outage that are logged.
+const MAX_LOGGED: usize = 16;
+
 /// Claims and reads for as long as it is polled.
 pub(super) struct Reader {
     settings: Settings,
@@ -47,13 +52,13 @@ pub(super) struct Reader {
     points: Recipient<Points>,
     metrics: InfluxMetrics,
     log: Logger,
-    session: Session,
+    session: BoundedSession,
     /// When the rate allows the next page.
     next_page: Instant,
     /// Whether the answer to the last claim was lost.
     has_lost_claim: bool,
-    /// The error that was logged last.
-    logged: Option<String>,
+    /// Errors that are logged, until something is read again.
+    logged: LogOnce,
 }
 
 impl Reader {
@@ -67,9 +72,9 @@ impl Reader {
         metrics: InfluxMetrics,
         log: Logger,
     ) -> Self {
-        let session = Session::new(connector);
-        let next_page = Instant::now();
-        Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged: None }
+        let session = BoundedSession::new(connector, SESSION_BOUND);
+        let (next_page, logged) = (Instant::now(), LogOnce::new(MAX_LOGGED));
+        Self { settings, outbox, state, points, metrics, log, session, next_page, has_lost_claim: false, logged }
     }
 
     /// Claims and reads; never ends by itself.
@@ -80,13 +85,12 @@ impl Reader {
                 // What may be claimed changes when claims end, or with time.
                 Ok(0) => drop(tokio::time::timeout(interval, self.state.claimable()).await),
                 Ok(claims) => {
-                    self.logged = None;
+                    self.logged.reset();
                     debug!(self.log, "read claimed points"; "claims" => claims);
                 }
                 Err(error) => {
-                    if self.logged.as_ref() != Some(&error) {
-                        warn!(self.log, "the replay can't read; trying on"; "error" => &error);
-                        self.logged = Some(error);
+                    if self.logged.is_new(&error.to_string()) {
+                        warn!(self.log, "the replay can't read; trying on"; "error" => %error);
                     }
                     tokio::time::sleep(interval).await;
                 }
@@ -95,7 +99,7 @@ impl Reader {
     }
 
     /// Claims a batch of entries and sends their points; how many entries.
-    async fn round(&mut self) -> Result<usize, String> {
+    async fn round(&mut self) -> Result<usize, SessionError> {
         let claims = self.claim().await?;
         let count = claims.len();
         if count > 0 {
@@ -115,7 +119,7 @@ impl Reader {
         Ok(count)
     }
 
-    async fn claim(&mut self) -> Result<Vec<Claim>, String> {
+    async fn claim(&mut self) -> Result<Vec<Claim>, SessionError> {
         let owner = self.outbox.owner();
         let lines_per_tenant = self.settings.claim_lines as i64;
         let bounds = Bounds { claim_lines: lines_per_tenant, open_lines: self.settings.open_lines as i64 };
@@ -152,7 +156,11 @@ impl Reader {
     }
 
     /// Sends a time range's points; how many lines of its entries have no row any more.
-    async fn send_time_range(&mut self, time_range: &TimeRange, pending_acks: Vec<PendingAck>) -> Result<u64, String> {
+    async fn send_time_range(
+        &mut self,
+        time_range: &TimeRange,
+        pending_acks: Vec<PendingAck>,
+    ) -> Result<u64, SessionError> {
         let mut found = vec![0; time_range.windows.len()];
         let mut after = (time_range.received_us.0, i64::MIN);
         let mut page_rows = FIRST_PAGE_ROWS.min(self.settings.page_lines as i64);
@@ -171,7 +179,7 @@ impl Reader {
             let sent = self.send(time_range, &pending_acks, &rows, &mut found);
             self.next_page = self.next_page.max(earliest()) + self.time_for(sent);
             match rows.last() {
-                Some(last) if !is_last => after = (last.received_us, last.stream_seq),
+                Some(last) if !is_last => after = (last.received_us(), last.stream_seq()),
                 _ => break,
             }
             if !self.wait_for_capacity(&pending_acks).await {
@@ -210,15 +218,13 @@ impl Reader {
         &self,
         time_range: &TimeRange,
         pending_acks: &[PendingAck],
-        rows: &[entries::Stored],
+        rows: &[StoredRow],
         found: &mut [usize],
     ) -> usize {
         let mut tenants: BTreeMap<&Arc<str>, Vec<Point>> = BTreeMap::new();
         for row in rows {
-            let Some(at) = time_range.window_of(&row.tenant_id, row.received_us) else { continue };
-            let Some(point) = row.point(time_range.stream.clone(), self.settings.layout, &pending_acks[at]) else {
-                continue;
-            };
+            let Some(at) = time_range.window_of(row.tenant_id(), row.received_us()) else { continue };
+            let Some(point) = row.point(&time_range.stream, self.settings.layout, &pending_acks[at]) else { continue };
             found[at] += 1;
             tenants.entry(&time_range.windows[at].tenant_id).or_default().push(point);
         }

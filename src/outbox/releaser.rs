@@ -10,11 +10,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::entries;
 use super::entries::Release;
 use super::redelivery_state::RedeliveryState;
-use super::session::Session;
+use super::settings::SESSION_BOUND;
 use crate::delivery::pending_ack::{Outbox, Released};
 use crate::metrics::InfluxMetrics;
+use crate::postgres::bounded_session::{BoundedSession, SessionError};
 use crate::postgres::connector::Connector;
 use crate::runtime::failpoint;
+use crate::runtime::log_once::LogOnce;
 
 /// How often released entries are worked off: one statement for all of them.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -29,7 +31,7 @@ pub(super) struct Releaser {
     state: Arc<RedeliveryState>,
     metrics: InfluxMetrics,
     log: Logger,
-    session: Session,
+    session: BoundedSession,
     takeover: Duration,
     heartbeat_at: Option<Instant>,
     is_deregistered: bool,
@@ -39,7 +41,8 @@ pub(super) struct Releaser {
     clear: Vec<i64>,
     release: Vec<i64>,
     failed: Vec<i64>,
-    has_logged: bool,
+    /// The first error, until everything is written.
+    logged: LogOnce,
 }
 
 /// Interval between heartbeats: a quarter of the time after which an owner without one is expired.
@@ -68,7 +71,7 @@ impl Releaser {
             state,
             metrics,
             log,
-            session: Session::new(connector),
+            session: BoundedSession::new(connector, SESSION_BOUND),
             takeover,
             heartbeat_at: None,
             is_deregistered: false,
@@ -77,7 +80,7 @@ impl Releaser {
             clear: Vec::new(),
             release: Vec::new(),
             failed: Vec::new(),
-            has_logged: false,
+            logged: LogOnce::new(1),
         }
     }
 
@@ -103,7 +106,7 @@ impl Releaser {
         match self.session.run(async |client| entries::deregister(client, owner).await).await {
             Ok(released) => info!(self.log, "outbox is in order"; "left_to_others" => released),
             Err(error) => {
-                warn!(self.log, "outbox owner is not deregistered; other nodes take over when it expires"; "error" => error)
+                warn!(self.log, "outbox owner is not deregistered; other nodes take over when it expires"; "error" => %error)
             }
         }
         self.is_deregistered = true;
@@ -128,16 +131,15 @@ impl Releaser {
 
     async fn write_or_log(&mut self) {
         match self.write().await {
-            Ok(()) => self.has_logged = false,
-            Err(error) if !self.has_logged => {
-                warn!(self.log, "outbox entries can't be deleted and released; trying on"; "error" => error);
-                self.has_logged = true;
+            Ok(()) => self.logged.reset(),
+            Err(error) if self.logged.is_new(&error.to_string()) => {
+                warn!(self.log, "outbox entries can't be deleted and released; trying on"; "error" => %error);
             }
             Err(_) => {}
         }
     }
 
-    async fn write(&mut self) -> Result<(), String> {
+    async fn write(&mut self) -> Result<(), SessionError> {
         let owner = self.outbox.owner();
         // First of all: what follows may take its time.
         let is_due = self.heartbeat_at.is_none_or(|at| at.elapsed() >= heartbeat_every(self.takeover));
@@ -167,7 +169,7 @@ impl Releaser {
     }
 
     /// Releases the entries of expired owners. Where there are many, the others follow the next time.
-    async fn reap(&mut self) -> Result<(), String> {
+    async fn reap(&mut self) -> Result<(), SessionError> {
         let expired_secs = self.takeover.as_secs_f64();
         let rows = self.session.run(async |client| entries::reap_expired_owners(client, expired_secs).await).await?;
         self.reaped_at = (rows < entries::REAPED_ROWS).then(Instant::now);
@@ -183,7 +185,7 @@ impl Releaser {
 mod tests {
     use super::*;
 
-    /// The default of `influx.takeover_secs`.
+    /// The default of `influx.outbox.takeover_secs`.
     const TAKEOVER: Duration = Duration::from_secs(20);
 
     #[test]

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use ingest_core::influx::point::Layout;
 
+/// Bound on one piece of the outbox's work with PostgreSQL; a page of rows takes milliseconds.
+pub(super) const SESSION_BOUND: Duration = Duration::from_secs(30);
+
 /// What the outbox needs of the `[influx]` settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {

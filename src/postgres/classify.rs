@@ -187,7 +187,7 @@ fn describe(answer: &DbError) -> String {
     format!("{} ({})", cut(answer.message()), answer.code().code())
 }
 
-/// Messages of violated constraints and of type conflict statements quote names; those of the others may quote values.
+/// Messages of violated constraints and of statements that do not fit the database quote names; those of the others may quote values.
 fn without_values(answer: &DbError) -> String {
     let quotes_names = ["23", "42", "53", "55", "57"].iter().any(|class| answer.code().code().starts_with(class));
     if quotes_names {

@@ -107,7 +107,7 @@ const INSERTED: [&str; 5] = ["raw_events", QUARANTINE, COUNTERS, STATE, SENSORS]
 /// # Errors
 /// When PostgreSQL does not answer.
 pub(super) async fn unfit(client: &Client) -> Result<Vec<String>, Error> {
-    // A domain is validated by the type beneath it. Text goes into whatever reads and writes as text; enumerations read it from
+    // A domain counts as the type beneath it. Text goes into whatever reads and writes as text; enumerations read it from
     // `COPY` and from nothing else.
     const SQL: &str = "
         SELECT w.tbl, w.col, format_type(a.atttypid, a.atttypmod), w.needs,

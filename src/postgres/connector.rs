@@ -18,19 +18,39 @@ use super::config::Config;
 use super::session::{self, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::postgres_url::{Binding, PostgresUrl, SslMode};
-use crate::runtime::tls::{NamedFile, TlsFiles, advice, without_clock};
+use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError, advice, without_clock};
 
 /// The settings, as operators know them.
 const ROOTS: &str = "PG_SSLROOTCERT";
 const CERTIFICATE: &str = "PG_SSLCERT";
 const KEY: &str = "PG_SSLKEY";
 
+/// Settings of PostgreSQL that can't be used, or not with each other.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The URL is none.
+    #[error("the PostgreSQL URL can't be read")]
+    Url,
+    /// A setting, and a parameter of the URL that means the same.
+    #[error("{0} and the parameter {1} of the PostgreSQL URL differ; set one of them")]
+    Differ(&'static str, &'static str),
+    /// A setting that means nothing without TLS.
+    #[error("{0} needs TLS: set PG_SSLMODE to verify-full, or leave it out")]
+    NeedsTls(&'static str),
+    /// TLS is asked for, and the host is a directory.
+    #[error("PostgreSQL speaks no TLS over a socket: leave PG_SSLMODE out, or name a host")]
+    Socket,
+    /// A file.
+    #[error(transparent)]
+    Tls(#[from] TlsFilesError),
+}
+
 /// Why there is no session.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The settings contradict each other, or a file that they name can't be used; one sentence.
-    #[error("{0}")]
-    Settings(String),
+    /// The settings contradict each other, or a file that they name can't be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Nothing came back within the bound.
     #[error("no answer to a connection attempt within {} s", .0.as_secs())]
     Silent(Duration),
@@ -61,7 +81,7 @@ impl Connector {
     /// One sentence that names the setting.
     pub fn new(config: &Config) -> Result<Self, ConnectError> {
         let connector = Self { config: config.clone() };
-        connector.target()?.tls.client_config().map_err(ConnectError::Settings)?;
+        connector.target()?.tls.client_config().map_err(SettingsError::from)?;
         Ok(connector)
     }
 
@@ -128,8 +148,8 @@ impl Connector {
     }
 
     /// The settings as they are now.
-    fn target(&self) -> Result<Target, ConnectError> {
-        target(&self.config).map_err(ConnectError::Settings)
+    fn target(&self) -> Result<Target, SettingsError> {
+        target(&self.config)
     }
 }
 
@@ -156,8 +176,8 @@ struct Target {
 }
 
 /// Settings and parameters of the URL, which mean the same.
-fn target(config: &Config) -> Result<Target, String> {
-    let url = PostgresUrl::parse(&config.url.expose()).ok_or("the PostgreSQL URL can't be read")?;
+fn target(config: &Config) -> Result<Target, SettingsError> {
+    let url = PostgresUrl::parse(&config.url.expose()).ok_or(SettingsError::Url)?;
     let sslmode = one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode)?;
     let roots = one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates)?;
     let certificate = one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate)?;
@@ -177,14 +197,14 @@ fn target(config: &Config) -> Result<Target, String> {
                 ("PG_CHANNEL_BINDING=require", binding == Some(Binding::Require)),
             ];
             if let Some((setting, _)) = needs_tls.iter().find(|(_, is_set)| *is_set) {
-                return Err(format!("{setting} needs TLS: set PG_SSLMODE to verify-full, or leave it out"));
+                return Err(SettingsError::NeedsTls(setting));
             }
             driver.ssl_mode(tokio_postgres::config::SslMode::Disable);
             Tls(None)
         }
         Some(SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
             if driver.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
-                return Err("PostgreSQL speaks no TLS over a socket: leave PG_SSLMODE out, or name a host".to_owned());
+                return Err(SettingsError::Socket);
             }
             driver.ssl_mode(tokio_postgres::config::SslMode::Require);
             Tls(Some(TlsFiles {
@@ -211,11 +231,14 @@ fn target(config: &Config) -> Result<Target, String> {
 }
 
 /// A setting and the URL's parameter of the same meaning.
-fn one<T: PartialEq>(setting: &str, parameter: &str, set: Option<T>, in_url: Option<T>) -> Result<Option<T>, String> {
+fn one<T: PartialEq>(
+    setting: &'static str,
+    parameter: &'static str,
+    set: Option<T>,
+    in_url: Option<T>,
+) -> Result<Option<T>, SettingsError> {
     match (set, in_url) {
-        (Some(set), Some(in_url)) if set != in_url => {
-            Err(format!("{setting} and the parameter {parameter} of the PostgreSQL URL differ; set one of them"))
-        }
+        (Some(set), Some(in_url)) if set != in_url => Err(SettingsError::Differ(setting, parameter)),
         (set, in_url) => Ok(set.or(in_url)),
     }
 }
@@ -225,7 +248,7 @@ fn one<T: PartialEq>(setting: &str, parameter: &str, set: Option<T>, in_url: Opt
 struct Tls(Option<TlsFiles>);
 
 impl Tls {
-    fn client_config(&self) -> Result<ClientConfig, String> {
+    fn client_config(&self) -> Result<ClientConfig, TlsFilesError> {
         match &self.0 {
             Some(files) => files.client_config(),
             None => Ok(ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()),

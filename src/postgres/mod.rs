@@ -1,5 +1,6 @@
 //! The one door to PostgreSQL: settings, connections, bounded sessions, the schema, and how errors are read.
 
+pub(crate) mod bounded_session;
 pub(crate) mod classify;
 mod columns;
 pub(crate) mod config;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::BuildError;
 use thiserror::Error;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::config::Config;
-use super::connector::{ConnectError, Connector};
+use super::connector::{ConnectError, Connector, SettingsError};
 use super::schema;
 use crate::runtime::exit::Exit;
 
@@ -22,8 +23,11 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
     /// The settings can't work.
-    #[error("{0}")]
-    Settings(String),
+    #[error(transparent)]
+    Settings(SettingsError),
+    /// Nor can those of the pool.
+    #[error(transparent)]
+    Pool(#[from] BuildError),
     /// Nothing came back within the bound, in seconds.
     #[error("PostgreSQL did not answer within {0} s")]
     Silent(u64),
@@ -51,7 +55,7 @@ impl StartError {
     /// How the process ends with it.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            StartError::Settings(_) => Exit::Config,
+            StartError::Settings(_) | StartError::Pool(_) => Exit::Config,
             StartError::Silent(_) | StartError::Away { .. } | StartError::Refused(_) => Exit::Unavailable,
             StartError::Schema(error) => error.exit(),
             StartError::Migrate(error) => error.exit(),
@@ -62,7 +66,7 @@ impl StartError {
 impl From<ConnectError> for StartError {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Settings(sentence) => Self::Settings(sentence),
+            ConnectError::Settings(error) => Self::Settings(error),
             error => Self::Refused(error),
         }
     }

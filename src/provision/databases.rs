@@ -1,5 +1,5 @@
-//! The tenant's database in InfluxDB: looked for and asked for beside a registration, which it neither delays for long nor
-//! fails.
+//! The tenant's database in InfluxDB: looked for before a registration and asked for after it, which it neither delays for
+//! long nor fails.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,18 +52,18 @@ impl Devices {
         let metadata = fields::metadata(&metadata.unwrap_or_default())?;
         let code = new_code()?;
         let (code_hash, minutes) = (sha256_hex(code.as_bytes()), self.activation_ttl_minutes as i32);
-        let stored = in_transaction(&self.pool, async |transaction: &Transaction<'_>| {
+        // Before the commit: its notification makes the database, too.
+        let look = self.databases.clone().map(|databases| databases::look(databases, &tenant_id));
+        let looked = OptionFuture::from(look).await;
+        let (is_new, expires_at) = in_transaction(&self.pool, async |transaction: &Transaction<'_>| {
             let device: [&(dyn ToSql + Sync); 5] = [&tenant_id, &device_id, &site_id, &fw_version, &metadata];
             let is_new: bool = transaction.query_one(statements::REGISTER, &device).await?.try_get(0)?;
             transaction.execute(statements::FORGET_CODES, &[&tenant_id, &device_id]).await?;
             let code: [&(dyn ToSql + Sync); 5] = [&tenant_id, &device_id, &code_hash, &site_id, &minutes];
             let expires_at: String = transaction.query_one(statements::ISSUE_CODE, &code).await?.try_get(0)?;
             Ok((is_new, expires_at))
-        });
-        // Beside it: once the device is committed, the notification makes the database, too.
-        let look = self.databases.clone().map(|databases| databases::look(databases, &tenant_id));
-        let (stored, looked) = tokio::join!(stored, OptionFuture::from(look));
-        let (is_new, expires_at) = stored?;
+        })
+        .await?;
         let influx_database = OptionFuture::from(looked.map(|looked| looked.request())).await;
         let registered =
             Registered { tenant_id, device_id, site_id, activation_code: code, expires_at, influx_database };

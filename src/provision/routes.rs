@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use slog::info;
 
@@ -39,10 +40,6 @@ pub(crate) fn devices(devices: web::Data<Devices>) -> impl Fn(&mut web::ServiceC
         config
             .app_data(devices.clone())
             .app_data(outage.clone())
-            .app_data(web::PathConfig::default().error_handler(|error, _| {
-                let response = problem(StatusCode::BAD_REQUEST, "invalid_request", "the path is not UTF-8 text");
-                actix_web::error::InternalError::from_response(error, response).into()
-            }))
             .service(
                 web::resource("/api/admin/devices").get(list).post(register).default_service(web::to(other_method)),
             )
@@ -110,7 +107,7 @@ async fn revoke(
     outage: web::Data<OutageLog>,
 ) -> HttpResponse {
     let (tenant_id, device_id) = path.into_inner();
-    let result = match check_path(&tenant_id, &device_id) {
+    let result = match check_path(request.path(), &tenant_id, &device_id) {
         Ok(()) => devices.revoke(&tenant_id, &device_id).await,
         Err(error) => Err(error),
     };
@@ -129,7 +126,7 @@ async fn rotate(
     outage: web::Data<OutageLog>,
 ) -> HttpResponse {
     let (tenant_id, device_id) = path.into_inner();
-    let result = match check_path(&tenant_id, &device_id) {
+    let result = match check_path(request.path(), &tenant_id, &device_id) {
         Ok(()) => devices.rotate_token(tenant_id, device_id).await,
         Err(error) => Err(error),
     };
@@ -195,8 +192,12 @@ fn read_filter(query: &str) -> Result<Filter, ProvisionError> {
     Ok(filter)
 }
 
-/// A device that somebody else has registered may have any name; only what PostgreSQL can't look up is refused.
-fn check_path(tenant_id: &str, device_id: &str) -> Result<(), ProvisionError> {
+/// A device that somebody else has registered may have any name; only what PostgreSQL can't look up is refused, and what the
+/// decoding of the path has changed.
+fn check_path(path: &str, tenant_id: &str, device_id: &str) -> Result<(), ProvisionError> {
+    if percent_decode_str(path).decode_utf8().is_err() {
+        return Err(ProvisionError::Malformed("the path is not UTF-8 text".to_owned()));
+    }
     let is_name = |id: &str| id.len() <= LONGEST_ID && !id.contains('\0');
     for (field, id) in [("tenant_id", tenant_id), ("device_id", device_id)] {
         if !is_name(id) {

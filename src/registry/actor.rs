@@ -1,6 +1,6 @@
 //! The registry: answers which devices there are, and tells who needs to know what changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::message::{
 use crate::postgres::connector::Connector;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
+use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::Condition;
 use crate::runtime::spawn::SpawnContext;
 use ingest_core::flow::backoff::Backoff;
@@ -33,8 +34,8 @@ use ingest_core::routes::route::TenantRoutes;
 const MOST_LOOKUPS: usize = 2;
 /// Devices registered in one go: what is registered is answered soon, however many wait.
 const MOST_REGISTRATIONS: usize = 500;
-/// Invalid devices remembered as said; beyond, all are forgotten, and said once more.
-const MOST_SAID: usize = 1_000;
+/// Invalid devices that are logged; beyond, all are forgotten, and logged once more.
+const MAX_LOGGED: usize = 1_000;
 /// The actor's own clock.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -69,8 +70,8 @@ pub struct Registry {
     waiting: HashMap<DeviceKey, Vec<Recipient<Resolved>>>,
     lookups: Stage,
     registrations: Stage,
-    /// Invalid devices that were said.
-    said: HashSet<DeviceKey>,
+    /// Invalid devices.
+    logged_invalid: LogOnce,
     pub(super) availability: Availability,
     /// What was last told of it.
     reach: Option<Reach>,
@@ -113,7 +114,7 @@ impl Registry {
             waiting: HashMap::new(),
             lookups: Stage::default(),
             registrations: Stage::default(),
-            said: HashSet::new(),
+            logged_invalid: LogOnce::new(MAX_LOGGED),
             availability: Availability::default(),
             reach: None,
             is_listening: false,
@@ -253,10 +254,9 @@ impl Registry {
 
     /// One line for all that are new, with the first of them.
     fn report_invalid(&mut self, invalid: &[(DeviceKey, String)]) {
-        if self.said.len() + invalid.len() > MOST_SAID {
-            self.said.clear();
-        }
-        let changes: Vec<_> = invalid.iter().filter(|(key, _)| self.said.insert(key.clone())).collect();
+        self.logged_invalid.reset_before(invalid.len());
+        let mut is_new = |key: &DeviceKey| self.logged_invalid.is_new(&format!("{}/{}", key.tenant_id, key.device_id));
+        let changes: Vec<_> = invalid.iter().filter(|(key, _)| is_new(key)).collect();
         if let Some((key, why)) = changes.first() {
             warn!(self.parts.spawn.log, "devices can't be looked up; their messages are refused as unregistered";
                 "devices" => changes.len(), "tenant" => &*key.tenant_id, "device" => &*key.device_id, "why" => why);

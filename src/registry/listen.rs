@@ -23,7 +23,7 @@ use crate::postgres::{errors, session};
 use crate::runtime::error_chain::error_chain;
 use ingest_core::flow::backoff::Backoff;
 
-/// Pause between two last seen, and the bound on each: together the time in which a dead connection is noticed.
+/// Pause between two heartbeats, and the bound on each: together the time in which a dead connection is noticed.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(3);
 const HEARTBEAT_BOUND: Duration = Duration::from_secs(3);
 /// Bound on connecting, log-in included.
@@ -86,7 +86,7 @@ pub(super) async fn run(connector: Connector, pool: Pool, registry: Addr<Registr
     while registry.connected() {
         let Err(lost) = listen(&connector, &registry, &mut backoff, &log).await;
         lost.count();
-        // Said once per outage.
+        // Logged once per outage.
         if backoff.failures() == 0 {
             warn!(log, "not listening for changes"; "error" => error_chain(&lost));
         }

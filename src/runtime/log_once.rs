@@ -30,6 +30,13 @@ impl LogOnce {
         self.logged.remove(key);
     }
 
+    /// Forgets all where this many more could exceed the bound: what goes on is logged once more, and nothing is silent for good.
+    pub(crate) fn reset_before(&mut self, more: usize) {
+        if self.logged.len() + more > self.most {
+            self.reset();
+        }
+    }
+
     /// All is over.
     pub(crate) fn reset(&mut self) {
         self.logged.clear();
@@ -47,6 +54,10 @@ mod tests {
         once.forget("a");
         assert!(once.is_new("a"));
         assert_eq!((0..100).filter(|number| once.is_new(&number.to_string())).count(), 48);
+        once.reset_before(0);
+        assert!(!once.is_new("a"));
+        once.reset_before(1);
+        assert!(once.is_new("a"));
         once.reset();
         assert!(once.is_new("a"));
     }

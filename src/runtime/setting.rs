@@ -1,12 +1,14 @@
 //! A setting is declared once: field, type, default, accepted values, environment variable and documentation stand in one
 //! place, from which the struct, its defaults, the list of settings, the file of defaults and the documentation are made.
 
+use toml::{Table, Value};
+
 use super::value_type::ValueType;
 
 /// One setting.
 #[derive(Debug)]
 pub(crate) struct Setting {
-    /// Table and key in the file, with a dot between.
+    /// Table and key in the file, with a dot between; the table's name may have a dot itself.
     pub key: &'static str,
     /// The environment variable that overrides the file, where there is one.
     pub env: Option<&'static str>,
@@ -18,14 +20,25 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// Its table in the file, and its name there.
+    /// Its table in the file (`influx.batch`: one below another), and its name there.
     pub(crate) fn path(&self) -> (&'static str, &'static str) {
-        self.key.split_once('.').unwrap_or((self.key, ""))
+        self.key.rsplit_once('.').unwrap_or((self.key, ""))
+    }
+
+    /// Its value in the whole configuration, where it has one.
+    pub(crate) fn value_in<'a>(&self, configuration: &'a Table) -> Option<&'a Value> {
+        let (tables, name) = self.path();
+        let mut table = configuration;
+        for below in tables.split('.') {
+            table = table.get(below)?.as_table()?;
+        }
+        table.get(name)
     }
 }
 
 /// Declares a table of settings: `name: type = default, accepted values, "ENVIRONMENT_VARIABLE";`, the variable where there
-/// is one. Makes the struct, its `Default` and its list `SETTINGS`.
+/// is one. Makes the struct, its `Default` and its list `SETTINGS`. Tables below the table follow behind `and`: each is
+/// declared by itself, with the name of both (`"influx.batch"`).
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -35,6 +48,12 @@ macro_rules! settings {
                 $field:ident: $type:ty = $default:expr, $accepts:expr $(, $env:literal)?;
             )+
         }
+        $(and {
+            $(
+                $(#[doc = $table_line:literal])+
+                $table_field:ident: $table_type:ty,
+            )+
+        })?
     ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -44,11 +63,15 @@ macro_rules! settings {
                 $(#[doc = $line])+
                 pub $field: $type,
             )+
+            $($(
+                $(#[doc = $table_line])+
+                pub $table_field: $table_type,
+            )+)?
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $($field: $default,)+ }
+                Self { $($field: $default,)+ $($($table_field: <$table_type>::default(),)+)? }
             }
         }
 

@@ -1,6 +1,8 @@
 //! TLS of a client: certificates from files, and advice for the failures that an operator can fix.
 
 use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{self, PemObject};
@@ -9,29 +11,56 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
 /// A file, and the setting that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NamedFile {
+pub struct NamedFile {
     /// The setting, as an operator knows it.
     pub setting: &'static str,
     /// The file.
     pub path: PathBuf,
 }
 
-impl NamedFile {
-    /// A sentence about it.
-    fn refused(&self, why: impl std::fmt::Display) -> String {
-        format!("{}: {} {why}", self.setting, self.path.display())
+impl Display for NamedFile {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.path.display())
     }
+}
 
+/// Why the files of TLS can't be used: one sentence that names the setting and the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFilesError {
+    /// The system refuses the file.
+    #[error("{0} can't be read: {1}")]
+    Unreadable(NamedFile, io::Error),
+    /// The file is of another form.
+    #[error("{0} is no PEM file: {1}")]
+    NoPem(NamedFile, pem::Error),
+    /// The file holds other things.
+    #[error("{0} holds no certificate")]
+    NoCertificate(NamedFile),
+    /// The file holds other things.
+    #[error("{0} holds no private key")]
+    NoKey(NamedFile),
+    /// An authority's certificate is malformed.
+    #[error("{0} holds a certificate that can't be used: {1}")]
+    BadCertificate(NamedFile, rustls::Error),
+    /// A key belongs to another certificate than that of the setting.
+    #[error("{0} does not belong to {1}: {2}")]
+    OtherKey(NamedFile, &'static str, rustls::Error),
+    /// Half of an identity: the setting that is set, and the one that is not.
+    #[error("{0} is set and {1} is not; a client certificate needs both")]
+    Half(&'static str, &'static str),
+}
+
+impl NamedFile {
     /// The certificates of a PEM file, at least one.
     ///
     /// # Errors
-    /// A sentence for operators where it can't be used.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+    /// Where it can't be used.
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
         let certificates = CertificateDer::pem_file_iter(&self.path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| self.unreadable(&error))?;
+            .map_err(|error| self.unreadable(error))?;
         match certificates.is_empty() {
-            true => Err(self.refused("holds no certificate")),
+            true => Err(TlsFilesError::NoCertificate(self.clone())),
             false => Ok(certificates),
         }
     }
@@ -39,28 +68,26 @@ impl NamedFile {
     /// The certificates of a PEM file as the authorities that are trusted.
     ///
     /// # Errors
-    /// A sentence for operators where it can't be used.
-    pub(crate) fn roots(&self) -> Result<RootCertStore, String> {
+    /// Where it can't be used.
+    pub(crate) fn roots(&self) -> Result<RootCertStore, TlsFilesError> {
         let mut roots = RootCertStore::empty();
         for certificate in self.certificates()? {
-            roots
-                .add(certificate)
-                .map_err(|error| self.refused(format_args!("holds a certificate that can't be used: {error}")))?;
+            roots.add(certificate).map_err(|error| TlsFilesError::BadCertificate(self.clone(), error))?;
         }
         Ok(roots)
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
         PrivateKeyDer::from_pem_file(&self.path).map_err(|error| match error {
-            pem::Error::NoItemsFound => self.refused("holds no private key"),
-            error => self.unreadable(&error),
+            pem::Error::NoItemsFound => TlsFilesError::NoKey(self.clone()),
+            error => self.unreadable(error),
         })
     }
 
-    fn unreadable(&self, error: &pem::Error) -> String {
+    fn unreadable(&self, error: pem::Error) -> TlsFilesError {
         match error {
-            pem::Error::Io(error) => self.refused(format_args!("can't be read: {error}")),
-            error => self.refused(format_args!("is no PEM file: {error}")),
+            pem::Error::Io(error) => TlsFilesError::Unreadable(self.clone(), error),
+            error => TlsFilesError::NoPem(self.clone(), error),
         }
     }
 }
@@ -78,11 +105,11 @@ impl TlsFiles {
     /// Certificate and key of a client belong together.
     ///
     /// # Errors
-    /// A sentence that names the one that is missing.
+    /// Where one of them is missing.
     pub(crate) fn identity(
         certificate: (&'static str, Option<&Path>),
         key: (&'static str, Option<&Path>),
-    ) -> Result<Option<(NamedFile, NamedFile)>, String> {
+    ) -> Result<Option<(NamedFile, NamedFile)>, TlsFilesError> {
         let named = |setting, path: &Path| NamedFile { setting, path: path.to_owned() };
         match (certificate, key) {
             ((certificate, Some(file)), (key, Some(key_file))) => {
@@ -90,7 +117,7 @@ impl TlsFiles {
             }
             ((_, None), (_, None)) => Ok(None),
             ((set, Some(_)), (missing, None)) | ((missing, None), (set, Some(_))) => {
-                Err(format!("{set} is set and {missing} is not; a client certificate needs both"))
+                Err(TlsFilesError::Half(set, missing))
             }
         }
     }
@@ -98,8 +125,8 @@ impl TlsFiles {
     /// Reads the files.
     ///
     /// # Errors
-    /// A sentence for operators that names the setting and the file.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, String> {
+    /// Where one of them can't be used.
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, TlsFilesError> {
         let roots = match &self.roots {
             Some(file) => file.roots()?,
             None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
@@ -109,7 +136,7 @@ impl TlsFiles {
             None => Ok(builder.with_no_client_auth()),
             Some((certificate, key)) => builder
                 .with_client_auth_cert(certificate.certificates()?, key.key()?)
-                .map_err(|error| key.refused(format_args!("does not belong to {}: {error}", certificate.setting))),
+                .map_err(|error| TlsFilesError::OtherKey(key.clone(), certificate.setting, error)),
         }
     }
 }
@@ -186,7 +213,7 @@ mod tests {
     fn an_unusable_file_of_certificates_is_one_plain_sentence() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("ca.pem");
-        let refused = || named(&file).roots().unwrap_err();
+        let refused = || named(&file).roots().unwrap_err().to_string();
         assert!(
             refused().starts_with("PG_SSLROOTCERT: ") && refused().contains("can't be read: No such"),
             "{}",
@@ -207,9 +234,9 @@ mod tests {
         let identity = |certificate: Option<&str>, key: Option<&str>| {
             TlsFiles::identity(("PG_SSLCERT", certificate.map(Path::new)), ("PG_SSLKEY", key.map(Path::new)))
         };
-        assert!(identity(Some("c"), None).unwrap_err().contains("PG_SSLCERT is set and PG_SSLKEY is not"));
-        assert!(identity(None, Some("k")).unwrap_err().contains("PG_SSLKEY is set and PG_SSLCERT is not"));
-        assert_eq!(identity(None, None), Ok(None));
+        assert!(identity(Some("c"), None).unwrap_err().to_string().contains("PG_SSLCERT is set and PG_SSLKEY is not"));
+        assert!(identity(None, Some("k")).unwrap_err().to_string().contains("PG_SSLKEY is set and PG_SSLCERT is not"));
+        assert!(identity(None, None).unwrap().is_none());
         assert!(identity(Some("c"), Some("k")).unwrap().is_some());
     }
 

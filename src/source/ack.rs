@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use actix::{Message, Recipient};
+use async_nats::client;
 use async_nats::connection::State;
 use async_nats::jetstream::AckKind;
 use async_nats::{Client, Subject};
 use bytes::Bytes;
 use slog::{Logger, warn};
+use thiserror::Error;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use ingest_core::flow::disposition::Disposition;
@@ -104,28 +106,42 @@ async fn send(
         let is_current =
             || epoch == shared.epoch.load(Ordering::Acquire) && client.connection_state() == State::Connected;
         if let Err(why) = send_group(&client, messages, is_current).await {
-            warn!(log, "acknowledgements not sent; the broker will deliver again"; "why" => why);
+            warn!(log, "acknowledgements not sent; the broker will deliver again"; "why" => %why);
         }
         shared.unsent.fetch_sub(1, Ordering::AcqRel);
         sent.do_send(AcksSent);
     }
 }
 
+/// Why acknowledgements were not sent.
+#[derive(Debug, Error)]
+enum SendError {
+    /// So many are left, and would reach another consumer.
+    #[error("{0} of them; the connection or the consumer was lost")]
+    Lost(usize),
+    /// The client is closed.
+    #[error("{0}")]
+    Publish(#[from] client::PublishError),
+    /// The same, or the connection broke.
+    #[error("{0}")]
+    Flush(#[from] client::FlushError),
+}
+
 async fn send_group(
     client: &Client,
     messages: Vec<(Subject, Bytes)>,
     is_current: impl Fn() -> bool,
-) -> Result<(), String> {
+) -> Result<(), SendError> {
     let mut messages = messages.into_iter();
     while messages.len() > 0 {
         if !is_current() {
-            return Err(format!("{} of them; the connection or the consumer was lost", messages.len()));
+            return Err(SendError::Lost(messages.len()));
         }
         for (reply, body) in messages.by_ref().take(CHUNK) {
-            client.publish(reply, body).await.map_err(|error| error.to_string())?;
+            client.publish(reply, body).await?;
         }
         // Publishing only enqueues; the flush waits until the server has received the chunk.
-        client.flush().await.map_err(|error| error.to_string())?;
+        client.flush().await?;
     }
     Ok(())
 }

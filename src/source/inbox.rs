@@ -1,7 +1,7 @@
 //! Inbox of a lane: the subscription on which the broker answers the lane's pull requests.
 
 use actix::{Message, Recipient};
-use async_nats::{Client, Subscriber};
+use async_nats::{Client, SubscribeError, Subscriber};
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
@@ -45,9 +45,9 @@ impl Inbox {
     ///
     /// # Errors
     /// The client's error.
-    pub(super) async fn open(client: &Client, number: u64, receiver: Receiver) -> Result<Self, String> {
+    pub(super) async fn open(client: &Client, number: u64, receiver: Receiver) -> Result<Self, SubscribeError> {
         let subject = client.new_inbox();
-        let subscriber = client.subscribe(format!("{subject}.*")).await.map_err(|error| error.to_string())?;
+        let subscriber = client.subscribe(format!("{subject}.*")).await?;
         let (close, closed) = oneshot::channel();
         actix_rt::spawn(run(subscriber, number, closed, receiver));
         Ok(Self { number, subject, close: Some(close) })

@@ -1,6 +1,9 @@
 //! Children of the supervisor: the factory that builds one, and the handle of a running one.
 
+use std::error::Error;
+
 use actix::Recipient;
+use thiserror::Error;
 
 use super::stall::StallDetector;
 use crate::message::{Drain, Release};
@@ -12,8 +15,19 @@ pub(crate) trait Wiring: Default + 'static {
     fn holders(&self) -> Vec<Recipient<Release>>;
 }
 
+/// Why a child can't be built.
+#[derive(Debug, Error)]
+pub(crate) enum BuildError {
+    /// It needs the address of this one.
+    #[error("{0} must be built earlier in the list")]
+    Order(&'static str),
+    /// Its settings can't be used.
+    #[error("{0}")]
+    Settings(Box<dyn Error + Send + Sync>),
+}
+
 /// Builds one child of a generation and returns the recipient of its drain.
-pub(crate) type Build<W> = Box<dyn Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, String>>;
+pub(crate) type Build<W> = Box<dyn Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, BuildError>>;
 
 /// An entry in the list of children.
 pub(crate) struct Factory<W> {

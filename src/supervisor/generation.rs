@@ -7,10 +7,11 @@ use std::time::Duration;
 use actix::Recipient;
 use actix_rt::{Arbiter, ArbiterHandle};
 use futures_util::future::join_all;
+use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::timeout;
 
-use super::child::{Child, Factory, Wiring};
+use super::child::{BuildError, Child, Factory, Wiring};
 use super::environment::Environment;
 use super::stall::StallDetector;
 use crate::message::{Drain, Release};
@@ -29,6 +30,14 @@ pub(super) struct Generation {
 struct Thread {
     arbiter: Arbiter,
     stall: StallDetector,
+}
+
+/// A generation without one of its children is none.
+#[derive(Debug, Error)]
+#[error("{child} can't be built: {why}")]
+pub(super) struct NotBuilt {
+    child: &'static str,
+    why: BuildError,
 }
 
 /// A detected stall.
@@ -51,7 +60,7 @@ impl Generation {
         environment: &Environment,
         exits: &UnboundedSender<ActorExit>,
         now_ms: u64,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NotBuilt> {
         let mut generation = Self { number, children: Vec::new(), holders: Vec::new(), threads: BTreeMap::new() };
         let mut wiring = W::default();
         environment.metrics.actors.next_generation();
@@ -63,7 +72,7 @@ impl Generation {
                 &mut wiring,
                 environment.spawn_context(factory.name, factory.component, thread, actor_guard),
             )
-            .map_err(|why| format!("{} can't be built: {why}", factory.name));
+            .map_err(|why| NotBuilt { child: factory.name, why });
             match drain {
                 Ok(drain) => {
                     let (thread, stall) = (factory.thread.clone(), StallDetector::new(heartbeat, now_ms));

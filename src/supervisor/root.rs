@@ -116,7 +116,7 @@ impl<W: Wiring> Root<W> {
                 self.environment.readiness.up(Condition::Tree);
             }
             Err(why) => {
-                error!(self.log, "generation not built"; "generation" => self.number, "why" => why);
+                error!(self.log, "generation not built"; "generation" => self.number, "why" => %why);
                 self.restart("root", ctx);
             }
         }

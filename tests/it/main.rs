@@ -17,6 +17,7 @@
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
+//! - `provisioning`: the admin listener, its key, and devices that are registered over HTTP.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
 //!   `watchdog`: a thread stalls.
@@ -50,6 +51,7 @@ mod outages;
 mod postgres;
 mod probes;
 mod provision;
+mod provisioning;
 mod quarantine;
 mod registry;
 mod replicas;

@@ -17,7 +17,7 @@ fn watched(world: &World, stuck_after_secs: u64) -> (TempDir, NodeBuilder) {
     let file = dir.path().join("node.toml");
     let text = format!(
         "[supervisor]\nstuck_after_secs = {stuck_after_secs}\n[postgres]\ntransaction_timeout_secs = 2\n\
-         [influx]\nrequest_timeout_secs = 2\n[state]\nwrite_timeout_secs = 2\nflush_interval_secs = 1\n"
+         [influx.target]\nrequest_timeout_secs = 2\n[state]\nwrite_timeout_secs = 2\nflush_interval_secs = 1\n"
     );
     std::fs::write(&file, text).expect("a file");
     let arguments = ["--config", file.to_str().expect("UTF-8"), "run"];

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, mqtt};
 use crate::message::Drain;
 use crate::runtime::spawn::{SpawnContext, start};
-use crate::supervisor::child::Factory;
+use crate::supervisor::child::{BuildError, Factory};
 
 /// What children are made of, the same for every generation.
 pub(super) struct Ingredients {
@@ -58,7 +58,7 @@ fn factory(
     name: &'static str,
     component: &'static str,
     thread: &str,
-    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, String> + 'static,
+    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, BuildError> + 'static,
 ) -> Factory<Addresses> {
     Factory { name, component, thread: thread.to_owned(), build: Box::new(build) }
 }

@@ -8,6 +8,7 @@ use super::capacity::{self, ABOUT};
 use super::deadline::Deadline;
 use super::result::CheckResult;
 use super::shared::Later;
+use crate::sink::influx::error::RequestError;
 use crate::sink::influx::{Backend, Config, Probe};
 
 /// What a result about writing is about.
@@ -26,7 +27,7 @@ pub(super) async fn check(config: &Config, deadline: Deadline, tenants: &Later<V
     }
     let backend = match Backend::new(config) {
         Ok(backend) => backend,
-        Err(why) => return vec![CheckResult::err(ABOUT, why, "correct the setting")],
+        Err(why) => return vec![CheckResult::err(ABOUT, why.to_string(), "correct the setting")],
     };
     let looked = deadline.of(ABOUT, look(config, &backend, tenants)).await;
     looked.unwrap_or_else(|result| vec![result])
@@ -91,8 +92,8 @@ fn assess(probe: &Probe, address: String, database: &str) -> CheckResult {
     }
 }
 
-fn away(config: &Config, why: &str) -> CheckResult {
-    let is_https = config.url.as_deref().is_some_and(|url| url.trim().starts_with("https"));
+fn away(config: &Config, why: &RequestError) -> CheckResult {
+    let is_https = config.target.url.as_deref().is_some_and(|url| url.trim().starts_with("https"));
     let advice = if is_https {
         "check INFLUXDB_URL, that the port speaks TLS (else http://), and INFLUXDB_CA_FILE for an authority of your own"
     } else {

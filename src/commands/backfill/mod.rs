@@ -80,20 +80,20 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     let now_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as i64);
     check_range(options, now_us)?;
     let mut influx = config.influx.clone();
-    influx.url = options.target.clone().or(influx.url);
-    let destination = Backend::new(&influx).map_err(|why| match options.target {
+    influx.target.url = options.target.clone().or(influx.target.url);
+    let backend = Backend::new(&influx).map_err(|why| match options.target {
         Some(_) => (Exit::Config, format!("--target: {why}")),
-        None => (Exit::Config, why),
+        None => (Exit::Config, why.to_string()),
     })?;
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
     let session = tokio::select! {
         session = connect(config) => session?,
         () = stop.reported(1) => return Err(stopped(options)),
     };
-    let sender = Sender::start(&influx, destination.clone());
+    let sender = Sender::start(&influx, backend.clone());
     let backfill = Backfill { options, layout: influx.layout(), now_us, session, sender, stop: stop.clone() };
     tokio::select! {
-        done = every_tenant(backfill, &destination) => done,
+        done = every_tenant(backfill, &backend) => done,
         () = stop.reported(2) => Err(stopped(options)),
     }
 }
@@ -122,7 +122,7 @@ async fn connect(config: &Config) -> Result<Session, Failure> {
     Ok(Session::new(connector))
 }
 
-async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Result<Exit, Failure> {
+async fn every_tenant(mut backfill: Backfill<'_>, backend: &Backend) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     let mut done: Vec<&str> = Vec::new();
     for tenant_id in &backfill.options.tenants {
@@ -130,21 +130,21 @@ async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Resu
             continue;
         }
         done.push(tenant_id);
-        let account = match backfill.options.dry_run {
+        let tenant_run = match backfill.options.dry_run {
             true => backfill.count(tenant_id).await?,
-            false => backfill.fill(tenant_id, &target(destination, backfill.layout, tenant_id)).await?,
+            false => backfill.fill(tenant_id, &target(backend, backfill.layout, tenant_id)).await?,
         };
-        print(&line(tenant_id, &account));
-        if account.all_refused > 0 {
+        print(&line(tenant_id, &tenant_run));
+        if tenant_run.all_refused > 0 {
             exit = Exit::Incomplete;
         }
-        if account.is_empty() && !backfill.is_registered(tenant_id).await? {
+        if tenant_run.is_empty() && !backfill.is_registered(tenant_id).await? {
             print_error(format_args!(
                 "{tenant_id}: no such tenant in device_registry, and no row of it in this range; is the name right?"
             ));
             exit = Exit::Incomplete;
         }
-        if account.ending == Ending::Stopped {
+        if tenant_run.ending == Ending::Stopped {
             backfill.sender.close().await;
             return Err(stopped(backfill.options));
         }
@@ -154,19 +154,19 @@ async fn every_tenant(mut backfill: Backfill<'_>, destination: &Backend) -> Resu
 }
 
 /// What a backfill writes to, without credentials: another place, database or layout makes it another backfill.
-fn target(destination: &Backend, layout: Layout, tenant_id: &str) -> String {
+fn target(backend: &Backend, layout: Layout, tenant_id: &str) -> String {
     let layout = match layout {
         Layout::PerTenant => "per_tenant",
         Layout::Shared => "shared",
     };
-    let address = destination.address();
+    let address = backend.address();
     let place = if address.contains("://") { masked(&address) } else { address };
-    format!("{place} {} {layout}", destination.database(tenant_id))
+    format!("{place} {} {layout}", backend.database(tenant_id))
 }
 
-/// The account of one tenant.
-fn line(tenant_id: &str, account: &TenantRun) -> String {
-    let TenantRun { counts, range_us: (from_us, to_us), ending, all_refused, .. } = account;
+/// What became of one tenant, for people.
+fn line(tenant_id: &str, tenant_run: &TenantRun) -> String {
+    let TenantRun { counts, range_us: (from_us, to_us), ending, all_refused, .. } = tenant_run;
     let range = format!("from {} to {}", moment(*from_us), moment(*to_us));
     match ending {
         Ending::Counted => {
@@ -198,7 +198,8 @@ mod tests {
     fn a_target_is_named_without_its_credentials() {
         let target = |url: Option<&str>, database_layout| {
             let url = url.map(str::to_owned);
-            let config = influx::Config { url, database_layout, ..influx::Config::default() };
+            let mut config = influx::Config::default();
+            (config.target.url, config.target.database_layout) = (url, database_layout);
             super::target(&Backend::new(&config).unwrap(), database_layout, "acme")
         };
         let url = Some("https://user:secret@influx/path/");

@@ -29,7 +29,7 @@ impl Ask<'_> {
 
 /// Where a backfill stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OutboxBacklog {
+pub(super) struct RecordedProgress {
     /// The end of its range, Unix microseconds.
     pub to_us: i64,
     /// Up to here everything is confirmed.
@@ -58,7 +58,7 @@ pub(super) async fn find(client: &Client, ask: &Ask<'_>) -> Result<i32, Error> {
 }
 
 /// Where it stands. For whoever holds its lock: else it may be elsewhere already.
-pub(super) async fn load(client: &Client, id: i32) -> Result<OutboxBacklog, Error> {
+pub(super) async fn load(client: &Client, id: i32) -> Result<RecordedProgress, Error> {
     const SQL: &str = "
         SELECT received_to, position_at, position_stream, position_seq, written, refused, finished_at IS NOT NULL
         FROM influx_backfills WHERE id = $1";
@@ -66,7 +66,7 @@ pub(super) async fn load(client: &Client, id: i32) -> Result<OutboxBacklog, Erro
     let (UnixMicros(to_us), UnixMicros(received_us)) = (row.get(0), row.get(1));
     let position = Position { received_us, stream: row.get(2), stream_seq: row.get(3) };
     let (written, refused): (i64, i64) = (row.get(4), row.get(5));
-    Ok(OutboxBacklog { to_us, position, written: written as u64, refused: refused as u64, is_finished: row.get(6) })
+    Ok(RecordedProgress { to_us, position, written: written as u64, refused: refused as u64, is_finished: row.get(6) })
 }
 
 /// Sets it back to its beginning.
@@ -79,12 +79,12 @@ pub(super) async fn restart(client: &Client, id: i32, ask: &Ask<'_>) -> Result<(
 }
 
 /// Moves it on: forward only, whoever else may think that it is his. Whether it did.
-pub(super) async fn advance(client: &Client, id: i32, standing: &OutboxBacklog) -> Result<bool, Error> {
+pub(super) async fn advance(client: &Client, id: i32, recorded: &RecordedProgress) -> Result<bool, Error> {
     const SQL: &str = "
         UPDATE influx_backfills SET position_at = $2, position_stream = $3, position_seq = $4, written = $5, refused = $6,
             updated_at = now(), finished_at = CASE WHEN $7 THEN now() END
         WHERE id = $1 AND (position_at, position_stream, position_seq) <= ($2, $3, $4)";
-    let OutboxBacklog { position, written, refused, is_finished, .. } = standing;
+    let RecordedProgress { position, written, refused, is_finished, .. } = recorded;
     let (at, written, refused) = (UnixMicros(position.received_us), *written as i64, *refused as i64);
     let key = (&position.stream, &position.stream_seq);
     Ok(client.execute(SQL, &[&id, &at, key.0, key.1, &written, &refused, is_finished]).await? == 1)

@@ -35,13 +35,13 @@ pub(super) struct Sender {
     rejections: Arc<Rejections>,
     stats: Arc<Stats>,
     /// Pages on their way, by the number of their sending.
-    flights: HashMap<i64, Flight>,
+    in_flight: HashMap<i64, PageInFlight>,
     sendings: i64,
     lines: u64,
     bytes: u64,
 }
 
-struct Flight {
+struct PageInFlight {
     page: u64,
     counts: Counts,
     bytes: u64,
@@ -49,7 +49,7 @@ struct Flight {
 
 /// What became of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Landed {
+pub(super) enum Completed {
     /// Each of its points is in the target, or refused by it for good.
     Confirmed(u64, Counts),
     /// Some were turned away, or went down with a batcher.
@@ -59,19 +59,19 @@ pub(super) enum Landed {
 }
 
 impl Sender {
-    /// Starts a router that writes to this destination. Within a running [`System`].
-    pub(super) fn start(config: &influx::Config, destination: Backend) -> Self {
+    /// Starts a router that writes to this backend, within a running [`System`].
+    pub(super) fn start(config: &influx::Config, backend: Backend) -> Self {
         let mut config = config.clone();
         // Nobody waits for a delivery here, and nothing is to be turned away that was read for it.
         config.write_policy = WritePolicy::BestEffort;
-        config.buffer_lines = config.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
-        config.threads = 1;
+        config.buffer.buffer_lines = config.buffer.buffer_lines.max(2 * LINES_ON_THEIR_WAY as usize);
+        config.batch.threads = 1;
         // The command itself reports; the sink's own log would run across its progress.
         let (spawn, died) = SpawnContext::detached("influx", Arc::default());
         let (outbox, released) = Outbox::new();
         let (rejections, stats) = (Arc::new(Rejections::default()), Stats::new());
         let quarantine = RejectionCollector(rejections.clone()).start().recipient();
-        let router = Router::new(Parts { config, destination, quarantine, spawn, stats: stats.clone() }).start();
+        let router = Router::new(Parts { config, backend, quarantine, spawn, stats: stats.clone() }).start();
         Self {
             router,
             outbox,
@@ -79,7 +79,7 @@ impl Sender {
             exits: died,
             rejections,
             stats,
-            flights: HashMap::new(),
+            in_flight: HashMap::new(),
             sendings: 0,
             lines: 0,
             bytes: 0,
@@ -92,7 +92,7 @@ impl Sender {
         let bytes = points.iter().map(|point| point.line.len() as u64).sum();
         self.lines += counts.points;
         self.bytes += bytes;
-        self.flights.insert(self.sendings, Flight { page, counts, bytes });
+        self.in_flight.insert(self.sendings, PageInFlight { page, counts, bytes });
         let pending_ack = self.outbox.claim(vec![self.sendings], tenant_id.clone());
         for point in &mut points {
             point.owed = pending_ack.clone_ref();
@@ -115,36 +115,36 @@ impl Sender {
 
     /// Whether pages are on their way.
     pub(super) fn is_busy(&self) -> bool {
-        !self.flights.is_empty()
+        !self.in_flight.is_empty()
     }
 
     /// The next page whose fate is known.
-    pub(super) async fn landed(&mut self) -> Landed {
+    pub(super) async fn completed(&mut self) -> Completed {
         loop {
             let released = tokio::select! {
                 biased;
                 released = self.released.recv() => released,
                 _ = self.exits.recv() => None,
             };
-            let Some(released) = released else { return Landed::BatcherExited };
-            let Some((sending, flight)) =
-                released.ids.first().and_then(|sending| Some((*sending, self.flights.remove(sending)?)))
+            let Some(released) = released else { return Completed::BatcherExited };
+            let Some((sending, page_in_flight)) =
+                released.ids.first().and_then(|sending| Some((*sending, self.in_flight.remove(sending)?)))
             else {
                 continue;
             };
-            let Flight { page, counts, bytes } = flight;
+            let PageInFlight { page, counts, bytes } = page_in_flight;
             self.lines -= counts.points;
             self.bytes -= bytes;
             let refused = self.rejections.take(sending);
             if !released.is_clear {
-                return Landed::Lost(page);
+                return Completed::Lost(page);
             }
-            return Landed::Confirmed(page, Counts { written: released.confirmed - refused, refused, ..counts });
+            return Completed::Confirmed(page, Counts { written: released.confirmed - refused, refused, ..counts });
         }
     }
 
     /// Why a tenant's database takes nothing, where it does not.
-    pub(super) fn trouble(&self, tenant_id: &str) -> Option<String> {
+    pub(super) fn failure(&self, tenant_id: &str) -> Option<String> {
         let tenant = self.state(tenant_id)?;
         (tenant["breaker"] == "open").then(|| words(&tenant))
     }

@@ -7,13 +7,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_postgres::Client;
 
 use super::progress::Progress;
-use super::record::{self, Ask, OutboxBacklog};
-use super::sender::{BYTES_ON_THEIR_WAY, LINES_ON_THEIR_WAY, Landed, Sender};
+use super::record::{self, Ask, RecordedProgress};
+use super::sender::{BYTES_ON_THEIR_WAY, Completed, LINES_ON_THEIR_WAY, Sender};
 use super::session::Session;
 use super::stop::Stop;
 use super::track::{Counts, Next, Page, Position, Track};
 use super::{Failure, Options, reader, stopped};
 use crate::message::Point;
+use crate::postgres::bounded_session::SessionError;
 use crate::runtime::exit::Exit;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::influx::point::Layout;
@@ -87,22 +88,22 @@ pub(super) enum Ending {
 type Read = (Page, Vec<Point>, Counts);
 
 /// One tenant's run, between its pages.
-struct Course {
+struct RunState {
     id: i32,
     tenant_id: Arc<str>,
     /// Where it stood when this run began.
-    begun: OutboxBacklog,
+    begun: RecordedProgress,
     track: Track,
     /// The position that is on record.
     stored: Position,
     /// When the rate, or a pause, allows the next page.
     next_page: Instant,
     /// Pauses of the target.
-    pause: Backoff,
+    target_backoff: Backoff,
     /// Pauses of PostgreSQL.
-    rest: Backoff,
+    postgres_backoff: Backoff,
     /// The last of them.
-    rest_for: Duration,
+    postgres_pause: Duration,
     /// Whether it was said that it waits for something: an outage is new once.
     is_waiting: bool,
     progress: Progress,
@@ -125,7 +126,7 @@ impl Backfill<'_> {
         while at != end && !self.stop.is_told() {
             let (page, _, counted) = match self.read(tenant_id, &at, &end).await {
                 Err(_) if self.stop.is_told() => break,
-                read => read.map_err(away)?,
+                read => read.map_err(|why| away(&why))?,
             };
             counts += counted;
             at = page.until;
@@ -152,7 +153,7 @@ impl Backfill<'_> {
             record::load(client, id).await
         });
         let begun = begun.await.map_err(|why| self.ended(why))?;
-        let account = if begun.is_finished {
+        let tenant_run = if begun.is_finished {
             let counts = Counts { written: begun.written, ..Counts::default() };
             let range_us = (from, begun.to_us);
             TenantRun { counts, range_us, ending: Ending::FinishedBefore, all_refused: begun.refused }
@@ -160,75 +161,75 @@ impl Backfill<'_> {
             self.go_on(id, tenant_id.into(), begun).await?
         };
         self.session.release(&self.stop).await;
-        Ok(account)
+        Ok(tenant_run)
     }
 
-    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: OutboxBacklog) -> Result<TenantRun, Failure> {
+    async fn go_on(&mut self, id: i32, tenant_id: Arc<str>, begun: RecordedProgress) -> Result<TenantRun, Failure> {
         let range_us = (begun.position.received_us, begun.to_us);
-        let mut course = Course {
+        let mut state = RunState {
             id,
             track: Track::new(begun.position.clone(), Position::before(begun.to_us), PAGES_ON_THEIR_WAY),
             stored: begun.position.clone(),
             next_page: Instant::now(),
-            pause: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
-            rest: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
-            rest_for: Duration::ZERO,
+            target_backoff: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
+            postgres_backoff: Backoff::new(PAUSE_MS.0, PAUSE_MS.1),
+            postgres_pause: Duration::ZERO,
             is_waiting: false,
             progress: Progress::new(&tenant_id, range_us),
             tenant_id,
             begun,
         };
-        let is_finished = self.run(&mut course).await?;
+        let is_finished = self.run(&mut state).await?;
         if !is_finished {
-            self.wait_for_the_last(&mut course).await;
+            self.wait_for_the_last(&mut state).await;
         }
-        let is_finished = course.track.is_done();
-        while !self.store(&mut course, is_finished).await? {
+        let is_finished = state.track.is_done();
+        while !self.store(&mut state, is_finished).await? {
             if self.stop.is_told() {
-                course.progress.print("its position could not be stored; some points will be written again");
+                state.progress.print("its position could not be stored; some points will be written again");
                 break;
             }
-            self.rest(&course).await;
+            self.wait_for_postgresql(&state).await;
         }
         for example in self.sender.take_examples() {
-            course.progress.print(&format!("refused: {example}"));
+            state.progress.print(&format!("refused: {example}"));
         }
-        let (counts, at_us) = (course.track.confirmed(), course.track.position().received_us);
+        let (counts, at_us) = (state.track.confirmed(), state.track.position().received_us);
         let ending = if is_finished { Ending::Finished } else { Ending::Stopped };
-        let all_refused = course.begun.refused + counts.refused;
+        let all_refused = state.begun.refused + counts.refused;
         Ok(TenantRun { counts, range_us: (range_us.0, at_us), ending, all_refused })
     }
 
     /// Reads and sends until everything is confirmed, or it is told to stop; whether the former.
-    async fn run(&mut self, course: &mut Course) -> Result<bool, Failure> {
+    async fn run(&mut self, state: &mut RunState) -> Result<bool, Failure> {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        while !course.track.is_done() {
-            let next = course.track.next().filter(|_| self.has_room());
+        while !state.track.is_done() {
+            let next = state.track.next().filter(|_| self.has_capacity());
             tokio::select! {
                 biased;
                 () = self.stop.reported(1) => return Ok(false),
-                _ = ticks.tick() => self.look(course).await?,
-                landed = self.sender.landed() => self.take(course, landed)?,
-                next = after(course.next_page, next) => self.send(course, next).await,
+                _ = ticks.tick() => self.look(state).await?,
+                completed = self.sender.completed() => self.take(state, completed)?,
+                next = after(state.next_page, next) => self.send(state, next).await,
             }
         }
         Ok(true)
     }
 
-    fn has_room(&self) -> bool {
+    fn has_capacity(&self) -> bool {
         self.sender.lines() + reader::PAGE_ROWS as u64 <= LINES_ON_THEIR_WAY
             && self.sender.bytes() <= BYTES_ON_THEIR_WAY
     }
 
     /// Why it could not begin: because PostgreSQL is away, or because it was told to stop meanwhile.
-    fn ended(&self, why: String) -> Failure {
-        if self.stop.is_told() { stopped(self.options) } else { away(why) }
+    fn ended(&self, why: SessionError) -> Failure {
+        if self.stop.is_told() { stopped(self.options) } else { away(&why) }
     }
 
     /// Reads a page and sends it.
-    async fn send(&mut self, course: &mut Course, next: Next) {
-        let (tenant_id, end_us) = (course.tenant_id.clone(), course.begun.to_us);
+    async fn send(&mut self, state: &mut RunState, next: Next) {
+        let (tenant_id, end_us) = (state.tenant_id.clone(), state.begun.to_us);
         let read = match &next {
             Next::Behind(place) => self.read(&tenant_id, place, &Position::before(end_us)).await,
             Next::Again(_, page) => self.read_again(&tenant_id, page).await,
@@ -237,24 +238,24 @@ impl Backfill<'_> {
             Ok(read) => read,
             Err(_) if self.stop.is_told() => return,
             Err(why) => {
-                course.miss_postgresql(&why);
-                return self.rest(course).await;
+                state.miss_postgresql(&why.to_string());
+                return self.wait_for_postgresql(state).await;
             }
         };
-        course.rest.reset();
+        state.postgres_backoff.reset();
         let number = match next {
-            Next::Behind(_) => course.track.begin(page),
+            Next::Behind(_) => state.track.begin(page),
             Next::Again(number, _) => {
-                course.track.begin_again(number);
+                state.track.begin_again(number);
                 number
             }
         };
         self.sender.send(&tenant_id, number, points, counts);
         let time_for_it = Duration::from_secs_f64(counts.points as f64 / f64::from(self.options.rate));
-        course.next_page = course.next_page.max(Instant::now()) + time_for_it;
+        state.next_page = state.next_page.max(Instant::now()) + time_for_it;
     }
 
-    async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, String> {
+    async fn read(&mut self, tenant_id: &str, after: &Position, end: &Position) -> Result<Read, SessionError> {
         let layout = self.layout;
         let read = self.session.run_until(&self.stop, async |client| {
             let page = reader::next_page(client, after, end).await?;
@@ -264,104 +265,106 @@ impl Backfill<'_> {
         read.await
     }
 
-    async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, String> {
+    async fn read_again(&mut self, tenant_id: &str, page: &Page) -> Result<Read, SessionError> {
         let layout = self.layout;
         let read = async |client: &Client| reader::points(client, page, tenant_id, layout).await;
         self.session.run_until(&self.stop, read).await.map(|(points, counts)| (page.clone(), points, counts))
     }
 
     /// A page's fate is known.
-    fn take(&self, course: &mut Course, landed: Landed) -> Result<(), Failure> {
-        match landed {
-            Landed::Confirmed(page, counts) => {
-                course.track.confirm(page, counts);
-                if course.track.is_whole() {
-                    course.pause.reset();
+    fn take(&self, state: &mut RunState, completed: Completed) -> Result<(), Failure> {
+        match completed {
+            Completed::Confirmed(page, counts) => {
+                state.track.confirm(page, counts);
+                if state.track.is_whole() {
+                    state.target_backoff.reset();
                 }
             }
-            Landed::Lost(page) => {
-                course.track.lose(page);
-                course.next_page = course.next_page.max(Instant::now() + course.pause.next(fastrand::f64()));
-                let why = self.sender.last_error(&course.tenant_id);
-                course.print("the target did not take all of a page; it is sent again", &why);
+            Completed::Lost(page) => {
+                state.track.lose(page);
+                state.next_page = state.next_page.max(Instant::now() + state.target_backoff.next(fastrand::f64()));
+                let why = self.sender.last_error(&state.tenant_id);
+                state.print("the target did not take all of a page; it is sent again", &why);
             }
-            Landed::BatcherExited => return Err((Exit::GaveUp, "the part that writes to the target died".to_owned())),
+            Completed::BatcherExited => {
+                return Err((Exit::GaveUp, "the part that writes to the target died".to_owned()));
+            }
         }
         Ok(())
     }
 
     /// Shows and stores how far it has come, and says what it waits for.
-    async fn look(&mut self, course: &mut Course) -> Result<(), Failure> {
-        course.show();
-        match self.sender.trouble(&course.tenant_id) {
-            Some(why) => course.print("the target takes no writes; waiting for it", &why),
-            None if course.track.is_whole() && course.rest.failures() == 0 => course.well_again(),
+    async fn look(&mut self, state: &mut RunState) -> Result<(), Failure> {
+        state.show();
+        match self.sender.failure(&state.tenant_id) {
+            Some(why) => state.print("the target takes no writes; waiting for it", &why),
+            None if state.track.is_whole() && state.postgres_backoff.failures() == 0 => state.well_again(),
             None => {}
         }
         // Where it fails, the next look stores more.
-        if course.stored != *course.track.position() {
-            self.store(course, false).await?;
+        if state.stored != *state.track.position() {
+            self.store(state, false).await?;
         }
         Ok(())
     }
 
     /// Puts on record where it stands; whether PostgreSQL took it.
-    async fn store(&mut self, course: &mut Course, is_finished: bool) -> Result<bool, Failure> {
-        let (position, counts) = (course.track.position().clone(), course.track.confirmed());
-        let standing = OutboxBacklog {
-            to_us: course.begun.to_us,
+    async fn store(&mut self, state: &mut RunState, is_finished: bool) -> Result<bool, Failure> {
+        let (position, counts) = (state.track.position().clone(), state.track.confirmed());
+        let recorded = RecordedProgress {
+            to_us: state.begun.to_us,
             position,
-            written: course.begun.written + counts.written,
-            refused: course.begun.refused + counts.refused,
+            written: state.begun.written + counts.written,
+            refused: state.begun.refused + counts.refused,
             is_finished,
         };
-        let id = course.id;
-        let advance = async |client: &Client| record::advance(client, id, &standing).await;
+        let id = state.id;
+        let advance = async |client: &Client| record::advance(client, id, &recorded).await;
         match self.session.run_until(&self.stop, advance).await {
             Ok(true) => {
-                course.stored = standing.position;
-                course.rest.reset();
+                state.stored = recorded.position;
+                state.postgres_backoff.reset();
                 Ok(true)
             }
             // While the connection was away, so was the lock.
-            Ok(false) => Err((Exit::Unavailable, format!("{}: {TAKEN}", course.tenant_id))),
+            Ok(false) => Err((Exit::Unavailable, format!("{}: {TAKEN}", state.tenant_id))),
             Err(why) => {
-                course.miss_postgresql(&why);
+                state.miss_postgresql(&why.to_string());
                 Ok(false)
             }
         }
     }
 
     /// PostgreSQL did not answer: waits a while.
-    async fn rest(&self, course: &Course) {
+    async fn wait_for_postgresql(&self, state: &RunState) {
         tokio::select! {
-            () = sleep(course.rest_for) => {}
+            () = sleep(state.postgres_pause) => {}
             () = self.stop.reported(1) => {}
         }
     }
 
     /// Waits for what is on its way, as long as there is hope.
-    async fn wait_for_the_last(&mut self, course: &mut Course) {
+    async fn wait_for_the_last(&mut self, state: &mut RunState) {
         if self.sender.is_busy() {
-            course.progress.print("stopping, once what is on its way has arrived; told again, it stops at once");
+            state.progress.print("stopping, once what is on its way has arrived; told again, it stops at once");
         }
         let deadline = Instant::now() + LAST_WAIT;
         let mut ticks = interval(TICK);
-        while self.sender.is_busy() && self.sender.trouble(&course.tenant_id).is_none() {
+        while self.sender.is_busy() && self.sender.failure(&state.tenant_id).is_none() {
             tokio::select! {
-                landed = self.sender.landed() => match landed {
-                    Landed::Confirmed(page, counts) => course.track.confirm(page, counts),
-                    Landed::Lost(_) => {}
-                    Landed::BatcherExited => return,
+                completed = self.sender.completed() => match completed {
+                    Completed::Confirmed(page, counts) => state.track.confirm(page, counts),
+                    Completed::Lost(_) => {}
+                    Completed::BatcherExited => return,
                 },
-                _ = ticks.tick() => course.show(),
+                _ = ticks.tick() => state.show(),
                 () = sleep_until(deadline) => return,
             }
         }
     }
 }
 
-impl Course {
+impl RunState {
     fn show(&mut self) {
         let Counts { written, refused, .. } = self.track.confirmed();
         self.progress.show(self.track.position().received_us, written + refused);
@@ -377,7 +380,7 @@ impl Course {
 
     /// PostgreSQL did not answer.
     fn miss_postgresql(&mut self, why: &str) {
-        self.rest_for = self.rest.next(fastrand::f64());
+        self.postgres_pause = self.postgres_backoff.next(fastrand::f64());
         self.print("waiting for PostgreSQL", why);
     }
 
@@ -397,6 +400,6 @@ async fn after(time: Instant, next: Option<Next>) -> Next {
     }
 }
 
-fn away(why: String) -> Failure {
+fn away(why: &SessionError) -> Failure {
     (Exit::Unavailable, format!("PostgreSQL: {why}"))
 }

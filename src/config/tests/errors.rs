@@ -40,7 +40,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("f.toml", "batch_size = 5"),
             &format!(
                 "{path}f.toml, line 1: unknown table or misplaced key batch_size; did you mean postgres.batch_size or \
-                 influx.batch_size?"
+                 influx.batch.batch_size?"
             ),
         ),
         (
@@ -51,8 +51,42 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("h.toml", "no_such_key = 5"),
             &format!(
                 "{path}h.toml, line 1: unknown table or misplaced key no_such_key; the tables are nats, validate, \
-                 registry, postgres, influx, routes, state, http, log, supervisor"
+                 registry, postgres, influx, routes, state, http, admin, log, supervisor"
             ),
+        ),
+        (
+            from_file("i.toml", "[influx.batch]\nbatchsize = 5"),
+            &format!("{path}i.toml, line 2: unknown key influx.batch.batchsize; did you mean influx.batch.batch_size?"),
+        ),
+        (
+            from_file("j.toml", "[influx]\n\nretry.colour = 5"),
+            &format!(
+                "{path}j.toml, line 3: unknown key influx.retry.colour; [influx.retry] holds retry_delay_ms, \
+                 retry_delay_max_ms, breaker_failures"
+            ),
+        ),
+        (
+            from_file("k.toml", "[influx]\nbatchsize = 5"),
+            &format!("{path}k.toml, line 2: unknown key influx.batchsize; did you mean influx.batch.batch_size?"),
+        ),
+        (
+            from_file("l.toml", "[influx.colours]\nx = 5"),
+            &format!(
+                "{path}l.toml, line 1: unknown key influx.colours; [influx] holds write_enabled, write_policy, \
+                 drain_secs, [influx.target], [influx.files], [influx.batch], [influx.buffer], [influx.retry], \
+                 [influx.columns], [influx.outbox]"
+            ),
+        ),
+        (
+            from_file("m.toml", "[influx]\nbatch_size = 5\n[influx.batch]\nbatch_size = 6"),
+            &format!(
+                "{path}m.toml, line 2: influx.batch.batch_size and influx.batch_size are the same setting; remove \
+                 influx.batch_size"
+            ),
+        ),
+        (
+            from_file("n.toml", "[influx]\nbatch_size = 0"),
+            &format!("{path}n.toml, line 2: influx.batch_size must be a whole number from 1 to 100000"),
         ),
         (
             from_file("c.toml", "[http]\nbind = 8080"),
@@ -131,8 +165,11 @@ fn every_line_that_is_no_toml_is_named() {
 fn what_one_setting_demands_of_another_is_checked_and_the_very_bound_is_allowed() {
     let broken = [
         ("[nats]\nnak_delay_ms = 2\nnak_delay_max_ms = 1", "nats.nak_delay_ms must not exceed"),
-        ("[influx]\nbatch_size = 2\nbuffer_lines = 1", "influx.batch_size (INFLUX_BATCH_SIZE) must not exceed"),
-        ("[influx]\nretry_delay_ms = 2\nretry_delay_max_ms = 1", "influx.retry_delay_ms must not exceed"),
+        (
+            "[influx]\nbatch.batch_size = 2\nbuffer.buffer_lines = 1",
+            "influx.batch.batch_size (INFLUX_BATCH_SIZE) must not exceed",
+        ),
+        ("[influx.retry]\nretry_delay_ms = 2\nretry_delay_max_ms = 1", "influx.retry.retry_delay_ms must not exceed"),
         ("[supervisor]\nstuck_after_secs = 30", "supervisor.stuck_after_secs must be longer than"),
         ("[state]\nflush_interval_secs = 31", "state.flush_interval_secs must not exceed flush_interval_max_secs"),
         ("[routes]\nduplicate_window_secs = 11", "routes.duplicate_window_secs must be longer than"),
@@ -143,8 +180,8 @@ fn what_one_setting_demands_of_another_is_checked_and_the_very_bound_is_allowed(
     }
     let kept = [
         "[nats]\nnak_delay_ms = 2\nnak_delay_max_ms = 2",
-        "[influx]\nbatch_size = 2\nbuffer_lines = 2",
-        "[influx]\nretry_delay_ms = 2\nretry_delay_max_ms = 2",
+        "[influx]\nbatch.batch_size = 2\nbuffer.buffer_lines = 2",
+        "[influx.retry]\nretry_delay_ms = 2\nretry_delay_max_ms = 2",
         "[supervisor]\nstuck_after_secs = 31",
         "[state]\nflush_interval_secs = 30",
         "[routes]\nduplicate_window_secs = 12",

@@ -1,7 +1,7 @@
 //! What is worth a warning.
 
 use super::harness::{TempFile, from_env};
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, Selection};
 
 #[test]
 fn doubtful_combinations_are_warned_of_and_good_ones_are_not() {
@@ -22,7 +22,7 @@ fn doubtful_combinations_are_warned_of_and_good_ones_are_not() {
         "",
         "DATABASE_URL is set, so PG_HOST have no effect",
     );
-    noticed(&[("INFLUXDB_URL", "")], "[influx]\ndata_dir = '/var/lib/points'", "below /var/lib/points");
+    noticed(&[("INFLUXDB_URL", "")], "[influx.files]\ndata_dir = '/var/lib/points'", "below /var/lib/points");
     noticed(&[("INFLUXDB_TOKEN", "")], "", "INFLUXDB_TOKEN is not set");
     noticed(&[("INFLUXDB_API", "v2")], "", "INFLUXDB_ORG is not set");
     noticed(&[("INFLUXDB_ORG", "o"), ("INFLUXDB_BUCKET", "b")], "", "INFLUXDB_ORG, INFLUXDB_BUCKET");
@@ -42,9 +42,35 @@ fn a_variable_without_effect_is_accepted_and_said_to_be() {
 }
 
 #[test]
+fn a_former_name_of_a_setting_works_and_is_said_to_be_one() {
+    let file = TempFile::new("former.toml", "[influx]\nbatch_size = 7\nwrite_policy = 'required'\noutbox = false\n");
+    let loaded =
+        Config::load(Some(&file.0), &Env::from([("INFLUXDB_URL", "http://h"), ("INFLUXDB_TOKEN", "t")])).unwrap();
+    let influx = &loaded.config.influx;
+    assert_eq!((influx.batch.batch_size, influx.outbox.enabled), (7, false));
+    let said = |line: u32, names: &str| {
+        let notice = format!("{}, line {line}: {names} now; it still works under both names", file.path());
+        assert_eq!(loaded.notices.iter().filter(|said| **said == notice).count(), 1, "{notice}: {:?}", loaded.notices);
+    };
+    said(2, "influx.batch_size is influx.batch.batch_size");
+    said(4, "influx.outbox is influx.outbox.enabled");
+    assert_eq!(loaded.notices.len(), 3, "and that the outbox is off: {:?}", loaded.notices);
+    // What is shown has the new name, and the environment stands above both.
+    let shown = loaded.show(Selection::Changed).unwrap();
+    assert!(shown.contains(&format!("\n[influx.batch]\nbatch_size = 7  # file {}\n", file.path())), "{shown}");
+    assert!(shown.contains("\n[influx.outbox]\nenabled = false  # file "), "{shown}");
+    let loaded = Config::load(Some(&file.0), &Env::from([("INFLUX_BATCH_SIZE", "9")])).unwrap();
+    assert_eq!(loaded.config.influx.batch.batch_size, 9);
+}
+
+#[test]
 fn a_record_that_is_switched_off_is_warned_of() {
-    let file = TempFile::new("outbox.toml", "[influx]\noutbox = false");
+    let file = TempFile::new("outbox.toml", "[influx.outbox]\nenabled = false");
     let loaded = Config::load(Some(&file.0), &Env::default()).unwrap();
-    assert!(!loaded.config.influx.outbox);
-    assert!(loaded.notices.iter().any(|notice| notice.starts_with("influx.outbox is off")), "{:?}", loaded.notices);
+    assert!(!loaded.config.influx.outbox.enabled);
+    assert!(
+        loaded.notices.iter().any(|notice| notice.starts_with("influx.outbox.enabled is off")),
+        "{:?}",
+        loaded.notices
+    );
 }

@@ -11,20 +11,20 @@ use crate::config::{Config, Env, Loaded, rules};
 use crate::runtime::value_type::ValueType;
 
 fn keys(table: &Table) -> Vec<String> {
-    let keys_of = |(table, settings): (&String, &Value)| {
-        settings.as_table().unwrap().keys().map(|name| format!("{table}.{name}")).collect::<Vec<_>>()
+    let keys_of = |(name, value): (&String, &Value)| match value.as_table() {
+        Some(table) => keys(table).into_iter().map(|below| format!("{name}.{below}")).collect(),
+        None => vec![name.clone()],
     };
     table.iter().flat_map(keys_of).collect()
 }
 
 #[test]
-fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
+fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
     let defaults = Table::try_from(Config::default()).unwrap();
     for key in keys(&defaults) {
         let setting = settings::find(&key).unwrap_or_else(|| panic!("{key} is missing in all()"));
-        let (table, name) = key.split_once('.').unwrap();
         if !setting.value_type.is_secret() {
-            assert!(setting.value_type.accepts(&defaults[table][name]), "{key}");
+            assert!(setting.value_type.accepts(setting.value_in(&defaults).unwrap()), "{key}");
         }
     }
     // What has no default is the only one that may be missing among them.
@@ -41,10 +41,10 @@ fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
         "postgres.ssl_cert",
         "postgres.ssl_key",
         "postgres.channel_binding",
-        "influx.url",
-        "influx.ca_file",
-        "influx.org",
-        "influx.bucket",
+        "influx.target.url",
+        "influx.target.ca_file",
+        "influx.target.org",
+        "influx.target.bucket",
     ];
     assert_eq!(without, expected);
     let mut diagnostics = Diagnostics::default();
@@ -75,7 +75,7 @@ fn every_key_of_the_table_reaches_its_field() {
         layered.read_file(Some(&file.0), &mut diagnostics);
         let (config, _) = layered.build(&mut diagnostics);
         assert_eq!(diagnostics.errors, Vec::<String>::new(), "{}", setting.key);
-        assert!(Table::try_from(config).unwrap()[table].get(name).is_some(), "{}", setting.key);
+        assert!(setting.value_in(&Table::try_from(config).unwrap()).is_some(), "{}", setting.key);
     }
 }
 
@@ -111,7 +111,7 @@ fn what_is_held_on_purpose_ends_before_the_drain_does() {
 fn a_secret_may_come_from_a_file_but_not_from_both() {
     let file = TempFile::new("token", "s3cret\n");
     let loaded = from_env([("INFLUXDB_TOKEN_FILE", file.path())]).unwrap();
-    assert_eq!(&*loaded.config.influx.token.expose(), "s3cret");
+    assert_eq!(&*loaded.config.influx.target.token.expose(), "s3cret");
     let both = from_env([("INFLUXDB_TOKEN_FILE", file.path()), ("INFLUXDB_TOKEN", "x")]).unwrap_err();
     assert_eq!(both.to_string(), "INFLUXDB_TOKEN and INFLUXDB_TOKEN_FILE are both set; set one of them");
     let away = from_env([("PG_PASS_FILE", "/nonexistent/pass")]).unwrap_err().to_string();
@@ -124,7 +124,7 @@ fn a_secret_may_come_from_a_file_but_not_from_both() {
 fn an_empty_variable_counts_as_not_set() {
     let loaded = from_env([("BATCH_SIZE", ""), ("INFLUXDB_URL", ""), ("PG_PASS", "")]).unwrap();
     assert_eq!(loaded.config.postgres.batch_size, Config::default().postgres.batch_size);
-    assert_eq!(loaded.config.influx.url, None);
+    assert_eq!(loaded.config.influx.target.url, None);
     assert_eq!(loaded.source("postgres.url"), Source::Default);
 }
 

@@ -78,7 +78,8 @@ impl Config {
             ),
         ];
         let broken = rules.into_iter().filter(|(holds, _)| !holds).map(|(_, sentence)| sentence.to_owned());
-        broken.chain(self.tls_files().and_then(|files| files.client_config().err())).collect()
+        let unreadable = self.tls_files().and_then(|files| files.client_config().err());
+        broken.chain(unreadable.map(|error| error.to_string())).collect()
     }
 }
 

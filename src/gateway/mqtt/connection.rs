@@ -68,7 +68,7 @@ pub(crate) async fn open(
         options.set_credentials(name, config.password.expose().to_string());
     }
     if let Some(files) = config.tls_files() {
-        let tls = files.client_config().map_err(ConnectError::Settings)?;
+        let tls = files.client_config().map_err(|error| ConnectError::Settings(error.to_string()))?;
         options.set_transport(Transport::Tls(TlsConfiguration::Rustls(Arc::new(tls))));
     }
     let (client, mut events) = AsyncClient::new(options, REQUESTS);

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::catalog::Columns;
 use super::classify::Outcome;
+use super::error::SettingsError;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
 use super::{Api, Config};
@@ -16,13 +17,11 @@ use crate::metrics::InfluxMetrics;
 use ingest_core::influx::names::{self, TENANT_PLACE};
 use ingest_core::influx::point::Layout;
 
-const V2_NEEDS_URL: &str = "INFLUXDB_API=v2 needs INFLUXDB_URL";
-
 /// Where the points of all tenants go.
 #[derive(Clone, Debug)]
 pub(crate) struct Backend {
-    pub(super) place: Place,
-    naming: Naming,
+    pub(super) store: Store,
+    names: DatabaseNames,
     alert: Arc<SharedAlert>,
     /// What files are written to.
     pub(super) disk: Arc<dyn Disk>,
@@ -30,7 +29,7 @@ pub(crate) struct Backend {
 
 /// What holds the databases.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum Store {
     /// A server.
     Server(Server),
     /// This directory; its files are rotated at this size.
@@ -39,7 +38,7 @@ pub(super) enum Place {
 
 /// How a tenant's database is called.
 #[derive(Clone, Debug)]
-enum Naming {
+enum DatabaseNames {
     /// By the rule for databases.
     Database,
     /// By the rule for buckets, from this template.
@@ -52,31 +51,33 @@ impl Backend {
     /// What the configuration asks for.
     ///
     /// # Errors
-    /// A sentence for operators when a setting, or two of them together, can't be used.
-    pub(crate) fn new(config: &Config) -> Result<Self, String> {
-        let place = match (config.api, url(config)) {
-            (Api::V2, None) => return Err(V2_NEEDS_URL.to_owned()),
-            (Api::V2 | Api::V3, Some(url)) => Place::Server(Server::new(url, config)?),
-            (Api::Files, _) | (Api::V3, None) => Place::Files(config.data_dir.clone(), config.file_rotate_bytes),
+    /// When a setting, or two of them together, can't be used.
+    pub(crate) fn new(config: &Config) -> Result<Self, SettingsError> {
+        let store = match (config.target.api, url(config)) {
+            (Api::V2, None) => return Err(SettingsError::NoUrl),
+            (Api::V2 | Api::V3, Some(url)) => Store::Server(Server::new(url, config)?),
+            (Api::Files, _) | (Api::V3, None) => {
+                Store::Files(config.files.data_dir.clone(), config.files.file_rotate_bytes)
+            }
         };
-        let naming = match (&place, config.layout()) {
+        let names = match (&store, config.layout()) {
             // Two tenants' batchers can't append to one file; and what limits servers to few databases is no matter here.
-            (Place::Files(..), _) => Naming::Database,
-            (Place::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
-            (_, Layout::PerTenant) => Naming::Database,
-            (_, Layout::Shared) => Naming::Shared(config.database.clone()),
+            (Store::Files(..), _) => DatabaseNames::Database,
+            (Store::Server(server), layout) if server.api() == Api::V2 => buckets(config, layout)?,
+            (_, Layout::PerTenant) => DatabaseNames::Database,
+            (_, Layout::Shared) => DatabaseNames::Shared(config.target.database.clone()),
         };
-        Ok(Self { place, naming, alert: Arc::default(), disk: Arc::new(System) })
+        Ok(Self { store, names, alert: Arc::default(), disk: Arc::new(System) })
     }
 
-    /// Everything that keeps a configuration from being used, a sentence each.
-    pub(crate) fn problems(config: &Config) -> Vec<String> {
-        let mut problems = match (config.api, url(config)) {
+    /// Everything that keeps a configuration from being used.
+    pub(crate) fn problems(config: &Config) -> Vec<SettingsError> {
+        let mut problems = match (config.target.api, url(config)) {
             (Api::V2 | Api::V3, Some(url)) => Server::problems(url, config),
-            (Api::V2, None) => vec![V2_NEEDS_URL.to_owned()],
+            (Api::V2, None) => vec![SettingsError::NoUrl],
             (Api::V3, None) | (Api::Files, _) => Vec::new(),
         };
-        if config.api == Api::V2 {
+        if config.target.api == Api::V2 {
             problems.extend(buckets(config, config.layout()).err());
         }
         problems
@@ -84,67 +85,65 @@ impl Backend {
 
     /// Counts the requests to its server there from now on.
     pub(super) fn count_in(&mut self, metrics: &InfluxMetrics) {
-        if let Place::Server(server) = &mut self.place {
+        if let Store::Server(server) = &mut self.store {
             server.count_in(&metrics.requests);
         }
     }
 
     /// Where it is: the server's URL as it was given, or the directory.
     pub(crate) fn address(&self) -> String {
-        match &self.place {
-            Place::Server(server) => server.base().to_owned(),
-            Place::Files(directory, _) => directory.display().to_string(),
+        match &self.store {
+            Store::Server(server) => server.base().to_owned(),
+            Store::Files(directory, _) => directory.display().to_string(),
         }
     }
 
     /// What a tenant's database is called there.
     pub(crate) fn database(&self, tenant_id: &str) -> String {
-        match &self.naming {
-            Naming::Database => names::influx_database(tenant_id),
-            Naming::Bucket(template) => names::influx_bucket(template, tenant_id),
-            Naming::Shared(name) => name.clone(),
+        match &self.names {
+            DatabaseNames::Database => names::influx_database(tenant_id),
+            DatabaseNames::Bucket(template) => names::influx_bucket(template, tenant_id),
+            DatabaseNames::Shared(name) => name.clone(),
         }
     }
 
     /// Whether each tenant has a database of its own.
     pub(crate) fn is_per_tenant(&self) -> bool {
-        !matches!(self.naming, Naming::Shared(_))
+        !matches!(self.names, DatabaseNames::Shared(_))
     }
 
     /// A tenant's database there. Nothing is touched before the first write.
-    pub(crate) fn open(&self, tenant_id: &str) -> Target {
+    pub(crate) fn open(&self, tenant_id: &str) -> TenantTarget {
         let database = self.database(tenant_id);
-        let place = match &self.place {
-            Place::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
-            Place::Files(directory, rotate_bytes) => {
+        let database = match &self.store {
+            Store::Server(server) => Database::Endpoint(Box::new(server.database(&database))),
+            Store::Files(directory, rotate_bytes) => {
                 let files = LineFiles::new(directory, &database, *rotate_bytes, self.disk.clone());
                 Database::Files(Arc::new(Mutex::new(files)))
             }
         };
-        Target { database: place, alert: self.alert.clone() }
+        TenantTarget { database, alert: self.alert.clone() }
     }
 }
 
 /// The server's URL, where there is one.
 fn url(config: &Config) -> Option<&str> {
-    config.url.as_deref().filter(|url| !url.trim().is_empty())
+    config.target.url.as_deref().filter(|url| !url.trim().is_empty())
 }
 
 /// A bucket for each tenant or one for all.
-fn buckets(config: &Config, layout: Layout) -> Result<Naming, String> {
-    match (layout, config.bucket.as_deref()) {
-        (Layout::PerTenant, None) => Ok(Naming::Bucket(format!("telemetry_{TENANT_PLACE}"))),
-        (Layout::PerTenant, Some(template)) => Ok(Naming::Bucket(template.to_owned())),
-        (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => {
-            Err(format!("INFLUXDB_DATABASE_LAYOUT=shared and INFLUXDB_BUCKET with {TENANT_PLACE} exclude each other"))
-        }
-        (Layout::Shared, bucket) => Ok(Naming::Shared(bucket.unwrap_or(&config.database).to_owned())),
+fn buckets(config: &Config, layout: Layout) -> Result<DatabaseNames, SettingsError> {
+    match (layout, config.target.bucket.as_deref()) {
+        (Layout::PerTenant, None) => Ok(DatabaseNames::Bucket(format!("telemetry_{TENANT_PLACE}"))),
+        (Layout::PerTenant, Some(template)) => Ok(DatabaseNames::Bucket(template.to_owned())),
+        (Layout::Shared, Some(template)) if template.contains(TENANT_PLACE) => Err(SettingsError::SharedBuckets),
+        (Layout::Shared, bucket) => Ok(DatabaseNames::Shared(bucket.unwrap_or(&config.target.database).to_owned())),
     }
 }
 
 /// Where the points of one tenant go.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub(crate) struct TenantTarget {
     database: Database,
     alert: Arc<SharedAlert>,
 }
@@ -157,7 +156,7 @@ enum Database {
     Files(Arc<Mutex<LineFiles>>),
 }
 
-impl Target {
+impl TenantTarget {
     /// How many writes may be under way at once, where `wanted` were configured.
     pub(crate) fn most_in_flight(&self, wanted: usize) -> usize {
         match &self.database {
@@ -249,15 +248,15 @@ async fn blocking(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::influx::config::with;
 
     fn config(api: Api, layout: Layout, bucket: Option<&str>) -> Config {
-        Config {
-            api,
-            url: Some("http://influx:8181".to_owned()),
-            database_layout: layout,
-            bucket: bucket.map(str::to_owned),
-            ..Config::default()
-        }
+        with(Config::default(), |config| {
+            config.target.api = api;
+            config.target.url = Some("http://influx:8181".to_owned());
+            config.target.database_layout = layout;
+            config.target.bucket = bucket.map(str::to_owned);
+        })
     }
 
     #[test]
@@ -273,21 +272,23 @@ mod tests {
             (config(Api::V2, PerTenant, Some("iot")), "iot"),
             (config(Api::Files, Shared, None), "telemetry_acme"),
         ] {
-            let destination = Backend::new(&config).unwrap();
-            assert_eq!(destination.database("acme"), database);
-            let is_alone = destination.database("acme") != destination.database("other");
+            let backend = Backend::new(&config).unwrap();
+            assert_eq!(backend.database("acme"), database);
+            let is_alone = backend.database("acme") != backend.database("other");
             assert!(is_alone || config.layout() == Shared, "tenants never share a database without a tag");
         }
     }
 
     #[test]
     fn settings_that_do_not_go_together_are_told() {
-        let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err();
+        let why = Backend::new(&config(Api::V2, Layout::Shared, Some("iot_{tenant_id}"))).unwrap_err().to_string();
         assert!(why.contains("INFLUXDB_BUCKET") && why.contains("INFLUXDB_DATABASE_LAYOUT"), "{why}");
-        let no_url = Config { url: None, ..config(Api::V2, Layout::PerTenant, None) };
-        assert_eq!(Backend::new(&no_url).unwrap_err(), V2_NEEDS_URL);
-        let both = Config { url: None, ..config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")) };
-        assert_eq!(Backend::problems(&both), [V2_NEEDS_URL.to_owned(), why]);
+        let no_url = with(config(Api::V2, Layout::PerTenant, None), |config| config.target.url = None);
+        let no_url = Backend::new(&no_url).unwrap_err().to_string();
+        assert_eq!(no_url, "INFLUXDB_API=v2 needs INFLUXDB_URL");
+        let both = with(config(Api::V2, Layout::Shared, Some("iot_{tenant_id}")), |config| config.target.url = None);
+        let problems: Vec<String> = Backend::problems(&both).iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [no_url, why]);
     }
 
     #[test]

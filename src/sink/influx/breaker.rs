@@ -60,7 +60,7 @@ impl Breaker {
     }
 
     /// Whether the last thing known of the database is a failure.
-    pub(super) fn is_troubled(&self) -> bool {
+    pub(super) fn is_failing(&self) -> bool {
         self.backoff.failures() > 0
     }
 
@@ -72,7 +72,7 @@ impl Breaker {
     /// The database took a request; `true` where that closes the breaker.
     pub(super) fn succeeded(&mut self, round: Round) -> bool {
         // An answer that was on its way when another request failed says nothing about the time since.
-        if round != self.round || !self.is_troubled() {
+        if round != self.round || !self.is_failing() {
             return false;
         }
         let was_open = self.is_open();

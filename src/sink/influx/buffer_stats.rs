@@ -1,7 +1,7 @@
 //! What is owed to each tenant's database, and what `/stats` and the metrics show of it.
 //!
-//! The router takes lines into a tenant's account when it hands them to the batcher, the batcher ends them there when
-//! their fate is known. What a dead batcher has left open is written off, so that nothing is ever miscounted for good.
+//! The router takes lines into a tenant's buffer when it hands them to the batcher, the batcher ends them there when
+//! their fate is known. What a dead batcher has left open is reset, so that nothing is ever miscounted for good.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::metrics::{InfluxMetrics, Label, LineResult};
 /// What is kept of a line beside its text: half as much again, with a line of usual length.
 const BESIDE_A_LINE: u64 = size_of::<Entry>() as u64;
 
-/// All accounts of a router.
+/// All buffers of a router.
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub(super) struct Buffers {
     tenants: Mutex<BTreeMap<Arc<str>, Arc<BufferStats>>>,
     total: Arc<Total>,
 }
 
-/// What all accounts have in common.
+/// What all buffers have in common.
 #[derive(Debug)]
 struct Total {
     metrics: InfluxMetrics,
@@ -38,8 +38,8 @@ struct Total {
     started: Instant,
 }
 
-impl Accounts {
-    /// No accounts yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
+impl Buffers {
+    /// No buffers yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
     pub(super) fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
         let counter = || AtomicU64::new(0);
         let total = Total {
@@ -54,11 +54,11 @@ impl Accounts {
         Arc::new(Self { tenants: Mutex::default(), total: Arc::new(total) })
     }
 
-    /// Opens a tenant's account.
+    /// Opens a tenant's buffer.
     pub(super) fn open(&self, tenant_id: &Arc<str>) -> Arc<BufferStats> {
-        let account = Arc::new(BufferStats::new(self.total.clone()));
-        self.tenants().insert(tenant_id.clone(), account.clone());
-        account
+        let buffer = Arc::new(BufferStats::new(self.total.clone()));
+        self.tenants().insert(tenant_id.clone(), buffer.clone());
+        buffer
     }
 
     /// Forgets a tenant that nothing is owed to.
@@ -81,7 +81,7 @@ impl Accounts {
         self.total.attempts.load(Ordering::Relaxed)
     }
 
-    /// Whether a batcher waits on purpose: standing still is no sign of exit then.
+    /// Whether a batcher waits on purpose: standing still is no sign of a stall then.
     pub(super) fn is_waiting(&self, now: Instant) -> bool {
         let until = Duration::from_millis(self.total.waits_until_ms.load(Ordering::Relaxed));
         now < self.total.started + until
@@ -90,7 +90,7 @@ impl Accounts {
     /// The tenants' states for `/stats`.
     pub(super) fn to_json(&self) -> Value {
         let tenants = self.tenants();
-        let states: Vec<Value> = tenants.iter().map(|(tenant_id, account)| account.to_json(tenant_id)).collect();
+        let states: Vec<Value> = tenants.iter().map(|(tenant_id, buffer)| buffer.to_json(tenant_id)).collect();
         json!({"held_lines": self.held_lines(), "held_bytes": self.held_bytes(), "tenants": states})
     }
 
@@ -99,7 +99,7 @@ impl Accounts {
     }
 }
 
-/// One tenant's account. Any thread may use it.
+/// One tenant's buffer. Any thread may use it.
 #[derive(Debug)]
 pub(super) struct BufferStats {
     total: Arc<Total>,
@@ -109,7 +109,7 @@ pub(super) struct BufferStats {
     requests: AtomicU64,
     failures: AtomicU64,
     ended: [AtomicU64; LineResult::ALL.len()],
-    troubled: AtomicBool,
+    failing: AtomicBool,
     open: AtomicBool,
     last_error: Mutex<String>,
     /// How many values their columns could not hold, by column.
@@ -127,7 +127,7 @@ impl BufferStats {
             requests: counter(),
             failures: counter(),
             ended: std::array::from_fn(|_| counter()),
-            troubled: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             open: AtomicBool::new(false),
             last_error: Mutex::default(),
             type_conflicts: Mutex::default(),
@@ -154,7 +154,7 @@ impl BufferStats {
         self.ended[result.index()].fetch_add(lines, Ordering::Relaxed);
         self.total.metrics.lines.of(result).inc_by(lines);
         self.total.metrics.buffered_lines.dec_by(lines as i64);
-        // What is deferred stays owed, but from now on the replay has it on its account.
+        // What is deferred stays owed, but from now on the replay has it on record.
         self.total.metrics.unconfirmed_lines.dec_by(lines as i64);
     }
 
@@ -181,19 +181,19 @@ impl BufferStats {
         self.held_lines.load(Ordering::Relaxed)
     }
 
-    /// The memory that they take, as [`Accounts::held_bytes`] counts it.
+    /// The memory that they take, as [`Buffers::held_bytes`] counts it.
     pub(super) fn held_bytes(&self) -> u64 {
         self.held_bytes.load(Ordering::Relaxed) + self.held_lines() * BESIDE_A_LINE
     }
 
     /// Whether the database fails or keeps requests waiting: then deliveries are better handed back than held.
-    pub(super) fn is_troubled(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed)
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
     }
 
     /// What the batcher knows of the database.
-    pub(super) fn set_state(&self, troubled: bool, open: bool) {
-        self.troubled.store(troubled, Ordering::Relaxed);
+    pub(super) fn set_state(&self, failing: bool, open: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
         let was_open = self.open.swap(open, Ordering::Relaxed);
         self.total.metrics.breakers_open.inc_by(i64::from(open) - i64::from(was_open));
     }
@@ -237,7 +237,7 @@ impl BufferStats {
 
     fn to_json(&self, tenant_id: &str) -> Value {
         let ended = |result: LineResult| self.ended[result.index()].load(Ordering::Relaxed);
-        let breaker = match (self.open.load(Ordering::Relaxed), self.is_troubled()) {
+        let breaker = match (self.open.load(Ordering::Relaxed), self.is_failing()) {
             (true, _) => "open",
             (false, true) => "troubled",
             (false, false) => "closed",
@@ -275,51 +275,51 @@ mod tests {
     #[test]
     fn every_line_is_held_until_its_fate_is_known() {
         let metrics = Metrics::new();
-        let accounts = Accounts::new(metrics.influx.clone(), LineResult::Deferred);
-        let account = accounts.open(&"acme".into());
-        account.enqueue(10, 1_000);
-        account.resize(200, 100);
-        account.resize(10, 14);
-        account.resize(14, 10);
-        account.end(LineResult::Ok, 4, 300);
-        account.end(LineResult::Deferred, 3, 200);
-        assert_eq!((account.held_lines(), accounts.held_lines()), (3, 3));
+        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Deferred);
+        let buffer = buffers.open(&"acme".into());
+        buffer.enqueue(10, 1_000);
+        buffer.resize(200, 100);
+        buffer.resize(10, 14);
+        buffer.resize(14, 10);
+        buffer.end(LineResult::Ok, 4, 300);
+        buffer.end(LineResult::Deferred, 3, 200);
+        assert_eq!((buffer.held_lines(), buffers.held_lines()), (3, 3));
         let memory = 400 + 3 * BESIDE_A_LINE;
-        assert_eq!((account.held_bytes(), accounts.held_bytes()), (memory, memory));
+        assert_eq!((buffer.held_bytes(), buffers.held_bytes()), (memory, memory));
         assert_eq!(metrics.influx.buffered_lines.get(), 3);
         assert_eq!(metrics.influx.unconfirmed_lines.get(), 3, "what is deferred is the replay's to count");
     }
 
     #[test]
     fn a_wait_that_the_server_asked_for_is_no_standstill_until_it_is_over() {
-        let accounts = Accounts::new(Metrics::new().influx.clone(), LineResult::Deferred);
-        let (one, other, now) = (accounts.open(&"acme".into()), accounts.open(&"zeta".into()), Instant::now());
-        assert!(!accounts.is_waiting(now));
+        let buffers = Buffers::new(Metrics::new().influx.clone(), LineResult::Deferred);
+        let (one, other, now) = (buffers.open(&"acme".into()), buffers.open(&"zeta".into()), Instant::now());
+        assert!(!buffers.is_waiting(now));
         one.waits_until(now + Duration::from_secs(60));
         other.waits_until(now + Duration::from_secs(1));
-        assert!(accounts.is_waiting(now + Duration::from_secs(59)));
-        assert!(!accounts.is_waiting(now + Duration::from_secs(60)));
+        assert!(buffers.is_waiting(now + Duration::from_secs(59)));
+        assert!(!buffers.is_waiting(now + Duration::from_secs(60)));
     }
 
     #[test]
     fn what_a_dead_batcher_held_is_written_off() {
         let metrics = Metrics::new();
-        let accounts = Accounts::new(metrics.influx.clone(), LineResult::Returned);
-        let account = accounts.open(&"acme".into());
-        account.enqueue(10, 1_000);
-        account.request_sent();
-        account.set_state(true, true);
+        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Returned);
+        let buffer = buffers.open(&"acme".into());
+        buffer.enqueue(10, 1_000);
+        buffer.request_sent();
+        buffer.set_state(true, true);
         assert_eq!(metrics.influx.breakers_open.get(), 1);
-        assert_eq!(account.reset(), 10);
-        assert_eq!((accounts.held_lines(), accounts.held_bytes()), (0, 0));
+        assert_eq!(buffer.reset(), 10);
+        assert_eq!((buffers.held_lines(), buffers.held_bytes()), (0, 0));
         assert_eq!(metrics.influx.lines.of(LineResult::Returned).get(), 10);
         assert_eq!((metrics.influx.unconfirmed_lines.get(), metrics.influx.breakers_open.get()), (0, 0));
-        let tenant = &accounts.to_json()["tenants"][0];
+        let tenant = &buffers.to_json()["tenants"][0];
         assert_eq!((&tenant["breaker"], &tenant["requests_in_flight"]), (&json!("closed"), &json!(0)));
-        accounts.close("acme");
-        assert_eq!(accounts.to_json()["tenants"], json!([]));
-        account.enqueue(5, 100);
-        drop(account);
-        assert_eq!((accounts.held_lines(), metrics.influx.buffered_lines.get()), (0, 0));
+        buffers.close("acme");
+        assert_eq!(buffers.to_json()["tenants"], json!([]));
+        buffer.enqueue(5, 100);
+        drop(buffer);
+        assert_eq!((buffers.held_lines(), metrics.influx.buffered_lines.get()), (0, 0));
     }
 }

@@ -39,7 +39,7 @@ impl Endpoint {
     pub(super) async fn columns(self) -> Columns {
         match timeout(BOUND, self.query_sql(COLUMNS_OF_TELEMETRY)).await {
             Ok(Ok((status, answer))) => read(status, &answer),
-            Ok(Err(error)) => Columns::Unanswered(error),
+            Ok(Err(error)) => Columns::Unanswered(error.to_string()),
             Err(_) => Columns::Unanswered(format!("no answer within {} s", BOUND.as_secs())),
         }
     }

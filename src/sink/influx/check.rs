@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::is_header_malformed;
+use super::error::CheckError;
 use super::request::Server;
 use ingest_core::flow::capacity::{self, Demand};
 
-/// What became of a look at the destination.
+/// What a server or directory can hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CapacityReport {
     /// What is there, in a few words.
@@ -45,14 +46,14 @@ impl Backend {
     /// Looks whether these tenants' points can be held.
     ///
     /// # Errors
-    /// A sentence, where the server does not answer or does not let us look.
-    pub(crate) async fn check(&self, tenants: &[String]) -> Result<CapacityReport, String> {
-        match &self.place {
-            Place::Files(directory, _) => {
+    /// Where the server does not answer or does not let us look.
+    pub(crate) async fn check(&self, tenants: &[String]) -> Result<CapacityReport, CheckError> {
+        match &self.store {
+            Store::Files(directory, _) => {
                 Ok(CapacityReport { found: format!("files below {}", directory.display()), advice: None })
             }
-            Place::Server(server) if server.api() == Api::V2 => self.check_v2(server).await,
-            Place::Server(server) => {
+            Store::Server(server) if server.api() == Api::V2 => self.check_v2(server).await,
+            Store::Server(server) => {
                 let wanted = tenants.iter().map(|tenant_id| self.database(tenant_id)).collect();
                 let (tenants, is_shared) = (tenants.len(), !self.is_per_tenant());
                 check_v3(server, |exist| Demand { exist, wanted, tenants, is_shared }).await
@@ -61,7 +62,7 @@ impl Backend {
     }
 
     /// The v2 API tells nothing of limits; but VictoriaMetrics speaks it and has no buckets: tenants would share series.
-    async fn check_v2(&self, server: &Server) -> Result<CapacityReport, String> {
+    async fn check_v2(&self, server: &Server) -> Result<CapacityReport, CheckError> {
         // It answers Prometheus' API too, InfluxDB does not.
         let is_victoria_metrics = matches!(server.get("/api/v1/status/buildinfo").await?, (200, _));
         if !is_victoria_metrics {
@@ -79,7 +80,10 @@ impl Backend {
     }
 }
 
-async fn check_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Demand) -> Result<CapacityReport, String> {
+async fn check_v3(
+    server: &Server,
+    demand: impl FnOnce(BTreeSet<String>) -> Demand,
+) -> Result<CapacityReport, CheckError> {
     let Ping { product_name } = asked(server, "/ping").await?;
     let found = format!("{product_name} at {}", server.base());
     let Some(most) = capacity::most_databases(&product_name) else { return Ok(CapacityReport { found, advice: None }) };
@@ -87,13 +91,11 @@ async fn check_v3(server: &Server, demand: impl FnOnce(BTreeSet<String>) -> Dema
     Ok(CapacityReport { found, advice: capacity::advice(&product_name, most, &demand(exist)) })
 }
 
-async fn asked<T: for<'de> Deserialize<'de>>(server: &Server, path: &str) -> Result<T, String> {
+async fn asked<T: for<'de> Deserialize<'de>>(server: &Server, path: &'static str) -> Result<T, CheckError> {
     match server.get(path).await? {
-        (200, answer) => serde_json::from_str(&answer).map_err(|_| format!("GET {path} has an unexpected answer")),
-        (401 | 403, _) => Err(format!("GET {path} is not allowed: check INFLUXDB_TOKEN")),
-        (400, answer) if is_header_malformed(answer.as_bytes()) => {
-            Err(format!("GET {path}: it can't read the token: check INFLUXDB_TOKEN, which is the token alone"))
-        }
-        (status, _) => Err(format!("GET {path} is answered with status {status}: check INFLUXDB_URL and INFLUXDB_API")),
+        (200, answer) => serde_json::from_str(&answer).map_err(|_| CheckError::Unexpected(path)),
+        (401 | 403, _) => Err(CheckError::Denied(path)),
+        (400, answer) if is_header_malformed(answer.as_bytes()) => Err(CheckError::Token(path)),
+        (status, _) => Err(CheckError::Status(path, status)),
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use awc::{Client, Connector};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::runtime::tls::{NamedFile, TlsFiles};
+use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError};
 
 /// How long connecting may take: a host that is gone should not hold a batch for the time a slow write may need.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,14 +25,14 @@ impl Trust {
     /// Reads the file, where one is named.
     ///
     /// # Errors
-    /// A sentence for operators where it can't be used.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+    /// Where it can't be used.
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, TlsFilesError> {
         let trust = Self(ca_file.map(|path| NamedFile { setting: "INFLUXDB_CA_FILE", path: path.to_owned() }));
         trust.tls()?;
         Ok(trust)
     }
 
-    fn tls(&self) -> Result<Option<ClientConfig>, String> {
+    fn tls(&self) -> Result<Option<ClientConfig>, TlsFilesError> {
         let Some(file) = &self.0 else { return Ok(None) };
         let mut tls = TlsFiles { roots: Some(file.clone()), identity: None }.client_config()?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -1,7 +1,7 @@
 //! Whether one tenant's database is there, without making it.
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::check::{Database, LIST, Ping, counted};
 use super::request::Server;
 use ingest_core::flow::capacity::most_databases;
@@ -22,13 +22,13 @@ pub(crate) enum Presence {
 impl Backend {
     /// Looks for a tenant's database.
     pub(crate) async fn presence(&self, tenant_id: &str) -> Presence {
-        match &self.place {
-            Place::Files(..) => match self.has(tenant_id) {
+        match &self.store {
+            Store::Files(..) => match self.has(tenant_id) {
                 Some(true) => Presence::Exists,
                 _ => Presence::Missing,
             },
-            Place::Server(server) if server.api() == Api::V2 => Presence::Missing,
-            Place::Server(server) => at_v3(server, &self.database(tenant_id)).await,
+            Store::Server(server) if server.api() == Api::V2 => Presence::Missing,
+            Store::Server(server) => at_v3(server, &self.database(tenant_id)).await,
         }
     }
 }

@@ -3,8 +3,9 @@
 use serde::Deserialize;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::is_header_malformed;
+use super::error::RequestError;
 
 /// What the server made of the write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +34,9 @@ impl Backend {
     /// Tries a write to a tenant's database; `None` where points go to files.
     ///
     /// # Errors
-    /// A sentence, where the server does not answer.
-    pub(crate) async fn probe(&self, tenant_id: &str) -> Result<Option<Probe>, String> {
-        let Place::Server(server) = &self.place else { return Ok(None) };
+    /// Where the server does not answer.
+    pub(crate) async fn probe(&self, tenant_id: &str) -> Result<Option<Probe>, RequestError> {
+        let Store::Server(server) = &self.store else { return Ok(None) };
         let (status, answer) = server.write_nothing(&self.database(tenant_id)).await?;
         let probe = read(server.api(), status, &answer);
         if server.api() != Api::V2 || probe != Probe::Accepted {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::Api;
-use super::backend::{Backend, Place};
+use super::backend::{Backend, Store};
 use super::classify::{FailureKind, Outcome, Provisioned, database_made, is_header_malformed};
 use super::request::Server;
 
@@ -22,17 +22,17 @@ impl Backend {
     /// Makes sure that a tenant's database exists. Idempotent.
     pub(crate) async fn provision(&self, tenant_id: &str) -> Provisioned {
         let database = self.database(tenant_id);
-        match &self.place {
-            Place::Server(server) => at_server(server, &database).await,
-            Place::Files(directory, _) => below(&directory.join(database)),
+        match &self.store {
+            Store::Server(server) => at_server(server, &database).await,
+            Store::Files(directory, _) => below(&directory.join(database)),
         }
     }
 
     /// Whether a tenant's database is there already, without making it; `None` where that can't be asked.
     pub(crate) fn has(&self, tenant_id: &str) -> Option<bool> {
-        match &self.place {
-            Place::Server(_) => None,
-            Place::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),
+        match &self.store {
+            Store::Server(_) => None,
+            Store::Files(directory, _) => Some(directory.join(self.database(tenant_id)).is_dir()),
         }
     }
 }
@@ -46,7 +46,7 @@ async fn at_server(server: &Server, database: &str) -> Provisioned {
             by_first_write(server, database).await
         }
         Ok((status, answer)) => database_made(status, answer.as_bytes()),
-        Err(error) => Provisioned::Failed(error),
+        Err(error) => Provisioned::Failed(error.to_string()),
     }
 }
 
@@ -56,7 +56,7 @@ async fn by_first_write(server: &Server, database: &str) -> Provisioned {
         Outcome::Refused { .. } => {
             Provisioned::Warned("the server refused the first line; the database is there".into())
         }
-        Outcome::Failed { trouble: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
+        Outcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
         Outcome::Failed { message, .. } | Outcome::Halve { message, .. } => Provisioned::Failed(message),
     }
 }

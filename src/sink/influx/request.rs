@@ -20,6 +20,7 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::classify::{Outcome, classify};
 use super::client::{Trust, client};
+use super::error::{RequestError, SettingsError};
 use super::{Api, Config};
 use crate::metrics::{Per, RequestStatus};
 use crate::runtime::secret::Secret;
@@ -47,25 +48,28 @@ impl Server {
     /// The server at `url`, with the API, the token and the bounds of the configuration.
     ///
     /// # Errors
-    /// A sentence for operators when the URL, the token or the file of certificates can't be used.
-    pub(super) fn new(url: &str, config: &Config) -> Result<Self, String> {
-        authorization(config.api, &config.token)?;
+    /// When the URL, the token or the file of certificates can't be used.
+    pub(super) fn new(url: &str, config: &Config) -> Result<Self, SettingsError> {
+        authorization(config.target.api, &config.target.token)?;
         Ok(Self {
-            api: config.api,
+            api: config.target.api,
             base: base(url)?,
-            org: config.org.clone(),
-            token: config.token.clone(),
-            trust: Trust::new(config.ca_file.as_deref())?,
-            gzip_min_bytes: config.gzip_min_bytes,
-            timeout: Duration::from_secs(config.request_timeout_secs),
+            org: config.target.org.clone(),
+            token: config.target.token.clone(),
+            trust: Trust::new(config.target.ca_file.as_deref())?,
+            gzip_min_bytes: config.target.gzip_min_bytes,
+            timeout: Duration::from_secs(config.target.request_timeout_secs),
             requests: Per::default(),
         })
     }
 
-    /// Everything that keeps such a server from being used, a sentence each.
-    pub(super) fn problems(url: &str, config: &Config) -> Vec<String> {
-        let trust = Trust::new(config.ca_file.as_deref());
-        [base(url).err(), authorization(config.api, &config.token).err(), trust.err()].into_iter().flatten().collect()
+    /// Everything that keeps such a server from being used.
+    pub(super) fn problems(url: &str, config: &Config) -> Vec<SettingsError> {
+        let trust = Trust::new(config.target.ca_file.as_deref()).err().map(SettingsError::from);
+        [base(url).err(), authorization(config.target.api, &config.target.token).err(), trust]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Counts its requests there from now on.
@@ -99,8 +103,8 @@ impl Server {
     /// bucket. With `accept_partial=false` InfluxDB 3 makes no database for it either. The status and what the server says.
     ///
     /// # Errors
-    /// A sentence, where there was no answer.
-    pub(super) async fn write_nothing(&self, database: &str) -> Result<(u16, String), String> {
+    /// Where there was no answer.
+    pub(super) async fn write_nothing(&self, database: &str) -> Result<(u16, String), RequestError> {
         const UNREADABLE: &[u8] = b"ingest-node-doctor\n";
         let uri = self.database(database).uri.replace("accept_partial=true", "accept_partial=false");
         let request = client(&self.trust).post(uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
@@ -110,8 +114,8 @@ impl Server {
     /// Asks for a database to be made: `POST /api/v3/configure/database`. The status and what the server says.
     ///
     /// # Errors
-    /// A sentence, where there was no answer.
-    pub(super) async fn create_database(&self, name: &str) -> Result<(u16, String), String> {
+    /// Where there was no answer.
+    pub(super) async fn create_database(&self, name: &str) -> Result<(u16, String), RequestError> {
         let request = client(&self.trust).post(format!("{}/api/v3/configure/database", self.base));
         let body = serde_json::json!({ "db": name }).to_string();
         self.ask(request.insert_header((CONTENT_TYPE, "application/json")), Bytes::from(body)).await
@@ -120,12 +124,12 @@ impl Server {
     /// Asks for what is at a path. The status and what the server says.
     ///
     /// # Errors
-    /// A sentence, where there was no answer.
-    pub(super) async fn get(&self, path: &str) -> Result<(u16, String), String> {
+    /// Where there was no answer.
+    pub(super) async fn get(&self, path: &str) -> Result<(u16, String), RequestError> {
         self.ask(client(&self.trust).get(format!("{}{path}", self.base)), Bytes::new()).await
     }
 
-    async fn ask(&self, request: ClientRequest, body: Bytes) -> Result<(u16, String), String> {
+    async fn ask(&self, request: ClientRequest, body: Bytes) -> Result<(u16, String), RequestError> {
         let asked = async {
             let sent = self.authorized(request).send_body(body).await;
             let mut response = sent.map_err(|error| self.unsent(&error))?;
@@ -142,24 +146,24 @@ impl Server {
         }
     }
 
-    /// Counts a request that got no answer; why, in words.
-    fn unsent(&self, error: &SendRequestError) -> String {
+    /// Counts a request that got no answer; why.
+    fn unsent(&self, error: &SendRequestError) -> RequestError {
         let status = match error {
             SendRequestError::Timeout | SendRequestError::Connect(ConnectError::Timeout) => RequestStatus::Timeout,
             _ => RequestStatus::Connection,
         };
         self.requests.of(status).inc();
         let text = error.to_string();
-        match advice(error, self.base.starts_with("https:")) {
+        RequestError::Unsent(match advice(error, self.base.starts_with("https:")) {
             Some(advice) => self.without_token(&format!("{} ({advice})", tls::without_clock(&text))),
             None => self.without_token(&text),
-        }
+        })
     }
 
-    /// Counts a request whose answer did not come in time; the same in words.
-    fn unanswered(&self) -> String {
+    /// Counts a request whose answer did not come in time.
+    fn unanswered(&self) -> RequestError {
         self.requests.of(RequestStatus::Timeout).inc();
-        format!("no answer within {} s", self.timeout.as_secs())
+        RequestError::Silent(self.timeout.as_secs())
     }
 
     fn authorized(&self, request: ClientRequest) -> ClientRequest {
@@ -206,32 +210,27 @@ fn advice(error: &SendRequestError, is_https: bool) -> Option<String> {
 }
 
 /// The header that carries the token, where there is one.
-fn authorization(api: Api, token: &Secret) -> Result<Option<HeaderValue>, String> {
+fn authorization(api: Api, token: &Secret) -> Result<Option<HeaderValue>, SettingsError> {
     let token = token.expose();
     if token.is_empty() {
         return Ok(None);
     }
     let scheme = if api == Api::V2 { "Token" } else { "Bearer" };
-    let mut value = HeaderValue::try_from(format!("{scheme} {token}"))
-        .map_err(|_| "INFLUXDB_TOKEN holds characters that no HTTP header can carry".to_owned())?;
+    let mut value = HeaderValue::try_from(format!("{scheme} {token}")).map_err(|_| SettingsError::Token)?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
 /// Where the API of the server at `url` begins. The URL may have a path (a proxy's prefix), no query, and nothing of the API.
-fn base(url: &str) -> Result<String, String> {
+fn base(url: &str) -> Result<String, SettingsError> {
     let parsed: Option<Uri> = url.trim().parse().ok();
     let parts = parsed.as_ref().and_then(|url| Some((url.scheme_str()?, url.authority()?, url.path(), url.query())));
     let Some((scheme @ ("http" | "https"), authority, path, None)) = parts else {
-        return Err("INFLUXDB_URL must look like http://host:8181 or https://host/path".to_owned());
+        return Err(SettingsError::Url);
     };
     let path = path.trim_end_matches('/');
     if ["/api/v2", "/api/v3"].iter().any(|api| path.ends_with(api) || path.contains(&format!("{api}/"))) {
-        return Err(
-            "INFLUXDB_URL must be the server's URL alone, such as http://host:8181: the node adds what follows \
-                    from /api on"
-                .to_owned(),
-        );
+        return Err(SettingsError::UrlOfApi);
     }
     Ok(format!("{scheme}://{authority}{path}"))
 }
@@ -248,8 +247,8 @@ impl Endpoint {
     /// Asks in SQL: `POST /api/v3/query_sql`. The status and what the server says.
     ///
     /// # Errors
-    /// A sentence, where there was no answer.
-    pub(super) async fn query_sql(&self, sql: &str) -> Result<(u16, String), String> {
+    /// Where there was no answer.
+    pub(super) async fn query_sql(&self, sql: &str) -> Result<(u16, String), RequestError> {
         let server = &self.server;
         let request = client(&server.trust).post(format!("{}/api/v3/query_sql", server.base));
         let body = serde_json::json!({ "db": self.name, "q": sql, "format": "json" }).to_string();
@@ -260,7 +259,7 @@ impl Endpoint {
     pub(super) async fn write(self, body: Bytes, lines: usize) -> Outcome {
         match timeout(self.server.timeout, self.send(body, lines)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::passing(self.server.unanswered()),
+            Err(_) => Outcome::passing(self.server.unanswered().to_string()),
         }
     }
 
@@ -275,7 +274,7 @@ impl Endpoint {
         };
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Outcome::passing(server.unsent(&error)),
+            Err(error) => return Outcome::passing(server.unsent(&error).to_string()),
         };
         let status = response.status().as_u16();
         server.note(status);
@@ -314,8 +313,9 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::influx::config::with;
 
-    fn uri(url: &str) -> Result<String, String> {
+    fn uri(url: &str) -> Result<String, SettingsError> {
         Ok(Server::new(url, &Config::default())?.database("telemetry_acme").uri)
     }
 
@@ -332,21 +332,24 @@ mod tests {
 
     #[test]
     fn a_bucket_is_asked_for_in_the_words_of_the_v2_api() {
-        let config = Config { api: Api::V2, org: Some("my org".to_owned()), ..Config::default() };
+        let config = with(Config::default(), |config| {
+            config.target.api = Api::V2;
+            config.target.org = Some("my org".to_owned());
+        });
         let bucket = |config: &Config| Server::new("http://influx:8086", config).unwrap().database("a&b").uri;
         assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?org=my%20org&bucket=a%26b&precision=ns");
-        let config = Config { org: None, ..config };
+        let config = with(config, |config| config.target.org = None);
         assert_eq!(bucket(&config), "http://influx:8086/api/v2/write?bucket=a%26b&precision=ns");
     }
 
     #[test]
     fn an_unusable_url_is_one_plain_sentence() {
         for url in ["", "influx:8181", "ftp://influx", "http://", "http://influx:8181?db=x", "/x", "http://a b"] {
-            let error = uri(url).unwrap_err();
+            let error = uri(url).unwrap_err().to_string();
             assert!(error.contains("INFLUXDB_URL must look like"), "{url}: {error}");
         }
         for path in ["/api/v3/write_lp", "/api/v2/write", "/api/v2/", "/proxy/api/v3/write_lp/"] {
-            let error = uri(&format!("http://influx:8181{path}")).unwrap_err();
+            let error = uri(&format!("http://influx:8181{path}")).unwrap_err().to_string();
             assert!(error.contains("INFLUXDB_URL must be the server's URL alone"), "{path}: {error}");
         }
         assert!(uri("http://influx:8181/api/v3x").is_ok());
@@ -354,30 +357,32 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_with_a_server_is_told_at_once() {
-        let config =
-            Config { token: Secret::new("a\nb"), ca_file: Some("/nonexistent/ca.pem".into()), ..Config::default() };
+        let config = with(Config::default(), |config| {
+            config.target.token = Secret::new("a\nb");
+            config.target.ca_file = Some("/nonexistent/ca.pem".into());
+        });
         let problems = Server::problems("influx:8181", &config);
         assert_eq!(problems.len(), 3, "{problems:?}");
-        assert_eq!(Server::problems("http://influx", &Config::default()), Vec::<String>::new());
+        assert!(Server::problems("http://influx", &Config::default()).is_empty());
     }
 
     #[test]
     fn an_unusable_token_is_told_without_the_token() {
-        let config = Config { token: Secret::new("tok\nen"), ..Config::default() };
-        let error = Server::new("http://influx", &config).unwrap_err();
+        let config = with(Config::default(), |config| config.target.token = Secret::new("tok\nen"));
+        let error = Server::new("http://influx", &config).unwrap_err().to_string();
         assert!(error.contains("INFLUXDB_TOKEN") && !error.contains("tok\nen"), "{error}");
     }
 
     #[test]
     fn a_token_shows_neither_in_a_log_nor_in_a_repeated_answer() {
-        let config = Config { token: Secret::new("apiv3_secret"), ..Config::default() };
+        let config = with(Config::default(), |config| config.target.token = Secret::new("apiv3_secret"));
         let endpoint = Server::new("http://influx", &config).unwrap().database("d");
         assert!(!format!("{endpoint:?}").contains("apiv3_secret"));
         assert_eq!(endpoint.server.without_token("got Bearer apiv3_secret!"), "got Bearer ***!");
     }
 
     #[test]
-    fn the_servers_retry_after_to_wait_is_read_in_both_its_forms() {
+    fn the_servers_retry_after_is_read_in_both_its_forms() {
         let mut headers = HeaderMap::new();
         let now = httpdate::parse_http_date("Fri, 31 Dec 1999 23:59:00 GMT").unwrap();
         assert_eq!(retry_after(&headers, now), None);

@@ -1,4 +1,4 @@
-//! The batchers' owner: one batcher per tenant, made when its first line comes, made again after a exit, ended when it
+//! The batchers' owner: one batcher per tenant, made when its first line comes, made again after an exit, ended when it
 //! has been idle, and spread over a few threads.
 
 use std::collections::HashMap;
@@ -14,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::backend::Backend;
 use super::batcher;
-use super::batcher::{Batcher, BatcherExited, ExitGuard, Finish, Retire};
-use super::buffer_stats::{Accounts, BufferStats};
+use super::batcher::{Batcher, BatcherExited, DrainBatcher, ExitGuard, StopIdle};
+use super::buffer_stats::{BufferStats, Buffers};
 use super::server_health::ServerHealth;
 use super::{Config, tenants};
 use crate::delivery::Settlement;
@@ -31,7 +31,7 @@ use ingest_core::flow::disposition::Verdict;
 /// How often the router looks after its batchers.
 const TICK: Duration = Duration::from_secs(1);
 
-/// First and longest rest of a tenant after its batcher's exit.
+/// First and longest pause before a tenant's batcher is made again after its exit.
 const REST_MS: (u64, u64) = (100, 30_000);
 
 /// A batcher that lived so long has earned a fresh start after its exit.
@@ -44,7 +44,7 @@ pub(crate) struct Parts {
     /// The `[influx]` settings.
     pub config: Config,
     /// Where points go.
-    pub destination: Backend,
+    pub backend: Backend,
     /// Makes refused points durable.
     pub quarantine: Recipient<QuarantinePoints>,
     /// Gets the tenants' states, as `influx`.
@@ -57,11 +57,11 @@ pub(crate) struct Parts {
 /// batchers, [`Drain`] by the supervisor.
 pub(crate) struct Router {
     config: Arc<Config>,
-    destination: Backend,
+    backend: Backend,
     metrics: Arc<Metrics>,
     log: Logger,
     actor_guard: ActorGuard,
-    accounts: Arc<Accounts>,
+    buffers: Arc<Buffers>,
     condition: Arc<ServerHealth>,
     tenants: HashMap<Arc<str>, Tenant>,
     threads: Vec<Arbiter>,
@@ -76,7 +76,7 @@ pub(crate) struct Router {
 }
 
 struct Tenant {
-    account: Arc<BufferStats>,
+    buffer: Arc<BufferStats>,
     batcher: Option<Addr<Batcher>>,
     instance: u64,
     born: Instant,
@@ -88,27 +88,27 @@ struct Tenant {
 impl Router {
     /// A router without tenants. Start it within a running [`System`]: it starts threads of its own.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, mut destination, quarantine, stats } = parts;
+        let Parts { spawn, config, mut backend, quarantine, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
-        destination.count_in(&metrics.influx);
+        backend.count_in(&metrics.influx);
         let lost_as = match config.write_policy {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
         };
-        let accounts = Accounts::new(metrics.influx.clone(), lost_as);
-        let shown = Arc::downgrade(&accounts);
-        stats.register("influx", move || shown.upgrade().map_or(Value::Null, |accounts| accounts.to_json()));
+        let buffers = Buffers::new(metrics.influx.clone(), lost_as);
+        let shown = Arc::downgrade(&buffers);
+        stats.register("influx", move || shown.upgrade().map_or(Value::Null, |buffers| buffers.to_json()));
         let (new_tenants, provisioning) = unbounded_channel();
         Self {
             new_tenants,
             provisioning: Some(provisioning),
             config: Arc::new(config),
-            destination,
+            backend,
             batchers: metrics.actors.traffic("batcher"),
             metrics,
             log,
             actor_guard,
-            accounts,
+            buffers,
             condition: ServerHealth::new(readiness),
             tenants: HashMap::new(),
             threads: Vec::new(),
@@ -118,7 +118,7 @@ impl Router {
         }
     }
 
-    /// The tenant's batcher, made where there is none; `None` while the tenant rests from a exit.
+    /// The tenant's batcher, made where there is none; `None` in the pause after an exit.
     fn batcher(&mut self, tenant_id: &Arc<str>, now: Instant, ctx: &Context<Self>) -> Option<Addr<Batcher>> {
         if let Some(tenant) = self.tenants.get_mut(tenant_id) {
             tenant.used = now;
@@ -129,14 +129,14 @@ impl Router {
                 return None;
             }
         }
-        let account = match self.tenants.get(tenant_id) {
-            Some(tenant) => tenant.account.clone(),
-            None => self.accounts.open(tenant_id),
+        let buffer = match self.tenants.get(tenant_id) {
+            Some(tenant) => tenant.buffer.clone(),
+            None => self.buffers.open(tenant_id),
         };
         self.instances += 1;
-        let batcher = self.build(tenant_id, account.clone(), ctx);
+        let batcher = self.build(tenant_id, buffer.clone(), ctx);
         let tenant = self.tenants.entry(tenant_id.clone()).or_insert_with(|| Tenant {
-            account,
+            buffer,
             batcher: None,
             instance: 0,
             born: now,
@@ -150,14 +150,14 @@ impl Router {
         Some(batcher)
     }
 
-    fn build(&self, tenant_id: &Arc<str>, account: Arc<BufferStats>, ctx: &Context<Self>) -> Addr<Batcher> {
+    fn build(&self, tenant_id: &Arc<str>, buffer: Arc<BufferStats>, ctx: &Context<Self>) -> Addr<Batcher> {
         let router = ctx.address().downgrade();
         let parts = batcher::Parts {
             tenant_id: tenant_id.clone(),
-            target: self.destination.open(tenant_id),
-            is_sole: self.destination.is_per_tenant(),
+            target: self.backend.open(tenant_id),
+            is_sole: self.backend.is_per_tenant(),
             config: self.config.clone(),
-            account,
+            buffer,
             condition: self.condition.clone(),
             metrics: self.metrics.influx.clone(),
             quarantine: self.quarantine.clone(),
@@ -170,22 +170,22 @@ impl Router {
         start_with(&place, move |_| Batcher::new(parts, exit_guard))
     }
 
-    /// How many more lines a tenant's batcher may be given: where there is little room, live lines get the rest of it.
-    fn room(&self, account: &BufferStats, is_replay: bool) -> usize {
-        let of = |most: usize| if is_replay { Config::replay_room(most) } else { most };
-        let is_strained = self.config.write_policy == WritePolicy::Required && account.is_troubled();
-        let most = if is_strained { self.config.hold_lines } else { self.config.buffer_lines };
+    /// How many more lines a tenant's batcher may be given: where little is free, live lines get the rest of it.
+    fn capacity(&self, buffer: &BufferStats, is_replay: bool) -> usize {
+        let of = |most: usize| if is_replay { Config::redelivery_capacity(most) } else { most };
+        let is_strained = self.config.write_policy == WritePolicy::Required && buffer.is_failing();
+        let most = if is_strained { self.config.buffer.hold_lines } else { self.config.buffer.buffer_lines };
         // A tenant may hold as much as all of them leave free: however many fall behind, the next one finds room.
-        let free = (of(self.config.buffer_total_bytes) as u64).saturating_sub(self.accounts.held_bytes());
-        if account.held_bytes() >= free { 0 } else { of(most).saturating_sub(account.held_lines() as usize) }
+        let free = (of(self.config.buffer.buffer_total_bytes) as u64).saturating_sub(self.buffers.held_bytes());
+        if buffer.held_bytes() >= free { 0 } else { of(most).saturating_sub(buffer.held_lines() as usize) }
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
-    fn reject(&self, account: &BufferStats, points: Vec<Point>) {
+    fn reject(&self, buffer: &BufferStats, points: Vec<Point>) {
         let mut settlement = Settlement::default();
         for point in points {
             let bytes = point.line.len() + 1;
-            account.enqueue(1, bytes);
+            buffer.enqueue(1, bytes);
             let result = match point.guard {
                 Some(guard) => {
                     settlement.add(guard, Verdict::Retry);
@@ -193,32 +193,32 @@ impl Router {
                 }
                 None => LineResult::Deferred,
             };
-            account.end(result, 1, bytes);
+            buffer.end(result, 1, bytes);
         }
         settlement.send();
     }
 
     fn tick(&mut self) {
-        let attempts = self.accounts.attempts();
-        if attempts != self.attempts_seen || self.accounts.is_waiting(Instant::now()) {
+        let attempts = self.buffers.attempts();
+        if attempts != self.attempts_seen || self.buffers.is_waiting(Instant::now()) {
             self.attempts_seen = attempts;
             self.actor_guard.progress();
         }
-        self.actor_guard.busy(self.accounts.held_lines() > 0);
+        self.actor_guard.busy(self.buffers.held_lines() > 0);
         self.end_the_idle();
     }
 
     fn end_the_idle(&mut self) {
-        let (now, idle) = (Instant::now(), Duration::from_secs(self.config.idle_secs));
+        let (now, idle) = (Instant::now(), Duration::from_secs(self.config.batch.idle_secs));
         self.tenants.retain(|tenant_id, tenant| {
             // All lines come through here, so nothing can be on its way to a batcher that owes nothing.
-            let is_idle = tenant.used + idle <= now && tenant.account.held_lines() == 0;
+            let is_idle = tenant.used + idle <= now && tenant.buffer.held_lines() == 0;
             if is_idle {
                 if let Some(batcher) = tenant.batcher.take() {
-                    batcher.do_send(Retire);
+                    batcher.do_send(StopIdle);
                     self.metrics.influx.batchers.dec();
                 }
-                self.accounts.close(tenant_id);
+                self.buffers.close(tenant_id);
             }
             !is_idle
         });
@@ -240,11 +240,11 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.threads = (0..self.config.threads.max(1)).map(|_| Arbiter::new()).collect();
+        self.threads = (0..self.config.batch.threads.max(1)).map(|_| Arbiter::new()).collect();
         self.threads.iter().for_each(|thread| self.actor_guard.watch_thread(&thread.handle()));
         ctx.run_interval(TICK, |this, _| this.tick());
         if let Some(tenants) = self.provisioning.take() {
-            let provision = tenants::provision(self.destination.clone(), tenants, self.log.clone());
+            let provision = tenants::provision(self.backend.clone(), tenants, self.log.clone());
             ctx.spawn(provision.into_actor(self));
         }
     }
@@ -269,15 +269,15 @@ impl Handler<Points> for Router {
         self.actor_guard.progress();
         self.actor_guard.busy(true);
         let batcher = self.batcher(&tenant_id, Instant::now(), ctx);
-        let Some(account) = self.tenants.get(&tenant_id).map(|tenant| tenant.account.clone()) else { return };
+        let Some(buffer) = self.tenants.get(&tenant_id).map(|tenant| tenant.buffer.clone()) else { return };
         // The Writer and the replay send messages of their own: a message is of one kind.
         let is_replay = points.first().is_some_and(|point| point.owed.is_redelivered());
-        let room = if batcher.is_some() { self.room(&account, is_replay) } else { 0 };
-        if points.len() > room {
-            self.reject(&account, points.split_off(room));
+        let capacity = if batcher.is_some() { self.capacity(&buffer, is_replay) } else { 0 };
+        if points.len() > capacity {
+            self.reject(&buffer, points.split_off(capacity));
         }
         if let Some(batcher) = batcher.filter(|_| !points.is_empty()) {
-            account.enqueue(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
+            buffer.enqueue(points.len(), points.iter().map(|point| point.line.len() + 1).sum());
             batcher.do_send(Points { tenant_id, points });
         }
     }
@@ -307,7 +307,7 @@ impl Handler<BatcherExited> for Router {
             tenant.rest.reset();
         }
         tenant.rests_until = Some(now + tenant.rest.next(fastrand::f64()));
-        let lines = tenant.account.reset();
+        let lines = tenant.buffer.reset();
         self.metrics.influx.batchers.dec();
         self.metrics.actors.restarted("batcher");
         self.metrics.actors.exited("batcher", if died.panicked { "panicked" } else { "stopped" });
@@ -323,10 +323,10 @@ impl Handler<Drain> for Router {
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> Self::Result {
         let batchers = self.tenants.values().filter_map(|tenant| tenant.batcher.as_ref());
         // A batcher that is gone has nothing left to write.
-        let finished = join_all(batchers.map(|batcher| batcher.send(Finish)));
+        let finished = join_all(batchers.map(|batcher| batcher.send(DrainBatcher)));
         let before = self.given_up();
         Box::pin(finished.into_actor(self).map(move |_, this, _| {
-            let (given_up, unanswered) = (this.given_up() - before, this.accounts.held_lines());
+            let (given_up, unanswered) = (this.given_up() - before, this.buffers.held_lines());
             if given_up + unanswered > 0 {
                 warn!(this.log, "lines were left unwritten"; "given_up" => given_up, "unanswered" => unanswered);
             } else {

@@ -1,5 +1,5 @@
 //! How InfluxDB does, as all batchers of the node find out together: how long it takes, and for which tenants it does not
-//! take writes. The latter is one note in `/ready`, which it does not make a 503: nothing is lost meanwhile.
+//! take writes. The latter is one message in `/ready`, which does not make it a 503: nothing is lost meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::runtime::readiness::{Condition, Readiness};
 
-/// A trouble that lasts so long is said.
+/// A failure that lasts so long is reported.
 pub(super) const SAID_AFTER: Duration = Duration::from_secs(5);
 
 /// A server that is slow and well is given so many times as long as it took lately, up to a bound.
@@ -25,8 +25,8 @@ const OVERTAKEN_BY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct ServerHealth {
     readiness: Arc<Readiness>,
-    /// Why each tenant's database takes no writes, where that was said.
-    concerned: Mutex<BTreeMap<Arc<str>, String>>,
+    /// Why each tenant's database takes no writes, where that is reported.
+    alerts: Mutex<BTreeMap<Arc<str>, String>>,
     started: Instant,
     /// How long the slowest of the recent writes took.
     slowest_ms: AtomicU64,
@@ -40,7 +40,7 @@ impl ServerHealth {
         readiness.up(Condition::Influx);
         Arc::new(Self {
             readiness,
-            concerned: Mutex::default(),
+            alerts: Mutex::default(),
             started: Instant::now(),
             slowest_ms: AtomicU64::new(0),
             latest_ms: AtomicU64::new(0),
@@ -54,7 +54,7 @@ impl ServerHealth {
         self.latest_ms.fetch_max(millis(sent - self.started), Ordering::Relaxed);
     }
 
-    /// How long a request may go unanswered before that is said.
+    /// How long a request may go unanswered before that is reported.
     pub(super) fn patience(&self) -> Duration {
         let usual = Duration::from_millis(self.slowest_ms.load(Ordering::Relaxed));
         (usual * PATIENCE).clamp(SAID_AFTER, LONGEST_PATIENCE)
@@ -66,41 +66,41 @@ impl ServerHealth {
         sent + OVERTAKEN_BY <= self.started + latest
     }
 
-    /// A tenant's concern, not raised yet.
-    pub(super) fn concern(self: &Arc<Self>, tenant_id: Arc<str>) -> Concern {
-        Concern { condition: self.clone(), tenant_id, raised: None }
+    /// A tenant's alert, not raised yet.
+    pub(super) fn alert_of(self: &Arc<Self>, tenant_id: Arc<str>) -> TenantAlert {
+        TenantAlert { condition: self.clone(), tenant_id, raised: None }
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Arc<str>, String>)) {
-        let mut concerned = self.concerned.lock();
-        change(&mut concerned);
-        let Some(why) = concerned.values().next_back() else { return self.readiness.up(Condition::Influx) };
-        let tenants = concerned.len();
+        let mut alerts = self.alerts.lock();
+        change(&mut alerts);
+        let Some(why) = alerts.values().next_back() else { return self.readiness.up(Condition::Influx) };
+        let tenants = alerts.len();
         let whose = if tenants == 1 { "tenant's database does" } else { "tenants' databases do" };
         let why = format!("{tenants} {whose} not take writes now, their points are kept: {why}");
         self.readiness.down(Condition::Influx, why);
     }
 }
 
-/// One tenant's part in the note, taken back when it is dropped.
+/// One tenant's alert, which is settled when it is dropped.
 #[derive(Debug)]
-pub(super) struct Concern {
+pub(super) struct TenantAlert {
     condition: Arc<ServerHealth>,
     tenant_id: Arc<str>,
-    /// Why, where it is said.
+    /// Why, where it is raised.
     raised: Option<String>,
 }
 
-impl Concern {
-    /// Says why the tenant's database takes no writes; whether nobody has said the same.
+impl TenantAlert {
+    /// Reports why the tenant's database takes no writes; whether no tenant has the same alert.
     pub(super) fn raise(&mut self, why: &str) -> bool {
         if self.raised.as_deref() == Some(why) {
             return false;
         }
         let mut is_new = false;
-        self.condition.change(|concerned| {
-            is_new = concerned.values().all(|other| other != why);
-            concerned.insert(self.tenant_id.clone(), why.to_owned());
+        self.condition.change(|alerts| {
+            is_new = alerts.values().all(|other| other != why);
+            alerts.insert(self.tenant_id.clone(), why.to_owned());
         });
         self.raised = Some(why.to_owned());
         is_new
@@ -111,17 +111,17 @@ impl Concern {
         if self.raised.take().is_none() {
             return false;
         }
-        self.condition.change(|concerned| drop(concerned.remove(&self.tenant_id)));
+        self.condition.change(|alerts| drop(alerts.remove(&self.tenant_id)));
         true
     }
 
-    /// Whether it is said.
+    /// Whether it is raised.
     pub(super) fn is_raised(&self) -> bool {
         self.raised.is_some()
     }
 }
 
-impl Drop for Concern {
+impl Drop for TenantAlert {
     fn drop(&mut self) {
         self.settle();
     }
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn what_several_tenants_suffer_is_one_note_until_the_last_of_them_is_well() {
         let (readiness, condition) = condition();
-        let [mut one, mut other] = ["acme", "zeta"].map(|tenant| condition.concern(tenant.into()));
+        let [mut one, mut other] = ["acme", "zeta"].map(|tenant| condition.alert_of(tenant.into()));
         assert!(one.raise("status 500") && !one.raise("status 500"), "new once");
         assert_eq!(
             readiness.messages(),

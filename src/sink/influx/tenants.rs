@@ -11,14 +11,14 @@ use super::backend::Backend;
 use super::classify::Provisioned;
 
 /// Provisions one tenant after another, each once.
-pub(super) async fn provision(destination: Backend, mut tenants: UnboundedReceiver<Arc<str>>, log: Logger) {
+pub(super) async fn provision(backend: Backend, mut tenants: UnboundedReceiver<Arc<str>>, log: Logger) {
     let mut seen = HashSet::new();
     while let Some(tenant_id) = tenants.recv().await {
-        let database = destination.database(&tenant_id);
+        let database = backend.database(&tenant_id);
         if !seen.insert(database.clone()) {
             continue;
         }
-        match destination.provision(&tenant_id).await {
+        match backend.provision(&tenant_id).await {
             Provisioned::Made => info!(log, "a new tenant has its database";
                 "tenant_id" => &*tenant_id, "database" => database),
             Provisioned::Exists => debug!(log, "a new tenant's database was there"; "tenant_id" => &*tenant_id),

@@ -1,4 +1,4 @@
-//! Rows of `raw_events` as binary `COPY` takes them: the hottest loop of the room, so bytes are put where they belong
+//! Rows of `raw_events` as binary `COPY` takes them: the hottest loop of the component, so bytes are put where they belong
 //! without a detour.
 //!
 //! Format: PostgreSQL manual, "COPY", section "Binary Format". Every field is its length (i32) and its bytes.

@@ -21,7 +21,7 @@ pub struct Downstream {
     pub policy: WritePolicy,
     /// Route jobs, to the Publisher. Deliveries always wait for theirs.
     pub jobs: Option<Recipient<Publish>>,
-    /// Events, to the derived state writer of the derived state.
+    /// Events, to the derived state writer.
     pub observe: Option<Recipient<Observe>>,
 }
 

@@ -8,7 +8,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use crate::runtime::fault::Fault;
 
 /// What a failed publication means. Only what is wrong with the job itself, its size, is a poison; a stream that is
-/// full, frozen or gone may be coerced.
+/// full, frozen or gone may be repaired.
 pub(super) fn fault(error: &PublishError) -> Fault {
     // Its words name sizes, codes and causes, never contents.
     let words = error.to_string();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-use crate::nats::provision::Provisioner;
+use crate::nats::provision::{BindError, Provisioner};
 
 /// The stream.
 pub(crate) const STREAM: &str = "ROUTES";
@@ -20,16 +20,16 @@ const LEAST_WINDOW: Duration = Duration::from_secs(120);
 /// Finds the stream or makes it; where it differs from what the node needs.
 ///
 /// # Errors
-/// A sentence, where there is no such stream and none can be made now.
+/// Where there is no such stream and none can be made now.
 pub(super) async fn ensure(
     streams: &Provisioner,
     context: &Context,
     duplicate_window: Duration,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, BindError> {
     match streams.stream_unless_taken(config(duplicate_window)).await {
         Ok(Some(stream)) => Ok(differences(&stream.config)),
         Ok(None) => Ok(others_differences(context).await),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }
 

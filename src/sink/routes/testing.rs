@@ -1,4 +1,4 @@
-//! What the unit tests of this room share.
+//! What the unit tests of this component share.
 
 use std::time::Instant;
 

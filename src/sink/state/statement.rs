@@ -3,7 +3,7 @@
 //! Newest wins in all of them, by the times that are stored, so that replicas may write in any order; and all lock
 //! their rows in the order of their keys, so that replicas wait for each other and never lock each other out.
 //!
-//! A stored time that lies ahead is none of these rules' (`core/observed_time.rs` lets five minutes in; as much again is for
+//! A stored time that lies ahead is none of these rules' (`ingest_core::message::observed_time` lets five minutes in; as much again is for
 //! the servers' clocks): an earlier node wrote it, or another clock. It counts as older than any, or it would stand for ever.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! The StateWriter: gathers what committed rows say of their devices and writes it behind them.
+//! The derived state writer: gathers what committed rows say of their devices and writes it behind them.
 
 use std::time::{Duration, Instant};
 

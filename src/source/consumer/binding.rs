@@ -36,7 +36,8 @@ impl Consumer {
         let (client, lane) = (client.clone(), self.lane);
         let attempt = async move {
             let binding = provisioner.bind(lane).await?;
-            let inbox = Inbox::open(&client, number, receiver).await.map_err(BindError::Unavailable)?;
+            let inbox = Inbox::open(&client, number, receiver).await;
+            let inbox = inbox.map_err(|error| BindError::Unavailable(error.to_string()))?;
             Ok((binding, inbox))
         };
         ctx.spawn(attempt.into_actor(self).map(move |outcome, consumer, ctx| consumer.bound(outcome, question, ctx)));

@@ -10,7 +10,8 @@ use slog::debug;
 use super::actor::Consumer;
 use super::lane_lag::Reading;
 use crate::metrics::BrokerReport;
-use crate::nats::{provision, stored};
+use crate::nats::provision;
+use crate::nats::stored::{self, StoredError};
 use ingest_core::flow::lag::ConsumerFigures;
 use ingest_core::flow::permission::Operation;
 
@@ -57,7 +58,7 @@ impl Consumer {
         let look_up = async move {
             tokio::time::timeout(LOOK_UP_BOUND, stored::first_stored_us(&context, lane, first, &filters))
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", LOOK_UP_BOUND.as_secs())))
+                .unwrap_or(Err(StoredError::Silent(LOOK_UP_BOUND)))
         };
         ctx.spawn(look_up.into_actor(self).map(move |answer, consumer, _| {
             if consumer.lag.round == round {
@@ -66,7 +67,7 @@ impl Consumer {
         }));
     }
 
-    fn oldest_looked_up(&mut self, answer: Result<Option<i64>, String>) {
+    fn oldest_looked_up(&mut self, answer: Result<Option<i64>, StoredError>) {
         let (now_ms, readiness) = (self.now_ms(), &self.parts.spawn.readiness);
         let subject = format!("lag of {}", self.lane.consumer());
         match answer {
@@ -76,7 +77,7 @@ impl Consumer {
                 readiness.clear_message(&subject);
             }
             Err(why) => {
-                debug!(self.parts.spawn.log, "oldest unsettled message not looked up"; "error" => why);
+                debug!(self.parts.spawn.log, "oldest unsettled message not looked up"; "error" => %why);
                 let denial = self.parts.permissions.denied(Operation::Message, self.lane);
                 self.lag.oldest.failed(if denial.is_some() { DENIED_PAUSE } else { FAILED_PAUSE }, now_ms);
                 if let Some(denial) = denial {

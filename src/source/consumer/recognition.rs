@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::actor::{Consumer, Stage};
 use crate::nats::fitness;
-use crate::nats::provision::{self, Binding, consumer_config, consumer_info};
+use crate::nats::provision::{self, ApiError, Binding, consumer_config, consumer_info};
 use ingest_core::flow::identity::{Question, Seen};
 use ingest_core::flow::lane_watch::ConsumerBacklog;
 use ingest_core::flow::permission::Operation;
@@ -43,7 +43,7 @@ impl Consumer {
         );
     }
 
-    fn state_answered(&mut self, answer: Result<Option<Info>, String>, question: Question, ctx: &mut Context<Self>) {
+    fn state_answered(&mut self, answer: Result<Option<Info>, ApiError>, question: Question, ctx: &mut Context<Self>) {
         self.is_reading_state = false;
         match answer {
             // The attempt to bind reads the state itself.
@@ -51,7 +51,7 @@ impl Consumer {
             Ok(Some(info)) => self.apply_state(&info, question, ctx),
             Ok(None) => self.lost("the consumer is gone", ctx),
             // The last state expires by itself.
-            Err(why) => debug!(self.parts.spawn.log, "consumer state not read"; "error" => why),
+            Err(why) => debug!(self.parts.spawn.log, "consumer state not read"; "error" => %why),
         }
         self.check_drained();
     }

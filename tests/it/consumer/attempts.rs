@@ -14,7 +14,7 @@ use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// Deliveries are NAKed or retried so soon that an outage of a few seconds is longer than three attempts.
 const HASTY: &str = "[nats]\nhold_secs = 1\nnak_delay_ms = 100\nnak_delay_max_ms = 500\n\
-    [influx]\nhold_secs = 1\nhold_lines = 10\n[routes]\nretry_secs = 1\n";
+    [influx.buffer]\nhold_secs = 1\nhold_lines = 10\n[routes]\nretry_secs = 1\n";
 const OUTAGE: Duration = Duration::from_secs(8);
 
 async fn limited_world(max_deliver: i64) -> World {

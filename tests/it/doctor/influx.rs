@@ -63,7 +63,8 @@ async fn a_server_that_takes_no_points_is_named_with_the_setting() {
 async fn points_that_go_to_files_need_a_directory_that_can_be_written() {
     let world = World::new().await;
     let config = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(config.path(), "[influx]\napi = \"files\"\ndata_dir = \"/proc/nope\"\n").expect("a file");
+    std::fs::write(config.path(), "[influx]\ntarget.api = \"files\"\nfiles.data_dir = \"/proc/nope\"\n")
+        .expect("a file");
     let path = config.path().to_str().expect("UTF-8");
     let node = crate::world::node()
         .env("NATS_URL", world.nats.url())

@@ -22,7 +22,7 @@ async fn tenants_beyond_the_servers_databases_stay_owed_until_there_is_room_for_
     let world = World::beside(InfluxStub::builder().database_limit(2).start()).await;
     let load = Readings::of(4, 1_200);
     load.seed(&world).await;
-    let (node, _dir) = with_settings(world.node(), "retry_delay_max_ms = 1000\nreplay_interval_ms = 500");
+    let (node, _dir) = with_settings(world.node(), "retry.retry_delay_max_ms = 1000\noutbox.replay_interval_ms = 500");
     let first = start(node.clone()).await;
     // Whoever comes first has a database.
     let (early, late): (Vec<_>, Vec<_>) =
@@ -62,7 +62,7 @@ async fn a_table_too_many_costs_its_own_lines_their_time_and_no_others() {
     world.influx.set_table_limit(1);
     let load = Readings::of(1, 400);
     load.seed(&world).await;
-    let (node, _dir) = with_settings(world.node(), "replay_interval_ms = 500");
+    let (node, _dir) = with_settings(world.node(), "outbox.replay_interval_ms = 500");
     let node = start(node).await;
     // Every tenth is a heartbeat, and comes when the table for telemetry is there.
     let telemetry: Vec<_> = load.messages.iter().take(9).cloned().collect();

@@ -71,7 +71,7 @@ async fn killed_at(failpoint: &str) -> u64 {
     world.influx.set_latency(Duration::from_millis(30));
     world.publish(load.messages.clone()).await;
     let node = world.missed_node().env("BATCH_SIZE", 100).env("INFLUX_BATCH_SIZE", 100);
-    let (node, _dir) = with_settings(node, "replay_interval_ms = 500");
+    let (node, _dir) = with_settings(node, "outbox.replay_interval_ms = 500");
     let mut first = node.clone().env("INGEST_FAILPOINTS", failpoint).start();
     assert_eq!(first.wait_exit(DEADLINE).await, None, "it was to be killed: {}", first.log());
     let owed = world.owed_lines("%").await;

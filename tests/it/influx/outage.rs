@@ -21,7 +21,7 @@ async fn twenty_seconds_without_influxdb_delay_no_acknowledgement_and_cost_no_po
     ingest_kit::seed::devices(&world.database, &devices).await;
     // Much less than what comes during the outage: the rest must be read back from its rows.
     let node = world.node().env("INFLUX_BATCH_SIZE", 100);
-    let (node, _dir) = with_settings(node, "buffer_lines = 500\nreplay_interval_ms = 500");
+    let (node, _dir) = with_settings(node, "buffer.buffer_lines = 500\noutbox.replay_interval_ms = 500");
     let node = start(node).await;
     let senders = devices.clone();
     let traffic = Traffic::rounds(&world, 4, move |number| reading(&senders, number));

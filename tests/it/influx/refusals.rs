@@ -73,7 +73,7 @@ async fn refused_points_among_good_ones_are_quarantined_alone_and_once_even_if_t
     mixed.load.seed(&world).await;
     world.influx.refuse_lines("bad_metric", WORDS);
     world.publish(mixed.load.messages.clone()).await;
-    let (node, _dir) = with_settings(world.missed_node().env("BATCH_SIZE", 100), "replay_interval_ms = 500");
+    let (node, _dir) = with_settings(world.missed_node().env("BATCH_SIZE", 100), "outbox.replay_interval_ms = 500");
     // Killed when refusals are durable and the record of their points is not yet cleared (no flush is without any): they
     // are refused again.
     let mut first = node.clone().env("INGEST_FAILPOINTS", "outbox-confirmed=kill@1").start();
@@ -107,7 +107,7 @@ async fn a_refusal_that_never_became_durable_leaves_its_point_owed() {
     mixed.load.seed(&world).await;
     world.influx.refuse_lines("bad_metric", "not this one");
     world.influx.hang(None);
-    let (node, _dir) = with_settings(world.missed_node(), "replay_interval_ms = 500");
+    let (node, _dir) = with_settings(world.missed_node(), "outbox.replay_interval_ms = 500");
     let mut first = start(node.clone()).await;
     world.publish(mixed.load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;

@@ -74,7 +74,7 @@ async fn a_range_with_more_lines_than_a_buffer_holds_is_replayed_to_its_end() {
     const LINES: u64 = 6_000;
     let world = World::new().await;
     let node = world.node().env("INFLUX_BATCH_SIZE", 50);
-    let (node, _dir) = with_settings(node, "buffer_lines = 300\nreplay_interval_ms = 100");
+    let (node, _dir) = with_settings(node, "buffer.buffer_lines = 300\noutbox.replay_interval_ms = 100");
     // Slower than rows are read.
     world.influx.set_latency(Duration::from_millis(200));
     let node = start(node).await;
@@ -91,7 +91,7 @@ async fn a_tenants_backlog_is_shown_with_its_rate_and_its_end_and_disappears_whe
     let mut world = World::new().await;
     world.influx.stop().await;
     // One request of a quarter of the backlog at a time, three seconds each: not worked off between two reports.
-    let (node, _dir) = with_settings(world.node().env("INFLUX_BATCH_SIZE", LINES / 4), "max_in_flight = 1");
+    let (node, _dir) = with_settings(world.node().env("INFLUX_BATCH_SIZE", LINES / 4), "batch.max_in_flight = 1");
     let node = start(node).await;
     defer(&world, "acme", LINES, 50).await;
     defer(&world, "a b", 100, 50).await;
@@ -161,7 +161,7 @@ async fn where_a_batcher_is_full_few_lines_are_read_and_deferred_again_and_all_a
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
-    std::fs::write(&file, "[influx]\nbuffer_lines = 1000\nreplay_lines_per_sec = 100\n").expect("a file");
+    std::fs::write(&file, "[influx]\nbuffer.buffer_lines = 1000\noutbox.replay_lines_per_sec = 100\n").expect("a file");
     let arguments = ["--config", file.to_str().expect("UTF-8"), "run"];
     let node = start(world.node().arguments(&arguments).env("INFLUX_BATCH_SIZE", 500)).await;
     world.influx.hang(None);

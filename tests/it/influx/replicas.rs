@@ -34,7 +34,8 @@ async fn what_a_killed_replica_owed_is_written_by_the_other_soon_after_influxdb_
     world.create_quickly_redelivering_consumers().await;
     let devices = devices(3);
     ingest_kit::seed::devices(&world.database, &devices).await;
-    let (node, _dir) = with_settings(world.missed_node(), "replay_interval_ms = 500\nretry_delay_max_ms = 1000");
+    let (node, _dir) =
+        with_settings(world.missed_node(), "outbox.replay_interval_ms = 500\nretry.retry_delay_max_ms = 1000");
     let (mut doomed, survivor) = (start(node.clone()).await, start(node).await);
     let senders = devices.clone();
     let traffic = Traffic::rounds(&world, 4, move |number| reading(&senders, number));
@@ -66,7 +67,7 @@ async fn two_replicas_share_what_a_dead_one_owed_and_do_not_do_it_twice() {
     let load = Readings::of(4, 6_000);
     load.seed(&world).await;
     let node = world.missed_node().env("BATCH_SIZE", 100).env("INFLUX_BATCH_SIZE", 200);
-    let (node, _dir) = with_settings(node, "replay_interval_ms = 200\nreplay_lines_per_sec = 2000");
+    let (node, _dir) = with_settings(node, "outbox.replay_interval_ms = 200\noutbox.replay_lines_per_sec = 2000");
     world.influx.stop().await;
     let mut dead = start(node.clone()).await;
     world.publish(load.messages.clone()).await;

@@ -16,7 +16,7 @@ async fn a_database_that_hangs_costs_the_other_tenants_no_point_and_no_time_and_
     let load = Readings::of(4, 2_000);
     load.seed(&world).await;
     // Requests without an answer are given up and sent again while it hangs.
-    let settings = "request_timeout_secs = 1\nreplay_interval_ms = 500\nretry_delay_max_ms = 1000";
+    let settings = "target.request_timeout_secs = 1\noutbox.replay_interval_ms = 500\nretry.retry_delay_max_ms = 1000";
     let (node, _dir) = with_settings(world.node().env("BATCH_SIZE", 50).env("INFLUX_BATCH_SIZE", 50), settings);
     let node = start(node).await;
     world.influx.hang(Some(&database("tenant-0")));

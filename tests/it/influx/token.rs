@@ -21,7 +21,7 @@ async fn with_token(load: &Readings) -> World {
 async fn a_node_with_a_wrong_token_says_so_once_and_one_with_the_right_token_writes_everything() {
     let load = Readings::of(1, 600);
     let world = with_token(&load).await;
-    let (node, _dir) = with_settings(world.node(), "retry_delay_max_ms = 500\nreplay_interval_ms = 500");
+    let (node, _dir) = with_settings(world.node(), "retry.retry_delay_max_ms = 500\noutbox.replay_interval_ms = 500");
     let first = start(node.clone().env("INFLUXDB_TOKEN", WRONG)).await;
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
@@ -49,7 +49,7 @@ async fn a_node_with_a_wrong_token_says_so_once_and_one_with_the_right_token_wri
 async fn when_the_servers_token_becomes_the_nodes_everything_is_written_without_a_restart() {
     let load = Readings::of(3, 900);
     let world = with_token(&load).await;
-    let (node, _dir) = with_settings(world.node(), "retry_delay_max_ms = 500");
+    let (node, _dir) = with_settings(world.node(), "retry.retry_delay_max_ms = 500");
     let node = start(node.env("INFLUXDB_TOKEN", WRONG)).await;
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;

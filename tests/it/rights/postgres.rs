@@ -115,6 +115,33 @@ async fn unknown_devices_are_registered_with_what_is_granted_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_are_provisioned_with_what_is_granted_for_it() {
+    let roles = Roles::with(&["postgres run", "postgres admin"]).await;
+    let world = roles.world().await;
+    let (address, key) = (format!("127.0.0.1:{}", ingest_kit::free_port()), "f00dfeed".repeat(8));
+    let node = start(roles.node(&world).env("ADMIN_BIND", &address).env("ADMIN_KEY", &key)).await;
+    let header = format!("X-Admin-Key: {key}");
+    let ask = async |path: &str, body: serde_json::Value| {
+        let answer =
+            ingest_kit::post(&address, path, &[&header], body.to_string().as_bytes()).await.expect("an answer");
+        assert!(matches!(answer.status, 200 | 201), "{path}: {answer:?}");
+        serde_json::from_str::<serde_json::Value>(&answer.body).expect("JSON")
+    };
+    let device = json!({"tenant_id": "t", "device_id": "d", "site_id": "s"});
+    let code = ask("/api/admin/devices", device.clone()).await["activation_code"].clone();
+    ask("/api/admin/devices", device.clone()).await;
+    let code = match ask("/api/admin/devices", device).await["activation_code"].clone() {
+        newer if newer == code => panic!("the same code twice"),
+        newer => newer,
+    };
+    ask("/api/device/activate", json!({"tenant_id": "t", "device_id": "d", "activation_code": code})).await;
+    ask("/api/admin/devices/t/d/rotate-token", json!({})).await;
+    ask("/api/admin/devices/t/d/revoke", json!({})).await;
+    assert_eq!(world.database.count("device_token_history").await, 3);
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_right_to_the_function_rows_go_into_partitions_of_others() {
     let roles = Roles::with(&["postgres run"]).await;
     let revoke = roles.named("REVOKE EXECUTE ON FUNCTION ingest_make_partitions(date) FROM iot_ingest");

@@ -1,4 +1,4 @@
-//! The room of the route jobs.
+//! The route jobs.
 //!
 //! - `bench`: a publisher on a real broker with deliveries made by hand.
 //! - `publisher`: what it does with jobs. `full`: the stream takes none. `memory`: messages times routes.

@@ -32,13 +32,17 @@ pub struct Row<'a> {
     pub metrics: Option<&'a str>,
 }
 
-/// The line, without its line feed; `None` where the row's message made no point. Skipped fields were counted at the first delivery.
+/// The line, without its line feed; `None` where the row's message made no point, or where the row lacks a tag, as one of an
+/// earlier system may. Skipped fields were counted at the first delivery.
 pub fn line(row: Row<'_>, layout: Layout) -> Option<String> {
     let msg_type = match row.msg_type {
         "telemetry" => MsgType::Telemetry,
         "heartbeat" => MsgType::Heartbeat,
         _ => return None,
     };
+    if row.device_id.is_empty() || row.site_id.is_empty() {
+        return None;
+    }
     let written = row.metrics.and_then(metric::read).unwrap_or_default();
     let short: Vec<Option<String>> = written.iter().map(|metric| short_float(metric.raw)).collect();
     let spelled = written.iter().zip(&short).map(|(metric, short)| Metric {
@@ -116,8 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_other_types_and_times_beyond_the_format_make_no_point() {
+    fn rows_of_other_types_without_tags_and_times_beyond_the_format_make_no_point() {
         assert_eq!(line(Row { msg_type: "event", ..ROW }, Layout::PerTenant), None);
+        assert_eq!(line(Row { device_id: "", ..ROW }, Layout::PerTenant), None);
+        assert_eq!(line(Row { site_id: "", ..ROW }, Layout::PerTenant), None);
         assert_eq!(line(Row { event_us: i64::MAX, ..ROW }, Layout::PerTenant), None);
         assert!(line(Row { metrics: None, ..ROW }, Layout::PerTenant).unwrap().contains(" seq=7i 1795"));
     }

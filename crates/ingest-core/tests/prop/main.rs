@@ -5,6 +5,7 @@ mod backoff;
 mod batch;
 mod coercion;
 mod disposition;
+mod failure_limit;
 mod gaps;
 #[path = "../fuzz/line_names.rs"]
 mod line_names;
@@ -14,6 +15,7 @@ mod names;
 mod observed_time;
 mod payload_filter;
 mod proof;
+mod provision;
 mod rate_limit;
 mod redact;
 

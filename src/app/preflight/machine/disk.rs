@@ -22,7 +22,7 @@ pub(super) fn check(config: &Config) -> Option<CheckResult> {
         return Some(CheckResult::err(
             ABOUT,
             found,
-            "give the node the right to it, or set influx.data_dir to another directory",
+            "give the node the right to it, or set influx.files.data_dir to another directory",
         ));
     }
     let space = nearest(directory).and_then(|directory| statvfs(directory).ok());

@@ -38,7 +38,7 @@ fn postgres(config: &Config) -> Option<CheckResult> {
 }
 
 fn influx(config: &Config) -> Option<CheckResult> {
-    let url: awc::http::Uri = config.influx.url.as_deref()?.trim().parse().ok()?;
+    let url: awc::http::Uri = config.influx.target.url.as_deref()?.trim().parse().ok()?;
     let is_plain = config.influx.write_enabled && url.scheme_str() == Some("http");
     let host = url.host().filter(|host| is_plain && !is_loopback(host))?;
     Some(result(
@@ -76,7 +76,7 @@ mod tests {
         let with = |nats: &str, postgres: &str, influx: &str| {
             let mut config = Config::default();
             (config.nats.url, config.postgres.url) = (Secret::new(nats), Secret::new(postgres));
-            config.influx.url = Some(influx.to_owned());
+            config.influx.target.url = Some(influx.to_owned());
             check(&config).into_iter().map(|result| result.about).collect::<Vec<_>>()
         };
         let all = with("nats://localhost,nats://n", "postgres://u:p@db/d", "http://influx:8181");

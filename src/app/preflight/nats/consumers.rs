@@ -22,7 +22,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             }
             Err(why) => {
                 let advice = "permit the node's user $JS.API and its inbox, and see that JetStream has a leader";
-                vec![CheckResult::err(about, why, advice)]
+                vec![CheckResult::err(about, why.to_string(), advice)]
             }
         }
     };

@@ -49,7 +49,7 @@ async fn connect(config: &Config) -> Result<Session, CheckResult> {
     let observers = Observers { readiness: None, permissions: Some(permissions.clone()) };
     let log = Logger::root(Discard, o!());
     let client = attempt(&config.nats, "doctor", observers, &log).await.map_err(|error| match error {
-        AttemptError::Settings(why) => CheckResult::err(ABOUT, why, "correct the setting"),
+        AttemptError::Settings(why) => CheckResult::err(ABOUT, why.to_string(), "correct the setting"),
         AttemptError::Refused(why) => CheckResult::away(
             ABOUT,
             format!("no connection: {why}"),

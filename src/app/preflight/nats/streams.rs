@@ -8,7 +8,7 @@ use super::Session;
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
 use crate::delivery::Lane;
-use crate::nats::provision::stream_info;
+use crate::nats::provision::{ApiError, stream_info};
 use crate::sink::routes::stream as jobs;
 
 /// An outage that a stream should outlast: a night without anybody.
@@ -39,11 +39,11 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
     [telemetry, shadow, commands, jobs].concat()
 }
 
-fn absent(about: &str, error: Option<String>, config: &Config) -> CheckResult {
+fn absent(about: &str, error: Option<ApiError>, config: &Config) -> CheckResult {
     match error {
         Some(why) => CheckResult::err(
             about,
-            why,
+            why.to_string(),
             "permit the node's user $JS.API and its inbox, and see that JetStream has a leader",
         ),
         None if config.nats.create => CheckResult::ok(about, "missing; `run` makes it"),

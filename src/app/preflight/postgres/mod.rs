@@ -28,9 +28,9 @@ const TENANTS: &str = "SELECT DISTINCT tenant_id FROM device_registry ORDER BY t
 /// All tenants of the registry.
 ///
 /// # Errors
-/// PostgreSQL's error chain.
-pub(crate) async fn tenants(database: &Client) -> Result<Vec<String>, String> {
-    let rows = database.query(TENANTS, &[]).await.map_err(|error| error_chain(&error))?;
+/// PostgreSQL's.
+pub(crate) async fn tenants(database: &Client) -> Result<Vec<String>, tokio_postgres::Error> {
+    let rows = database.query(TENANTS, &[]).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
@@ -84,7 +84,9 @@ async fn look(config: &Config, client: &Client, clocks: &Clocks, shared: &Later<
             results.insert(0, CheckResult::ok(ABOUT, format!("{} tenants in the registry", tenants.len())));
             shared.set(Some(tenants));
         }
-        Err(why) => results.push(CheckResult::err(ABOUT, why, "grant the role SELECT on device_registry")),
+        Err(error) => {
+            results.push(CheckResult::err(ABOUT, error_chain(&error), "grant the role SELECT on device_registry"));
+        }
     }
     results.extend(said("postgresql rights", rights::check(config, client).await));
     results.extend(said("postgresql partitions", partitions::check(client).await));

@@ -141,8 +141,12 @@ mod tests {
 
     #[test]
     fn provisioning_devices_needs_more() {
-        let with = needed(true);
+        let with = needed(true, false);
         assert!(with.contains(&("subscriptions", "UPDATE")) && with.contains(&("device_registry", "INSERT")));
-        assert!(!needed(false).contains(&("subscriptions", "UPDATE")));
+        assert!(!needed(false, true).contains(&("subscriptions", "UPDATE")));
+        assert!(
+            needed(false, true).contains(&("device_token_history", "INSERT"))
+                && !with.contains(&("device_token_history", "INSERT"))
+        );
     }
 }

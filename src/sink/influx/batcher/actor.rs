@@ -9,15 +9,15 @@ use actix::prelude::*;
 use slog::Logger;
 use tokio_stream::wrappers::WatchStream;
 
+use super::health::TargetHealth;
 use super::logged::Logged;
 use super::trial::Trials;
-use super::trouble::Failing;
 use crate::message::{Point, Points, QuarantinePoints};
 use crate::metrics::InfluxMetrics;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::failpoint;
 use crate::sink::influx::Config;
-use crate::sink::influx::backend::Target;
+use crate::sink::influx::backend::TenantTarget;
 use crate::sink::influx::batch::{Batch, Filling};
 use crate::sink::influx::breaker::Breaker;
 use crate::sink::influx::buffer_stats::BufferStats;
@@ -39,13 +39,13 @@ pub(in crate::sink::influx) struct Parts {
     /// Whose lines.
     pub tenant_id: Arc<str>,
     /// Where they go.
-    pub target: Target,
+    pub target: TenantTarget,
     /// The `[influx]` settings.
     pub config: Arc<Config>,
     /// Whether no other tenant's points go there.
     pub is_sole: bool,
-    /// The tenant's account.
-    pub account: Arc<BufferStats>,
+    /// The tenant's buffer.
+    pub buffer: Arc<BufferStats>,
     /// The node's view of the server.
     pub condition: Arc<ServerHealth>,
     /// The metrics of writing to InfluxDB.
@@ -90,12 +90,12 @@ impl Drop for ExitGuard {
 /// Router to Batcher: write what you have, then answer. What a failing database does not take by then is given up.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Finish;
+pub(crate) struct DrainBatcher;
 
-/// Router to Batcher: nothing is left for you; go.
+/// Router to Batcher: stop; nothing was left to write for long.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub(crate) struct Retire;
+pub(crate) struct StopIdle;
 
 /// One tenant's batcher.
 pub(crate) struct Batcher {
@@ -104,13 +104,13 @@ pub(crate) struct Batcher {
     pub(super) breaker: Breaker,
     pub(super) fitting: Coercion,
     pub(super) trials: Trials,
-    pub(super) trouble: Failing,
+    pub(super) health: TargetHealth,
     pub(super) filling: Filling,
     /// Full batches and those to be tried again, the oldest first.
     pub(super) ready: VecDeque<Batch>,
     /// When the requests under way were sent, the oldest first.
-    pub(super) flights: VecDeque<(u64, Instant)>,
-    pub(super) flights_sent: u64,
+    pub(super) requests: VecDeque<(u64, Instant)>,
+    pub(super) requests_sent: u64,
     /// Requests that the database took.
     pub(super) written: u64,
     /// When the server was asked for its columns, while it is.
@@ -126,20 +126,20 @@ impl Batcher {
     /// A batcher with nothing to do yet.
     pub(in crate::sink::influx) fn new(parts: Parts, exit_guard: ExitGuard) -> Self {
         let config = &parts.config;
-        let backoff = Backoff::new(config.retry_delay_ms, config.retry_delay_max_ms);
+        let backoff = Backoff::new(config.retry.retry_delay_ms, config.retry.retry_delay_max_ms);
         let can_ask = parts.target.can_be_asked().then(Instant::now);
-        let budget = FieldBudget::new(config.max_fields_per_tenant, parts.is_sole, can_ask);
+        let budget = FieldBudget::new(config.columns.max_fields_per_tenant, parts.is_sole, can_ask);
         Self {
             _exit_guard: exit_guard,
-            breaker: Breaker::new(backoff, config.breaker_failures.max(1)),
-            fitting: Coercion::new(budget, Duration::from_secs(config.column_retry_secs)),
+            breaker: Breaker::new(backoff, config.retry.breaker_failures.max(1)),
+            fitting: Coercion::new(budget, Duration::from_secs(config.columns.column_retry_secs)),
             trials: Trials::default(),
-            trouble: Failing::new(parts.condition.concern(parts.tenant_id.clone())),
+            health: TargetHealth::new(parts.condition.alert_of(parts.tenant_id.clone())),
             parts,
             filling: Filling::default(),
             ready: VecDeque::new(),
-            flights: VecDeque::new(),
-            flights_sent: 0,
+            requests: VecDeque::new(),
+            requests_sent: 0,
             written: 0,
             asked: None,
             alarm: None,
@@ -152,7 +152,7 @@ impl Batcher {
 
     pub(super) fn enqueue(&mut self, points: Vec<Point>) {
         let now = Instant::now();
-        let full = self.parts.config.batch_size.max(1);
+        let full = self.parts.config.batch.batch_size.max(1);
         for point in points {
             self.filling.push(point, now);
             if self.filling.len() >= full || self.filling.bytes() >= FULL_BYTES {
@@ -178,20 +178,20 @@ impl Batcher {
         self.send_trials(now, ctx);
         self.nack_excess(now);
         self.finish_drain(now, ctx);
-        self.report_trouble(now);
+        self.report_health(now);
         self.set_alarm(now, ctx);
     }
 
     /// Batches wait for a free request, and for what the server has to tell first of the columns that they need.
     pub(super) fn may_send(&self, now: Instant) -> bool {
-        self.asked.is_none() && !self.trials.are_awaited() && self.flights.len() < self.permits(now)
+        self.asked.is_none() && !self.trials.are_awaited() && self.requests.len() < self.permits(now)
     }
 
     pub(super) fn permits(&self, now: Instant) -> usize {
         let config = &self.parts.config;
         // More only for a tenant that is fast: one whose server hangs, and few lines come, opens few connections.
-        let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch_size);
-        let most = if is_full { config.in_flight_when_full() } else { config.max_in_flight };
+        let is_full = self.ready.front().is_some_and(|batch| batch.len() >= config.batch.batch_size);
+        let most = if is_full { config.in_flight_when_full() } else { config.batch.max_in_flight };
         self.breaker.permits(now, self.parts.target.most_in_flight(most))
     }
 
@@ -204,32 +204,32 @@ impl Batcher {
     }
 
     pub(super) fn due_at(&self) -> Option<Instant> {
-        Some(self.filling.since()? + Duration::from_millis(self.parts.config.flush_interval_ms))
+        Some(self.filling.since()? + Duration::from_millis(self.parts.config.batch.flush_interval_ms))
     }
 
     pub(super) fn send(&mut self, batch: Batch, now: Instant, ctx: &mut Context<Self>) {
         failpoint::pass("batcher");
-        let flight = self.take_off(now);
+        let request = self.request_begins(now);
         let round = self.breaker.round();
         let answer = self.parts.target.clone().write(batch.body(), batch.len());
         ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
-            this.touch_down(flight, now, &outcome);
-            this.landed(batch, round, now, outcome);
+            this.request_ends(request, now, &outcome);
+            this.batch_answered(batch, round, now, outcome);
             this.pump(ctx);
         }));
     }
 
     /// A request is sent; its number.
-    pub(super) fn take_off(&mut self, now: Instant) -> u64 {
-        self.flights_sent += 1;
-        self.flights.push_back((self.flights_sent, now));
-        self.parts.account.request_sent();
-        self.flights_sent
+    pub(super) fn request_begins(&mut self, now: Instant) -> u64 {
+        self.requests_sent += 1;
+        self.requests.push_back((self.requests_sent, now));
+        self.parts.buffer.request_sent();
+        self.requests_sent
     }
 
     /// A request that was sent then has ended.
-    pub(super) fn touch_down(&mut self, flight: u64, sent: Instant, outcome: &Outcome) {
-        self.flights.retain(|(other, _)| *other != flight);
+    pub(super) fn request_ends(&mut self, request: u64, sent: Instant, outcome: &Outcome) {
+        self.requests.retain(|(other, _)| *other != request);
         self.parts.metrics.flush_seconds.observe(sent.elapsed().as_secs_f64());
         if *outcome == Outcome::Written {
             self.parts.condition.written(sent, Instant::now());
@@ -245,7 +245,7 @@ impl Batcher {
                 self.abandon(batch);
             }
         }
-        let is_empty = self.ready.is_empty() && self.filling.since().is_none() && self.flights.is_empty();
+        let is_empty = self.ready.is_empty() && self.filling.since().is_none() && self.requests.is_empty();
         if (is_empty || until <= now) && self.drained.is_awaited() && !self.closing {
             self.closing = true;
             let closed = self.parts.target.clone().close().into_actor(self);
@@ -262,13 +262,13 @@ impl Batcher {
 
     /// Sets the alarm for the next moment at which time alone changes something.
     pub(super) fn set_alarm(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        let has_slot = self.flights.len() < self.permits(now);
-        let hold = Duration::from_secs(self.parts.config.hold_secs);
+        let has_slot = self.requests.len() < self.permits(now);
+        let hold = Duration::from_secs(self.parts.config.buffer.hold_secs);
         let moments = [
             self.due_at().filter(|_| has_slot),
             self.breaker.resumes_at(now).filter(|_| self.has_work()),
             self.ready.front().filter(|batch| batch.is_required()).map(|batch| batch.since() + hold),
-            self.trouble_shows_at(now),
+            self.health_changes_at(now),
             self.drain_until.filter(|_| self.drained.is_awaited()),
         ];
         let next = moments.into_iter().flatten().filter(|moment| *moment > now).min();
@@ -292,7 +292,7 @@ impl Actor for Batcher {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.add_stream(WatchStream::from_changes(self.parts.config.token.changes()));
+        ctx.add_stream(WatchStream::from_changes(self.parts.config.target.token.changes()));
     }
 }
 
@@ -315,10 +315,10 @@ impl Handler<Points> for Batcher {
     }
 }
 
-impl Handler<Finish> for Batcher {
+impl Handler<DrainBatcher> for Batcher {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Finish, ctx: &mut Context<Self>) -> ResponseFuture<()> {
+    fn handle(&mut self, _: DrainBatcher, ctx: &mut Context<Self>) -> ResponseFuture<()> {
         self.drain_until = Some(Instant::now() + Duration::from_secs(self.parts.config.drain_secs));
         self.breaker.retry_now();
         let drained = self.drained.wait();
@@ -327,10 +327,10 @@ impl Handler<Finish> for Batcher {
     }
 }
 
-impl Handler<Retire> for Batcher {
+impl Handler<StopIdle> for Batcher {
     type Result = ();
 
-    fn handle(&mut self, _: Retire, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: StopIdle, ctx: &mut Context<Self>) {
         let closed = self.parts.target.clone().close().into_actor(self);
         ctx.spawn(closed.map(|_, _, ctx| ctx.stop()));
     }

@@ -51,7 +51,7 @@ impl Batcher {
     fn changed(&mut self, batch: Batch, lines: Vec<(usize, String)>, nothing: Vec<RefusedLine>) -> Option<Batch> {
         let before = batch.body().len();
         let batch = batch.replace(lines);
-        self.parts.account.resize(before, batch.body().len());
+        self.parts.buffer.resize(before, batch.body().len());
         if nothing.is_empty() {
             return Some(batch);
         }
@@ -93,7 +93,7 @@ impl Batcher {
                 self.report_spent_budget();
                 continue;
             }
-            self.parts.account.type_conflict(&column, MOST);
+            self.parts.buffer.type_conflict(&column, MOST);
             if why == Skipped::TypeConflict && self.logged.columns.is_new(&column) {
                 warn!(self.parts.log, "values do not fit their column's type and are left out of points; rows have them";
                     "column" => column);
@@ -104,7 +104,7 @@ impl Batcher {
     fn report_spent_budget(&mut self) {
         if !std::mem::replace(&mut self.logged.is_budget_spent, true) {
             error!(self.parts.log, "a tenant's metrics have more names than it may make columns of; the others are left \
-                out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.max_fields_per_tenant);
+                out of points, rows have them"; "max_fields_per_tenant" => self.parts.config.columns.max_fields_per_tenant);
         }
     }
 }

@@ -2,12 +2,12 @@
 
 mod actor;
 mod fit;
+mod health;
 mod logged;
 mod outcome;
 mod question;
 mod refusal;
 mod trial;
-mod trouble;
 
 pub(crate) use self::actor::BatcherExited;
-pub(super) use self::actor::{Batcher, ExitGuard, Finish, Parts, Retire};
+pub(super) use self::actor::{Batcher, DrainBatcher, ExitGuard, Parts, StopIdle};

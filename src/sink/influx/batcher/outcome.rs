@@ -18,7 +18,7 @@ pub(super) const POISON_SUSPECT_AFTER: u32 = 5;
 
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
-    pub(super) fn landed(&mut self, batch: Batch, round: Round, sent: Instant, outcome: Outcome) {
+    pub(super) fn batch_answered(&mut self, batch: Batch, round: Round, sent: Instant, outcome: Outcome) {
         failpoint::pass("batcher-answered");
         let flushes = &self.parts.metrics.flushes;
         match &outcome {
@@ -27,14 +27,14 @@ impl Batcher {
             _ => flushes.of(FlushResult::Failed).inc(),
         };
         match outcome {
-            Outcome::Failed { trouble, message } => {
+            Outcome::Failed { kind, message } => {
                 self.parts.metrics.failed_lines.inc_by(batch.len() as u64);
-                self.failed(round, sent, trouble, message);
+                self.failed(round, sent, kind, message);
                 self.try_again(batch);
                 return;
             }
             Outcome::Written => {
-                self.trouble.written(batch.lines());
+                self.health.written(batch.lines());
                 self.end(batch, LineResult::Ok);
             }
             Outcome::Refused { lines, rest_written } => self.sort_out(batch, lines, rest_written),
@@ -86,7 +86,7 @@ impl Batcher {
             }
             return;
         }
-        // Its halves are on half-open state: the next failure counts, once others were written meanwhile.
+        // Its halves are on trial: the next failure counts, once others were written meanwhile.
         (batch.failures, batch.written_before) = (POISON_SUSPECT_AFTER - 1, self.written);
         match batch.halve() {
             (first, Some(second)) => self.ready.extend([first, second]),
@@ -112,7 +112,7 @@ impl Batcher {
             }
         }
         settlement.send();
-        self.parts.account.end(result, lines, bytes);
+        self.parts.buffer.end(result, lines, bytes);
     }
 
     /// Gives up a batch for now: deliveries go back to the broker, best-effort lines stay owed.

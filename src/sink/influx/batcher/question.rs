@@ -43,7 +43,7 @@ impl Batcher {
             Columns::Unanswered(why) => {
                 debug!(self.parts.log, "influxdb did not tell its columns"; "why" => why);
                 self.fitting.budget.unanswered(Some(now + AGAIN_AFTER_FAILURE));
-                self.trouble.unanswered(asked);
+                self.health.unanswered(asked);
             }
         }
     }

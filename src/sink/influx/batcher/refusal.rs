@@ -84,7 +84,7 @@ impl Batcher {
 
     fn report_full(&mut self, table: &str, message: &str) {
         self.parts.metrics.limits.of(ServerLimit::Columns).inc();
-        self.parts.account.remember(message);
+        self.parts.buffer.remember(message);
         if self.logged.full_tables.is_new(table) {
             error!(self.parts.log, "influxdb has no room for another column of a table; points are written without the \
                 columns that are not there, rows have them"; "table" => table, "why" => without_quotes(message));
@@ -96,14 +96,14 @@ impl Batcher {
         let mut settlement = Settlement::default();
         for point in points {
             let result = give_up(point.guard, &mut settlement);
-            self.parts.account.end(result, 1, point.line.len() + 1);
+            self.parts.buffer.end(result, 1, point.line.len() + 1);
         }
         settlement.send();
     }
 
     pub(super) fn refused(&self, point: Point, message: String) -> RejectedPoint {
         let Point { line, origin, guard, owed } = point;
-        self.parts.account.end(LineResult::Refused, 1, line.len() + 1);
+        self.parts.buffer.end(LineResult::Refused, 1, line.len() + 1);
         RejectedPoint { tenant_id: self.parts.tenant_id.clone(), origin, line, message, guard, owed }
     }
 

@@ -68,7 +68,7 @@ impl Batcher {
 
     /// Sends the next trials, one request at a time.
     pub(super) fn send_trials(&mut self, now: Instant, ctx: &mut Context<Self>) {
-        if self.trials.is_under_way || self.breaker.permits(now, usize::MAX) <= self.flights.len() {
+        if self.trials.is_under_way || self.breaker.permits(now, usize::MAX) <= self.requests.len() {
             return;
         }
         let Some(trials) = self.trials.waiting.pop_front() else {
@@ -76,22 +76,22 @@ impl Batcher {
             return;
         };
         self.trials.is_under_way = true;
-        let (flight, round) = (self.take_off(now), self.breaker.round());
+        let (request, round) = (self.request_begins(now), self.breaker.round());
         let body: String = trials.iter().flat_map(|trial| [trial.line.as_str(), "\n"]).collect();
         let answer = self.parts.target.clone().write(Bytes::from(body), trials.len());
         ctx.spawn(answer.into_actor(self).map(move |outcome, this, ctx| {
             this.trials.is_under_way = false;
-            this.touch_down(flight, now, &outcome);
-            this.trials_landed(trials, round, now, outcome);
+            this.request_ends(request, now, &outcome);
+            this.trials_answered(trials, round, now, outcome);
             this.pump(ctx);
         }));
     }
 
-    fn trials_landed(&mut self, trials: Vec<Trial>, round: Round, sent: Instant, outcome: Outcome) {
+    fn trials_answered(&mut self, trials: Vec<Trial>, round: Round, sent: Instant, outcome: Outcome) {
         let now = Instant::now();
         match outcome {
-            Outcome::Failed { trouble, message } => {
-                self.failed(round, sent, trouble, message);
+            Outcome::Failed { kind, message } => {
+                self.failed(round, sent, kind, message);
                 return self.trials_failed(trials, now);
             }
             Outcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),

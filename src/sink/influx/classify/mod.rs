@@ -12,5 +12,5 @@ mod v2;
 mod v3;
 
 pub(crate) use self::outcome::{Cause, FailureKind, Outcome, Provisioned, RefusedLine};
-use self::outcome::{SCHEMA_LIMIT, cause, no_room_for_database, said};
+use self::outcome::{SCHEMA_LIMIT, cause, no_capacity_for_database, said};
 pub(super) use self::outcome::{classify, database_made, is_header_malformed, without_quotes};

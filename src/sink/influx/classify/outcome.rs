@@ -1,9 +1,4 @@
-//! The only place that reads InfluxDB's answers.
-//!
-//! Status codes alone do not tell what may pass from what never will (a partial success is a 400 too, limits are 422 or
-//! 400), and error bodies come without a content type, sometimes as plain text. So the rule is: data is given up only on
-//! an answer that names the line, or to a single line; everything that is not understood keeps the data and asks for an
-//! operator.
+//! What became of a request, from the status of its answer; the body is read by a file for each API.
 
 use super::{v2, v3};
 use std::time::Duration;
@@ -34,7 +29,7 @@ pub(crate) enum Outcome {
     /// Nothing is known to be written; the same request may succeed later (writing it twice changes nothing).
     Failed {
         /// What kind of failure it is.
-        trouble: FailureKind,
+        kind: FailureKind,
         /// A sentence for operators.
         message: String,
     },
@@ -43,7 +38,7 @@ pub(crate) enum Outcome {
 /// Why a request failed, as far as it matters who ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
-    /// It passes by itself; with the server's delay that the server asks for how long to wait.
+    /// It passes by itself; with the delay that the server asks for, where it names one.
     Passing(Option<Duration>),
     /// The server does not know the token: it takes no tenant's lines before an operator has seen to it.
     Token,
@@ -58,12 +53,12 @@ pub(crate) enum FailureKind {
 impl Outcome {
     /// A failure that passes by itself.
     pub(crate) fn passing(message: impl Into<String>) -> Self {
-        Outcome::Failed { trouble: FailureKind::Passing(None), message: message.into() }
+        Outcome::Failed { kind: FailureKind::Passing(None), message: message.into() }
     }
 
     /// A failure that an operator has to end.
-    pub(super) fn lasting(trouble: FailureKind, message: impl Into<String>) -> Self {
-        Outcome::Failed { trouble, message: message.into() }
+    pub(super) fn lasting(kind: FailureKind, message: impl Into<String>) -> Self {
+        Outcome::Failed { kind, message: message.into() }
     }
 }
 
@@ -134,7 +129,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
             format!("the token may not write here: check the permissions of INFLUXDB_TOKEN ({})", said(status, body)),
         ),
         408 | 425 | 429 | 500..=599 => {
-            Outcome::Failed { trouble: FailureKind::Passing(retry_after), message: said(status, body) }
+            Outcome::Failed { kind: FailureKind::Passing(retry_after), message: said(status, body) }
         }
         400 | 422 if api == Api::V2 => v2::refusal(status, body),
         400 | 422 => v3::refusal(status, body, lines),
@@ -154,7 +149,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
 }
 
 /// A server full of databases says so in these words, whichever API was asked (and with 422 or 400).
-pub(super) fn no_room_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
+pub(super) fn no_capacity_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
     const DATABASE_LIMIT: &str = "would exceed limit of";
     (message.contains(DATABASE_LIMIT) && message.contains("database")).then(|| {
         Outcome::lasting(
@@ -215,7 +210,7 @@ pub(crate) fn database_made(status: u16, body: &[u8]) -> Provisioned {
         }
         409 => Provisioned::Exists,
         _ => match classify(Api::V3, status, None, body, 1) {
-            Outcome::Failed { trouble: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
+            Outcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
             Outcome::Failed { message, .. } => Provisioned::Failed(message),
             _ => Provisioned::Failed(said(status, body)),
         },

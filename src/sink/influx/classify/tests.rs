@@ -28,11 +28,11 @@ fn cause_of(status: u16, message: &str) -> Cause {
 }
 
 fn is_lasting(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { trouble: FailureKind::Request, .. })
+    matches!(outcome, Outcome::Failed { kind: FailureKind::Request, .. })
 }
 
 fn is_passing(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { trouble: FailureKind::Passing(_), .. })
+    matches!(outcome, Outcome::Failed { kind: FailureKind::Passing(_), .. })
 }
 
 #[test]
@@ -42,9 +42,7 @@ fn success_is_a_204_and_nothing_else() {
         for body in [&b""[..], b"<html>Please sign in</html>", br#"{"error":"no"}"#, PARTIAL.as_bytes(), b"{}"] {
             for status in [200, 201, 202, 203, 205, 206, 226] {
                 let outcome = classify(api, status, None, body, 5);
-                let Outcome::Failed { trouble: FailureKind::Request, message } = &outcome else {
-                    panic!("{outcome:?}")
-                };
+                let Outcome::Failed { kind: FailureKind::Request, message } = &outcome else { panic!("{outcome:?}") };
                 assert!(message.contains("INFLUXDB_URL") && message.contains(&status.to_string()), "{message}");
             }
         }
@@ -117,7 +115,7 @@ fn lines_that_would_need_another_table_stay_owed() {
 fn a_server_full_of_databases_keeps_the_data_and_says_so() {
     let body = br#"{"error":"Adding a new database would exceed limit of 5 databases"}"#;
     let outcome = classify(Api::V3, 422, None, body, 5);
-    let Outcome::Failed { trouble: FailureKind::CapacityExceeded, message } = &outcome else { panic!("{outcome:?}") };
+    let Outcome::Failed { kind: FailureKind::CapacityExceeded, message } = &outcome else { panic!("{outcome:?}") };
     assert!(message.contains("no room for another database") && message.contains("limit of 5"), "{message}");
 }
 
@@ -131,7 +129,7 @@ fn too_large_a_request_is_halved() {
 #[test]
 fn a_wrong_token_keeps_the_data_and_names_the_setting() {
     let outcome = classify(Api::V3, 401, None, br#"{"error": "the request was not authenticated"}"#, 5);
-    let Outcome::Failed { trouble: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
+    let Outcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
     assert!(message.contains("INFLUXDB_TOKEN"), "{message}");
 }
 
@@ -140,7 +138,7 @@ fn a_token_that_makes_no_header_is_a_wrong_token() {
     let body = br#"{"error": "Authorization header was malformed, the request was not in the form of ..."}"#;
     for api in [Api::V3, Api::V2] {
         let outcome = classify(api, 400, None, body, 5);
-        let Outcome::Failed { trouble: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
+        let Outcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
         assert!(message.contains("INFLUXDB_TOKEN"), "{message}");
     }
 }
@@ -165,7 +163,7 @@ fn what_may_pass_is_tried_again_when_the_server_wants_it() {
     for status in [429, 503] {
         let outcome = classify(Api::V3, status, after, b"", 5);
         assert!(
-            matches!(outcome, Outcome::Failed { trouble: FailureKind::Passing(retry_after), .. } if retry_after == after),
+            matches!(outcome, Outcome::Failed { kind: FailureKind::Passing(retry_after), .. } if retry_after == after),
             "{status}"
         );
     }

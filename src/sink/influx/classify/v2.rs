@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{FailureKind, Outcome, SCHEMA_LIMIT, cause, no_room_for_database, said};
+use super::{FailureKind, Outcome, SCHEMA_LIMIT, cause, no_capacity_for_database, said};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -27,7 +27,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
     if message.contains(STORE_AWAY) {
         return Outcome::passing(said(status, body));
     }
-    if let Some(full) = no_room_for_database(&message, status, body) {
+    if let Some(full) = no_capacity_for_database(&message, status, body) {
         return full;
     }
     if LINES_AT_FAULT.iter().any(|words| message.contains(words)) {
@@ -88,17 +88,13 @@ mod tests {
     #[test]
     fn what_is_no_lines_fault_costs_no_line() {
         let wal = "write buffer error: error from wal: error writing wal file: ...";
-        assert!(matches!(answered(400, wal), Outcome::Failed { trouble: FailureKind::Passing(None), .. }));
+        assert!(matches!(answered(400, wal), Outcome::Failed { kind: FailureKind::Passing(None), .. }));
         let limit = "write buffer error: catalog update error: Adding a new database would exceed limit of 5 databases";
-        assert!(matches!(answered(400, limit), Outcome::Failed { trouble: FailureKind::CapacityExceeded, .. }));
+        assert!(matches!(answered(400, limit), Outcome::Failed { kind: FailureKind::CapacityExceeded, .. }));
         for message in ["no org/bucket destination provided", "missing bucket value"] {
-            assert!(
-                matches!(answered(400, message), Outcome::Failed { trouble: FailureKind::Request, .. }),
-                "{message}"
-            );
+            assert!(matches!(answered(400, message), Outcome::Failed { kind: FailureKind::Request, .. }), "{message}");
         }
-        let Outcome::Failed { trouble: FailureKind::Database, message } = answered(404, "bucket \"x\" not found")
-        else {
+        let Outcome::Failed { kind: FailureKind::Database, message } = answered(404, "bucket \"x\" not found") else {
             panic!("not kept")
         };
         assert!(message.contains("INFLUXDB_BUCKET"), "{message}");

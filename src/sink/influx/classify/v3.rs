@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Cause, FailureKind, Outcome, RefusedLine, cause, no_room_for_database, said};
+use super::{Cause, FailureKind, Outcome, RefusedLine, cause, no_capacity_for_database, said};
 
 const PARTIAL_WRITE: &str = "partial write of line protocol occurred";
 const PARSING_ERROR: &str = "line protocol parsing error";
@@ -44,7 +44,7 @@ pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> Outcome {
         PARTIAL_WRITE => true,
         PARSING_ERROR => false,
         error => {
-            let full = no_room_for_database(error, status, body);
+            let full = no_capacity_for_database(error, status, body);
             return full.unwrap_or_else(|| Outcome::lasting(FailureKind::Request, said(status, body)));
         }
     };

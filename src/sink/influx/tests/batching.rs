@@ -6,13 +6,16 @@ use super::harness::{DEADLINE, Harness, database, line, lines, quick};
 use crate::message::Drain;
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
-use crate::sink::influx::Config;
+use crate::sink::influx::config::with;
 use ingest_core::flow::disposition::Verdict;
 
 #[actix_rt::test]
 async fn lines_reach_their_tenants_databases_one_request_per_batch() {
     let stub = InfluxStub::builder().token("apiv3_test").start();
-    let harness = Harness::new(Config { batch_size: 100, flush_interval_ms: 60_000, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.batch.batch_size = 100;
+        config.batch.flush_interval_ms = 60_000;
+    }));
     harness.send("acme", lines(250));
     harness.send("zeta", lines(100));
     harness.wait_for(LineResult::Ok, 300).await;
@@ -28,7 +31,10 @@ async fn lines_reach_their_tenants_databases_one_request_per_batch() {
 #[actix_rt::test]
 async fn a_batch_waits_no_longer_than_the_interval() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { batch_size: 1_000, flush_interval_ms: 50, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.batch.batch_size = 1_000;
+        config.batch.flush_interval_ms = 50;
+    }));
     for number in 0..5 {
         harness.send("acme", [line(number, "v=1.5")]);
     }
@@ -40,7 +46,10 @@ async fn a_batch_waits_no_longer_than_the_interval() {
 async fn full_batches_that_are_small_overlap_more_and_partial_ones_do_not() {
     let stub = InfluxStub::start();
     stub.hang(None);
-    let harness = Harness::new(Config { batch_size: 10, max_in_flight: 2, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.batch.batch_size = 10;
+        config.batch.max_in_flight = 2;
+    }));
     harness.send("fast", lines(400));
     let under_way = |tenant| harness.tenant(tenant)["requests_in_flight"].as_u64().unwrap_or(0);
     wait_for("sixteen times as many", DEADLINE, async || under_way("fast") == 32).await;
@@ -56,7 +65,7 @@ async fn full_batches_that_are_small_overlap_more_and_partial_ones_do_not() {
 #[actix_rt::test]
 async fn a_delivery_ends_when_its_line_is_durable_and_not_before() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { write_policy: WritePolicy::Required, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.write_policy = WritePolicy::Required));
     stub.hang(None);
     harness.send_required("acme", 0, lines(10));
     wait_for("the request", DEADLINE, async || stub.counts().requests == 1).await;

@@ -7,7 +7,7 @@ use ingest_kit::{InfluxStub, Value, wait_for};
 use super::harness::{DEADLINE, Harness, database, line, lines, picky_server, quick};
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
-use crate::sink::influx::Config;
+use crate::sink::influx::config::with;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::influx::line_protocol::Skipped;
 
@@ -15,7 +15,11 @@ use ingest_core::influx::line_protocol::Skipped;
 async fn only_so_many_deliveries_are_held_for_a_tenant_in_trouble() {
     let mut stub = InfluxStub::start();
     stub.stop().await;
-    let config = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 50, ..quick(&stub.url()) };
+    let config = with(quick(&stub.url()), |config| {
+        config.write_policy = WritePolicy::Required;
+        config.batch.batch_size = 10;
+        config.buffer.hold_lines = 50;
+    });
     let harness = Harness::new(config);
     harness.send_required("acme", 0, lines(200));
     harness.wait_for_verdicts(Verdict::Retry, 150).await;
@@ -30,7 +34,10 @@ async fn only_so_many_deliveries_are_held_for_a_tenant_in_trouble() {
 async fn no_delivery_is_held_for_ever() {
     let mut stub = InfluxStub::start();
     stub.stop().await;
-    let harness = Harness::new(Config { write_policy: WritePolicy::Required, hold_secs: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.write_policy = WritePolicy::Required;
+        config.buffer.hold_secs = 1;
+    }));
     let sent = Instant::now();
     harness.send_required("acme", 0, lines(5));
     harness.wait_for_verdicts(Verdict::Retry, 5).await;
@@ -41,14 +48,17 @@ async fn no_delivery_is_held_for_ever() {
 async fn a_full_buffer_leaves_further_lines_owed() {
     let stub = InfluxStub::start();
     stub.hang(None);
-    let harness = Harness::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.buffer.buffer_lines = 100;
+        config.batch.batch_size = 10;
+    }));
     harness.send("acme", lines(130));
     harness.wait_for(LineResult::Deferred, 30).await;
     stub.release();
     harness.wait_for(LineResult::Ok, 100).await;
     assert_eq!(harness.metrics.influx.unconfirmed_lines.get(), 0, "what is deferred is the replay's to count");
 
-    let harness = Harness::new(Config { buffer_total_bytes: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.buffer.buffer_total_bytes = 1));
     stub.hang(None);
     harness.send("acme", lines(10));
     harness.send("zeta", lines(10));
@@ -61,7 +71,10 @@ async fn a_full_buffer_leaves_further_lines_owed() {
 async fn replayed_lines_leave_room_for_live_ones() {
     let stub = InfluxStub::start();
     stub.hang(None);
-    let harness = Harness::new(Config { buffer_lines: 100, batch_size: 10, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.buffer.buffer_lines = 100;
+        config.batch.batch_size = 10;
+    }));
     harness.replay("acme", lines(100));
     harness.wait_for(LineResult::Deferred, 20).await;
     harness.replay("acme", lines(5));
@@ -76,7 +89,7 @@ async fn replayed_lines_leave_room_for_live_ones() {
 async fn a_tenant_that_falls_behind_leaves_room_for_the_next_one() {
     let stub = InfluxStub::start();
     stub.hang(Some("telemetry_acme"));
-    let harness = Harness::new(Config { buffer_total_bytes: 20_000, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.buffer.buffer_total_bytes = 20_000));
     for _ in 0..50 {
         harness.send("acme", lines(10));
     }
@@ -113,7 +126,7 @@ async fn a_value_that_its_column_cannot_hold_costs_its_point_nothing_else() {
 #[actix_rt::test]
 async fn a_line_that_makes_the_server_fail_is_found_and_holds_up_nothing() {
     let (url, taken) = picky_server();
-    let harness = Harness::new(Config { batch_size: 8, ..quick(&url) });
+    let harness = Harness::new(with(quick(&url), |config| config.batch.batch_size = 8));
     harness.send("acme", (0..8).map(|number| line(number, if number == 5 { "bad=1" } else { "v=1" })));
     let mut sent = 0;
     wait_for("the bad line to be given up", DEADLINE, async || {

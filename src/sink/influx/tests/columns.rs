@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::{Api, Config};
 use super::harness::{DEADLINE, Harness, database, line, quick, server};
 use crate::metrics::LineResult;
+use crate::sink::influx::config::with;
 use ingest_core::influx::line_protocol::Skipped;
 use ingest_core::influx::point::Layout;
 
@@ -16,7 +17,7 @@ const ACME: &str = "telemetry_acme";
 
 /// Settings under which what is left out is tried again soon.
 fn impatient(url: &str) -> Config {
-    Config { column_retry_secs: 1, ..quick(url) }
+    with(quick(url), |config| config.columns.column_retry_secs = 1)
 }
 
 fn skipped(harness: &Harness, why: Skipped) -> u64 {
@@ -54,7 +55,7 @@ async fn a_full_table_costs_a_point_only_the_columns_that_are_not_there() {
         let stub = full(speaks_sql).await;
         let before = stub.counts().requests;
         // A node that knows nothing yet: each of its points brings a column too many.
-        let harness = Harness::new(Config { api, ..quick(&stub.url()) });
+        let harness = Harness::new(with(quick(&stub.url()), |config| config.target.api = api));
         harness.send("acme", (1..=400).map(|number| line(number, &format!("a=2.5,n{}=1i,b=3i", number % 40))));
         harness.wait_for(LineResult::Ok, 400).await;
         let points = stub.points(ACME);
@@ -166,7 +167,7 @@ async fn a_tenant_makes_only_so_many_columns_also_after_a_restart() {
     for speaks_sql in [true, false] {
         let stub = InfluxStub::start();
         stub.set_answers_queries(speaks_sql);
-        let config = Config { max_fields_per_tenant: 3, ..quick(&stub.url()) };
+        let config = with(quick(&stub.url()), |config| config.columns.max_fields_per_tenant = 3);
         let harness = Harness::new(config.clone());
         harness.send("acme", (0..10).map(|number| line(number, &format!("a=1.5,n{number}=1i,b=2.5"))));
         harness.send("acme", [line(10, "c=1.5,a=2i")]);
@@ -190,7 +191,10 @@ async fn a_tenant_makes_only_so_many_columns_also_after_a_restart() {
 #[actix_rt::test]
 async fn tenants_that_share_a_database_have_a_budget_each_and_use_each_others_columns_freely() {
     let stub = InfluxStub::start();
-    let config = Config { max_fields_per_tenant: 2, database_layout: Layout::Shared, ..quick(&stub.url()) };
+    let config = with(quick(&stub.url()), |config| {
+        config.columns.max_fields_per_tenant = 2;
+        config.target.database_layout = Layout::Shared;
+    });
     let harness = Harness::new(config);
     let shared = |tenant: &str, number: u64, fields: &str| {
         line(number, fields).replacen(",site_id=s", &format!(",site_id=s,tenant_id={tenant}"), 1)
@@ -207,7 +211,10 @@ async fn tenants_that_share_a_database_have_a_budget_each_and_use_each_others_co
 #[actix_rt::test]
 async fn a_type_conflict_that_names_no_table_is_coerced_for_all_batches_at_once() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { api: Api::V2, batch_size: 100, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.target.api = Api::V2;
+        config.batch.batch_size = 100;
+    }));
     let mixed = |number: u64| line(number, if number.is_multiple_of(2) { "x=1.5" } else { "x=1i" });
     harness.send("acme", (0..4_000).map(mixed));
     harness.wait_for(LineResult::Ok, 4_000).await;

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use ingest_kit::{InfluxStub, wait_for};
 
-use super::super::Config;
 use super::harness::{DEADLINE, Harness, database, line, lines, quick};
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
+use crate::sink::influx::config::with;
 use ingest_core::flow::disposition::Verdict;
 
 fn note(harness: &Harness) -> String {
@@ -36,7 +36,7 @@ async fn a_server_that_hangs_is_one_note_after_five_seconds_and_none_when_it_wor
 async fn failures_are_a_note_as_soon_as_they_last() {
     let stub = InfluxStub::start();
     // One failure, and a long wait after it.
-    let harness = Harness::new(Config { breaker_failures: 100, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.retry.breaker_failures = 100));
     stub.fail_next_for(1, 503, 8);
     harness.send("acme", lines(3));
     wait_for("the note", DEADLINE, async || note(&harness).contains("status 503")).await;
@@ -67,7 +67,11 @@ async fn what_is_not_the_apis_own_success_confirms_nothing_and_is_said() {
 async fn a_slow_flush_of_the_servers_log_is_no_trouble_and_hands_back_no_delivery() {
     let stub = InfluxStub::start();
     stub.set_flush_interval(Duration::from_secs(7));
-    let required = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 20, ..quick(&stub.url()) };
+    let required = with(quick(&stub.url()), |config| {
+        config.write_policy = WritePolicy::Required;
+        config.batch.batch_size = 10;
+        config.buffer.hold_lines = 20;
+    });
     let harness = Harness::new(required);
     let begun = Instant::now();
     for (tenant, first) in [("acme", 0), ("zeta", 1_000)] {
@@ -81,7 +85,11 @@ async fn a_slow_flush_of_the_servers_log_is_no_trouble_and_hands_back_no_deliver
 #[actix_rt::test]
 async fn a_tenant_whose_database_hangs_while_others_are_served_gives_deliveries_back() {
     let stub = InfluxStub::start();
-    let required = Config { write_policy: WritePolicy::Required, batch_size: 10, hold_lines: 20, ..quick(&stub.url()) };
+    let required = with(quick(&stub.url()), |config| {
+        config.write_policy = WritePolicy::Required;
+        config.batch.batch_size = 10;
+        config.buffer.hold_lines = 20;
+    });
     let harness = Harness::new(required);
     stub.hang(Some(&database("stuck")));
     // More than it may have under way: some 130 batches.

@@ -5,7 +5,7 @@ use ingest_kit::{InfluxStub, wait_for};
 use super::harness::{DEADLINE, Harness, database, line, lines, quick};
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
-use crate::sink::influx::Config;
+use crate::sink::influx::config::with;
 use ingest_core::flow::disposition::Verdict;
 
 #[actix_rt::test]
@@ -78,7 +78,10 @@ async fn a_wrong_token_keeps_the_lines_until_it_is_the_right_one() {
 async fn an_outage_is_outlived_and_deliveries_wait_for_its_end() {
     let mut stub = InfluxStub::start();
     stub.stop().await;
-    let harness = Harness::new(Config { write_policy: WritePolicy::Required, batch_size: 10, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.write_policy = WritePolicy::Required;
+        config.batch.batch_size = 10;
+    }));
     harness.send_required("acme", 0, lines(100));
     wait_for("an open breaker", DEADLINE, async || harness.tenant("acme")["breaker"] == "open").await;
     assert_eq!(harness.verdicts(), []);
@@ -102,7 +105,11 @@ async fn failures_that_pass_are_tried_again_with_the_whole_batch() {
 #[actix_rt::test]
 async fn a_database_that_hangs_delays_no_other() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { batch_size: 10, max_in_flight: 1, threads: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| {
+        config.batch.batch_size = 10;
+        config.batch.max_in_flight = 1;
+        config.batch.threads = 1;
+    }));
     stub.hang(Some(&database("stuck")));
     harness.send("stuck", lines(200));
     for tenant in 0..20 {
@@ -117,7 +124,7 @@ async fn a_database_that_hangs_delays_no_other() {
 #[actix_rt::test]
 async fn a_request_without_an_answer_ends_in_time() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { request_timeout_secs: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.target.request_timeout_secs = 1));
     stub.hang(None);
     harness.send("acme", lines(3));
     wait_for("the reason", DEADLINE, async || harness.last_error("acme").contains("no answer within 1 s")).await;

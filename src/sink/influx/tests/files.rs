@@ -9,21 +9,21 @@ use crate::message::Drain;
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
 use crate::sink::influx::Config;
+use crate::sink::influx::config::with;
 use crate::sink::influx::files::tests::Watched;
 use ingest_core::flow::disposition::Verdict;
 
 #[actix_rt::test]
 async fn without_a_server_points_go_to_a_file_per_tenant() {
     let directory = tempfile::tempdir().unwrap();
-    let config = Config {
-        url: None,
-        data_dir: directory.path().to_path_buf(),
-        write_policy: WritePolicy::Required,
-        file_rotate_bytes: 500,
-        batch_size: 10,
-        flush_interval_ms: 10,
-        ..Config::default()
-    };
+    let config = with(Config::default(), |config| {
+        config.target.url = None;
+        config.files.data_dir = directory.path().to_path_buf();
+        config.write_policy = WritePolicy::Required;
+        config.files.file_rotate_bytes = 500;
+        config.batch.batch_size = 10;
+        config.batch.flush_interval_ms = 10;
+    });
     let harness = Harness::new(config);
     harness.send_required("acme", 0, lines(25));
     harness.send_required("müller", 100, lines(5));
@@ -42,7 +42,14 @@ async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
     for write_policy in [WritePolicy::BestEffort, WritePolicy::Required] {
         let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
         let data_dir = directory.path().to_path_buf();
-        let harness = Harness::on_disk(Config { url: None, data_dir, write_policy, ..quick("") }, disk.clone());
+        let harness = Harness::on_disk(
+            with(quick(""), |config| {
+                config.target.url = None;
+                config.files.data_dir = data_dir;
+                config.write_policy = write_policy;
+            }),
+            disk.clone(),
+        );
         disk.fail_syncs(usize::MAX);
         match write_policy {
             WritePolicy::BestEffort => harness.send("acme", lines(5)),
@@ -66,7 +73,13 @@ async fn a_line_is_confirmed_by_the_fsync_of_its_file_and_by_nothing_less() {
 async fn a_full_disk_is_said_in_ready_until_there_is_room() {
     let (directory, disk) = (tempfile::tempdir().unwrap(), Arc::new(Watched::default()));
     let data_dir = directory.path().to_path_buf();
-    let harness = Harness::on_disk(Config { url: None, data_dir, ..quick("") }, disk.clone());
+    let harness = Harness::on_disk(
+        with(quick(""), |config| {
+            config.target.url = None;
+            config.files.data_dir = data_dir;
+        }),
+        disk.clone(),
+    );
     disk.fill_up(usize::MAX);
     harness.send("acme", lines(5));
     let note = || harness.readiness.messages().join("; ");

@@ -21,6 +21,7 @@ use crate::runtime::secret::Secret;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 use crate::sink::influx::batcher::Batcher;
+use crate::sink::influx::config::with;
 use crate::sink::influx::files::Disk;
 use ingest_core::flow::disposition::Verdict;
 
@@ -100,38 +101,37 @@ impl Handler<Find> for Router {
 
 /// Settings under which tests need not wait long for anything.
 pub(super) fn quick(url: &str) -> Config {
-    Config {
-        url: Some(url.to_owned()),
-        token: Secret::new("apiv3_test"),
-        flush_interval_ms: 10,
-        retry_delay_ms: 10,
-        retry_delay_max_ms: 50,
-        breaker_failures: 3,
-        ..Config::default()
-    }
+    with(Config::default(), |config| {
+        config.target.url = Some(url.to_owned());
+        config.target.token = Secret::new("apiv3_test");
+        config.batch.flush_interval_ms = 10;
+        config.retry.retry_delay_ms = 10;
+        config.retry.retry_delay_max_ms = 50;
+        config.retry.breaker_failures = 3;
+    })
 }
 
 impl Harness {
     pub(super) fn new(config: Config) -> Self {
-        let destination = Backend::new(&config).unwrap();
-        Self::before(destination, config)
+        let backend = Backend::new(&config).unwrap();
+        Self::before(backend, config)
     }
 
     /// A router whose files lie on this disk.
     pub(super) fn on_disk(config: Config, disk: Arc<dyn Disk>) -> Self {
-        let mut destination = Backend::new(&config).unwrap();
-        destination.disk = disk;
-        Self::before(destination, config)
+        let mut backend = Backend::new(&config).unwrap();
+        backend.disk = disk;
+        Self::before(backend, config)
     }
 
-    fn before(destination: Backend, config: Config) -> Self {
+    fn before(backend: Backend, config: Config) -> Self {
         let (stats, heartbeat) = (Stats::new(), Arc::<Heartbeat>::default());
         let (spawn, _) = SpawnContext::detached("router", heartbeat.clone());
         let (metrics, readiness) = (spawn.metrics.clone(), spawn.readiness.clone());
         let ends = Ends::default();
         let outside = Outside(ends.clone()).start();
         let quarantine = outside.clone().recipient();
-        let router = Router::new(Parts { spawn, destination, quarantine, config, stats: stats.clone() }).start();
+        let router = Router::new(Parts { spawn, backend, quarantine, config, stats: stats.clone() }).start();
         let settle_handle = SettleHandle::new(outside.recipient());
         Self { router, metrics, stats, readiness, heartbeat, settle_handle, ends }
     }

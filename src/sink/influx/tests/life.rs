@@ -9,12 +9,13 @@ use crate::message::Drain;
 use crate::metrics::LineResult;
 use crate::outbox::policy::WritePolicy;
 use crate::sink::influx::Config;
+use crate::sink::influx::config::with;
 use ingest_core::flow::disposition::Verdict;
 
 #[actix_rt::test]
 async fn a_batcher_that_dies_is_made_again_and_no_other_notices() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { write_policy: WritePolicy::Required, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.write_policy = WritePolicy::Required));
     stub.hang(Some(&database("acme")));
     harness.send_required("acme", 0, lines(10));
     wait_for("the request", DEADLINE, async || stub.counts().requests == 1).await;
@@ -41,7 +42,7 @@ async fn a_batcher_that_dies_is_made_again_and_no_other_notices() {
 #[actix_rt::test]
 async fn an_idle_batcher_ends_and_comes_back_with_the_next_line() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { idle_secs: 0, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.batch.idle_secs = 0));
     harness.send("acme", lines(3));
     harness.wait_for(LineResult::Ok, 3).await;
     wait_for("its end", DEADLINE, async || harness.metrics.influx.batchers.get() == 0).await;
@@ -54,7 +55,7 @@ async fn an_idle_batcher_ends_and_comes_back_with_the_next_line() {
 #[actix_rt::test]
 async fn a_drain_writes_all_it_can_and_gives_the_rest_up() {
     let mut stub = InfluxStub::start();
-    let harness = Harness::new(Config { write_policy: WritePolicy::Required, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.write_policy = WritePolicy::Required));
     stub.stop().await;
     harness.send_required("acme", 0, lines(10));
     wait_for("an open breaker", DEADLINE, async || harness.tenant("acme")["breaker"] == "open").await;
@@ -67,7 +68,7 @@ async fn a_drain_writes_all_it_can_and_gives_the_rest_up() {
 #[actix_rt::test]
 async fn a_drain_does_not_wait_for_ever_for_an_answer() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { drain_secs: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.drain_secs = 1));
     stub.hang(Some(&database("stuck")));
     harness.send("stuck", lines(10));
     harness.send("acme", lines(10));
@@ -79,7 +80,7 @@ async fn a_drain_does_not_wait_for_ever_for_an_answer() {
 #[actix_rt::test]
 async fn the_supervisor_sees_whether_there_is_work_and_that_it_gets_on() {
     let stub = InfluxStub::start();
-    let harness = Harness::new(Config { request_timeout_secs: 1, ..quick(&stub.url()) });
+    let harness = Harness::new(with(quick(&stub.url()), |config| config.target.request_timeout_secs = 1));
     stub.hang(None);
     harness.send("acme", lines(3));
     wait_for("work", DEADLINE, async || harness.heartbeat.read().1).await;

@@ -320,7 +320,7 @@ impl Bench {
             node = node.env("DATABASE_URL", url).env("PG_SSLMODE", "verify-full").env("PG_SSLROOTCERT", roots);
         }
         if !case.outbox {
-            std::fs::write(&file, "[influx]\noutbox = false\n").expect("a temporary file");
+            std::fs::write(&file, "[influx.outbox]\nenabled = false\n").expect("a temporary file");
             node = node.arguments(&["--config", &file.path().to_string_lossy(), "run"]);
         }
         let started = Instant::now();

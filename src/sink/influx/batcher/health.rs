@@ -10,25 +10,25 @@ use crate::metrics::ServerLimit;
 use crate::sink::influx::batch::Batch;
 use crate::sink::influx::breaker::{Round, Severity};
 use crate::sink::influx::classify::FailureKind as Kind;
-use crate::sink::influx::server_health::{Concern, SAID_AFTER};
+use crate::sink::influx::server_health::{SAID_AFTER, TenantAlert};
 use ingest_core::influx::line_fields;
 
-/// What is known of the trouble.
+/// What is known of the health of a tenant's database.
 #[derive(Debug)]
-pub(super) struct Failing {
+pub(super) struct TargetHealth {
     /// When the first request was sent that has failed since the last success, and why the last one did.
     failing: Option<(Instant, String)>,
     /// Since when no question was answered.
     unanswered: Option<Instant>,
     /// The table that the server has no room for.
     without_table: Option<String>,
-    concern: Concern,
+    alert: TenantAlert,
 }
 
-impl Failing {
-    /// None yet.
-    pub(super) fn new(concern: Concern) -> Self {
-        Self { failing: None, unanswered: None, without_table: None, concern }
+impl TargetHealth {
+    /// Nothing is wrong yet.
+    pub(super) fn new(alert: TenantAlert) -> Self {
+        Self { failing: None, unanswered: None, without_table: None, alert }
     }
 
     /// A question was asked then, and not answered.
@@ -47,7 +47,7 @@ impl Failing {
 impl Batcher {
     /// The database did not take a request that was sent then.
     pub(super) fn failed(&mut self, round: Round, sent: Instant, kind: Kind, message: String) {
-        self.parts.account.request_ended(Some(&message));
+        self.parts.buffer.request_ended(Some(&message));
         let (severity, retry_after) = match kind {
             Kind::Passing(retry_after) => (Severity::Passing, retry_after),
             Kind::Token | Kind::CapacityExceeded | Kind::Database | Kind::Request => (Severity::Lasting, None),
@@ -60,10 +60,10 @@ impl Batcher {
         let now = Instant::now();
         let opened = self.breaker.failed(round, severity, retry_after, now, fastrand::f64());
         if let Some(until) = self.breaker.resumes_at(now) {
-            self.parts.account.waits_until(until);
+            self.parts.buffer.waits_until(until);
         }
-        let since = self.trouble.failing.as_ref().map_or(sent, |(since, _)| *since);
-        self.trouble.failing = Some((since, message.clone()));
+        let since = self.health.failing.as_ref().map_or(sent, |(since, _)| *since);
+        self.health.failing = Some((since, message.clone()));
         match severity {
             Severity::Lasting => self.report_lasting(kind, &message),
             Severity::Passing if opened => self.report_passing(&message, "influxdb does not take writes; trying on"),
@@ -74,7 +74,7 @@ impl Batcher {
     /// What waits for an operator is an error, once.
     fn report_lasting(&mut self, kind: Kind, message: &str) {
         let log = &self.parts.log;
-        let is_new = self.trouble.concern.raise(message);
+        let is_new = self.health.alert.raise(message);
         match kind {
             Kind::Token => {
                 if self.parts.target.alert().raise(message) {
@@ -96,17 +96,17 @@ impl Batcher {
     /// The server has no room for a table: an error once, and in `/ready` until lines of the table are written.
     pub(super) fn report_no_table(&mut self, table: &str, message: &str) {
         self.parts.metrics.limits.of(ServerLimit::Tables).inc();
-        self.parts.account.remember(message);
-        if self.trouble.without_table.is_none() {
+        self.parts.buffer.remember(message);
+        if self.health.without_table.is_none() {
             error!(self.parts.log, "influxdb has no room for another table; the lines of this one stay owed");
-            self.trouble.without_table = Some(table.to_owned());
+            self.health.without_table = Some(table.to_owned());
         }
-        self.trouble.concern.raise("it has no room for another table");
+        self.health.alert.raise("it has no room for another table");
     }
 
     /// What may pass by itself is a warning, once for all tenants that suffer it.
     fn report_passing(&mut self, message: &str, words: &str) {
-        let (was_raised, is_new) = (self.trouble.concern.is_raised(), self.trouble.concern.raise(message));
+        let (was_raised, is_new) = (self.health.alert.is_raised(), self.health.alert.raise(message));
         if is_new && !was_raised {
             warn!(self.parts.log, "{words}"; "error" => message);
         }
@@ -114,75 +114,75 @@ impl Batcher {
 
     /// A request was answered, so the database works, whatever the answer was.
     pub(super) fn answered(&mut self, round: Round) {
-        self.parts.account.request_ended(None);
+        self.parts.buffer.request_ended(None);
         if self.parts.target.alert().settle() {
             info!(self.parts.log, "influxdb accepts the token again");
         }
         self.breaker.succeeded(round);
-        self.trouble.unanswered = None;
-        if !self.breaker.is_troubled() {
-            self.trouble.failing = None;
+        self.health.unanswered = None;
+        if !self.breaker.is_failing() {
+            self.health.failing = None;
         }
     }
 
-    /// Says what lasts for too long, and that it is over.
-    pub(super) fn report_trouble(&mut self, now: Instant) {
-        self.parts.account.set_state(self.is_troubled(now), self.breaker.is_open());
+    /// Reports what lasts for too long, and that it is over.
+    pub(super) fn report_health(&mut self, now: Instant) {
+        self.parts.buffer.set_state(self.is_failing(now), self.breaker.is_open());
         let lasts = |since: Instant, bound: Duration| since + bound <= now;
-        if let Some((since, message)) = &self.trouble.failing {
+        if let Some((since, message)) = &self.health.failing {
             if lasts(*since, SAID_AFTER) {
                 let message = message.clone();
                 self.report_passing(&message, "influxdb does not take writes; trying on");
             }
         } else if self.waits_since().is_some_and(|since| lasts(since, self.parts.condition.patience())) {
             const WORDS: &str = "influxdb has not answered for 5 s";
-            self.parts.account.remember(WORDS);
+            self.parts.buffer.remember(WORDS);
             self.report_passing("it does not answer", WORDS);
-        } else if self.trouble.without_table.is_none() && self.trouble.concern.settle() {
+        } else if self.health.without_table.is_none() && self.health.alert.settle() {
             self.logged.lasting.clear();
-            info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.account.held_lines());
+            info!(self.parts.log, "influxdb takes writes again"; "held_lines" => self.parts.buffer.held_lines());
         }
     }
 
     /// Since when the oldest request waits for its answer.
     fn waits_since(&self) -> Option<Instant> {
-        let flight = self.flights.front().map(|(_, sent)| *sent);
-        [flight, self.asked, self.trouble.unanswered].into_iter().flatten().min()
+        let request = self.requests.front().map(|(_, sent)| *sent);
+        [request, self.asked, self.health.unanswered].into_iter().flatten().min()
     }
 
-    /// When to look again whether there is trouble.
-    pub(super) fn trouble_shows_at(&self, now: Instant) -> Option<Instant> {
-        let failing = self.trouble.failing.as_ref().map(|(since, _)| *since + SAID_AFTER);
+    /// When time alone may change what is reported.
+    pub(super) fn health_changes_at(&self, now: Instant) -> Option<Instant> {
+        let failing = self.health.failing.as_ref().map(|(since, _)| *since + SAID_AFTER);
         let waiting = self.waits_since().map(|since| since + self.parts.condition.patience());
-        let said_at = failing.or(waiting).filter(|_| !self.trouble.concern.is_raised());
+        let said_at = failing.or(waiting).filter(|_| !self.health.alert.is_raised());
         // Which request hangs is seen by others' requests: nothing here changes by that.
         let has_deliveries = self.filling.is_required() || self.ready.front().is_some_and(Batch::is_required);
-        let overtaken = self.flights.front().filter(|_| has_deliveries);
+        let overtaken = self.requests.front().filter(|_| has_deliveries);
         let seen_at = overtaken.map(|(_, sent)| (*sent + SAID_AFTER).max(now + Duration::from_secs(1)));
         said_at.into_iter().chain(seen_at).min()
     }
 
     /// Whether deliveries are better handed back than held: the database fails, or hangs while others do not. One that is
     /// slow for everybody is just slow.
-    fn is_troubled(&self, now: Instant) -> bool {
+    fn is_failing(&self, now: Instant) -> bool {
         let hangs = |sent: Instant| sent + SAID_AFTER <= now && self.parts.condition.is_overtaken(sent);
-        self.breaker.is_troubled() || self.flights.front().is_some_and(|(_, sent)| hangs(*sent))
+        self.breaker.is_failing() || self.requests.front().is_some_and(|(_, sent)| hangs(*sent))
     }
 
-    /// While the database is in trouble, only so many deliveries are held, and only so long: they are credit that the
+    /// While the database fails, only so many deliveries are held, and only so long: they are credit that the
     /// other tenants need.
     pub(super) fn nack_excess(&mut self, now: Instant) {
-        if !self.is_troubled(now) {
+        if !self.is_failing(now) {
             return;
         }
         let config = self.parts.config.clone();
-        let hold = Duration::from_secs(config.hold_secs);
-        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.hold_lines {
+        let hold = Duration::from_secs(config.buffer.hold_secs);
+        if self.filling.is_required() && self.ready.iter().map(Batch::len).sum::<usize>() >= config.buffer.hold_lines {
             self.ready.extend(self.filling.seal());
         }
         let (mut kept, mut lines) = (VecDeque::with_capacity(self.ready.len()), 0);
         for batch in std::mem::take(&mut self.ready) {
-            let is_over = lines + batch.len() > config.hold_lines || batch.since() + hold <= now;
+            let is_over = lines + batch.len() > config.buffer.hold_lines || batch.since() + hold <= now;
             if batch.is_required() && is_over {
                 self.abandon(batch);
             } else {
