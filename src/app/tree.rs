@@ -197,6 +197,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             pool: ingredients.dependencies.pool.clone(),
             settings_readers: addresses.settings_readers.clone(),
             new_tenants: addresses.new_tenants.clone(),
+            drain_waits: true,
             spawn,
         };
         let registry = start(&place, Registry::new(parts));

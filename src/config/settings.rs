@@ -5,7 +5,7 @@ use crate::runtime::value_type::{ValueType, whole};
 use crate::{gateway, http, nats, postgres, registry, runtime, sink, supervisor, validate};
 
 /// The lists of the tables, in the order in which they are shown.
-const TABLES: [&[Setting]; 11] = [
+const TABLES: [&[Setting]; 12] = [
     nats::config::Config::SETTINGS,
     validate::Config::SETTINGS,
     registry::Config::SETTINGS,
@@ -15,6 +15,7 @@ const TABLES: [&[Setting]; 11] = [
     sink::state::Config::SETTINGS,
     http::Config::SETTINGS,
     gateway::Config::SETTINGS,
+    gateway::http::Config::SETTINGS,
     runtime::logging::Config::SETTINGS,
     supervisor::Config::SETTINGS,
 ];

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub http: http::Config,
     /// Ways in (`gateway`).
     pub gateway: gateway::Config,
+    /// The gateway's way in over HTTP.
+    pub gateway_http: gateway::http::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.

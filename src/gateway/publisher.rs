@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::Context as JetStream;
-use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError};
+use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{Client, header};
 use thiserror::Error;
@@ -49,6 +49,13 @@ pub(crate) enum NotStored {
         /// The stream that does.
         found: String,
     },
+}
+
+impl NotStored {
+    /// Whether the broker takes no message of this size, now or later.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, NotStored::Refused(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded)
+    }
 }
 
 /// No room for another message now.

@@ -18,7 +18,7 @@ pub(crate) struct NamedFile {
 
 impl NamedFile {
     /// A sentence about it.
-    fn refused(&self, why: impl std::fmt::Display) -> String {
+    pub(crate) fn refused(&self, why: impl std::fmt::Display) -> String {
         format!("{}: {} {why}", self.setting, self.path.display())
     }
 
@@ -26,7 +26,7 @@ impl NamedFile {
     ///
     /// # Errors
     /// A sentence for operators where it can't be used.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let certificates = CertificateDer::pem_file_iter(&self.path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| self.unreadable(&error))?;
@@ -50,7 +50,11 @@ impl NamedFile {
         Ok(roots)
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
+    /// The private key of a PEM file.
+    ///
+    /// # Errors
+    /// A sentence for operators where it can't be used.
+    pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>, String> {
         PrivateKeyDer::from_pem_file(&self.path).map_err(|error| match error {
             pem::Error::NoItemsFound => self.refused("holds no private key"),
             error => self.unreadable(&error),
@@ -90,7 +94,7 @@ impl TlsFiles {
             }
             ((_, None), (_, None)) => Ok(None),
             ((set, Some(_)), (missing, None)) | ((missing, None), (set, Some(_))) => {
-                Err(format!("{set} is set and {missing} is not; a client certificate needs both"))
+                Err(format!("{set} is set and {missing} is not; a certificate and its key belong together"))
             }
         }
     }

@@ -2,12 +2,30 @@
 
 use actix::Recipient;
 
-use crate::message::Release;
+use crate::gateway::gate::Door;
+use crate::message::{Release, Resolve, Subscribe};
 use crate::supervisor::child::Wiring;
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
-pub(super) struct Addresses {}
+pub(super) struct Addresses {
+    /// The Registry, for look-ups.
+    pub resolve: Option<Recipient<Resolve>>,
+    /// The Registry, for changes.
+    pub subscribe: Option<Recipient<Subscribe>>,
+    /// The gate's door.
+    pub door: Option<Door>,
+}
+
+impl Addresses {
+    /// An address that must be there by now.
+    ///
+    /// # Errors
+    /// A sentence, where the list of factories is in the wrong order.
+    pub(super) fn need<T: Clone>(address: &Option<T>, name: &str) -> Result<T, String> {
+        address.clone().ok_or_else(|| format!("{name} must be built earlier in the list"))
+    }
+}
 
 impl Wiring for Addresses {
     /// Ways in hold no deliveries: what JetStream has not acknowledged is still its sender's.
