@@ -4,7 +4,7 @@ use super::diagnostics::Diagnostics;
 use super::tables::Config;
 use crate::postgres::connector::Connector;
 use crate::runtime::setting::Setting;
-use crate::{nats, postgres, sink};
+use crate::{gateway, nats, postgres, sink};
 
 /// What must hold between settings.
 struct Rule {
@@ -101,6 +101,11 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     }
     if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
         && let Err(error) = Connector::new(&config.postgres)
+    {
+        diagnostics.error(error.to_string());
+    }
+    if is_table_read(gateway::http::Config::SETTINGS, diagnostics)
+        && let Err(error) = gateway::http::check_tls_settings(&config.gateway_http)
     {
         diagnostics.error(error.to_string());
     }

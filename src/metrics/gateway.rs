@@ -37,7 +37,7 @@ impl Label for Publication {
 
 /// Why a request, or a message of one, was refused at the door. Its client has the answer; nothing is in the quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum FailureReason {
     /// A check of the pipeline.
     Check(Reason),
     /// Anything else.
@@ -110,34 +110,34 @@ impl RequestFault {
 }
 
 /// The reasons of the checks, then the others.
-const REFUSED: [Refused; Reason::ALL.len() + RequestFault::ALL.len()] = {
-    let mut all = [Refused::Request(RequestFault::NotFound); Reason::ALL.len() + RequestFault::ALL.len()];
+const REFUSED: [FailureReason; Reason::ALL.len() + RequestFault::ALL.len()] = {
+    let mut all = [FailureReason::Request(RequestFault::NotFound); Reason::ALL.len() + RequestFault::ALL.len()];
     let mut at = 0;
     while at < all.len() {
         all[at] = match at < Reason::ALL.len() {
-            true => Refused::Check(Reason::ALL[at]),
-            false => Refused::Request(RequestFault::ALL[at - Reason::ALL.len()]),
+            true => FailureReason::Check(Reason::ALL[at]),
+            false => FailureReason::Request(RequestFault::ALL[at - Reason::ALL.len()]),
         };
         at += 1;
     }
     all
 };
 
-impl Label for Refused {
+impl Label for FailureReason {
     const NAME: &'static str = "reason";
     const ALL: &'static [Self] = &REFUSED;
 
     fn index(self) -> usize {
         match self {
-            Refused::Check(reason) => reason.index(),
-            Refused::Request(fault) => Reason::ALL.len() + fault as usize,
+            FailureReason::Check(reason) => reason.index(),
+            FailureReason::Request(fault) => Reason::ALL.len() + fault as usize,
         }
     }
 
     fn value(self) -> &'static str {
         match self {
-            Refused::Check(reason) => reason.as_str(),
-            Refused::Request(fault) => fault.as_str(),
+            FailureReason::Check(reason) => reason.as_str(),
+            FailureReason::Request(fault) => fault.as_str(),
         }
     }
 }
@@ -148,7 +148,7 @@ pub(crate) struct GatewayMetrics {
     /// `ingest_gateway_http_published_total{result}`: messages that came over HTTP.
     pub http_published: Per<Publication, Counter>,
     /// `ingest_gateway_refusals_total{reason}`: requests, and messages of batches, that were refused.
-    pub refusals: Per<Refused, Counter>,
+    pub refusals: Per<FailureReason, Counter>,
     /// `ingest_gateway_http_connections`: open connections.
     pub http_connections: Gauge,
     /// `ingest_gateway_http_connections_closed_total`: connections that were closed to make room, or for they stood still.
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_reason_of_a_refusal_has_its_place() {
-        for (at, refused) in Refused::ALL.iter().enumerate() {
+        for (at, refused) in FailureReason::ALL.iter().enumerate() {
             assert_eq!(refused.index(), at, "{refused:?}");
         }
     }

@@ -28,7 +28,7 @@ mod validation;
 pub(crate) use self::actors::Traffic;
 pub(crate) use self::broker::{BrokerReport, Unknown};
 pub(crate) use self::event_lag::EventLags;
-pub(crate) use self::gateway::{GatewayMetrics, Publication, Refused, RequestFault};
+pub(crate) use self::gateway::{FailureReason, GatewayMetrics, Publication, RequestFault};
 pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};

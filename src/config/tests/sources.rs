@@ -45,6 +45,9 @@ fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
         "influx.ca_file",
         "influx.org",
         "influx.bucket",
+        "gateway_http.tls_cert",
+        "gateway_http.tls_key",
+        "gateway_http.tls_client_ca",
     ];
     assert_eq!(without, expected);
     let mut diagnostics = Diagnostics::default();

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::door::{Door, DoorParts, now_us};
 use super::known::Known;
-use super::{Door, DoorParts};
+use super::question::{Ask, Waiter};
 use crate::devices::{Answered, DeferredDeliveries};
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
 use crate::runtime::spawn::{SpawnContext, start};
-use ingest_core::message::device::{DeviceKey, Lookup};
+use ingest_core::message::device::DeviceKey;
 
 /// Idle buckets are looked for so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -41,25 +41,6 @@ pub(crate) struct Gate {
     reported_entries: i64,
 }
 
-/// A worker that waits for an answer. Dropped without one, it looks again at what is known.
-#[derive(Debug)]
-pub(super) struct Waiter {
-    /// Where the answer goes.
-    pub reply: oneshot::Sender<Lookup>,
-    /// One of the look-ups that may wait.
-    pub _permit: OwnedSemaphorePermit,
-}
-
-/// Door to Gate: a device that is not known.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(super) struct Ask {
-    /// Which.
-    pub device: DeviceKey,
-    /// Who waits.
-    pub waiter: Waiter,
-}
-
 impl Gate {
     /// Starts a gate that knows nothing yet; returns its door, too.
     pub(crate) fn start(parts: Parts) -> (Addr<Gate>, Door) {
@@ -87,7 +68,7 @@ impl Gate {
     }
 
     fn tick(&mut self) {
-        self.known.forget_idle_buckets(super::door::now_us().saturating_sub(self.bucket_ttl_us));
+        self.known.forget_idle_buckets(now_us().saturating_sub(self.bucket_ttl_us));
         let entries = self.known.len() as i64;
         self.spawn.metrics.registry.cache_entries.inc_by(entries - self.reported_entries);
         self.reported_entries = entries;

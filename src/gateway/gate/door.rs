@@ -7,9 +7,9 @@ use actix::Recipient;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::actor::{Ask, Waiter};
 use super::known::Known;
-use super::refusal::{Refusal, Unavailable};
+use super::not_admitted::{NotAdmitted, Unavailable};
+use super::question::{Ask, Waiter};
 use crate::delivery::Lane;
 use crate::devices::Ages;
 use crate::metrics::Metrics;
@@ -78,12 +78,12 @@ impl Door {
     ///
     /// # Errors
     /// It does not pass, or can't be decided now.
-    pub(crate) async fn telemetry(&self, envelope: &Envelope) -> Result<Entered, Refusal> {
+    pub(crate) async fn telemetry(&self, envelope: &Envelope) -> Result<Entered, NotAdmitted> {
         let entered = self.decide(Lane::Telemetry, envelope, |context, lookup, admit| {
             validate::check_telemetry(envelope, context, |_| lookup, admit, |passed| Entered { seq: passed.report.seq })
         });
         match entered.await {
-            Err(Refusal::Rejected(rejection))
+            Err(NotAdmitted::Rejected(rejection))
                 if rejection.reason == Reason::UnregisteredDevice
                     && rejection.detail.is_empty()
                     && self.parts.auto_provision =>
@@ -99,7 +99,7 @@ impl Door {
     ///
     /// # Errors
     /// It does not pass, or can't be decided now.
-    pub(crate) async fn shadow(&self, envelope: &Envelope) -> Result<i64, Refusal> {
+    pub(crate) async fn shadow(&self, envelope: &Envelope) -> Result<i64, NotAdmitted> {
         let decided = self.decide(Lane::Shadow, envelope, |context, lookup, admit| {
             validate::shadow(envelope, context, |_| lookup, admit)
         });
@@ -110,7 +110,7 @@ impl Door {
     ///
     /// # Errors
     /// It does not pass, or can't be decided now.
-    pub(crate) async fn command(&self, envelope: &Envelope) -> Result<CommandAck, Refusal> {
+    pub(crate) async fn command(&self, envelope: &Envelope) -> Result<CommandAck, NotAdmitted> {
         self.decide(Lane::Commands, envelope, |context, lookup, admit| {
             validate::command(envelope, context, |_| lookup, admit)
         })
@@ -138,7 +138,7 @@ impl Door {
         lane: Lane,
         envelope: &Envelope,
         check: impl Fn(Context<'_>, Option<&Lookup>, &dyn Fn(&DeviceKey) -> bool) -> Validated<T>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, NotAdmitted> {
         let settings = self.settings()?;
         let received_us = now_us();
         let context =
@@ -159,7 +159,7 @@ impl Door {
         }
         let Some(device) = device else { return Err(Unavailable::Registry.into()) };
         let lookup = self.resolve(device).await?;
-        checked(Some(&lookup))?.ok_or(Refusal::Unavailable(Unavailable::Registry))
+        checked(Some(&lookup))?.ok_or(NotAdmitted::Unavailable(Unavailable::Registry))
     }
 
     /// Asks the registry about a device.

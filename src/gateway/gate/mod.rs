@@ -6,8 +6,9 @@
 mod actor;
 mod door;
 mod known;
-mod refusal;
+mod not_admitted;
+mod question;
 
 pub(crate) use self::actor::{Gate, Parts as GateParts};
 pub(crate) use self::door::{Door, DoorParts, now_us};
-pub(crate) use self::refusal::{Refusal, Unavailable};
+pub(crate) use self::not_admitted::{NotAdmitted, Unavailable};

@@ -84,7 +84,7 @@ impl ItemResult {
 
     /// One that is not.
     pub(super) fn failed(index: usize, device_id: Option<String>, failure: &Failure) -> Self {
-        let (reason, detail) = (Some(failure.refused.value()), Some(failure.detail.to_string()));
+        let (reason, detail) = (Some(failure.reason.value()), Some(failure.detail.to_string()));
         Self { index, status: status(failure), reason, detail, device_id }
     }
 }
@@ -106,8 +106,7 @@ pub(super) fn batch(body: &BatchAnswer, is_unavailable: bool, is_replayed: bool)
 
 /// The answer to a request that is not accepted. `pause` is how long its client should wait, where it should come again.
 pub(super) fn failed(failure: &Failure, pause: Duration) -> HttpResponse {
-    let body =
-        Rejected { status: status(failure), reason: failure.refused.value(), detail: failure.detail.to_string() };
+    let body = Rejected { status: status(failure), reason: failure.reason.value(), detail: failure.detail.to_string() };
     let mut response = HttpResponse::build(failure.status());
     if failure.may_pass_later() {
         response = retry_after(response, pause);

@@ -25,13 +25,13 @@ use ingest_core::message::rejection::Reason;
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 printable ASCII characters: a request that comes twice is stored once"),
         ("Content-Encoding" = Option<String>, Header, description = "`gzip` or `identity`"),
     ),
-    request_body(content = super::openapi::Batch, description = "Messages, each with its names and token"),
+    request_body(content = super::shapes::Batch, description = "Messages, each with its names and token"),
     responses(
         (status = 202, description = "The stream has at least one of them", body = BatchAnswer),
-        (status = 400, description = "It is no batch (a `Rejected`), or none of its messages is accepted", body = super::openapi::BatchRefused),
+        (status = 400, description = "It is no batch (a `Rejected`), or none of its messages is accepted", body = super::shapes::BatchRefused),
         (status = 408, description = "The body did not come in time", body = super::answer::Rejected),
         (status = 429, description = "Too many requests", body = super::answer::Rejected),
-        (status = 503, description = "None is accepted, and some may be after `Retry-After`", body = super::openapi::BatchRefused),
+        (status = 503, description = "None is accepted, and some may be after `Retry-After`", body = super::shapes::BatchRefused),
     )
 )]
 pub(super) async fn batch(service: web::Data<Service>, request: HttpRequest, payload: web::Payload) -> HttpResponse {

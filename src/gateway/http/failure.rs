@@ -6,9 +6,9 @@ use actix_web::http::StatusCode;
 
 use super::body::BodyError;
 use super::limits::OverLimit;
-use crate::gateway::gate::{Refusal, Unavailable};
+use crate::gateway::gate::{NotAdmitted, Unavailable};
 use crate::gateway::publisher::{NotStored, WindowFull};
-use crate::metrics::{Refused, RequestFault};
+use crate::metrics::{FailureReason, RequestFault};
 use ingest_core::http::{BatchError, NotAnObject};
 use ingest_core::message::rejection::{Reason, Rejection};
 
@@ -16,7 +16,7 @@ use ingest_core::message::rejection::{Reason, Rejection};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     /// The reason, as its code.
-    pub refused: Refused,
+    pub reason: FailureReason,
     /// A sentence for people, without values of the request.
     pub detail: Cow<'static, str>,
 }
@@ -24,19 +24,19 @@ pub(super) struct Failure {
 impl Failure {
     /// A check of the pipeline that it does not pass.
     pub(super) fn check(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { refused: Refused::Check(reason), detail: detail.into() }
+        Self { reason: FailureReason::Check(reason), detail: detail.into() }
     }
 
     /// Anything else.
     pub(super) fn request(fault: RequestFault, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { refused: Refused::Request(fault), detail: detail.into() }
+        Self { reason: FailureReason::Request(fault), detail: detail.into() }
     }
 
     /// The status of the answer.
     pub(super) fn status(&self) -> StatusCode {
-        match self.refused {
-            Refused::Check(reason) => status_of(reason),
-            Refused::Request(fault) => match fault {
+        match self.reason {
+            FailureReason::Check(reason) => status_of(reason),
+            FailureReason::Request(fault) => match fault {
                 RequestFault::InvalidMsgType
                 | RequestFault::InvalidIdempotencyKey
                 | RequestFault::InvalidBatch
@@ -110,11 +110,11 @@ impl From<Unavailable> for Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
+impl From<NotAdmitted> for Failure {
+    fn from(refusal: NotAdmitted) -> Self {
         match refusal {
-            Refusal::Rejected(rejection) => rejection.into(),
-            Refusal::Unavailable(why) => why.into(),
+            NotAdmitted::Rejected(rejection) => rejection.into(),
+            NotAdmitted::Unavailable(why) => why.into(),
         }
     }
 }

@@ -14,7 +14,9 @@ mod openapi;
 mod request;
 mod server;
 mod service;
+mod shapes;
 mod tls;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::server::{IngestServer, Listener, Parts};
+pub(crate) use self::tls::check_settings as check_tls_settings;

@@ -128,8 +128,8 @@ mod tests {
             (&"x".repeat(256), "d"),
         ] {
             assert_eq!(
-                envelope(tenant, device).unwrap_err().refused,
-                crate::metrics::Refused::Check(Reason::BadTopicFormat)
+                envelope(tenant, device).unwrap_err().reason,
+                crate::metrics::FailureReason::Check(Reason::BadTopicFormat)
             );
         }
     }

@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use crate::gateway::gate::Door;
 use crate::gateway::publisher::{NotStored, Pending, Publisher, Stored, Via};
-use crate::metrics::{GatewayMetrics, Refused, RequestFault};
+use crate::metrics::{FailureReason, GatewayMetrics, RequestFault};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failpoint;
 use crate::runtime::log_once::LogOnce;
@@ -111,17 +111,17 @@ impl Service {
 
     /// Counts a failure.
     pub(super) fn count(&self, failure: &Failure) {
-        self.metrics.refusals.of(failure.refused).inc();
+        self.metrics.refusals.of(failure.reason).inc();
     }
 
     /// How long a client should wait.
     fn pause(&self, failure: &Failure) -> Duration {
-        match failure.refused {
-            Refused::Check(Reason::RateLimited) => {
+        match failure.reason {
+            FailureReason::Check(Reason::RateLimited) => {
                 let rps = self.door.settings().map_or(1.0, |settings| settings.limit.rps);
                 Duration::from_secs_f64((1.0 / rps).clamp(1.0, 3_600.0))
             }
-            Refused::Request(RequestFault::StreamUnavailable | RequestFault::RegistryUnavailable) => OUTAGE_PAUSE,
+            FailureReason::Request(RequestFault::StreamUnavailable | RequestFault::RegistryUnavailable) => OUTAGE_PAUSE,
             _ => Duration::ZERO,
         }
     }

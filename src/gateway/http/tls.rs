@@ -39,30 +39,43 @@ struct Identity {
     current: RwLock<Arc<CertifiedKey>>,
 }
 
+/// The server's certificate and its key, where TLS is configured.
+///
+/// # Errors
+/// The settings contradict each other.
+fn identity(config: &Config) -> Result<Option<(NamedFile, NamedFile)>, TlsError> {
+    let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
+    let identity = files.map_err(TlsError)?;
+    if config.tls_client_required && config.tls_client_ca.is_none() {
+        return Err(TlsError(format!("{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both")));
+    }
+    if config.tls_client_ca.is_some() && identity.is_none() {
+        return Err(TlsError(format!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
+    }
+    Ok(identity)
+}
+
+/// Checks the settings of TLS without a look at the files: they may be the gateway's alone.
+///
+/// # Errors
+/// The settings contradict each other.
+pub(crate) fn check_settings(config: &Config) -> Result<(), TlsError> {
+    identity(config).map(drop)
+}
+
 impl ServerTls {
     /// Reads the files; `None` where no TLS is configured.
     ///
     /// # Errors
     /// The settings contradict each other, or a file can't be used.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>, TlsError> {
-        let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
-        let Some((certificate, key)) = files.map_err(TlsError)? else {
-            let needs_tls =
-                [(CLIENT_AUTHORITY, config.tls_client_ca.is_some()), (CLIENT_REQUIRED, config.tls_client_required)];
-            return match needs_tls.iter().find(|(_, is_set)| *is_set) {
-                Some((setting, _)) => Err(TlsError(format!("{setting} needs TLS: set {CERTIFICATE} and {KEY}"))),
-                None => Ok(None),
-            };
-        };
+        let Some((certificate, key)) = identity(config)? else { return Ok(None) };
         let identity = Identity::read(certificate, key)?;
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError(format!("TLS: {error}")))?;
         let builder = match &config.tls_client_ca {
-            None if config.tls_client_required => {
-                return Err(TlsError(format!("{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both")));
-            }
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let file = NamedFile { setting: CLIENT_AUTHORITY, path: path.clone() };
@@ -140,7 +153,7 @@ mod tests {
             (Config { tls_key: None, ..tls.clone() }, "INGEST_TLS_CERT is set and INGEST_TLS_KEY is not"),
             (Config { tls_key: Some(other_key), ..tls.clone() }, "does not belong to INGEST_TLS_CERT"),
             (Config { tls_client_required: true, ..tls.clone() }, "INGEST_TLS_CLIENT_CA is not"),
-            (Config { tls_client_required: true, ..Config::default() }, "INGEST_TLS_CLIENT_REQUIRED needs TLS"),
+            (Config { tls_client_ca: Some("/no.pem".into()), ..Config::default() }, "INGEST_TLS_CLIENT_CA needs TLS"),
             (
                 Config { tls_client_ca: Some("/no.pem".into()), ..tls.clone() },
                 "INGEST_TLS_CLIENT_CA: /no.pem can't be read",

@@ -98,7 +98,7 @@ fn command(row: &Row) -> Option<PendingCommand> {
         ("id" = String, Path, description = "The command"),
         ("X-Provision-Token" = String, Header, description = "The device's token"),
     ),
-    request_body(content = crate::gateway::http::openapi::Ack, description = "Optional; passed on as it is written, with the command's id"),
+    request_body(content = crate::gateway::http::shapes::Ack, description = "Optional; passed on as it is written, with the command's id"),
     responses(
         (status = 200, description = "The stream has it", body = Acknowledged),
         (status = 400, description = "It is malformed or too large", body = Rejected),

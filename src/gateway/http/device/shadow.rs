@@ -73,7 +73,7 @@ pub(in crate::gateway::http) async fn desired(service: web::Data<Service>, reque
         ("X-Provision-Token" = String, Header, description = "The device's token"),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 128 printable ASCII characters"),
     ),
-    request_body(content = crate::gateway::http::openapi::Report, description = "The report; passed on as it is written"),
+    request_body(content = crate::gateway::http::shapes::Report, description = "The report; passed on as it is written"),
     responses(
         (status = 200, description = "The stream has it", body = Reported),
         (status = 400, description = "It is malformed or too large", body = Rejected),

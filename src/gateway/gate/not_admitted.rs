@@ -6,7 +6,7 @@ use ingest_core::message::rejection::Rejection;
 
 /// Why a message does not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum NotAdmitted {
     /// It is not accepted, and would not be later.
     Rejected(Rejection),
     /// It can't be decided now.
@@ -24,13 +24,13 @@ pub(crate) enum Unavailable {
     TooManyLookups,
 }
 
-impl From<Rejection> for Refusal {
+impl From<Rejection> for NotAdmitted {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
     }
 }
 
-impl From<Unavailable> for Refusal {
+impl From<Unavailable> for NotAdmitted {
     fn from(why: Unavailable) -> Self {
         Self::Unavailable(why)
     }
