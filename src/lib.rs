@@ -6,6 +6,7 @@ mod app;
 mod commands;
 mod config;
 mod delivery;
+mod devices;
 mod gateway;
 mod http;
 mod message;

@@ -9,21 +9,20 @@ use super::wiring::Addresses;
 use crate::config::Config;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
-use crate::message::Drain;
 use crate::nats::provision::Provisioner;
 use crate::outbox::maintainer::{self, OutboxMaintainer};
 use crate::outbox::policy::WritePolicy;
 use crate::outbox::redelivery::{self, Redelivery};
 use crate::outbox::redelivery_state::RedeliveryState;
 use crate::registry::{self, Registry};
-use crate::runtime::spawn::{SpawnContext, start, start_with};
+use crate::runtime::spawn::{start, start_with};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Downstream, Duty, Writer};
 use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
-use crate::supervisor::child::{BuildError, Factory};
+use crate::supervisor::child::{BuildError, Factory, need};
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -59,7 +58,7 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
 
 /// Lowest of all: it is drained when every point has been confirmed or deferred.
 fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
+    Factory::<Addresses>::new("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
         let place = spawn.place();
         let (outbox, released) = Outbox::new();
         let state = Arc::<RedeliveryState>::default();
@@ -78,7 +77,7 @@ fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 /// Below the batchers, which send it the points that InfluxDB has rejected.
 fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
+    Factory::<Addresses>::new("quarantine-writer", "quarantine", "side", move |addresses, spawn| {
         let place = spawn.place();
         let mut config = ingredients.config.postgres.clone();
         // Rejected points are rare: the pool is for rows and look-ups. Two, as one transaction may hang on a record while the
@@ -101,12 +100,12 @@ fn quarantine_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 /// The Router has the batchers on threads of its own.
 fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("router", "influx", "store", move |addresses, spawn| {
+    Factory::<Addresses>::new("router", "influx", "store", move |addresses, spawn| {
         let place = spawn.place();
         let parts = influx::Parts {
             backend: influx::Backend::new(&ingredients.config.influx)
                 .map_err(|error| BuildError::Settings(error.into()))?,
-            quarantine: Addresses::need(&addresses.quarantine, "quarantine-writer")?,
+            quarantine: need(&addresses.quarantine, "quarantine-writer")?,
             config: ingredients.config.influx.clone(),
             stats: ingredients.stats.clone(),
             spawn,
@@ -120,14 +119,14 @@ fn router(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 /// A source, as the consumers are: it is drained with them, before everything that it sends to.
 fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("redelivery", "outbox", "side", move |addresses, spawn| {
+    Factory::<Addresses>::new("redelivery", "outbox", "side", move |addresses, spawn| {
         let place = spawn.place();
         let parts = redelivery::Parts {
             settings: ingredients.config.influx.redelivery(),
             connector: ingredients.dependencies.connector.clone(),
-            outbox: Addresses::need(&addresses.outbox, "outbox-maintainer")?,
-            state: Addresses::need(&addresses.redelivery_state, "outbox-maintainer")?,
-            points: Addresses::need(&addresses.points, "router")?,
+            outbox: need(&addresses.outbox, "outbox-maintainer")?,
+            state: need(&addresses.redelivery_state, "outbox-maintainer")?,
+            points: need(&addresses.points, "router")?,
             spawn,
         };
         Ok(start(&place, Redelivery::new(parts)).recipient())
@@ -135,7 +134,7 @@ fn redelivery(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("publisher", "routes", "side", move |addresses, spawn| {
+    Factory::<Addresses>::new("publisher", "routes", "side", move |addresses, spawn| {
         let place = spawn.place();
         let client = ingredients.dependencies.nats_jobs.clone();
         let parts = routes::Parts {
@@ -151,7 +150,7 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("state-writer", "state", "side", move |addresses, spawn| {
+    Factory::<Addresses>::new("state-writer", "state", "side", move |addresses, spawn| {
         let place = spawn.place();
         let parts = state::Parts {
             config: ingredients.config.state.clone(),
@@ -165,7 +164,7 @@ fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("writer", "postgres", "store", move |addresses, spawn| {
+    Factory::<Addresses>::new("writer", "postgres", "store", move |addresses, spawn| {
         let place = spawn.place();
         let influx = &ingredients.config.influx;
         let is_recorded = influx.write_policy == WritePolicy::BestEffort && influx.outbox.enabled;
@@ -190,7 +189,7 @@ fn writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
-    factory("registry", "registry", "store", move |addresses, spawn| {
+    Factory::<Addresses>::new("registry", "registry", "store", move |addresses, spawn| {
         let place = spawn.place();
         let parts = registry::Parts {
             config: ingredients.config.registry.clone(),
@@ -198,6 +197,7 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             pool: ingredients.dependencies.pool.clone(),
             settings_readers: addresses.settings_readers.clone(),
             new_tenants: addresses.new_tenants.clone(),
+            drain_waits: true,
             spawn,
         };
         let registry = start(&place, Registry::new(parts));
@@ -210,15 +210,15 @@ fn registry(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 
 /// Each validator has a thread of its own: theirs is the work that needs a processor.
 fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Factory<Addresses> {
-    factory("validator", "validate", &format!("validator-{shard}"), move |addresses, mut spawn| {
+    Factory::<Addresses>::new("validator", "validate", &format!("validator-{shard}"), move |addresses, mut spawn| {
         spawn.log = spawn.log.new(o!("shard" => shard));
         let place = spawn.place();
         let parts = validate::Parts {
             config: ingredients.config.validate.clone(),
             points: addresses.points.as_ref().map(|_| ingredients.config.influx.layout()),
-            writer: Addresses::need(&addresses.write, "writer")?,
-            registry: Addresses::need(&addresses.resolve, "registry")?,
-            changes: Addresses::need(&addresses.subscribe, "registry")?,
+            writer: need(&addresses.write, "writer")?,
+            registry: need(&addresses.resolve, "registry")?,
+            changes: need(&addresses.subscribe, "registry")?,
             spawn,
         };
         let validator = start(&place, Validator::new(parts, shards));
@@ -228,7 +228,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
 }
 
 fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
-    factory("consumer", "source", "source", move |addresses, mut spawn| {
+    Factory::<Addresses>::new("consumer", "source", "source", move |addresses, mut spawn| {
         spawn.log = spawn.log.new(o!("consumer" => lane.consumer()));
         let place = spawn.place();
         let parts = source::Parts {
@@ -236,20 +236,11 @@ fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
             client: ingredients.dependencies.nats.clone(),
             permissions: ingredients.dependencies.permissions.clone(),
             validators: addresses.validators.clone(),
-            settings: Addresses::need(&addresses.follow_settings, "registry")?,
+            settings: need(&addresses.follow_settings, "registry")?,
             spawn,
         };
         let consumer = start_with(&place, move |own| Consumer::new(lane, parts, own));
         addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })
-}
-
-fn factory(
-    name: &'static str,
-    component: &'static str,
-    thread: &str,
-    build: impl Fn(&mut Addresses, SpawnContext) -> Result<actix::Recipient<Drain>, BuildError> + 'static,
-) -> Factory<Addresses> {
-    Factory { name, component, thread: thread.to_owned(), build: Box::new(build) }
 }

@@ -10,7 +10,7 @@ use crate::message::{
     TenantsRegistered, Validate, Write,
 };
 use crate::outbox::redelivery_state::RedeliveryState;
-use crate::supervisor::child::{BuildError, Wiring};
+use crate::supervisor::child::Wiring;
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
@@ -43,16 +43,6 @@ pub(crate) struct Addresses {
     pub validators: Vec<Recipient<Validate>>,
     /// The Consumers.
     pub consumers: Vec<Recipient<Release>>,
-}
-
-impl Addresses {
-    /// An address that must be there by now.
-    ///
-    /// # Errors
-    /// Where the list of factories is in the wrong order.
-    pub(crate) fn need<T: Clone>(address: &Option<T>, name: &'static str) -> Result<T, BuildError> {
-        address.clone().ok_or(BuildError::Order(name))
-    }
 }
 
 impl Wiring for Addresses {

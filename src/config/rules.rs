@@ -114,6 +114,11 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     if is_table_read(gateway::mqtt::Config::SETTINGS, diagnostics) {
         diagnostics.errors.extend(config.mqtt.problems());
     }
+    if is_table_read(gateway::http::Config::SETTINGS, diagnostics)
+        && let Err(error) = gateway::http::check_tls_settings(&config.gateway_http)
+    {
+        diagnostics.error(error.to_string());
+    }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx).iter().map(ToString::to_string));
     }

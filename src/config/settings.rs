@@ -24,6 +24,7 @@ const TABLES: &[&[Setting]] = &[
     admin::Config::SETTINGS,
     gateway::Config::SETTINGS,
     gateway::mqtt::Config::SETTINGS,
+    gateway::http::Config::SETTINGS,
     runtime::logging::Config::SETTINGS,
     supervisor::Config::SETTINGS,
 ];

@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub gateway: gateway::Config,
     /// The MQTT broker that the gateway reads.
     pub mqtt: gateway::mqtt::Config,
+    /// The gateway's way in over HTTP.
+    pub gateway_http: gateway::http::Config,
     /// The log.
     pub log: logging::Config,
     /// Start, restarts, drain.

@@ -2,10 +2,12 @@
 //! into JetStream and answers its client after the stream's acknowledgement (PubAck), and never without one.
 
 mod config;
+pub(crate) mod gate;
+pub(crate) mod http;
 pub(crate) mod mqtt;
 mod publisher;
 mod stream_watch;
 
 pub(crate) use self::config::Config;
-pub(crate) use self::publisher::{NotStored, Pending, Publisher, Stored, Via, WindowFull};
+pub(crate) use self::publisher::{NotStored, Pending, Publisher, Via};
 pub(crate) use self::stream_watch::{Parts as StreamWatchParts, StreamWatch};

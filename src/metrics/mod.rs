@@ -31,7 +31,7 @@ pub(crate) use self::actors::Traffic;
 pub(crate) use self::admin::{AdminRequests, Endpoint};
 pub(crate) use self::broker::{BrokerReport, Unknown};
 pub(crate) use self::event_lag::EventLags;
-pub(crate) use self::gateway::{GatewayMetrics, Publication};
+pub(crate) use self::gateway::{FailureReason, GatewayMetrics, Publication, RequestFault};
 pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};

@@ -61,7 +61,7 @@ impl Label for MqttDrop {
 
 /// The session at the MQTT broker.
 #[derive(Clone, Debug)]
-pub(crate) struct MqttMetrics {
+pub struct MqttMetrics {
     /// `ingest_gateway_mqtt_received_total{qos}`: messages from the broker, each as often as it was sent.
     pub received: Per<MqttQos, Counter>,
     /// `ingest_gateway_mqtt_dropped_total{reason}`: messages that are acknowledged and not taken in.

@@ -46,7 +46,7 @@ pub enum TlsFilesError {
     #[error("{0} does not belong to {1}: {2}")]
     OtherKey(NamedFile, &'static str, rustls::Error),
     /// Half of an identity: the setting that is set, and the one that is not.
-    #[error("{0} is set and {1} is not; a client certificate needs both")]
+    #[error("{0} is set and {1} is not; a certificate and its key belong together")]
     Half(&'static str, &'static str),
 }
 
@@ -55,7 +55,7 @@ impl NamedFile {
     ///
     /// # Errors
     /// Where it can't be used.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsFilesError> {
         let certificates = CertificateDer::pem_file_iter(&self.path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| self.unreadable(error))?;
@@ -77,7 +77,11 @@ impl NamedFile {
         Ok(roots)
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
+    /// The private key of a PEM file.
+    ///
+    /// # Errors
+    /// Where it can't be used.
+    pub(crate) fn key(&self) -> Result<PrivateKeyDer<'static>, TlsFilesError> {
         PrivateKeyDer::from_pem_file(&self.path).map_err(|error| match error {
             pem::Error::NoItemsFound => TlsFilesError::NoKey(self.clone()),
             error => self.unreadable(error),

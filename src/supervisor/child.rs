@@ -26,6 +26,14 @@ pub(crate) enum BuildError {
     Settings(Box<dyn Error + Send + Sync>),
 }
 
+/// An address that must be there by now.
+///
+/// # Errors
+/// Where the list of factories is in the wrong order.
+pub(crate) fn need<T: Clone>(address: &Option<T>, name: &'static str) -> Result<T, BuildError> {
+    address.clone().ok_or(BuildError::Order(name))
+}
+
 /// Builds one child of a generation and returns the recipient of its drain.
 pub(crate) type Build<W> = Box<dyn Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, BuildError>>;
 
@@ -39,6 +47,18 @@ pub(crate) struct Factory<W> {
     pub thread: String,
     /// Builds the child.
     pub build: Build<W>,
+}
+
+impl<W> Factory<W> {
+    /// The factory of a role.
+    pub(crate) fn new(
+        name: &'static str,
+        component: &'static str,
+        thread: &str,
+        build: impl Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, BuildError> + 'static,
+    ) -> Self {
+        Self { name, component, thread: thread.to_owned(), build: Box::new(build) }
+    }
 }
 
 /// A running child.

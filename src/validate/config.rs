@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::devices::Ages;
 use crate::runtime::setting::settings;
 
 settings! {
@@ -40,6 +41,11 @@ impl Config {
     /// How long a cached device, with its key map, is trusted without asking again.
     pub(crate) fn entry_ttl(&self) -> Duration {
         Duration::from_secs(self.cache_ttl_secs.min(self.metric_map_ttl_secs))
+    }
+
+    /// How long answers of the registry are good for.
+    pub(crate) fn ages(&self) -> Ages {
+        Ages::new(self.entry_ttl().as_millis() as u64, self.negative_ttl_secs * 1_000, self.max_staleness_secs * 1_000)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use super::cache::{DeviceCache, Link};
 use super::chunk_metrics::Lookups;
+use crate::devices::{DeviceCache, Link};
 use crate::message::Answer;
 use ingest_core::message::device::{DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;

@@ -1,10 +1,7 @@
 //! Validation: a pool of actors, a device always on the same one, so that caches and token buckets need no lock.
 
-mod buckets;
-mod cache;
 mod chunk_metrics;
 mod config;
-mod deferred;
 mod inquiry;
 mod validator;
 

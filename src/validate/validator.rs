@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use slog::error;
 
-use super::buckets::Buckets;
-use super::cache::{Ages, DeviceCache, Link};
 use super::chunk_metrics::ChunkCounts;
-use super::deferred::{Answered, DeferredDeliveries};
 use super::inquiry::Inquiry;
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Origin, Replay};
+use crate::devices::{Answered, Buckets, DeferredDeliveries, DeviceCache, Link};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::ReplayClaim;
 use crate::runtime::drain::DrainWaiters;
@@ -29,8 +27,6 @@ use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowRe
 use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{self, Context as Checks, Policy, quarantine_record};
 
-/// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
-const UNHEARD_TTL_MS: u64 = 5_000;
 /// Idle buckets are looked for so often.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -92,12 +88,6 @@ impl Validator {
     /// A validator that knows nothing yet. `share` is how many validators share the configured cache size.
     pub(crate) fn new(parts: Parts, share: usize) -> Self {
         let config = &parts.config;
-        let ages = Ages {
-            ttl_ms: config.entry_ttl().as_millis() as u64,
-            negative_ttl_ms: config.negative_ttl_secs * 1_000,
-            unheard_ttl_ms: UNHEARD_TTL_MS,
-            max_staleness_ms: config.max_staleness_secs * 1_000,
-        };
         let policy = Policy {
             require_token: config.require_token,
             cert_auth_enabled: config.cert_auth_enabled,
@@ -106,7 +96,7 @@ impl Validator {
         Self {
             policy,
             settings: None,
-            cache: DeviceCache::new(config.cache_max_size, share, ages),
+            cache: DeviceCache::new(config.cache_max_size, share, config.ages()),
             buckets: Buckets::default(),
             deferred: DeferredDeliveries::new(),
             early: Vec::new(),

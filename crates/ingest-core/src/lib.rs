@@ -4,13 +4,14 @@
 //! parameter, times are microseconds since the Unix epoch (`_us`), and the reason why a message is not accepted is a value
 //! ([`message::rejection::Rejection`]), never an error.
 //!
-//! Folders import each other one way: `message` and `flow` import no other; `influx`, `routes`, `reprocess` and `provision`
+//! Folders import each other one way: `message` and `flow` import no other; `http`, `influx`, `routes`, `reprocess` and `provision`
 //! import `message`; `validate` imports all of these, and `state` imports the results of `validate`.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod cases;
 pub mod flow;
+pub mod http;
 pub mod influx;
 pub mod message;
 pub mod provision;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use async_nats::Client;
 use slog::{Logger, info, o};
 
 use super::tree::{self, Ingredients};
@@ -10,10 +11,14 @@ use crate::app::reload::{self, Reloads};
 use crate::app::supervise::supervise;
 use crate::config::Config;
 use crate::gateway::Publisher;
+use crate::gateway::http::Listener;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::nats::connect::{Observers, connect};
 use crate::nats::permissions::Permissions;
+use crate::postgres::connector::Connector;
+use crate::postgres::pool;
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::log_queue;
 use crate::runtime::readiness::{Condition, Readiness};
@@ -68,14 +73,34 @@ pub(crate) async fn run(
                 .read_from(move || shown.statistics().connects.load(Ordering::Relaxed).saturating_sub(1));
             info!(log, "dependencies connected");
             let supervisor = config.supervisor.clone();
-            let publisher = Publisher::new(&config.gateway, client.clone(), &metrics);
-            let ingredients = Ingredients { config, client, publisher, takes: Arc::default() };
-            let environment = Environment { log, metrics, readiness };
-            supervise(supervisor, tree::factories(Arc::new(ingredients)), environment, signals, async || ()).await
+            match ingredients(config, client, &metrics) {
+                Ok(ingredients) => {
+                    let listener = &ingredients.listener;
+                    info!(log, "listening for devices"; "http" => %listener.address(), "tls" => listener.is_tls());
+                    let environment = Environment { log, metrics, readiness };
+                    let factories = tree::factories(Arc::new(ingredients));
+                    supervise(supervisor, factories, environment, signals, async || ()).await
+                }
+                Err(why) => Err((Exit::Config, why)),
+            }
         }
         Ok(None) => Ok(()),
         Err(failure) => Err((failure.exit(), failure.to_string())),
     };
     server.stop(false).await;
     ended
+}
+
+/// What the tree is made of. PostgreSQL is connected to when it is needed: what is cached serves without.
+///
+/// # Errors
+/// A sentence that names the setting that can't work.
+fn ingredients(config: Config, client: Client, metrics: &Arc<Metrics>) -> Result<Ingredients, String> {
+    let connector = Connector::new(&config.postgres).map_err(|error| error_chain(&error))?;
+    let pool = pool::pool(&config.postgres, &connector).map_err(|error| error_chain(&error))?;
+    let shown = pool.clone();
+    metrics.postgres.pool.read_from(move || pool::figures(&shown));
+    let listener = Listener::bind(&config.gateway_http).map_err(|error| error.to_string())?;
+    let publisher = Publisher::new(&config.gateway, client.clone(), metrics);
+    Ok(Ingredients { config, client, publisher, takes: Arc::default(), connector, pool, listener })
 }

@@ -2,12 +2,20 @@
 
 use actix::Recipient;
 
-use crate::message::Release;
+use crate::gateway::gate::Door;
+use crate::message::{Release, Resolve, Subscribe};
 use crate::supervisor::child::Wiring;
 
 /// The addresses of the children that are built so far.
 #[derive(Default)]
-pub(super) struct Addresses {}
+pub(super) struct Addresses {
+    /// The Registry, for look-ups.
+    pub resolve: Option<Recipient<Resolve>>,
+    /// The Registry, for changes.
+    pub subscribe: Option<Recipient<Subscribe>>,
+    /// The gate's door.
+    pub door: Option<Door>,
+}
 
 impl Wiring for Addresses {
     /// Ways in hold no deliveries: what JetStream has not acknowledged is still its sender's.

@@ -178,12 +178,7 @@ struct Start<'a> {
 
 impl Start<'_> {
     /// Sends the fleet's messages by the way in that was chosen.
-    async fn publish(
-        self,
-        nats: &Nats,
-        signals: &mut Signals,
-        summary: &mut Summary,
-    ) -> Result<Ended, SimulateError> {
+    async fn publish(self, nats: &Nats, signals: &mut Signals, summary: &mut Summary) -> Result<Ended, SimulateError> {
         let Self { config, options, messages, log } = self;
         let count = usize::try_from(options.messages).unwrap_or(usize::MAX);
         let messages = messages.take(if count == 0 { usize::MAX } else { count });

@@ -3,8 +3,10 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER_PERMISSIVE;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use quick_cache::Equivalent;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
 
 use crate::message::metric_keys::MetricKeyMap;
 
@@ -140,6 +142,21 @@ impl Subscription {
 pub struct TokenHash(pub [u8; 32]);
 
 impl TokenHash {
+    /// Of a token.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+
+    /// Whether both are of one token; takes the same time whatever they are.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
+    /// The registry's text of it.
+    pub fn to_hex(self) -> String {
+        HEXLOWER.encode(&self.0)
+    }
+
     /// From the registry's hexadecimal text (either case); `None` for any other text.
     pub fn from_hex(hex: &str) -> Option<Self> {
         HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok().map(Self)

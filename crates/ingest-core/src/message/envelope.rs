@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for Opener<'_> {
 }
 
 /// A JSON string, borrowed where it has no escapes (serde's own `Cow` always copies inside of containers).
-pub(super) struct Text<'a>(pub Cow<'a, str>);
+pub(crate) struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -14,4 +14,4 @@ mod telemetry;
 pub use self::command::command;
 pub use self::context::{Context, Policy, Validated, ValidationCounts};
 pub use self::shadow::shadow;
-pub use self::telemetry::{claimed_site, telemetry};
+pub use self::telemetry::{Passed, check_telemetry, claimed_seq, claimed_site, telemetry};

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
 use super::common;
 use super::context::{Context, Validated, ValidationCounts};
@@ -22,8 +20,19 @@ use crate::message::payload::{self, Report, TenantClaim};
 use crate::message::rejection::{Reason, Rejection};
 use crate::message::topic::Topic;
 
-/// Checks 2 to 11 of a message of the telemetry lane. `lookup` answers from the cache; `admit` takes a token from the
-/// device's bucket.
+/// A message that has passed checks 2 to 11.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed<'a> {
+    /// What its topic names.
+    pub topic: &'a Topic<'a>,
+    /// What it reports.
+    pub report: &'a Report<'a>,
+    /// Its device.
+    pub device: &'a Arc<Device>,
+}
+
+/// The event of a message of the telemetry lane that passes checks 2 to 11. `lookup` answers from the cache; `admit` takes a
+/// token from the device's bucket.
 ///
 /// # Errors
 /// The first check that the message does not pass.
@@ -34,6 +43,21 @@ pub fn telemetry<'l>(
     admit: impl FnOnce(&DeviceKey) -> bool,
     counts: &mut ValidationCounts,
 ) -> Validated<Event> {
+    check_telemetry(envelope, context, lookup, admit, |passed| event(envelope, passed, context, counts))
+}
+
+/// Checks 2 to 11 of a message of the telemetry lane alone; `then` makes of it what the caller needs. `lookup` and `admit` as
+/// for [`telemetry`].
+///
+/// # Errors
+/// The first check that the message does not pass.
+pub fn check_telemetry<'l, T>(
+    envelope: &Envelope,
+    context: Context<'_>,
+    lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
+    admit: impl FnOnce(&DeviceKey) -> bool,
+    then: impl FnOnce(Passed<'_>) -> T,
+) -> Validated<T> {
     let topic = common::topic(envelope, context, |_| true)?;
     common::size(envelope, context)?;
     let text = payload::text(&envelope.payload)?;
@@ -67,7 +91,13 @@ pub fn telemetry<'l>(
         return Err(Rejection::from(Reason::RateLimited).authenticated(true));
     }
     metric::check(&report.metrics).map_err(|rejection| rejection.authenticated(true))?;
-    Ok(Some(event(envelope, &topic, &report, device, context, counts)))
+    Ok(Some(then(Passed { topic: &topic, report: &report, device })))
+}
+
+/// The sequence number that a message names, 0 where it names none; `None` where its payload can't be read.
+pub fn claimed_seq(envelope: &Envelope) -> Option<i64> {
+    let text = payload::text(&envelope.payload).ok()?;
+    Some(Report::read(&text).ok()?.seq)
 }
 
 /// The site that a message names: where an unknown device is registered (auto-provisioning).
@@ -99,20 +129,13 @@ fn has_certificate(device: &Device, common_name: &str, context: Context<'_>) -> 
 }
 
 fn check_token(expected: Option<TokenHash>, token: Option<&str>) -> Result<(), Rejection> {
-    let Some(TokenHash(expected)) = expected else { return Err(Reason::TokenNotSetInRegistry.into()) };
+    let Some(expected) = expected else { return Err(Reason::TokenNotSetInRegistry.into()) };
     let Some(token) = token else { return Err(Reason::TokenMissing.into()) };
-    let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-    if bool::from(hash.ct_eq(&expected)) { Ok(()) } else { Err(Reason::TokenInvalid.into()) }
+    if expected.is(&TokenHash::of(token)) { Ok(()) } else { Err(Reason::TokenInvalid.into()) }
 }
 
-fn event(
-    envelope: &Envelope,
-    topic: &Topic<'_>,
-    report: &Report<'_>,
-    device: &Arc<Device>,
-    context: Context<'_>,
-    counts: &mut ValidationCounts,
-) -> Event {
+fn event(envelope: &Envelope, passed: Passed<'_>, context: Context<'_>, counts: &mut ValidationCounts) -> Event {
+    let Passed { topic, report, device } = passed;
     let msg_type = match topic.msg_type {
         "telemetry" => MsgType::Telemetry,
         "heartbeat" => MsgType::Heartbeat,

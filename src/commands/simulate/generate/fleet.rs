@@ -54,7 +54,6 @@ impl Tokens {
 }
 
 impl SimDevice {
-
     /// The id of its subscription.
     pub(crate) fn subscription_id(&self) -> String {
         format!("{}-{}", self.tenant_id, self.subscription.to_ascii_lowercase())
@@ -79,9 +78,15 @@ impl Fleet {
         let device = self.device(0);
         match bad {
             Bad::Revoked => SimDevice { device_id: format!("{}-revoked", self.prefix), status: "REVOKED", ..device },
-            Bad::Suspended => SimDevice { device_id: format!("{}-suspended", self.prefix), subscription: "SUSPENDED", ..device },
-            Bad::Expired => SimDevice { device_id: format!("{}-expired", self.prefix), subscription: "EXPIRED", ..device },
-            Bad::TokenNotSet => SimDevice { device_id: format!("{}-without-token", self.prefix), has_token: false, ..device },
+            Bad::Suspended => {
+                SimDevice { device_id: format!("{}-suspended", self.prefix), subscription: "SUSPENDED", ..device }
+            }
+            Bad::Expired => {
+                SimDevice { device_id: format!("{}-expired", self.prefix), subscription: "EXPIRED", ..device }
+            }
+            Bad::TokenNotSet => {
+                SimDevice { device_id: format!("{}-without-token", self.prefix), has_token: false, ..device }
+            }
             _ => device,
         }
     }

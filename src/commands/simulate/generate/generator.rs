@@ -128,4 +128,3 @@ impl Iterator for Generator {
         Some(message)
     }
 }
-

@@ -61,8 +61,7 @@ fn every_message_ends_as_it_says() {
     for message in generator(mix()).take(2_000) {
         let (subject, body) = message.publication();
         let expected = message.bad.map(Bad::reason);
-        let context =
-            Context { settings: &settings, policy, subject: Some(&subject), received_us: 0, trusted: false };
+        let context = Context { settings: &settings, policy, subject: Some(&subject), received_us: 0, trusted: false };
         let mut counts = ValidationCounts::default();
         let validated = Envelope::open(&Bytes::from(body.clone())).and_then(|envelope| {
             let lookup = |key: ingest_core::message::device::DeviceRef<'_>| {

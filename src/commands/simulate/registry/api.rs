@@ -56,8 +56,7 @@ impl Admin {
         let Registered { activation_code, .. } = self.post("/api/admin/devices", &new).await?;
         let mut issued = None;
         if has_token {
-            let activation =
-                Activation { tenant_id: tenant_id.clone(), device_id: device_id.clone(), activation_code };
+            let activation = Activation { tenant_id: tenant_id.clone(), device_id: device_id.clone(), activation_code };
             let Activated { provision_token, .. } = self.post("/api/device/activate", &activation).await?;
             issued = Some((device_id.clone(), provision_token));
         }
@@ -69,7 +68,8 @@ impl Admin {
     }
 
     async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<A, SimulateError> {
-        let unavailable = |why: String| SimulateError::Unavailable(format!("{} {}{path}: {why}", Method::POST, self.url));
+        let unavailable =
+            |why: String| SimulateError::Unavailable(format!("{} {}{path}: {why}", Method::POST, self.url));
         let request = self.client.post(format!("{}{path}", self.url)).insert_header(("X-Admin-Key", self.key.as_str()));
         let mut response = request.send_json(body).await.map_err(|error| unavailable(error.to_string()))?;
         let answer = response.body().await.map_err(|error| unavailable(error.to_string()))?;

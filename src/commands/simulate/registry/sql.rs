@@ -40,7 +40,8 @@ pub(crate) async fn registry(database: &Client, devices: Vec<SimDevice>) -> Resu
 
     for chunk in devices.chunks(CHUNK) {
         let column = |value: fn(&SimDevice) -> String| chunk.iter().map(value).collect::<Vec<_>>();
-        let hashes: Vec<_> = chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&Tokens::Derived.of(device)))).collect();
+        let hashes: Vec<_> =
+            chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&Tokens::Derived.of(device)))).collect();
         let statuses: Vec<_> = chunk.iter().map(|device| device.status).collect();
         database
             .execute(

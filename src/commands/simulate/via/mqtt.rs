@@ -45,11 +45,7 @@ impl Mqtt {
     ///
     /// # Errors
     /// The broker can't be reached, or refuses.
-    pub(crate) async fn connect(
-        host: &str,
-        port: u16,
-        login: Option<(&str, &str)>,
-    ) -> Result<Self, SimulateError> {
+    pub(crate) async fn connect(host: &str, port: u16, login: Option<(&str, &str)>) -> Result<Self, SimulateError> {
         let mut options = MqttOptions::new(format!("ingest-simulate-{:08x}", fastrand::u32(..)), host, port);
         options.set_clean_session(true).set_inflight(WINDOW as u16).set_max_packet_size(MOST_BYTES, MOST_BYTES);
         if let Some((user, password)) = login {

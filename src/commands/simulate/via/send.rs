@@ -9,9 +9,9 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use slog::{Logger, info};
 use tokio::time::{Instant, sleep_until};
 
+use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::Simulated;
 use crate::commands::simulate::summary::Summary;
-use crate::commands::simulate::SimulateError;
 use crate::runtime::signals::Signals;
 
 /// How often progress is logged.
@@ -117,10 +117,7 @@ pub(crate) async fn send_all<W: Way>(
 }
 
 /// What `work` answers, unless a signal comes first.
-pub(super) async fn stop_or<T>(
-    interrupted: &mut (impl Future + Unpin),
-    work: impl Future<Output = T>,
-) -> Option<T> {
+pub(super) async fn stop_or<T>(interrupted: &mut (impl Future + Unpin), work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         // Asked first: work that is always ready at once would never let it be heard.
         biased;

@@ -53,7 +53,10 @@ impl Found {
             balanced &= is == expected;
             if is == expected { format!("{is}") } else { format!("{is}, not {expected}") }
         };
-        println!("{:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}", "way in", "sent", "refused", "published", "rejected", "rows", "points");
+        println!(
+            "{:<12}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "way in", "sent", "refused", "published", "rejected", "rows", "points"
+        );
         for (index, (via, _)) in WAYS.iter().enumerate() {
             let Some(of) = sent.iter().find(|sent| sent.via == *via) else {
                 println!("{via}: nothing was sent");

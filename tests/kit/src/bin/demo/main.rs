@@ -119,7 +119,8 @@ async fn show_progress(node: &Node, simulations: Vec<tokio::task::JoinHandle<Sen
     while !simulations.iter().all(tokio::task::JoinHandle::is_finished) {
         tokio::time::sleep(STATUS_EVERY).await; // a picture every so often, nothing waits for it
         let metrics = node.metrics().await;
-        let sum = |name: &str| CONSUMERS.iter().map(|(_, consumer)| metrics.count(name, &[("consumer", *consumer)])).sum();
+        let sum =
+            |name: &str| CONSUMERS.iter().map(|(_, consumer)| metrics.count(name, &[("consumer", *consumer)])).sum();
         let received: u64 = sum("ingest_deliveries_received_total");
         let rate = (received - before) as f64 / at.elapsed().as_secs_f64();
         (before, at) = (received, Instant::now());

@@ -40,9 +40,10 @@ impl System {
         let migrate = program_on(program, &nats, &database).arguments(&["migrate"]).run_to_end(DEADLINE).await;
         assert_eq!(migrate.code, Some(0), "ingest-node migrate: {}", migrate.stderr);
 
-        let node = node(program_on(program, &nats, &database), &admin).dir(&folder(dir, "node")).start();
+        let mut node = node(program_on(program, &nats, &database), &admin).dir(&folder(dir, "node")).start();
         node.wait_ready(DEADLINE).await;
-        let gateway = gateway(program_on(program, &nats, &database), &http, &mosquitto).dir(&folder(dir, "gateway")).start();
+        let mut gateway =
+            gateway(program_on(program, &nats, &database), &http, &mosquitto).dir(&folder(dir, "gateway")).start();
         gateway.wait_ready(DEADLINE).await;
         let (program, dir) = (program.to_owned(), dir.to_owned());
         Self { node, gateway, nats, database, http, mosquitto, postgres, nats_mqtt, admin, program, dir }

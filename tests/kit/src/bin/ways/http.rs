@@ -43,7 +43,11 @@ pub(crate) async fn saturated(servers: &Servers, batch: usize) -> String {
         client.await.expect("a client");
     }
     let messages = (after - before) * batch as u64;
-    assert_eq!(servers.taken(STREAM).await, answered.load(Ordering::Relaxed) * batch as u64, "every answer is a message");
+    assert_eq!(
+        servers.taken(STREAM).await,
+        answered.load(Ordering::Relaxed) * batch as u64,
+        "every answer is a message"
+    );
     let line = format!(
         "{:.0} messages/s in {:.0} requests/s; {:.1} us CPU per message, peak {} MiB",
         messages as f64 / took.as_secs_f64(),
@@ -89,7 +93,10 @@ pub(crate) async fn steady(servers: &Servers, per_second: u64) -> String {
         times.extend(client.await.expect("a client"));
     }
     let [p50, p99, most] = [0.5, 0.99, 1.0].map(|part| percentile(&mut times, part));
-    let line = format!("{per_second}/s: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {most:.2} ms; peak {} MiB", peak_mib(&gateway));
+    let line = format!(
+        "{per_second}/s: p50 {p50:.2} ms, p99 {p99:.2} ms, longest {most:.2} ms; peak {} MiB",
+        peak_mib(&gateway)
+    );
     end(gateway).await;
     line
 }

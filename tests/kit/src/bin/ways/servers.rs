@@ -43,7 +43,16 @@ impl Servers {
         let jetstream = nats.jetstream().await;
         create_streams(&jetstream).await;
         let mosquitto = Mosquitto::start();
-        Self { program: program.to_owned(), nats, nats_mqtt_port, mosquitto, jetstream, database, devices, _postgres: postgres }
+        Self {
+            program: program.to_owned(),
+            nats,
+            nats_mqtt_port,
+            mosquitto,
+            jetstream,
+            database,
+            devices,
+            _postgres: postgres,
+        }
     }
 
     fn program(&self, arguments: &[&str]) -> NodeBuilder {

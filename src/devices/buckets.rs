@@ -1,4 +1,4 @@
-//! The token buckets of one validator's devices.
+//! The token buckets of devices.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use ingest_core::message::device::DeviceKey;
 /// The buckets of registered devices: a stranger makes no map grow. One per lane, because the lanes are not read in one
 /// order of time: a bucket that has seen a newer message of another lane would refill nothing for a backlog.
 #[derive(Debug, Default)]
-pub(super) struct Buckets([HashMap<DeviceKey, Bucket>; Lane::ALL.len()]);
+pub(crate) struct Buckets([HashMap<DeviceKey, Bucket>; Lane::ALL.len()]);
 
 impl Buckets {
     /// Takes a token; `at_us` is the broker's time of the message.
-    pub(super) fn admit(
+    pub(crate) fn admit(
         &mut self,
         lane: Lane,
         device: &DeviceKey,
@@ -32,7 +32,7 @@ impl Buckets {
     }
 
     /// Forgets buckets that have not been asked since `before_us`, by the broker's time: they are full again.
-    pub(super) fn forget_idle(&mut self, before_us: i64) {
+    pub(crate) fn forget_idle(&mut self, before_us: i64) {
         self.0.iter_mut().for_each(|buckets| buckets.retain(|_, bucket| bucket.last_us() >= before_us));
     }
 }

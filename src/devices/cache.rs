@@ -1,4 +1,4 @@
-//! What a validator remembers of the registry: answers with their age, bounded in bytes.
+//! What is remembered of the registry: answers with their age, bounded in bytes.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 /// What a registered device is taken to weigh at least: so that the bound in bytes is one in number, too.
 const DEVICE_BYTES: usize = 512;
 /// The same for what is not registered: senders choose those names, so all of them share a small bound of their own, of
-/// 10,000 names over all validators, and push out no device.
+/// 10,000 names over all shares, and push out no device.
 const STRANGER_BYTES: usize = 420;
 const STRANGERS: usize = 10_000;
 /// What the cache itself needs for an entry.
@@ -19,7 +19,7 @@ const OVERHEAD_BYTES: usize = 96;
 
 /// How long answers are good for, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ages {
+pub(crate) struct Ages {
     /// An answer is trusted so long without asking again.
     pub ttl_ms: u64,
     /// The same for unknown devices: short, for they may be about to be registered.
@@ -30,17 +30,20 @@ pub(super) struct Ages {
     pub max_staleness_ms: u64,
 }
 
+/// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
+const UNHEARD_TTL_MS: u64 = 5_000;
+
 /// What decides how long an answer is good for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     /// Whether the registry can be asked.
     pub is_reachable: bool,
     /// Whether changes are heard of.
     pub is_listening: bool,
 }
 
-/// One validator's share of the device cache.
-pub(super) struct DeviceCache {
+/// One share of the device cache.
+pub(crate) struct DeviceCache {
     devices: Cache<DeviceKey, Entry, Weigh>,
     strangers: Cache<DeviceKey, Entry, Weigh>,
     ages: Ages,
@@ -64,7 +67,7 @@ impl Weighter<DeviceKey, Entry> for Weigh {
 
 impl DeviceCache {
     /// An empty cache of at most `capacity` devices of usual size: one of `share` that a node has.
-    pub(super) fn new(capacity: usize, share: usize, ages: Ages) -> Self {
+    pub(crate) fn new(capacity: usize, share: usize, ages: Ages) -> Self {
         let of = |count: usize, bytes: usize| {
             let count = count.div_ceil(share.max(1)).max(1);
             Cache::with_weighter(count, (count * bytes) as u64, Weigh)
@@ -73,7 +76,7 @@ impl DeviceCache {
     }
 
     /// The answer, where it is still good. `claims_a_site` says whether the message could be provisioned.
-    pub(super) fn get(&self, device: DeviceRef<'_>, claims_a_site: bool, now_ms: u64, link: Link) -> Option<&Answer> {
+    pub(crate) fn get(&self, device: DeviceRef<'_>, claims_a_site: bool, now_ms: u64, link: Link) -> Option<&Answer> {
         let entry = self.devices.get(&device).or_else(|| self.strangers.get(&device))?;
         if claims_a_site && !entry.answer.is_final {
             return None;
@@ -83,7 +86,7 @@ impl DeviceCache {
     }
 
     /// Remembers an answer, where there is room for one of its size.
-    pub(super) fn insert(&mut self, key: DeviceKey, answer: Answer, now_ms: u64) {
+    pub(crate) fn insert(&mut self, key: DeviceKey, answer: Answer, now_ms: u64) {
         let (cache, other, least, bytes) = match &answer.lookup {
             Lookup::Found(device) => (&mut self.devices, &mut self.strangers, DEVICE_BYTES, device.size_bytes()),
             _ => (&mut self.strangers, &mut self.devices, STRANGER_BYTES, key.size_bytes()),
@@ -94,25 +97,25 @@ impl DeviceCache {
     }
 
     /// Forgets a device.
-    pub(super) fn forget(&mut self, key: &DeviceKey) {
+    pub(crate) fn forget(&mut self, key: &DeviceKey) {
         self.devices.remove(key);
         self.strangers.remove(key);
     }
 
     /// Forgets a tenant's devices.
-    pub(super) fn forget_tenant(&mut self, tenant_id: &Arc<str>) {
+    pub(crate) fn forget_tenant(&mut self, tenant_id: &Arc<str>) {
         self.devices.retain(|key, _| key.tenant_id != *tenant_id);
         self.strangers.retain(|key, _| key.tenant_id != *tenant_id);
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.devices.clear();
         self.strangers.clear();
     }
 
     /// How many answers it holds.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.devices.len() + self.strangers.len()
     }
 
@@ -124,6 +127,11 @@ impl DeviceCache {
 }
 
 impl Ages {
+    /// With these times, in milliseconds.
+    pub(crate) const fn new(ttl_ms: u64, negative_ttl_ms: u64, max_staleness_ms: u64) -> Self {
+        Self { ttl_ms, negative_ttl_ms, unheard_ttl_ms: UNHEARD_TTL_MS, max_staleness_ms }
+    }
+
     fn ttl_ms(&self, lookup: &Lookup, link: Link) -> u64 {
         if !link.is_reachable {
             return self.max_staleness_ms;

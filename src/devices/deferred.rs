@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ingest_core::message::device::DeviceKey;
 
-/// The questions under way, each with the messages that wait for its answer. What bounds them is the consumers' window.
-pub(super) struct DeferredDeliveries<M> {
+/// The questions under way, each with the messages that wait for its answer. Their owner bounds them: a
+/// consumer's window, or a number of waiting requests.
+pub(crate) struct DeferredDeliveries<M> {
     questions: HashMap<DeviceKey, Question<M>>,
     /// Messages over all of them.
     messages: usize,
@@ -21,7 +22,7 @@ struct Question<M> {
 
 /// What to do with an answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Answered<M> {
+pub(crate) enum Answered<M> {
     /// It holds, for these messages too.
     Holds(Vec<M>),
     /// It is older than a change: to be asked again, with this site.
@@ -30,12 +31,12 @@ pub(super) enum Answered<M> {
 
 impl<M> DeferredDeliveries<M> {
     /// No question.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { questions: HashMap::new(), messages: 0 }
     }
 
     /// Keeps a message until its device is known; the site with which to ask, where nobody asks yet.
-    pub(super) fn defer(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
+    pub(crate) fn defer(&mut self, key: DeviceKey, site: String, message: M) -> Option<String> {
         self.messages += 1;
         match self.questions.get_mut(&key) {
             Some(question) => {
@@ -55,7 +56,7 @@ impl<M> DeferredDeliveries<M> {
     }
 
     /// An answer has come.
-    pub(super) fn answered(&mut self, key: &DeviceKey) -> Answered<M> {
+    pub(crate) fn answered(&mut self, key: &DeviceKey) -> Answered<M> {
         match self.questions.get_mut(key) {
             Some(question) if question.is_outdated => {
                 question.is_outdated = false;
@@ -69,20 +70,20 @@ impl<M> DeferredDeliveries<M> {
     }
 
     /// What these questions are about has changed: whatever is answered now may be older.
-    pub(super) fn outdate(&mut self, applies: impl Fn(&DeviceKey) -> bool) {
+    pub(crate) fn outdate(&mut self, applies: impl Fn(&DeviceKey) -> bool) {
         for (_, question) in self.questions.iter_mut().filter(|(key, _)| applies(key)) {
             question.is_outdated = true;
         }
     }
 
     /// Takes out all messages. The questions stay under way, and what they are outdated by is not forgotten.
-    pub(super) fn take_messages(&mut self) -> Vec<M> {
+    pub(crate) fn take_messages(&mut self) -> Vec<M> {
         self.messages = 0;
         self.questions.values_mut().flat_map(|question| std::mem::take(&mut question.messages)).collect()
     }
 
     /// Whether no message waits.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.messages == 0
     }
 }

@@ -1,0 +1,136 @@
+//! Commands: those that wait for a device, and its acknowledgements.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio_postgres::Row;
+use utoipa::ToSchema;
+
+use crate::gateway::http::answer::Rejected;
+use crate::gateway::http::failure::Failure;
+use crate::gateway::http::request::{common_name, decoded, envelope};
+use crate::gateway::http::service::Service;
+use crate::metrics::RequestFault;
+use ingest_core::http::{object, with_member};
+
+/// The oldest that wait.
+const PENDING: &str = r#"SELECT command_id::text, command_type::text, command_params::text,
+    to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    FROM device_commands
+    WHERE tenant_id = $1 AND device_id = $2 AND status = 'queued' AND expires_at > now()
+    ORDER BY created_at, command_id LIMIT 20"#;
+
+/// Whether one waits.
+const WAITS: &str = "SELECT 1 FROM device_commands
+    WHERE tenant_id = $1 AND device_id = $2 AND command_id::text = $3 AND status = 'queued'";
+
+/// Commands that wait for a device.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::gateway::http) struct Pending {
+    /// The oldest first, at most 20.
+    commands: Vec<PendingCommand>,
+}
+
+/// A command that waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::gateway::http) struct PendingCommand {
+    /// Names it in its acknowledgement.
+    command_id: String,
+    /// What to do.
+    r#type: Option<String>,
+    /// How.
+    #[schema(value_type = Object)]
+    params: Box<RawValue>,
+    /// Until when.
+    expires_at: String,
+}
+
+/// An acknowledgement that the stream has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::gateway::http) struct Acknowledged {
+    /// The command.
+    command_id: String,
+    /// `true`.
+    acknowledged: bool,
+}
+
+/// The commands that wait for the device.
+#[utoipa::path(
+    get,
+    path = "/device/v1/commands/pending",
+    tag = "device",
+    params(("X-Provision-Token" = String, Header, description = "The device's token")),
+    responses(
+        (status = 200, description = "The commands", body = Pending),
+        (status = 401, description = "The token is missing or wrong", body = Rejected),
+        (status = 403, description = "The device is not active", body = Rejected),
+        (status = 429, description = "Too many requests", body = Rejected),
+        (status = 503, description = "Try again after `Retry-After`", body = Rejected),
+    )
+)]
+pub(in crate::gateway::http) async fn pending(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
+    let result = async {
+        let device = service.devices.authenticated(request.headers()).await?;
+        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
+        let rows = service.devices.reader().rows(PENDING, &[&tenant, &device]).await?;
+        let commands = rows.iter().filter_map(command).collect();
+        Ok(HttpResponse::Ok().json(Pending { commands }))
+    };
+    service.answer(result.await)
+}
+
+fn command(row: &Row) -> Option<PendingCommand> {
+    let params: Option<String> = row.try_get(2).ok()?;
+    Some(PendingCommand {
+        command_id: row.try_get(0).ok()?,
+        r#type: row.try_get(1).ok()?,
+        params: RawValue::from_string(params.unwrap_or_else(|| "{}".to_owned())).ok()?,
+        expires_at: row.try_get(3).ok()?,
+    })
+}
+
+/// Takes the acknowledgement of a command.
+#[utoipa::path(
+    post,
+    path = "/device/v1/commands/{id}/ack",
+    tag = "device",
+    params(
+        ("id" = String, Path, description = "The command"),
+        ("X-Provision-Token" = String, Header, description = "The device's token"),
+    ),
+    request_body(content = crate::gateway::http::shapes::Ack, description = "Optional; passed on as it is written, with the command's id"),
+    responses(
+        (status = 200, description = "The stream has it", body = Acknowledged),
+        (status = 400, description = "It is malformed or too large", body = Rejected),
+        (status = 401, description = "The token is missing or wrong", body = Rejected),
+        (status = 403, description = "The device is not active", body = Rejected),
+        (status = 404, description = "No such command of the device waits", body = Rejected),
+        (status = 408, description = "The body did not come in time", body = Rejected),
+        (status = 429, description = "Too many messages or requests", body = Rejected),
+        (status = 503, description = "Try again after `Retry-After`", body = Rejected),
+    )
+)]
+pub(in crate::gateway::http) async fn acknowledge(
+    service: web::Data<Service>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
+    let result = async {
+        let body = service.bodies.read(request.headers(), payload).await?;
+        let device = service.devices.authenticated(request.headers()).await?;
+        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
+        let id = decoded(request.uri().path().split('/').nth(4))?;
+        let text = if body.bytes.is_empty() { "{}" } else { object(&body.bytes)? };
+        let payload = with_member(text, "command_id", &id);
+        let envelope = envelope((tenant, device), "commands/ack", payload, common_name(&request))?;
+        service.check_streams()?;
+        if id.contains('\0') || service.devices.reader().rows(WAITS, &[&tenant, &device, &&*id]).await?.is_empty() {
+            return Err(Failure::request(RequestFault::NotFound, "no such command waits for the device"));
+        }
+        service.door.command(&envelope).await?;
+        let pending = service.send(&envelope, None).await?;
+        service.stored(pending).await?;
+        Ok(HttpResponse::Ok().json(Acknowledged { command_id: id.into_owned(), acknowledged: true }))
+    };
+    service.answer(result.await)
+}

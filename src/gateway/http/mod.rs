@@ -1,0 +1,22 @@
+//! The way in over HTTP: a message is answered 2xx when its stream has it, and never before.
+
+mod answer;
+mod batch;
+mod body;
+mod common_name;
+mod config;
+mod connections;
+mod device;
+mod failure;
+mod ingest;
+mod limits;
+mod openapi;
+mod request;
+mod server;
+mod service;
+mod shapes;
+mod tls;
+
+pub(crate) use self::config::Config;
+pub(crate) use self::server::{IngestServer, Listener, Parts};
+pub(crate) use self::tls::check_settings as check_tls_settings;

@@ -1,0 +1,183 @@
+//! TLS of the server: its certificate, read again when its files change, and the certificates of clients.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, crypto};
+use thiserror::Error;
+
+use super::Config;
+use crate::runtime::tls::{NamedFile, TlsFiles};
+
+/// The settings, as operators know them.
+const CERTIFICATE: &str = "INGEST_TLS_CERT";
+const KEY: &str = "INGEST_TLS_KEY";
+const CLIENT_AUTHORITY: &str = "INGEST_TLS_CLIENT_CA";
+const CLIENT_REQUIRED: &str = "INGEST_TLS_CLIENT_REQUIRED";
+
+/// Why the settings make no TLS; one sentence that names the setting and the file.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub(crate) struct TlsError(String);
+
+/// TLS of a server.
+#[derive(Clone)]
+pub(crate) struct ServerTls {
+    /// For the listener.
+    pub(super) config: ServerConfig,
+    identity: Arc<Identity>,
+}
+
+/// The server's certificate, as it is now.
+#[derive(Debug)]
+struct Identity {
+    certificate: NamedFile,
+    key: NamedFile,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+/// The server's certificate and its key, where TLS is configured.
+///
+/// # Errors
+/// The settings contradict each other.
+fn identity(config: &Config) -> Result<Option<(NamedFile, NamedFile)>, TlsError> {
+    let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
+    let identity = files.map_err(|error| TlsError(error.to_string()))?;
+    if config.tls_client_required && config.tls_client_ca.is_none() {
+        return Err(TlsError(format!("{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both")));
+    }
+    if config.tls_client_ca.is_some() && identity.is_none() {
+        return Err(TlsError(format!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
+    }
+    Ok(identity)
+}
+
+/// Checks the settings of TLS without a look at the files: they may be the gateway's alone.
+///
+/// # Errors
+/// The settings contradict each other.
+pub(crate) fn check_settings(config: &Config) -> Result<(), TlsError> {
+    identity(config).map(drop)
+}
+
+impl ServerTls {
+    /// Reads the files; `None` where no TLS is configured.
+    ///
+    /// # Errors
+    /// The settings contradict each other, or a file can't be used.
+    pub(crate) fn new(config: &Config) -> Result<Option<Self>, TlsError> {
+        let Some((certificate, key)) = identity(config)? else { return Ok(None) };
+        let identity = Identity::read(certificate, key)?;
+        let provider = provider();
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError(format!("TLS: {error}")))?;
+        let builder = match &config.tls_client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let file = NamedFile { setting: CLIENT_AUTHORITY, path: path.clone() };
+                let roots = Arc::new(file.roots().map_err(|error| TlsError(error.to_string()))?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match config.tls_client_required {
+                    true => verifier.build(),
+                    false => verifier.allow_unauthenticated().build(),
+                };
+                builder.with_client_cert_verifier(
+                    verifier.map_err(|error| TlsError(format!("{file} can't be used: {error}")))?,
+                )
+            }
+        };
+        let config = builder.with_cert_resolver(identity.clone());
+        Ok(Some(Self { config, identity }))
+    }
+
+    /// Reads certificate and key again: new connections get what is in the files now. Whether they have changed.
+    ///
+    /// # Errors
+    /// They can't be used; those in force stay.
+    pub(super) fn read_again(&self) -> Result<bool, TlsError> {
+        let newer = certified(&self.identity.certificate, &self.identity.key)?;
+        let mut current = self.identity.current.write();
+        let has_changed = current.cert != newer.cert;
+        *current = Arc::new(newer);
+        Ok(has_changed)
+    }
+}
+
+impl Identity {
+    fn read(certificate: NamedFile, key: NamedFile) -> Result<Arc<Self>, TlsError> {
+        let current = RwLock::new(Arc::new(certified(&certificate, &key)?));
+        Ok(Arc::new(Self { certificate, key, current }))
+    }
+}
+
+impl ResolvesServerCert for Identity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().clone())
+    }
+}
+
+fn certified(certificate: &NamedFile, key: &NamedFile) -> Result<CertifiedKey, TlsError> {
+    let chain = certificate.certificates().map_err(|error| TlsError(error.to_string()))?;
+    let private = key.key().map_err(|error| TlsError(error.to_string()))?;
+    CertifiedKey::from_der(chain, private, &provider())
+        .map_err(|error| TlsError(format!("{key} does not belong to {}: {error}", certificate.setting)))
+}
+
+/// The one implementation in the program.
+fn provider() -> Arc<CryptoProvider> {
+    CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(crypto::ring::default_provider()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ingest_kit::Authority;
+
+    use super::*;
+
+    fn refused(config: &Config) -> String {
+        ServerTls::new(config).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_one_sentence_that_names_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let (certificate, key) = authority.server(&["localhost"]).write(directory.path(), "one");
+        let (_, other_key) = authority.server(&["localhost"]).write(directory.path(), "two");
+        let tls = Config { tls_cert: Some(certificate), tls_key: Some(key), ..Config::default() };
+        assert!(ServerTls::new(&Config::default()).unwrap().is_none());
+        assert!(ServerTls::new(&tls).unwrap().is_some());
+        for (config, why) in [
+            (Config { tls_key: None, ..tls.clone() }, "INGEST_TLS_CERT is set and INGEST_TLS_KEY is not"),
+            (Config { tls_key: Some(other_key), ..tls.clone() }, "does not belong to INGEST_TLS_CERT"),
+            (Config { tls_client_required: true, ..tls.clone() }, "INGEST_TLS_CLIENT_CA is not"),
+            (Config { tls_client_ca: Some("/no.pem".into()), ..Config::default() }, "INGEST_TLS_CLIENT_CA needs TLS"),
+            (
+                Config { tls_client_ca: Some("/no.pem".into()), ..tls.clone() },
+                "INGEST_TLS_CLIENT_CA: /no.pem can't be read",
+            ),
+        ] {
+            assert!(refused(&config).contains(why), "{}", refused(&config));
+        }
+    }
+
+    #[test]
+    fn a_renewed_certificate_is_taken_over_and_one_that_cannot_be_used_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new();
+        let (certificate, key) = authority.server(&["localhost"]).write(directory.path(), "one");
+        let tls = Config { tls_cert: Some(certificate.clone()), tls_key: Some(key), ..Config::default() };
+        let tls = ServerTls::new(&tls).unwrap().unwrap();
+        assert_eq!(tls.read_again(), Ok(false));
+        authority.server(&["localhost"]).write(directory.path(), "one");
+        assert_eq!(tls.read_again(), Ok(true));
+        let in_force = tls.identity.current.read().cert.clone();
+        std::fs::write(&certificate, "").unwrap();
+        assert!(tls.read_again().is_err());
+        assert_eq!(tls.identity.current.read().cert, in_force);
+    }
+}
