@@ -23,6 +23,7 @@ mod registry;
 mod routes;
 mod state;
 mod validation;
+mod window_bytes;
 
 pub(crate) use self::actors::Traffic;
 pub(crate) use self::broker::{BrokerReport, Unknown};

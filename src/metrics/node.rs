@@ -24,7 +24,7 @@ use super::registry::RegistryMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
 use super::validation::ValidationMetrics;
-use crate::delivery::Lane;
+use crate::delivery::Lanes;
 
 /// All metrics, one field per component; typed handles that any thread may use.
 #[derive(Debug)]
@@ -73,13 +73,18 @@ pub struct Totals {
 }
 
 impl Metrics {
-    /// All metrics at zero.
+    /// All metrics at zero, of a node that runs the lanes that every node runs.
     pub fn new() -> Arc<Self> {
+        Self::of(Lanes::default())
+    }
+
+    /// All metrics at zero, of a node that runs these lanes.
+    pub fn of(lanes: Lanes) -> Arc<Self> {
         let mut exposition = Exposition::new();
         Arc::new(Self {
             health: exposition.collector(),
-            ledgers: exposition.collector(),
-            consumers: ConsumerMetrics::new(&mut exposition),
+            ledgers: exposition.collect(Ledgers::new(lanes)),
+            consumers: ConsumerMetrics::new(&mut exposition, lanes),
             validation: ValidationMetrics::new(&mut exposition),
             registry: RegistryMetrics::new(&mut exposition),
             postgres: PostgresMetrics::new(&mut exposition),
@@ -98,7 +103,7 @@ impl Metrics {
     pub fn totals(&self) -> Totals {
         let influx = &self.influx;
         Totals {
-            received: Lane::ALL.iter().map(|&lane| self.ledgers.lane(lane).received).sum(),
+            received: self.ledgers.read().iter().map(|(_, ledger)| ledger.received).sum(),
             accepted: self.validation.accepted.total(),
             rejected: self.validation.rejections.total(),
             influx_ok: influx.lines.of(LineResult::Ok).get(),
@@ -121,6 +126,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::Lane;
     use crate::metrics::label::{Label, MsgKind};
     use crate::metrics::ledger::Ledger;
     use ingest_core::message::rejection::Reason;
@@ -132,7 +138,7 @@ mod tests {
     #[test]
     fn a_scrape_shows_every_lane_in_balance_from_the_start() {
         let metrics = Metrics::new();
-        *metrics.ledgers.lane(Lane::Telemetry) = Ledger { received: 10, acked: 5, nacked: 2, termed: 1, in_flight: 2 };
+        *metrics.ledgers.lane(Lane::TELEMETRY) = Ledger { received: 10, acked: 5, nacked: 2, termed: 1, in_flight: 2 };
         let text = metrics.open_metrics().unwrap();
         let of = |series: &str| sample(&text, series).unwrap_or_else(|| panic!("no {series} in\n{text}"));
         assert_eq!(of(r#"ingest_deliveries_received_total{consumer="ingest-workers"}"#), 10.0);
@@ -165,7 +171,6 @@ mod tests {
                 assert_eq!(label.index(), index, "{label:?}");
             }
         }
-        check::<Lane>();
         check::<Reason>();
         check::<MsgKind>();
         check::<LineResult>();
@@ -174,7 +179,7 @@ mod tests {
     #[test]
     fn the_stats_line_adds_up_what_the_components_counted() {
         let metrics = Metrics::new();
-        *metrics.ledgers.lane(Lane::Shadow) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
+        *metrics.ledgers.lane(Lane::SHADOW) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
         metrics.influx.lines.of(LineResult::Ok).inc_by(5);
         metrics.influx.lines.of(LineResult::Refused).inc_by(2);
         metrics.influx.failed_lines.inc_by(7);

@@ -23,7 +23,7 @@ fn table() -> String {
     metrics.postgres.pool.read_from(PoolFigures::default);
     metrics.actors.restarted("writer");
     let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
-    metrics.consumers.broker.set(Lane::Telemetry, BrokerReport { asked, figures, oldest, window: 1 });
+    metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();

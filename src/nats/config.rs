@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::delivery::{Activation, Lanes};
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
 
@@ -60,6 +61,13 @@ settings! {
 }
 
 impl Config {
+    /// The lanes that a node with these settings runs.
+    pub fn lanes(&self) -> Lanes {
+        Lanes::with(|activation| match activation {
+            Activation::Always => true,
+        })
+    }
+
     /// The bound on waiting for NATS at start-up.
     pub fn start_wait(&self) -> Duration {
         Duration::from_secs(self.start_wait_secs)

@@ -202,7 +202,7 @@ mod tests {
     fn read(config: serde_json::Value) -> Terms {
         let wanted =
             pull::Config { ack_wait: Duration::from_secs(30), max_ack_pending: 60_000, ..pull::Config::default() };
-        terms(&info(config), &wanted, Lane::Telemetry)
+        terms(&info(config), &wanted, Lane::TELEMETRY)
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
             let found = read(config).differences;
             assert!(found.len() == 1 && found[0].starts_with(words), "{words}: {found:?}");
         }
-        let all = unfit(&info(serde_json::json!({"ack_policy": "all"})), Lane::Telemetry).unwrap_or_default();
+        let all = unfit(&info(serde_json::json!({"ack_policy": "all"})), Lane::TELEMETRY).unwrap_or_default();
         assert!(all.contains("the ack policy all, not explicit"), "{all}");
     }
 
@@ -259,7 +259,7 @@ mod tests {
     fn a_paused_consumer_is_named_as_such() {
         let paused = Info { paused: true, ..info(serde_json::json!({})) };
         let wanted = pull::Config { ack_wait: paused.config.ack_wait, ..Default::default() };
-        let found = terms(&paused, &wanted, Lane::Telemetry).differences;
+        let found = terms(&paused, &wanted, Lane::TELEMETRY).differences;
         assert!(found.contains(&"it is paused: nothing is delivered until it is resumed".to_owned()), "{found:?}");
     }
 
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_would_lose_or_double_messages_is_unfit() {
-        let unfit = |config| unfit(&info(config), Lane::Telemetry);
+        let unfit = |config| unfit(&info(config), Lane::TELEMETRY);
         assert_eq!(unfit(serde_json::json!({})), None);
         for config in [
             serde_json::json!({"headers_only": true}),

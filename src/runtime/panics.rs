@@ -8,19 +8,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::failpoint;
+use crate::delivery::Opening;
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::QuarantineRecord;
 use ingest_core::validate::{Validated, quarantine_record};
 
-/// Opens an envelope.
+/// Opens a message as its lane says.
 ///
 /// # Errors
 /// As [`Envelope::open`], and `PROCESSING_FAILED` where that panics.
-pub(crate) fn open(body: &Bytes) -> Result<Envelope, Rejection> {
+pub(crate) fn open(opening: Opening, body: &Bytes) -> Result<Envelope, Rejection> {
     let opened = catch_unwind(|| {
         failpoint::pass("open");
-        Envelope::open(body)
+        match opening {
+            Opening::Envelope => Envelope::open(body),
+        }
     });
     opened.unwrap_or_else(|_| Err(panicked()))
 }

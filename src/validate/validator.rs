@@ -27,7 +27,7 @@ use ingest_core::reprocess::proof;
 use ingest_core::routes::route::Matched;
 use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowReport};
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context as Checks, Policy, quarantine_record};
+use ingest_core::validate::{self, Checks, Policy, quarantine_record};
 
 /// While changes are not heard of, answers are trusted no longer than this: what was revoked is seen soon all the same.
 const UNHEARD_TTL_MS: u64 = 5_000;
@@ -227,7 +227,7 @@ impl Validator {
         let inquiry = Inquiry::new(in_hand, &self.cache, now_ms, self.link);
         // A replay was published by an operator, and sent long ago.
         let is_replay = delivery.is_replay();
-        let checks = Checks {
+        let context = validate::Context {
             settings,
             policy: self.policy,
             subject: (self.parts.config.subject_check == SubjectCheck::Enforce && !is_replay)
@@ -239,10 +239,10 @@ impl Validator {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
             is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        let checked = panics::validate_catching_panics(|| check(lane, envelope, checks, &inquiry, admit, counts));
+        let checked = panics::validate_catching_panics(|| check(lane, envelope, context, &inquiry, admit, counts));
         match checked {
             Ok(Some(valid)) => Outcome::Valid(valid),
-            Ok(None) => Outcome::Waits { may_provision: lane == Lane::Telemetry },
+            Ok(None) => Outcome::Waits { may_provision: lane.checks() == Checks::Telemetry },
             Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut counts.lookups) {
                 Some(of_unknown_tenant) => Outcome::Refused { rejection, of_unknown_tenant },
                 // Nothing is provisioned for a message that is refused in any case.
@@ -285,23 +285,23 @@ impl Validator {
 fn check(
     lane: Lane,
     envelope: &Envelope,
-    checks: Checks<'_>,
+    context: validate::Context<'_>,
     inquiry: &Inquiry<'_>,
     admit: impl FnOnce(&DeviceKey) -> bool,
     counts: &mut ChunkCounts,
 ) -> validate::Validated<Valid> {
     let ChunkCounts { lookups, fields, .. } = counts;
-    let claims_a_site = lane == Lane::Telemetry;
+    let claims_a_site = lane.checks() == Checks::Telemetry;
     let lookup = |device: DeviceRef<'_>| inquiry.lookup(device, claims_a_site, lookups);
-    Ok(match lane {
-        Lane::Telemetry => validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
+    Ok(match lane.checks() {
+        Checks::Telemetry => validate::telemetry(envelope, context, lookup, admit, fields)?.map(|mut event| {
             if let Some(answer) = inquiry.answer() {
                 event.routes = Matched::of(&answer.routes, &event.topic, &event.payload);
             }
             Valid::Event(event)
         }),
-        Lane::Shadow => validate::shadow(envelope, checks, lookup, admit)?.map(Valid::Shadow),
-        Lane::Commands => validate::command(envelope, checks, lookup, admit)?.map(Valid::Ack),
+        Checks::Shadow => validate::shadow(envelope, context, lookup, admit)?.map(Valid::Shadow),
+        Checks::Command => validate::command(envelope, context, lookup, admit)?.map(Valid::Ack),
     })
 }
 

@@ -21,7 +21,7 @@ use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
 use crate::registry;
 use crate::runtime::error_chain::error_chain;
-use ingest_core::message::names::subject_token;
+use ingest_core::message::names::subject_of_device;
 use ingest_core::message::rejection::Reason;
 use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::proof;
@@ -181,7 +181,7 @@ impl RouteMessage {
         else {
             return Err("it has no stream and sequence: an earlier system stored it");
         };
-        let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.stream() == stream) else {
+        let Some(lane) = Lane::of_stream(stream) else {
             return Err("its stream is none that the node reads");
         };
         if event.is_mirrored {
@@ -190,7 +190,7 @@ impl RouteMessage {
         if event.reason == Reason::SubjectMismatch.as_str() && !trust {
             return Err("it came on another's subject; --trust replays it all the same");
         }
-        if lane == Lane::Telemetry && asks_token && !event.authenticated {
+        if lane.has_rows() && asks_token && !event.authenticated {
             return Err("its sender had not proven who it is; --trust replays it all the same");
         }
         let body = proof::envelope(text, payload.get());
@@ -202,7 +202,7 @@ impl RouteMessage {
         };
         Ok(Self {
             id: event.id,
-            subject: lane.subjects().replace('>', &subject_token(topic.tenant)),
+            subject: subject_of_device(lane.subjects().trim_end_matches(".>"), topic.tenant, topic.device),
             header: facts.header(key, body.as_bytes()),
             body,
         })
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn an_event_goes_back_to_the_lane_it_came_from() {
         let RouteMessage { subject, body, header, .. } = route_message(&event(), false).unwrap();
-        assert_eq!(subject, "shadow.acme%20north");
+        assert_eq!(subject, "shadow.acme%20north.d");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
         let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
         assert_eq!(Origin::proven(&header, &key(), body.as_bytes()), Some(facts));

@@ -85,7 +85,7 @@ impl Consumer {
         let predates_consumer = self.predates_consumer(origin.received_us);
         let entry = Entry { reply, attempt, retries: 0, stream_seq, retained };
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
-        let envelope = panics::open(&message.payload);
+        let envelope = panics::open(self.lane.opening(), &message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.settle_handle.clone()?);
         delivery.subject = message.subject;
         delivery.predates_consumer = predates_consumer;
@@ -104,13 +104,13 @@ impl Consumer {
     /// Forwards again what failed before and is due, where the consumer has a finite `max_deliver`.
     pub(super) fn retry_due(&mut self, now_ms: u64) {
         let Some(settle_handle) = self.settle_handle.clone() else { return };
-        let mut shards = self.shards(0);
+        let (mut shards, opening) = (self.shards(0), self.lane.opening());
         for (slot, entry) in self.in_flight.take_due(now_ms) {
             let Some(retained) = &entry.retained else { continue };
             entry.retries += 1;
             // Earlier attempts may have had effects, as with any redelivery.
             let attempt = entry.attempt.saturating_add(entry.retries);
-            let envelope = panics::open(&retained.body);
+            let envelope = panics::open(opening, &retained.body);
             let mut delivery =
                 Delivery::new(retained.origin.clone(), attempt, retained.body.clone(), slot, settle_handle.clone());
             delivery.subject = retained.subject.clone();

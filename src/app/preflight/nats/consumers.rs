@@ -1,6 +1,7 @@
 //! The consumers: what makes work impossible, and what differs from what the node would choose.
 
 use async_nats::jetstream::consumer::Info;
+use futures_util::future::join_all;
 
 use super::Session;
 use crate::app::preflight::result::CheckResult;
@@ -26,9 +27,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             }
         }
     };
-    let [telemetry, shadow, commands] = Lane::ALL;
-    let (telemetry, shadow, commands) = tokio::join!(one(telemetry), one(shadow), one(commands));
-    [telemetry, shadow, commands].concat()
+    join_all(config.nats.lanes().iter().map(one)).await.concat()
 }
 
 fn assess(about: &str, info: &Info, lane: Lane, config: &Config) -> Vec<CheckResult> {

@@ -9,7 +9,6 @@ use ingest_core::flow::permission::{Operation, read};
 use super::Session;
 use crate::app::preflight::result::{CheckResult, Level};
 use crate::config::Config;
-use crate::delivery::Lane;
 use crate::nats::account::account;
 use crate::sink::routes::stream;
 
@@ -62,7 +61,7 @@ async fn send(session: &Session, subject: &str) -> Result<(), async_nats::Publis
 fn probes(config: &Config) -> Vec<Probe> {
     let mut probes = Vec::new();
     let mut probe = |level, subject: String, without| probes.push(Probe { subject, level, without });
-    for lane in Lane::ALL {
+    for lane in config.nats.lanes().iter() {
         let (stream, consumer) = (lane.stream(), lane.consumer());
         probe(Level::Err, format!("$JS.API.STREAM.INFO.{stream}"), "the lane can't be found");
         probe(Level::Err, format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"), "the lane can't be found");

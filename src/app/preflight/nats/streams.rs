@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{DiscardPolicy, Info, RetentionPolicy, StorageType};
 
+use futures_util::future::join_all;
+
 use super::Session;
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
@@ -34,9 +36,9 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             other => vec![absent(&about, other.err(), config)],
         }
     };
-    let [telemetry, shadow, commands] = Lane::ALL;
-    let (telemetry, shadow, commands, jobs) = tokio::join!(lane(telemetry), lane(shadow), lane(commands), jobs);
-    [telemetry, shadow, commands, jobs].concat()
+    let (mut results, jobs) = tokio::join!(join_all(config.nats.lanes().iter().map(lane)), jobs);
+    results.push(jobs);
+    results.concat()
 }
 
 fn absent(about: &str, error: Option<String>, config: &Config) -> CheckResult {
@@ -159,7 +161,7 @@ mod tests {
     }
 
     fn found(config: serde_json::Value, state: serde_json::Value) -> Vec<String> {
-        lane_differences(&info(config, state), Lane::Telemetry)
+        lane_differences(&info(config, state), Lane::TELEMETRY)
     }
 
     #[test]

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use ingest_core::message::names::subject_of_device;
 use ingest_core::message::rejection::Reason;
 
 /// ISO 8601 as the system's simulators send it, to the microsecond.
@@ -179,7 +180,7 @@ impl Bad {
 /// One message, ready to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Simulated {
-    /// `telemetry.{tenant}`.
+    /// `telemetry.{tenant}.{device}`.
     pub subject: String,
     /// The envelope.
     pub body: String,
@@ -333,7 +334,7 @@ impl MessageParts {
             body.write_str("}}")
         })();
         debug_assert!(written.is_ok(), "writing to a String does not fail");
-        Simulated { subject: format!("telemetry.{tenant_id}"), body, expected }
+        Simulated { subject: subject_of_device("telemetry", tenant_id, device_id), body, expected }
     }
 }
 

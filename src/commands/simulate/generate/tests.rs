@@ -55,7 +55,8 @@ fn every_message_ends_as_it_says() {
             Ok(event) => {
                 let event = event.unwrap();
                 assert_eq!(message.expected, None, "{}", message.body);
-                assert_eq!(message.subject, format!("telemetry.{}", event.device.key.tenant_id));
+                let key = &event.device.key;
+                assert_eq!(message.subject, format!("telemetry.{}.{}", key.tenant_id, key.device_id));
                 assert_eq!((counts.timestamp_fallbacks, event.line.is_some()), (0, true), "{}", message.body);
             }
             Err(rejection) => {
