@@ -13,7 +13,7 @@ mod settlement;
 mod tests;
 
 pub(crate) use self::guard::DeliveryGuard;
-pub(crate) use self::lane::{Activation, Opening};
+pub(crate) use self::lane::{Activation, Opening, Owner};
 pub use self::lane::{Lane, Lanes};
 pub(crate) use self::received::Replay;
 pub use self::received::{Delivery, Origin};

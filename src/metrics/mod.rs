@@ -10,6 +10,7 @@ mod health;
 mod influx;
 mod label;
 mod ledger;
+mod mqtt;
 mod nats;
 mod node;
 mod outbox;

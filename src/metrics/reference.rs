@@ -9,7 +9,7 @@ use super::health::Health;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
 use super::postgres_pool::PoolFigures;
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::ConsumerFigures;
 use ingest_core::flow::oldest::Age;
 
@@ -18,7 +18,7 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!--
 
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
-    let metrics = Metrics::new();
+    let metrics = Metrics::of(Lanes::with(|_| true));
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
     metrics.actors.restarted("writer");

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull};
+use async_nats::jetstream::stream::{self, RetentionPolicy};
 
 use time::format_description::well_known::Rfc3339;
 
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Owner};
 use ingest_core::flow::disposition::DeliveryLimit;
 
 /// With `max_waiting` below this the node keeps one request open, so that other replicas can have theirs.
@@ -44,9 +45,51 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
         ))
     } else if found.headers_only {
         Some(format!("consumer {name} has headers_only: every message would come without its content"))
+    } else if lane.owner() == Owner::Node {
+        None
+    } else if filters(found) != [lane.subjects()] {
+        let list = filters(found).join(", ");
+        Some(format!(
+            "consumer {name} has the filter {list:?}, not {}: it would take what is not a device's",
+            lane.subjects()
+        ))
+    } else if found.max_deliver > 0 {
+        Some(format!(
+            "consumer {name} has max_deliver {}, not -1: the server's stream drops what its consumers have given up",
+            found.max_deliver
+        ))
     } else {
         None
     }
+}
+
+/// Why a stream that the server makes by itself, with these subjects, is not what the node knows; `None` where it is.
+pub(crate) fn unfit_stream(found: &stream::Config, subjects: &str) -> Option<String> {
+    let name = &found.name;
+    if found.retention != RetentionPolicy::Interest {
+        return Some(format!(
+            "stream {name} has the retention {:?}, not interest: it is not the server's own",
+            found.retention
+        ));
+    }
+    if found.subjects != [subjects] {
+        let list = found.subjects.join(", ");
+        return Some(format!("stream {name} has the subjects {list}, not {subjects}: it is not the server's own"));
+    }
+    found.sealed.then(|| format!("stream {name} is sealed: nothing can be stored in it"))
+}
+
+/// What is said of such a stream that does not exist.
+pub(crate) fn missing_stream_of_server(name: &str) -> String {
+    format!(
+        "stream {name} is missing: nats-server makes it when the first MQTT client connects, with mqtt {{ }} in its configuration"
+    )
+}
+
+/// The subjects that a consumer delivers; none = all.
+fn filters(found: &Config) -> Vec<&str> {
+    let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
+    one.into_iter().chain(&found.filter_subjects).map(String::as_str).collect()
 }
 
 /// Reads the settings; `wanted` is what the node would choose.
@@ -108,11 +151,10 @@ fn differences(info: &Info, ack_wait: Duration, wanted: &pull::Config, lane: Lan
 /// Which messages it delivers, and when.
 fn selection(found: &Config, lane: Lane) -> Vec<String> {
     let mut all = Vec::new();
-    let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
-    let filters: Vec<&String> = one.into_iter().chain(&found.filter_subjects).collect();
+    let filters = filters(found);
     if !filters.is_empty() && !filters.iter().any(|filter| covers(filter, lane.subjects())) {
-        let name = if one.is_some() { "filter_subject is" } else { "filter_subjects are" };
-        let list = filters.iter().map(|filter| filter.as_str()).collect::<Vec<_>>().join(", ");
+        let name = if found.filter_subject.is_empty() { "filter_subjects are" } else { "filter_subject is" };
+        let list = filters.join(", ");
         all.push(format!("{name} {list}, so other subjects of the stream are not read"));
     }
     if found.deliver_policy != DeliverPolicy::All {

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod cache;
+mod check;
 mod chunk_metrics;
 mod config;
 mod deferred;

@@ -181,7 +181,7 @@ impl RouteMessage {
         else {
             return Err("it has no stream and sequence: an earlier system stored it");
         };
-        let Some(lane) = Lane::of_stream(stream) else {
+        let Some(lane) = Lane::of_stream(stream).and_then(|lane| lane.for_replay(text)) else {
             return Err("its stream is none that the node reads");
         };
         if event.is_mirrored {
@@ -288,6 +288,17 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_an_mqtt_client_goes_through_the_lane_of_its_type_with_its_own_origin() {
+        for (rest, lane) in [("alarm", "telemetry"), ("shadow/reported", "shadow"), ("commands/ack", "commands")] {
+            let topic = Some(format!("tenant/acme/device/d.1/{rest}"));
+            let event = Event { topic, stream: Some("$MQTT_msgs".to_owned()), ..event() };
+            let RouteMessage { subject, header, body, .. } = route_message(&event, false).unwrap();
+            assert_eq!(subject, format!("{lane}.acme.d%2E1"));
+            assert_eq!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().stream, "$MQTT_msgs");
+        }
+    }
+
+    #[test]
     fn a_sender_that_proved_nothing_needs_the_operators_word() {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
         assert!(route_message(&stranger, false).unwrap_err().contains("--trust"));
@@ -297,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_came_on_anothers_subject_needs_the_operators_word_on_every_lane() {
-        for stream in ["TELEMETRY", "SHADOW", "COMMANDS"] {
+        for stream in ["TELEMETRY", "SHADOW", "COMMANDS", "$MQTT_msgs"] {
             let reason = Reason::SubjectMismatch.as_str().to_owned();
             let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
             assert!(RouteMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");

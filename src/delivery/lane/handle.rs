@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::spec::{Activation, LaneChecks, Opening, SPECS, Spec};
+use super::spec::{Activation, LaneChecks, Opening, Owner, SPECS, Spec};
 use ingest_core::validate::Checks;
 
 /// One consumer's path through the node: a place in the table of lanes.
@@ -18,6 +18,9 @@ impl Lane {
     /// `COMMANDS` / `ingest-commands`.
     #[cfg(any(test, feature = "testing"))]
     pub const COMMANDS: Lane = Lane(2);
+    /// `$MQTT_msgs` / `ingest-mqtt`.
+    #[cfg(any(test, feature = "testing"))]
+    pub const MQTT: Lane = Lane(3);
 
     /// How many lanes there are, whether a node runs them or not.
     pub const COUNT: usize = SPECS.len();
@@ -66,17 +69,30 @@ impl Lane {
         self.spec().opening
     }
 
-    /// The checks that its messages must pass.
-    pub(crate) fn checks(self) -> Checks {
+    /// Whose its stream is.
+    pub(crate) fn owner(self) -> Owner {
+        self.spec().owner
+    }
+
+    /// The checks that its message of this topic must pass; `None` where the message is not the node's.
+    pub(crate) fn checks(self, topic: &str) -> Option<Checks> {
         match self.spec().checks {
-            LaneChecks::All(checks) => checks,
+            LaneChecks::All(checks) => Some(checks),
+            LaneChecks::ByTopic => Checks::of_topic(topic),
         }
+    }
+
+    /// The lane on which a message of this topic that came on this one is sent through again: one that takes envelopes.
+    pub(crate) fn for_replay(self, topic: &str) -> Option<Lane> {
+        let checks = LaneChecks::All(self.checks(topic)?);
+        [self].into_iter().chain(Self::all()).find(|lane| lane.spec().checks == checks)
     }
 
     /// Whether its messages may become rows of `raw_events`.
     pub(crate) fn has_rows(self) -> bool {
         match self.spec().checks {
             LaneChecks::All(checks) => checks == Checks::Telemetry,
+            LaneChecks::ByTopic => true,
         }
     }
 
@@ -100,8 +116,8 @@ mod tests {
 
     #[test]
     fn each_constant_is_its_own_row_of_the_table() {
-        let streams = [Lane::TELEMETRY, Lane::SHADOW, Lane::COMMANDS].map(Lane::stream);
-        assert_eq!(streams, ["TELEMETRY", "SHADOW", "COMMANDS"]);
+        let streams = [Lane::TELEMETRY, Lane::SHADOW, Lane::COMMANDS, Lane::MQTT].map(Lane::stream);
+        assert_eq!(streams, ["TELEMETRY", "SHADOW", "COMMANDS", "$MQTT_msgs"]);
     }
 
     #[test]
@@ -111,5 +127,15 @@ mod tests {
         }
         assert!(Lane::all().all(|lane| Lane::of_stream(lane.stream()) == Some(lane)));
         assert_eq!(Lane::of_stream("ROUTES"), None);
+    }
+
+    #[test]
+    fn a_replay_goes_to_a_lane_that_takes_envelopes() {
+        let of = |lane: Lane, rest: &str| lane.for_replay(&format!("tenant/t/device/d/{rest}"));
+        assert_eq!(of(Lane::SHADOW, "shadow/reported"), Some(Lane::SHADOW));
+        assert_eq!(of(Lane::MQTT, "shadow/reported"), Some(Lane::SHADOW));
+        assert_eq!(of(Lane::MQTT, "commands/ack"), Some(Lane::COMMANDS));
+        assert_eq!(of(Lane::MQTT, "heartbeat"), Some(Lane::TELEMETRY));
+        assert_eq!(of(Lane::MQTT, "shadow/desired"), None);
     }
 }

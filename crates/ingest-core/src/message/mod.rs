@@ -5,6 +5,7 @@ pub mod digest;
 pub mod envelope;
 pub mod metric;
 pub mod metric_keys;
+pub mod mqtt_subject;
 pub mod msg_type;
 pub mod names;
 pub mod observed_time;

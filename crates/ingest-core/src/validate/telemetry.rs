@@ -35,7 +35,7 @@ pub fn telemetry<'l>(
 ) -> Validated<Event> {
     let topic = common::topic(envelope, context, |_| true)?;
     common::size(envelope, context)?;
-    let text = payload::text(&envelope.payload)?;
+    let text = payload::of(envelope)?;
     let report = Report::read(&text)?;
     if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
         return Err(Reason::TenantMismatch.into());
@@ -71,7 +71,7 @@ pub fn telemetry<'l>(
 
 /// The site that a message names: where an unknown device is registered (auto-provisioning).
 pub fn claimed_site(envelope: &Envelope) -> Option<String> {
-    let text = payload::text(&envelope.payload).ok()?;
+    let text = payload::of(envelope).ok()?;
     Report::read(&text).ok()?.site.map(Cow::into_owned)
 }
 

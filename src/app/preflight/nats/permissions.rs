@@ -9,6 +9,7 @@ use ingest_core::flow::permission::{Operation, read};
 use super::Session;
 use crate::app::preflight::result::{CheckResult, Level};
 use crate::config::Config;
+use crate::delivery::Owner;
 use crate::nats::account::account;
 use crate::sink::routes::stream;
 
@@ -76,8 +77,10 @@ fn probes(config: &Config) -> Vec<Probe> {
             format!("$JS.API.STREAM.MSG.GET.{stream}"),
             "the age of the oldest message in /lag is a lower bound",
         );
-        if config.nats.create {
+        if config.nats.create && lane.owner() == Owner::Node {
             probe(Level::Warn, format!("$JS.API.STREAM.CREATE.{stream}"), "a missing stream can't be made");
+        }
+        if config.nats.create {
             probe(
                 Level::Warn,
                 format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}"),

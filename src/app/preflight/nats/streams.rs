@@ -6,10 +6,10 @@ use async_nats::jetstream::stream::{DiscardPolicy, Info, RetentionPolicy, Storag
 
 use futures_util::future::join_all;
 
-use super::Session;
+use super::{Session, server_stream};
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Owner};
 use crate::nats::provision::stream_info;
 use crate::sink::routes::stream as jobs;
 
@@ -24,9 +24,12 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
     let is_clustered = session.client.server_info().cluster.is_some();
     let lane = async |lane: Lane| {
         let about = format!("stream {}", lane.stream());
-        match stream_info(&session.context, lane.stream()).await {
-            Ok(Some(info)) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
-            other => vec![absent(&about, other.err(), config)],
+        match (stream_info(&session.context, lane.stream()).await, lane.owner()) {
+            (Ok(found), Owner::Server(subjects)) => {
+                server_stream::assess(about, lane.stream(), subjects, found.as_ref())
+            }
+            (Ok(Some(info)), Owner::Node) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
+            (other, _) => vec![absent(&about, other.err(), config)],
         }
     };
     let jobs = async {
