@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, ReplayPolicy, pull};
-use async_nats::jetstream::stream::{self, RetentionPolicy};
 
 use time::format_description::well_known::Rfc3339;
 
@@ -49,10 +48,8 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
         None
     } else if filters(found) != [lane.subjects()] {
         let list = filters(found).join(", ");
-        Some(format!(
-            "consumer {name} has the filter {list:?}, not {}: it would take what is not a device's",
-            lane.subjects()
-        ))
+        let list = if list.is_empty() { "no filter".to_owned() } else { format!("the filter {list}") };
+        Some(format!("consumer {name} has {list}, not {}: it would take too much or too little", lane.subjects()))
     } else if found.max_deliver > 0 {
         Some(format!(
             "consumer {name} has max_deliver {}, not -1: the server's stream drops what its consumers have given up",
@@ -61,29 +58,6 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
     } else {
         None
     }
-}
-
-/// Why a stream that the server makes by itself, with these subjects, is not what the node knows; `None` where it is.
-pub(crate) fn unfit_stream(found: &stream::Config, subjects: &str) -> Option<String> {
-    let name = &found.name;
-    if found.retention != RetentionPolicy::Interest {
-        return Some(format!(
-            "stream {name} has the retention {:?}, not interest: it is not the server's own",
-            found.retention
-        ));
-    }
-    if found.subjects != [subjects] {
-        let list = found.subjects.join(", ");
-        return Some(format!("stream {name} has the subjects {list}, not {subjects}: it is not the server's own"));
-    }
-    found.sealed.then(|| format!("stream {name} is sealed: nothing can be stored in it"))
-}
-
-/// What is said of such a stream that does not exist.
-pub(crate) fn missing_stream_of_server(name: &str) -> String {
-    format!(
-        "stream {name} is missing: nats-server makes it when the first MQTT client connects, with mqtt {{ }} in its configuration"
-    )
 }
 
 /// The subjects that a consumer delivers; none = all.
@@ -226,6 +200,17 @@ fn request_limits(found: &Config) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_the_servers_own_stream_another_filter_or_a_finite_max_deliver_is_unfit() {
+        let unfit = |config| unfit(&info(config), Lane::MQTT).unwrap_or_default();
+        let right = Lane::MQTT.subjects();
+        assert_eq!(unfit(serde_json::json!({"filter_subject": right})), "");
+        assert!(unfit(serde_json::json!({"filter_subject": right, "max_deliver": 5})).contains("max_deliver 5"));
+        assert!(unfit(serde_json::json!({})).contains("no filter"));
+        let two = serde_json::json!({"filter_subjects": [right, "$MQTT.msgs.x"]});
+        assert!(unfit(two).contains("the filter $MQTT.msgs.tenant.*.device.*.>, $MQTT.msgs.x"));
+    }
 
     fn info(config: serde_json::Value) -> Info {
         let mut info = serde_json::json!({

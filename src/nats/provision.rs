@@ -14,6 +14,7 @@ use slog::{Logger, warn};
 
 use super::config::Config;
 use super::fitness::{self, Terms};
+use super::server_stream;
 use crate::delivery::{Lane, Owner};
 use crate::metrics::Metrics;
 
@@ -119,12 +120,12 @@ impl Provisioner {
     async fn stream_of_server(&self, lane: Lane, subjects: &str) -> Result<stream::Info, BindError> {
         let name = lane.stream();
         match self.request::<_, stream::Info>(&format!("STREAM.INFO.{name}"), &Nothing {}).await {
-            Ok(info) => match fitness::unfit_stream(&info.config, subjects) {
+            Ok(info) => match server_stream::unfit(&info.config, subjects) {
                 Some(why) => Err(BindError::Unfit(why)),
                 None => Ok(info),
             },
             Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => {
-                Err(BindError::Unavailable(fitness::missing_stream_of_server(name)))
+                Err(BindError::Unavailable(server_stream::missing(name)))
             }
             Err(error) => Err(error.into_unavailable(name)),
         }

@@ -4,6 +4,7 @@
 //! - [`Nats`], [`Postgres`]: real servers as child processes, on free loopback ports, with stores of their own.
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
+//! - [`MqttDevice`]: a device that publishes over MQTT.
 //! - [`Proxy`]: a TCP proxy that can make connections half-open.
 //! - [`Authority`], [`NatsOperator`]: certificates and log-ins for secured servers.
 //! - [`Node`]: the program under test as a child process; [`Metrics`] reads its metrics.
@@ -22,6 +23,7 @@ mod influx1;
 pub mod jetstream;
 mod jwt;
 mod metrics;
+mod mqtt_device;
 mod nats;
 mod node;
 mod pki;
@@ -42,6 +44,7 @@ pub use influx::{InfluxStub, Point, Value};
 pub use influx1::Influx1;
 pub use jwt::NatsOperator;
 pub use metrics::Metrics;
+pub use mqtt_device::MqttDevice;
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
 pub use pki::{Authority, Certified};

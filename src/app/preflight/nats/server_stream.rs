@@ -3,7 +3,7 @@
 use async_nats::jetstream::stream::{Info, StorageType};
 
 use crate::app::preflight::result::CheckResult;
-use crate::nats::fitness::{missing_stream_of_server, unfit_stream};
+use crate::nats::server_stream::{missing, unfit};
 
 /// What its own limits would mean.
 const LIMITED: &str = "remove the limit (`nats stream edit`); nats-server sets none";
@@ -13,10 +13,10 @@ pub(super) fn assess(about: String, name: &str, subjects: &str, found: Option<&I
     let Some(info) = found else {
         let advice =
             "add mqtt { port: 1883 } beside jetstream to nats-server's configuration, and connect any MQTT client once";
-        return vec![CheckResult::err(about, missing_stream_of_server(name), advice)];
+        return vec![CheckResult::err(about, missing(name), advice)];
     };
     let config = &info.config;
-    if let Some(why) = unfit_stream(config, subjects) {
+    if let Some(why) = unfit(config, subjects) {
         let advice = "delete it, and let nats-server make it: the node reads no other stream by this name";
         return vec![CheckResult::err(about, why, advice)];
     }
