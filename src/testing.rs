@@ -2,7 +2,7 @@
 
 /// `delivery`.
 pub mod delivery {
-    pub use crate::delivery::{Delivery, Lane, Origin, SettleHandle, Settlement};
+    pub use crate::delivery::{Delivery, Lane, Lanes, Origin, SettleHandle, Settlement};
 }
 /// `message`.
 pub mod message {

@@ -36,7 +36,8 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), (Exit, String)> {
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
-    let (readiness, metrics, stats) = (Readiness::new(), Metrics::new(), Stats::new());
+    let lanes = config.nats.lanes();
+    let (readiness, metrics, stats) = (Readiness::of(lanes), Metrics::of(lanes), Stats::new());
     let shown = readiness.clone();
     metrics.health.read_from(move || shown.health());
     metrics.log_lines_dropped.read_from(log_queue::dropped);
@@ -106,7 +107,7 @@ async fn run_tree(ingredients: Ingredients, environment: Environment, signals: S
 /// Flushes acknowledgements with a round trip on their connection: the broker has received what was sent before.
 async fn flush_acks(client: &Client, log: &Logger) {
     let context = async_nats::jetstream::new(client.clone());
-    let asked = tokio::time::timeout(Duration::from_secs(2), context.get_stream(Lane::Telemetry.stream())).await;
+    let asked = tokio::time::timeout(Duration::from_secs(2), context.get_stream(Lane::TELEMETRY.stream())).await;
     if !matches!(asked, Ok(Ok(_))) {
         warn!(log, "the broker did not confirm the last acknowledgements; it may deliver some messages again");
     }

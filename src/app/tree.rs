@@ -52,7 +52,8 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
     if ingredients.config.influx.write_enabled {
         list.push(redelivery(ingredients.clone()));
     }
-    list.extend(Lane::ALL.map(|lane| consumer(ingredients.clone(), lane)));
+    let lanes = ingredients.config.nats.lanes();
+    list.extend(lanes.iter().map(|lane| consumer(ingredients.clone(), lane)));
     list
 }
 

@@ -20,6 +20,13 @@ pub struct Origin {
     pub received_us: i64,
 }
 
+impl Origin {
+    /// Whether messages of its stream may become rows of `raw_events`.
+    pub fn has_rows(&self) -> bool {
+        Lane::of_stream(&self.stream).is_some_and(Lane::has_rows)
+    }
+}
+
 /// A message handed to us once.
 #[derive(Debug)]
 pub struct Delivery {
@@ -70,7 +77,7 @@ impl Delivery {
 
     /// Whether a row of `raw_events` may be there already, so that it is no rejection, whatever is wrong with it by now.
     pub fn may_have_row(&self) -> bool {
-        self.may_be_stored() && *self.origin.stream == *Lane::Telemetry.stream()
+        self.may_be_stored() && self.origin.has_rows()
     }
 
     /// Whether an operator replays it.

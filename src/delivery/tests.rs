@@ -108,7 +108,7 @@ proptest! {
         alone in 0_usize..20,
     ) {
         let (heard, expected) = actix::System::new().block_on(async {
-            let settle_handles = [Lane::Telemetry, Lane::Shadow].map(|_lane| {
+            let settle_handles = [Lane::TELEMETRY, Lane::SHADOW].map(|_lane| {
                 let heard = Heard::default();
                 let address = heard.clone().start();
                 (heard, address.clone(), SettleHandle::new(address.recipient()))

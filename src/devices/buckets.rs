@@ -9,7 +9,7 @@ use ingest_core::message::device::DeviceKey;
 /// The buckets of registered devices: a stranger makes no map grow. One per lane, because the lanes are not read in one
 /// order of time: a bucket that has seen a newer message of another lane would refill nothing for a backlog.
 #[derive(Debug, Default)]
-pub(crate) struct Buckets([HashMap<DeviceKey, Bucket>; Lane::ALL.len()]);
+pub(crate) struct Buckets([HashMap<DeviceKey, Bucket>; Lane::COUNT]);
 
 impl Buckets {
     /// Takes a token; `at_us` is the broker's time of the message.
@@ -24,7 +24,7 @@ impl Buckets {
         if limit.rps <= 0.0 {
             return true;
         }
-        let buckets = &mut self.0[lane as usize];
+        let buckets = &mut self.0[lane.index()];
         match buckets.get_mut(device) {
             Some(bucket) => bucket.admit(at_us, redelivered, limit),
             None => buckets.entry(device.clone()).or_insert(Bucket::full(at_us)).admit(at_us, redelivered, limit),

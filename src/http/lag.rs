@@ -19,7 +19,8 @@ const POSTGRES: [Condition; 5] =
 /// Every lane's lag by the broker's figures; 503 with the reasons where one lane's are not known.
 pub(super) async fn show(metrics: web::Data<Metrics>, readiness: web::Data<Readiness>) -> HttpResponse {
     let now = Instant::now();
-    let reports = Lane::ALL.map(|lane| (lane, metrics.consumers.broker.of(lane, now)));
+    let broker = &metrics.consumers.broker;
+    let reports: Vec<_> = broker.lanes().iter().map(|lane| (lane, broker.of(lane, now))).collect();
     let reasons: Vec<String> = reports
         .iter()
         .filter_map(|(lane, report)| Some(format!("{}: {}", lane.consumer(), describe(report.as_ref().err()?))))
@@ -32,7 +33,7 @@ pub(super) async fn show(metrics: web::Data<Metrics>, readiness: web::Data<Readi
     let is_postgres_up = POSTGRES.into_iter().all(|condition| readiness.holds(condition));
     let consumers: Map<String, Value> =
         known.iter().map(|(lane, report)| (lane.consumer().to_owned(), lag(report, is_postgres_up, now))).collect();
-    let telemetry = known.iter().find(|(lane, _)| *lane == Lane::Telemetry);
+    let telemetry = known.iter().find(|(lane, _)| *lane == Lane::TELEMETRY);
     let replicas = telemetry.and_then(|(_, report)| replicas_useful(report.figures.max_ack_pending, report.window));
     let age = known.iter().map(|(_, report)| report.age(now)).max().unwrap_or_default();
     HttpResponse::Ok().json(json!({

@@ -80,7 +80,7 @@ mod tests {
     use time::format_description::well_known::Rfc3339;
 
     use super::*;
-    use crate::delivery::Lane;
+    use crate::delivery::{Lane, Lanes};
     use crate::metrics::BrokerReport;
     use crate::runtime::readiness::Condition;
     use ingest_core::flow::lag::ConsumerFigures;
@@ -135,7 +135,7 @@ mod tests {
 
         let all = [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::Schema];
         all.into_iter().chain([Condition::Tree]).for_each(|condition| node.readiness.up(condition));
-        Lane::ALL.into_iter().for_each(|lane| node.readiness.up(Condition::Consumer(lane)));
+        Lanes::default().iter().for_each(|lane| node.readiness.up(Condition::Consumer(lane)));
         node.readiness.set_message("ingest-workers", "ack_wait is 5 s");
         let (status, body) = node.json("/ready").await;
         assert_eq!(status, StatusCode::OK);
@@ -173,10 +173,10 @@ mod tests {
     async fn stats_hold_every_components_state_and_every_lanes_ledger() {
         let node = serve();
         node.stats.register("influx", || json!({"batchers": {"acme": {"buffered": 3}}}));
-        node.metrics.ledgers.lane(Lane::Telemetry).received = 2;
-        node.metrics.ledgers.lane(Lane::Telemetry).in_flight = 2;
+        node.metrics.ledgers.lane(Lane::TELEMETRY).received = 2;
+        node.metrics.ledgers.lane(Lane::TELEMETRY).in_flight = 2;
         let figures = ConsumerFigures { pending: 7, ack_floor: 5, ..ConsumerFigures::default() };
-        node.metrics.consumers.broker.set(Lane::Telemetry, report(figures));
+        node.metrics.consumers.broker.set(Lane::TELEMETRY, report(figures));
         let (status, body) = node.json("/stats").await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(body["actors"]["influx"]["batchers"]["acme"]["buffered"], 3);
@@ -209,7 +209,7 @@ mod tests {
 
         let figures =
             ConsumerFigures { pending: 7, ack_pending: 3, max_ack_pending: 60_000, ..ConsumerFigures::default() };
-        Lane::ALL.into_iter().for_each(|lane| node.metrics.consumers.broker.set(lane, report(figures)));
+        Lanes::default().iter().for_each(|lane| node.metrics.consumers.broker.set(lane, report(figures)));
         let (status, body) = node.json("/lag").await;
         assert_eq!((status, &body["replicas_useful"]), (StatusCode::OK, &json!(3)));
         let lag = &body["consumers"]["ingest-workers"];
@@ -221,12 +221,12 @@ mod tests {
         let postgres = [Condition::Postgres, Condition::Registry, Condition::Schema];
         postgres.into_iter().for_each(|condition| node.readiness.up(condition));
         let oldest = Age { age: Duration::from_secs(2), is_lower_bound: true };
-        node.metrics.consumers.broker.set(Lane::Telemetry, BrokerReport { oldest, ..report(figures) });
+        node.metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { oldest, ..report(figures) });
         let (_, body) = node.json("/lag").await;
         let lag = &body["consumers"]["ingest-workers"];
         assert_eq!((&lag["scalable"], &lag["seconds_is_lower_bound"]), (&json!(10), &json!(true)));
 
-        node.metrics.consumers.broker.discard(Lane::Shadow);
+        node.metrics.consumers.broker.discard(Lane::SHADOW);
         let (status, body) = node.json("/lag").await;
         let expected =
             json!({"status": "unknown", "reasons": ["ingest-shadow: the consumer is missing, or not bound yet"]});

@@ -18,8 +18,9 @@ pub(super) async fn show(
     stats: web::Data<Stats>,
 ) -> HttpResponse {
     let now = Instant::now();
+    let lanes = metrics.consumers.broker.lanes();
     let consumers: Map<String, Value> =
-        Lane::ALL.into_iter().map(|lane| (lane.consumer().to_owned(), consumer(&metrics, lane, now))).collect();
+        lanes.iter().map(|lane| (lane.consumer().to_owned(), consumer(&metrics, lane, now))).collect();
     let ready = readiness.ready();
     HttpResponse::Ok().json(json!({
         "ready": ready.is_ok(),

@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMet
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::{ConsumerFigures, is_current};
 use ingest_core::flow::oldest::Age;
 
@@ -48,8 +48,11 @@ pub enum Unknown {
 }
 
 /// The last report of every lane.
-#[derive(Debug, Default)]
-pub struct BrokerReports([Mutex<Last>; Lane::ALL.len()]);
+#[derive(Debug)]
+pub struct BrokerReports {
+    lanes: Lanes,
+    last: [Mutex<Last>; Lane::COUNT],
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
@@ -59,6 +62,16 @@ struct Last {
 }
 
 impl BrokerReports {
+    /// Of a node that runs these lanes; nothing is known yet.
+    pub(super) fn new(lanes: Lanes) -> Self {
+        Self { lanes, last: Default::default() }
+    }
+
+    /// The lanes that the node runs.
+    pub fn lanes(&self) -> Lanes {
+        self.lanes
+    }
+
     /// Replaces a lane's report.
     pub fn set(&self, lane: Lane, report: BrokerReport) {
         *self.last(lane) = Last { report: Some(report), asked: Some(report.asked) };
@@ -86,11 +99,11 @@ impl BrokerReports {
 
     /// Messages of all lanes that were never delivered; `None` where one lane's are not known.
     pub fn pending(&self, now: Instant) -> Option<u64> {
-        Lane::ALL.into_iter().map(|lane| self.of(lane, now).ok().map(|report| report.figures.pending)).sum()
+        self.lanes.iter().map(|lane| self.of(lane, now).ok().map(|report| report.figures.pending)).sum()
     }
 
     fn last(&self, lane: Lane) -> MutexGuard<'_, Last> {
-        self.0[lane as usize].lock()
+        self.last[lane.index()].lock()
     }
 }
 
@@ -115,7 +128,7 @@ impl Collector for BrokerReports {
             ("consumer_lag_seconds", "The same, under its older name."),
         ];
         let now = Instant::now();
-        let known: Vec<_> = Lane::ALL.into_iter().filter_map(|lane| Some((lane, self.of(lane, now).ok()?))).collect();
+        let known: Vec<_> = self.lanes.iter().filter_map(|lane| Some((lane, self.of(lane, now).ok()?))).collect();
         for (name, help, figure) in FIGURES {
             let samples = known.iter().map(|(lane, report)| (*lane, figure(&report.figures)));
             encode_gauge(&mut encoder, name, help, samples)?;
@@ -124,7 +137,7 @@ impl Collector for BrokerReports {
             let samples = known.iter().map(|(lane, report)| (*lane, report.seconds(now)));
             encode_gauge(&mut encoder, name, help, samples)?;
         }
-        let ages = Lane::ALL.into_iter().filter_map(|lane| Some((lane, self.info_age(lane, now)?.as_secs_f64())));
+        let ages = self.lanes.iter().filter_map(|lane| Some((lane, self.info_age(lane, now)?.as_secs_f64())));
         encode_gauge(&mut encoder, "consumer_info_age_seconds", "Age of the broker's last answer about it.", ages)
     }
 }
@@ -168,15 +181,15 @@ mod tests {
     fn figures_exist_only_while_they_are_known() {
         let metrics = Metrics::new();
         assert!(series(&metrics).is_empty(), "not bound yet");
-        metrics.consumers.broker.set(Lane::Shadow, report(Instant::now()));
+        metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now()));
         assert_eq!(series(&metrics).len(), 7);
         let text = metrics.open_metrics().unwrap();
         assert!(text.contains("ingest_consumer_pending{consumer=\"ingest-shadow\"} 9\n"), "{text}");
 
-        metrics.consumers.broker.set(Lane::Shadow, report(Instant::now() - Duration::from_secs(11)));
+        metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now() - Duration::from_secs(11)));
         assert_eq!(series(&metrics), ["ingest_consumer_info_age_seconds"], "the answer is too old");
-        metrics.consumers.broker.set(Lane::Shadow, report(Instant::now()));
-        metrics.consumers.broker.discard(Lane::Shadow);
+        metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now()));
+        metrics.consumers.broker.discard(Lane::SHADOW);
         assert_eq!(series(&metrics), ["ingest_consumer_info_age_seconds"], "the consumer is gone");
     }
 
@@ -191,15 +204,15 @@ mod tests {
 
     #[test]
     fn what_is_pending_on_all_lanes_is_known_when_that_of_each_is() {
-        let (reports, now) = (BrokerReports::default(), Instant::now());
-        reports.set(Lane::Telemetry, report(now));
-        reports.set(Lane::Shadow, report(now));
+        let (reports, now) = (BrokerReports::new(Lanes::default()), Instant::now());
+        reports.set(Lane::TELEMETRY, report(now));
+        reports.set(Lane::SHADOW, report(now));
         assert_eq!(reports.pending(now), None);
-        reports.set(Lane::Commands, report(now));
+        reports.set(Lane::COMMANDS, report(now));
         assert_eq!(reports.pending(now), Some(27));
         assert_eq!(reports.pending(now + Duration::from_secs(11)), None);
         assert_eq!(
-            reports.of(Lane::Shadow, now + Duration::from_secs(11)).unwrap_err(),
+            reports.of(Lane::SHADOW, now + Duration::from_secs(11)).unwrap_err(),
             Unknown::Stale(Duration::from_secs(11))
         );
     }

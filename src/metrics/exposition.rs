@@ -48,7 +48,15 @@ impl Exposition {
     where
         Arc<C>: Collector,
     {
-        let collector = Arc::new(C::default());
+        self.collect(C::default())
+    }
+
+    /// Registers this collector.
+    pub(super) fn collect<C>(&mut self, collector: C) -> Arc<C>
+    where
+        Arc<C>: Collector,
+    {
+        let collector = Arc::new(collector);
         self.node.register_collector(Box::new(collector.clone()));
         collector
     }

@@ -9,7 +9,7 @@ use ingest_core::message::rejection::Reason;
 
 /// What came of publishing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Publication {
+pub enum Publication {
     /// The stream has it.
     Stored,
     /// The stream had it already, by its message id.
@@ -37,7 +37,7 @@ impl Label for Publication {
 
 /// Why a request, or a message of one, was refused at the door. Its client has the answer; nothing is in the quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FailureReason {
+pub enum FailureReason {
     /// A check of the pipeline.
     Check(Reason),
     /// Anything else.
@@ -46,7 +46,7 @@ pub(crate) enum FailureReason {
 
 /// What is wrong with a request beside its messages, or why there is no answer about them now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RequestFault {
+pub enum RequestFault {
     /// A type that is neither telemetry nor heartbeat.
     InvalidMsgType,
     /// An `Idempotency-Key` that is none.

@@ -8,7 +8,6 @@ use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-use crate::delivery::Lane;
 use ingest_core::flow::permission::Operation;
 use ingest_core::influx::line_protocol::Skipped;
 use ingest_core::message::msg_type::MsgType;
@@ -74,17 +73,6 @@ impl<L: Label, M: EncodeMetric + TypedMetric> EncodeMetric for Per<L, M> {
 
     fn metric_type(&self) -> MetricType {
         M::TYPE
-    }
-}
-
-impl Label for Lane {
-    const NAME: &'static str = "consumer";
-    const ALL: &'static [Self] = &Lane::ALL;
-    fn index(self) -> usize {
-        self as usize
-    }
-    fn value(self) -> &'static str {
-        self.consumer()
     }
 }
 

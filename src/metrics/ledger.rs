@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Lanes};
 
 /// A lane's delivery ledger: `received = acked + nacked + termed + in_flight`, at every moment. It changes under one lock, so
 /// that no scrape sees it out of balance.
@@ -27,19 +27,27 @@ pub struct Ledger {
     pub in_flight: u64,
 }
 
-/// The ledgers of all lanes.
-#[derive(Debug, Default)]
-pub struct Ledgers([Mutex<Ledger>; Lane::ALL.len()]);
+/// The ledgers of the lanes.
+#[derive(Debug)]
+pub struct Ledgers {
+    lanes: Lanes,
+    ledgers: [Mutex<Ledger>; Lane::COUNT],
+}
 
 impl Ledgers {
-    /// A lane's ledger, locked: change it in one go.
-    pub fn lane(&self, lane: Lane) -> MutexGuard<'_, Ledger> {
-        self.0[lane as usize].lock()
+    /// Of a node that runs these lanes, at zero.
+    pub(super) fn new(lanes: Lanes) -> Self {
+        Self { lanes, ledgers: Default::default() }
     }
 
-    /// A copy of every lane's ledger, each in balance.
-    fn read(&self) -> [(Lane, Ledger); Lane::ALL.len()] {
-        Lane::ALL.map(|lane| (lane, *self.lane(lane)))
+    /// A lane's ledger, locked: change it in one go.
+    pub fn lane(&self, lane: Lane) -> MutexGuard<'_, Ledger> {
+        self.ledgers[lane.index()].lock()
+    }
+
+    /// A copy of the ledger of every lane that the node runs, each in balance.
+    pub(crate) fn read(&self) -> Vec<(Lane, Ledger)> {
+        self.lanes.iter().map(|lane| (lane, *self.lane(lane))).collect()
     }
 }
 

@@ -13,6 +13,7 @@ mod influx;
 mod label;
 mod ledger;
 mod mqtt;
+mod mqtt_lane;
 mod nats;
 mod node;
 mod outbox;
@@ -26,6 +27,7 @@ mod registry;
 mod routes;
 mod state;
 mod validation;
+mod window_bytes;
 
 pub(crate) use self::actors::Traffic;
 pub(crate) use self::admin::{AdminRequests, Endpoint};

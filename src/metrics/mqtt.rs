@@ -8,7 +8,7 @@ use super::label::{Label, Per};
 
 /// The quality of service with which a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MqttQos {
+pub enum MqttQos {
     /// 0: the broker keeps no copy of it.
     AtMostOnce,
     /// 1: the broker keeps it until it is acknowledged.
@@ -33,7 +33,7 @@ impl Label for MqttQos {
 
 /// Why a message is acknowledged and not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum MqttDrop {
+pub enum MqttDrop {
     /// The platform itself published it, to a device.
     Own,
     /// A retained copy, which the broker repeats with every subscription.

@@ -20,6 +20,7 @@ use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
 use super::mqtt::MqttMetrics;
+use super::mqtt_lane::MqttMessages;
 use super::nats::NatsMetrics;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
@@ -27,7 +28,7 @@ use super::registry::RegistryMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
 use super::validation::ValidationMetrics;
-use crate::delivery::Lane;
+use crate::delivery::Lanes;
 
 /// All metrics, one field per component; typed handles that any thread may use.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Metrics {
     pub routes: RouteMetrics,
     /// Derived state.
     pub state: StateMetrics,
+    /// Messages of MQTT clients of nats-server.
+    pub mqtt_lane: Arc<MqttMessages>,
     /// The NATS connections.
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
@@ -82,19 +85,25 @@ pub struct Totals {
 }
 
 impl Metrics {
-    /// All metrics at zero.
+    /// All metrics at zero, of a node that runs the lanes that every node runs.
     pub fn new() -> Arc<Self> {
+        Self::of(Lanes::default())
+    }
+
+    /// All metrics at zero, of a node that runs these lanes.
+    pub fn of(lanes: Lanes) -> Arc<Self> {
         let mut exposition = Exposition::new();
         Arc::new(Self {
             health: exposition.collector(),
-            ledgers: exposition.collector(),
-            consumers: ConsumerMetrics::new(&mut exposition),
+            ledgers: exposition.collect(Ledgers::new(lanes)),
+            consumers: ConsumerMetrics::new(&mut exposition, lanes),
             validation: ValidationMetrics::new(&mut exposition),
             registry: RegistryMetrics::new(&mut exposition),
             postgres: PostgresMetrics::new(&mut exposition),
             influx: InfluxMetrics::new(&mut exposition),
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
+            mqtt_lane: exposition.collect(MqttMessages::new(lanes)),
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
             gateway: GatewayMetrics::new(&mut exposition),
@@ -110,7 +119,7 @@ impl Metrics {
     pub fn totals(&self) -> Totals {
         let influx = &self.influx;
         Totals {
-            received: Lane::ALL.iter().map(|&lane| self.ledgers.lane(lane).received).sum(),
+            received: self.ledgers.read().iter().map(|(_, ledger)| ledger.received).sum(),
             accepted: self.validation.accepted.total(),
             rejected: self.validation.rejections.total(),
             influx_ok: influx.lines.of(LineResult::Ok).get(),
@@ -133,6 +142,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::Lane;
     use crate::metrics::label::{Label, MsgKind};
     use crate::metrics::ledger::Ledger;
     use ingest_core::message::rejection::Reason;
@@ -144,7 +154,7 @@ mod tests {
     #[test]
     fn a_scrape_shows_every_lane_in_balance_from_the_start() {
         let metrics = Metrics::new();
-        *metrics.ledgers.lane(Lane::Telemetry) = Ledger { received: 10, acked: 5, nacked: 2, termed: 1, in_flight: 2 };
+        *metrics.ledgers.lane(Lane::TELEMETRY) = Ledger { received: 10, acked: 5, nacked: 2, termed: 1, in_flight: 2 };
         let text = metrics.open_metrics().unwrap();
         let of = |series: &str| sample(&text, series).unwrap_or_else(|| panic!("no {series} in\n{text}"));
         assert_eq!(of(r#"ingest_deliveries_received_total{consumer="ingest-workers"}"#), 10.0);
@@ -177,7 +187,6 @@ mod tests {
                 assert_eq!(label.index(), index, "{label:?}");
             }
         }
-        check::<Lane>();
         check::<Reason>();
         check::<MsgKind>();
         check::<LineResult>();
@@ -186,7 +195,7 @@ mod tests {
     #[test]
     fn the_stats_line_adds_up_what_the_components_counted() {
         let metrics = Metrics::new();
-        *metrics.ledgers.lane(Lane::Shadow) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
+        *metrics.ledgers.lane(Lane::SHADOW) = Ledger { received: 4, in_flight: 4, ..Ledger::default() };
         metrics.influx.lines.of(LineResult::Ok).inc_by(5);
         metrics.influx.lines.of(LineResult::Refused).inc_by(2);
         metrics.influx.failed_lines.inc_by(7);

@@ -9,7 +9,7 @@ use super::health::Health;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
 use super::postgres_pool::PoolFigures;
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::ConsumerFigures;
 use ingest_core::flow::oldest::Age;
 
@@ -18,12 +18,12 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!--
 
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
-    let metrics = Metrics::new();
+    let metrics = Metrics::of(Lanes::with(|_| true));
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
     metrics.actors.restarted("writer");
     let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
-    metrics.consumers.broker.set(Lane::Telemetry, BrokerReport { asked, figures, oldest, window: 1 });
+    metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();

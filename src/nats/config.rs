@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::delivery::{Activation, Lanes};
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
 
@@ -36,6 +37,8 @@ settings! {
         window_bytes: usize = 32 * 1024 * 1024, whole(1_048_576, i64::MAX);
         /// Make streams and consumers that are missing; off: wait for them, and say what is missing.
         create: bool = true, Flag, "NATS_CREATE";
+        /// Read what MQTT clients of nats-server itself publish with QoS 1: its stream `$MQTT_msgs`, by the consumer `ingest-mqtt`.
+        mqtt: bool = false, Flag, "NATS_MQTT";
         /// Copies of streams that the node creates; 0 = three where the cluster has three servers, else one.
         stream_replicas: usize = 0, whole(0, 5), "NATS_STREAM_REPLICAS";
         /// Most bytes of each stream of a lane that the node creates; 0 = no limit.
@@ -60,6 +63,14 @@ settings! {
 }
 
 impl Config {
+    /// The lanes that a node with these settings runs.
+    pub fn lanes(&self) -> Lanes {
+        Lanes::with(|activation| match activation {
+            Activation::Always => true,
+            Activation::NatsMqtt => self.mqtt,
+        })
+    }
+
     /// The bound on waiting for NATS at start-up.
     pub fn start_wait(&self) -> Duration {
         Duration::from_secs(self.start_wait_secs)

@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, Info, Re
 
 use time::format_description::well_known::Rfc3339;
 
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Owner};
 use ingest_core::flow::disposition::DeliveryLimit;
 
 /// With `max_waiting` below this the node keeps one request open, so that other replicas can have theirs.
@@ -44,9 +44,26 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
         ))
     } else if found.headers_only {
         Some(format!("consumer {name} has headers_only: every message would come without its content"))
+    } else if lane.owner() == Owner::Node {
+        None
+    } else if filters(found) != [lane.subjects()] {
+        let list = filters(found).join(", ");
+        let list = if list.is_empty() { "no filter".to_owned() } else { format!("the filter {list}") };
+        Some(format!("consumer {name} has {list}, not {}: it would take too much or too little", lane.subjects()))
+    } else if found.max_deliver > 0 {
+        Some(format!(
+            "consumer {name} has max_deliver {}, not -1: the server's stream drops what its consumers have given up",
+            found.max_deliver
+        ))
     } else {
         None
     }
+}
+
+/// The subjects that a consumer delivers; none = all.
+fn filters(found: &Config) -> Vec<&str> {
+    let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
+    one.into_iter().chain(&found.filter_subjects).map(String::as_str).collect()
 }
 
 /// Reads the settings; `wanted` is what the node would choose.
@@ -108,11 +125,10 @@ fn differences(info: &Info, ack_wait: Duration, wanted: &pull::Config, lane: Lan
 /// Which messages it delivers, and when.
 fn selection(found: &Config, lane: Lane) -> Vec<String> {
     let mut all = Vec::new();
-    let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
-    let filters: Vec<&String> = one.into_iter().chain(&found.filter_subjects).collect();
+    let filters = filters(found);
     if !filters.is_empty() && !filters.iter().any(|filter| covers(filter, lane.subjects())) {
-        let name = if one.is_some() { "filter_subject is" } else { "filter_subjects are" };
-        let list = filters.iter().map(|filter| filter.as_str()).collect::<Vec<_>>().join(", ");
+        let name = if found.filter_subject.is_empty() { "filter_subjects are" } else { "filter_subject is" };
+        let list = filters.join(", ");
         all.push(format!("{name} {list}, so other subjects of the stream are not read"));
     }
     if found.deliver_policy != DeliverPolicy::All {
@@ -185,6 +201,17 @@ fn request_limits(found: &Config) -> Vec<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn on_the_servers_own_stream_another_filter_or_a_finite_max_deliver_is_unfit() {
+        let unfit = |config| unfit(&info(config), Lane::MQTT).unwrap_or_default();
+        let right = Lane::MQTT.subjects();
+        assert_eq!(unfit(serde_json::json!({"filter_subject": right})), "");
+        assert!(unfit(serde_json::json!({"filter_subject": right, "max_deliver": 5})).contains("max_deliver 5"));
+        assert!(unfit(serde_json::json!({})).contains("no filter"));
+        let two = serde_json::json!({"filter_subjects": [right, "$MQTT.msgs.x"]});
+        assert!(unfit(two).contains("the filter $MQTT.msgs.tenant.*.device.*.>, $MQTT.msgs.x"));
+    }
+
     fn info(config: serde_json::Value) -> Info {
         let mut info = serde_json::json!({
             "stream_name": "TELEMETRY", "name": "ingest-workers", "created": "2026-11-27T00:00:00Z",
@@ -202,7 +229,7 @@ mod tests {
     fn read(config: serde_json::Value) -> Terms {
         let wanted =
             pull::Config { ack_wait: Duration::from_secs(30), max_ack_pending: 60_000, ..pull::Config::default() };
-        terms(&info(config), &wanted, Lane::Telemetry)
+        terms(&info(config), &wanted, Lane::TELEMETRY)
     }
 
     #[test]
@@ -251,7 +278,7 @@ mod tests {
             let found = read(config).differences;
             assert!(found.len() == 1 && found[0].starts_with(words), "{words}: {found:?}");
         }
-        let all = unfit(&info(serde_json::json!({"ack_policy": "all"})), Lane::Telemetry).unwrap_or_default();
+        let all = unfit(&info(serde_json::json!({"ack_policy": "all"})), Lane::TELEMETRY).unwrap_or_default();
         assert!(all.contains("the ack policy all, not explicit"), "{all}");
     }
 
@@ -259,7 +286,7 @@ mod tests {
     fn a_paused_consumer_is_named_as_such() {
         let paused = Info { paused: true, ..info(serde_json::json!({})) };
         let wanted = pull::Config { ack_wait: paused.config.ack_wait, ..Default::default() };
-        let found = terms(&paused, &wanted, Lane::Telemetry).differences;
+        let found = terms(&paused, &wanted, Lane::TELEMETRY).differences;
         assert!(found.contains(&"it is paused: nothing is delivered until it is resumed".to_owned()), "{found:?}");
     }
 
@@ -276,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_would_lose_or_double_messages_is_unfit() {
-        let unfit = |config| unfit(&info(config), Lane::Telemetry);
+        let unfit = |config| unfit(&info(config), Lane::TELEMETRY);
         assert_eq!(unfit(serde_json::json!({})), None);
         for config in [
             serde_json::json!({"headers_only": true}),

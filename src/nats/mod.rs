@@ -7,4 +7,5 @@ pub(crate) mod fitness;
 pub(crate) mod login;
 pub(crate) mod permissions;
 pub(crate) mod provision;
+pub(crate) mod server_stream;
 pub(crate) mod stored;

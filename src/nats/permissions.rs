@@ -51,7 +51,7 @@ impl Permissions {
     pub(crate) fn record(&self, message: &str, log: &Logger) -> bool {
         let Some(violation) = permission::read(message) else { return false };
         self.metrics.nats.permission_violations.of(violation.operation).inc();
-        let lane = Lane::ALL.into_iter().find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
+        let lane = Lane::all().find(|lane| violation.subject.split('.').any(|token| token == lane.stream()));
         let denial = Denial { message: message.to_owned(), at: Instant::now() };
         let is_new = {
             let mut state = self.state();
@@ -112,11 +112,11 @@ mod tests {
         assert!(permissions.record(PULL, &log) && permissions.record(INBOX, &log));
         assert!(!permissions.record("Slow Consumer", &log));
         let denied = |operation, lane| permissions.denied(operation, lane).map(|denial| denial.message);
-        assert_eq!(denied(Operation::Pull, Lane::Shadow).as_deref(), Some(PULL));
-        assert_eq!(denied(Operation::Pull, Lane::Telemetry), None);
-        assert_eq!(denied(Operation::Inbox, Lane::Telemetry).as_deref(), Some(INBOX));
+        assert_eq!(denied(Operation::Pull, Lane::SHADOW).as_deref(), Some(PULL));
+        assert_eq!(denied(Operation::Pull, Lane::TELEMETRY), None);
+        assert_eq!(denied(Operation::Inbox, Lane::TELEMETRY).as_deref(), Some(INBOX));
         permissions.record(r#"Permissions Violation for Publish to "$JS.API.STREAM.INFO.ROUTES""#, &log);
-        assert_eq!(denied(Operation::Api, Lane::Telemetry), None, "of no lane");
+        assert_eq!(denied(Operation::Api, Lane::TELEMETRY), None, "of no lane");
         assert_eq!(permissions.metrics.nats.permission_violations.of(Operation::Pull).get(), 1);
     }
 
@@ -124,8 +124,8 @@ mod tests {
     fn an_operation_allowed_again_is_forgotten() {
         let (permissions, log) = permissions();
         permissions.record(PULL, &log);
-        permissions.allowed(Operation::Pull, Lane::Shadow);
-        assert!(permissions.denied(Operation::Pull, Lane::Shadow).is_none());
+        permissions.allowed(Operation::Pull, Lane::SHADOW);
+        assert!(permissions.denied(Operation::Pull, Lane::SHADOW).is_none());
         assert!(permissions.state().logged.is_new("$JS.API.CONSUMER.MSG.NEXT.SHADOW.ingest-shadow"));
     }
 }

@@ -14,7 +14,8 @@ use slog::{Logger, warn};
 
 use super::config::Config;
 use super::fitness::{self, Terms};
-use crate::delivery::Lane;
+use super::server_stream;
+use crate::delivery::{Lane, Owner};
 use crate::metrics::Metrics;
 
 /// The error where an answer does not arrive.
@@ -103,13 +104,31 @@ impl Provisioner {
     /// # Errors
     /// See [`BindError`].
     pub async fn bind(&self, lane: Lane) -> Result<Binding, BindError> {
-        let stream = self.stream(lane_stream(lane, &self.config)).await?;
+        let stream = match lane.owner() {
+            Owner::Node => self.stream(lane_stream(lane, &self.config)).await?,
+            Owner::Server(subjects) => self.stream_of_server(lane, subjects).await?,
+        };
         let info = self.consumer(lane, &stream).await?;
         if let Some(why) = fitness::unfit(&info, lane) {
             return Err(BindError::Unfit(why));
         }
         let terms = fitness::terms(&info, &consumer_config(lane, &self.config), lane);
         Ok(Binding { stream_created: stream.created, created: info.created, terms })
+    }
+
+    /// A stream that the server makes by itself, with these subjects: it is never made by the node, and must be as expected.
+    async fn stream_of_server(&self, lane: Lane, subjects: &str) -> Result<stream::Info, BindError> {
+        let name = lane.stream();
+        match self.request::<_, stream::Info>(&format!("STREAM.INFO.{name}"), &Nothing {}).await {
+            Ok(info) => match server_stream::unfit(&info.config, subjects) {
+                Some(why) => Err(BindError::Unfit(why)),
+                None => Ok(info),
+            },
+            Err(error) if error.is(ErrorCode::STREAM_NOT_FOUND) => {
+                Err(BindError::Unavailable(server_stream::missing(name)))
+            }
+            Err(error) => Err(error.into_unavailable(name)),
+        }
     }
 
     /// As [`Provisioner::stream`]; `None` where the subjects belong to a stream of another name.
@@ -335,6 +354,10 @@ pub(crate) fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
         max_ack_pending: config.max_ack_pending,
         // Unlimited: an outage must not use up a message's attempts. The node quarantines what fails by itself.
         max_deliver: -1,
+        filter_subject: match lane.owner() {
+            Owner::Node => String::new(),
+            Owner::Server(_) => lane.subjects().to_owned(),
+        },
         ..Default::default()
     }
 }

@@ -8,19 +8,31 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::failpoint;
+use crate::delivery::Opening;
 use ingest_core::message::envelope::Envelope;
+use ingest_core::message::mqtt_subject;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::validate::event::QuarantineRecord;
 use ingest_core::validate::{Validated, quarantine_record};
 
-/// Opens an envelope.
+/// Why a message of an MQTT client has no topic.
+const NO_TOPIC: &str = "subject: nats-server makes it of no topic, or of one with a level that is a wildcard of NATS";
+
+/// Opens a message as its lane says.
 ///
 /// # Errors
-/// As [`Envelope::open`], and `PROCESSING_FAILED` where that panics.
-pub(crate) fn open(body: &Bytes) -> Result<Envelope, Rejection> {
+/// As [`Envelope::open`], `BAD_TOPIC_FORMAT` where the subject should say the topic and does not, and `PROCESSING_FAILED` where
+/// that panics.
+pub(crate) fn open(opening: Opening, subject: &str, body: &Bytes) -> Result<Envelope, Rejection> {
     let opened = catch_unwind(|| {
         failpoint::pass("open");
-        Envelope::open(body)
+        match opening {
+            Opening::Envelope => Envelope::open(body),
+            Opening::MqttPayload => {
+                let topic = mqtt_subject::topic(subject).ok_or(Rejection::new(Reason::BadTopicFormat, NO_TOPIC))?;
+                Ok(Envelope::of_payload(topic, body))
+            }
+        }
     });
     opened.unwrap_or_else(|_| Err(panicked()))
 }

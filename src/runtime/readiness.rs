@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Lanes};
 use crate::metrics::Health;
 
 /// A heartbeat older than this means that the actor tree has stalled. The supervisor sends one every second.
@@ -46,17 +46,12 @@ pub enum Condition {
 }
 
 impl Condition {
-    /// The conditions that are down until the node has started.
-    const AT_START: [Condition; 8] = [
-        Condition::Nats,
-        Condition::Postgres,
-        Condition::Registry,
-        Condition::Schema,
-        Condition::Consumer(Lane::Telemetry),
-        Condition::Consumer(Lane::Shadow),
-        Condition::Consumer(Lane::Commands),
-        Condition::Tree,
-    ];
+    /// The conditions that are down until a node with these lanes has started.
+    fn at_start(lanes: Lanes) -> impl Iterator<Item = Condition> {
+        [Condition::Nats, Condition::Postgres, Condition::Registry, Condition::Schema, Condition::Tree]
+            .into_iter()
+            .chain(lanes.iter().map(Condition::Consumer))
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -96,19 +91,24 @@ struct State {
 }
 
 impl Readiness {
-    /// A node that is starting: its conditions are down.
+    /// As [`Readiness::of`], with the lanes that every node runs.
     pub fn new() -> Arc<Self> {
-        Self::starting(&Condition::AT_START, MESSAGES_OF_NODE)
+        Self::of(Lanes::default())
+    }
+
+    /// A node with these lanes that is starting: its conditions are down.
+    pub fn of(lanes: Lanes) -> Arc<Self> {
+        Self::starting(Condition::at_start(lanes), MESSAGES_OF_NODE)
     }
 
     /// A gateway that is starting: these conditions are down.
-    pub(crate) fn of_gateway(conditions: &[Condition]) -> Arc<Self> {
+    pub(crate) fn of_gateway(conditions: impl IntoIterator<Item = Condition>) -> Arc<Self> {
         Self::starting(conditions, MESSAGES_OF_GATEWAY)
     }
 
-    fn starting(conditions: &[Condition], optional: &'static [Condition]) -> Arc<Self> {
-        let starting = |condition: &Condition| (*condition, Some("starting".to_owned()));
-        let conditions = conditions.iter().map(starting).collect();
+    fn starting(conditions: impl IntoIterator<Item = Condition>, optional: &'static [Condition]) -> Arc<Self> {
+        let starting = |condition| (condition, Some("starting".to_owned()));
+        let conditions = conditions.into_iter().map(starting).collect();
         Arc::new(Self {
             state: Mutex::new(State { conditions, messages: BTreeMap::new(), draining: false, optional }),
             started: Instant::now(),
@@ -226,7 +226,7 @@ mod tests {
 
     fn working() -> Arc<Readiness> {
         let readiness = Readiness::new();
-        Condition::AT_START.into_iter().for_each(|condition| readiness.up(condition));
+        Condition::at_start(Lanes::default()).for_each(|condition| readiness.up(condition));
         readiness
     }
 
@@ -234,7 +234,7 @@ mod tests {
     fn a_starting_node_is_alive_and_not_ready() {
         let readiness = Readiness::new();
         assert!(readiness.alive());
-        assert_eq!(readiness.ready().unwrap_err().len(), Condition::AT_START.len());
+        assert_eq!(readiness.ready().unwrap_err().len(), Condition::at_start(Lanes::default()).count());
     }
 
     #[test]
@@ -242,12 +242,12 @@ mod tests {
         let readiness = working();
         assert_eq!(readiness.ready(), Ok(()));
         readiness.down(Condition::Postgres, "connection refused");
-        readiness.down(Condition::Consumer(Lane::Shadow), "deleted");
+        readiness.down(Condition::Consumer(Lane::SHADOW), "deleted");
         assert!(readiness.holds(Condition::Registry) && !readiness.holds(Condition::Postgres));
         let expected = ["postgres: connection refused", "ingest-shadow: deleted"].map(str::to_owned).to_vec();
         assert_eq!(readiness.ready(), Err(expected));
         readiness.up(Condition::Postgres);
-        readiness.up(Condition::Consumer(Lane::Shadow));
+        readiness.up(Condition::Consumer(Lane::SHADOW));
         assert_eq!(readiness.ready(), Ok(()));
     }
 

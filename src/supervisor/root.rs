@@ -14,7 +14,6 @@ use super::config::{Config, RELEASE_RESERVE_SECS};
 use super::environment::Environment;
 use super::generation::Generation;
 use super::stall::ObservedTime;
-use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::actor_guard::ActorExit;
 use crate::runtime::readiness::Condition;
@@ -253,5 +252,5 @@ impl<W: Wiring> Handler<Shutdown> for Root<W> {
 
 /// Unsettled deliveries of all lanes.
 fn in_flight(metrics: &Metrics) -> u64 {
-    Lane::ALL.iter().map(|lane| metrics.ledgers.lane(*lane).in_flight).sum()
+    metrics.ledgers.read().iter().map(|(_, ledger)| ledger.in_flight).sum()
 }

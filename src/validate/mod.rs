@@ -1,5 +1,6 @@
 //! Validation: a pool of actors, a device always on the same one, so that caches and token buckets need no lock.
 
+mod check;
 mod chunk_metrics;
 mod config;
 mod inquiry;

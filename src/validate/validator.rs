@@ -6,26 +6,27 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use slog::error;
 
+use super::check::{Valid, check};
 use super::chunk_metrics::ChunkCounts;
 use super::inquiry::Inquiry;
 use super::{Config, SubjectCheck};
-use crate::delivery::{Delivery, Lane, Origin, Replay};
+use crate::delivery::{Delivery, Lane, Opening, Origin, Replay, Settlement};
 use crate::devices::{Answered, Buckets, DeferredDeliveries, DeviceCache, Link};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::ReplayClaim;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::{failpoint, panics};
+use ingest_core::flow::disposition::Verdict;
 use ingest_core::influx::point::Layout;
-use ingest_core::message::device::{DeviceKey, DeviceRef};
+use ingest_core::message::device::DeviceKey;
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::proof;
-use ingest_core::routes::route::Matched;
-use ingest_core::validate::event::{CommandAck, Event, QuarantineRecord, ShadowReport};
+use ingest_core::validate::event::QuarantineRecord;
 use ingest_core::validate::settings::Settings;
-use ingest_core::validate::{self, Context as Checks, Policy, quarantine_record};
+use ingest_core::validate::{self, Checks, Policy, quarantine_record};
 
 /// Idle buckets are looked for so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -63,13 +64,6 @@ pub(crate) struct Validator {
     drained: DrainWaiters,
 }
 
-/// A valid message of any lane.
-enum Valid {
-    Event(Event),
-    Shadow(ShadowReport),
-    Ack(CommandAck),
-}
-
 /// What becomes of a message.
 enum Outcome {
     Valid(Valid),
@@ -82,6 +76,8 @@ enum Outcome {
     Waits {
         may_provision: bool,
     },
+    /// It is not the node's.
+    Ignored,
 }
 
 impl Validator {
@@ -123,7 +119,7 @@ impl Validator {
         let now_ms = self.now_ms();
         let mut counts = ChunkCounts::default();
         let mut write = Write::default();
-        let mut unknown = Vec::new();
+        let (mut unknown, mut ignored) = (Vec::new(), Vec::new());
         for (lane, mut delivery, opened, answer) in chunk {
             self.check_replay(&mut delivery);
             self.newest_us = self.newest_us.max(delivery.origin.received_us);
@@ -145,6 +141,7 @@ impl Validator {
                 Outcome::Waits { may_provision } => {
                     unknown.extend(self.defer(lane, delivery, envelope, may_provision));
                 }
+                Outcome::Ignored => ignored.push(delivery),
                 Outcome::Refused { rejection, of_unknown_tenant } => {
                     counts.refused(&delivery, rejection.reason);
                     let (delivery, mut quarantine_record) = self.refused(delivery, Some(&envelope), rejection);
@@ -157,7 +154,16 @@ impl Validator {
         if !write.is_empty() {
             self.parts.writer.do_send(write);
         }
+        self.acknowledge(ignored);
         self.resolve(unknown, ctx);
+    }
+
+    /// Settles what has no effect.
+    fn acknowledge(&self, ignored: Vec<Delivery>) {
+        self.parts.spawn.metrics.mqtt_lane.ignored(ignored.len());
+        let mut settlement = Settlement::default();
+        ignored.into_iter().for_each(|delivery| settlement.add(delivery.into_guard(), Verdict::Done));
+        settlement.send();
     }
 
     fn resolve(&self, devices: Vec<(DeviceKey, String)>, ctx: &mut Context<Self>) {
@@ -214,14 +220,18 @@ impl Validator {
         counts: &mut ChunkCounts,
     ) -> Outcome {
         let Some(settings) = self.settings.as_deref() else { return Outcome::Waits { may_provision: false } };
+        let Some(checks) = lane.checks(&envelope.topic) else { return Outcome::Ignored };
         let inquiry = Inquiry::new(in_hand, &self.cache, now_ms, self.link);
         // A replay was published by an operator, and sent long ago.
         let is_replay = delivery.is_replay();
-        let checks = Checks {
+        // A subject that says the topic can't differ from it.
+        let is_subject_checked = self.parts.config.subject_check == SubjectCheck::Enforce
+            && lane.opening() == Opening::Envelope
+            && !is_replay;
+        let context = validate::Context {
             settings,
             policy: self.policy,
-            subject: (self.parts.config.subject_check == SubjectCheck::Enforce && !is_replay)
-                .then(|| delivery.subject.as_str()),
+            subject: is_subject_checked.then(|| delivery.subject.as_str()),
             received_us: delivery.origin.received_us,
             trusted: delivery.is_trusted(),
         };
@@ -229,10 +239,10 @@ impl Validator {
             let (at_us, is_redelivery) = (delivery.origin.received_us, delivery.is_redelivery());
             is_replay || self.buckets.admit(lane, device, at_us, is_redelivery, &settings.limit)
         };
-        let checked = panics::validate_catching_panics(|| check(lane, envelope, checks, &inquiry, admit, counts));
+        let checked = panics::validate_catching_panics(|| check(checks, envelope, context, &inquiry, admit, counts));
         match checked {
             Ok(Some(valid)) => Outcome::Valid(valid),
-            Ok(None) => Outcome::Waits { may_provision: lane == Lane::Telemetry },
+            Ok(None) => Outcome::Waits { may_provision: checks == Checks::Telemetry },
             Err(rejection) => match inquiry.is_of_stranger(envelope, rejection.reason, &mut counts.lookups) {
                 Some(of_unknown_tenant) => Outcome::Refused { rejection, of_unknown_tenant },
                 // Nothing is provisioned for a message that is refused in any case.
@@ -269,30 +279,6 @@ impl Validator {
         self.reported_entries = entries;
         self.parts.spawn.actor_guard.progress();
     }
-}
-
-/// The checks of a message's lane.
-fn check(
-    lane: Lane,
-    envelope: &Envelope,
-    checks: Checks<'_>,
-    inquiry: &Inquiry<'_>,
-    admit: impl FnOnce(&DeviceKey) -> bool,
-    counts: &mut ChunkCounts,
-) -> validate::Validated<Valid> {
-    let ChunkCounts { lookups, fields, .. } = counts;
-    let claims_a_site = lane == Lane::Telemetry;
-    let lookup = |device: DeviceRef<'_>| inquiry.lookup(device, claims_a_site, lookups);
-    Ok(match lane {
-        Lane::Telemetry => validate::telemetry(envelope, checks, lookup, admit, fields)?.map(|mut event| {
-            if let Some(answer) = inquiry.answer() {
-                event.routes = Matched::of(&answer.routes, &event.topic, &event.payload);
-            }
-            Valid::Event(event)
-        }),
-        Lane::Shadow => validate::shadow(envelope, checks, lookup, admit)?.map(Valid::Shadow),
-        Lane::Commands => validate::command(envelope, checks, lookup, admit)?.map(Valid::Ack),
-    })
 }
 
 impl Actor for Validator {

@@ -223,7 +223,7 @@ async fn the_oldest_message_is_found_below_what_is_settled_out_of_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_that_the_consumer_does_not_deliver_are_no_lag() {
     let world = World::new().await;
-    let filter_subject = "telemetry.tenant-1".to_owned();
+    let filter_subject = "telemetry.tenant-1.>".to_owned();
     let config =
         pull::Config { filter_subject, ack_wait: Duration::from_secs(300), max_ack_pending: 5, ..Default::default() };
     create_streams(&world.jetstream).await;

@@ -12,6 +12,7 @@
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
+//! - `mqtt_lane`: what MQTT clients of nats-server publish.
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
 //!   connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
@@ -46,6 +47,7 @@ mod lag;
 mod ledger;
 mod load;
 mod malformed;
+mod mqtt_lane;
 mod outage;
 mod outages;
 mod postgres;

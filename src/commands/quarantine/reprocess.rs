@@ -21,7 +21,7 @@ use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
 use crate::registry;
 use crate::runtime::error_chain::error_chain;
-use ingest_core::message::names::subject_token;
+use ingest_core::message::names::subject_of_device;
 use ingest_core::message::rejection::Reason;
 use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::proof;
@@ -181,7 +181,7 @@ impl RouteMessage {
         else {
             return Err("it has no stream and sequence: an earlier system stored it");
         };
-        let Some(lane) = Lane::ALL.into_iter().find(|lane| lane.stream() == stream) else {
+        let Some(lane) = Lane::of_stream(stream).and_then(|lane| lane.for_replay(text)) else {
             return Err("its stream is none that the node reads");
         };
         if event.is_mirrored {
@@ -190,7 +190,7 @@ impl RouteMessage {
         if event.reason == Reason::SubjectMismatch.as_str() && !trust {
             return Err("it came on another's subject; --trust replays it all the same");
         }
-        if lane == Lane::Telemetry && asks_token && !event.authenticated {
+        if lane.has_rows() && asks_token && !event.authenticated {
             return Err("its sender had not proven who it is; --trust replays it all the same");
         }
         let body = proof::envelope(text, payload.get());
@@ -202,7 +202,7 @@ impl RouteMessage {
         };
         Ok(Self {
             id: event.id,
-            subject: lane.subjects().replace('>', &subject_token(topic.tenant)),
+            subject: subject_of_device(lane.subjects().trim_end_matches(".>"), topic.tenant, topic.device),
             header: facts.header(key, body.as_bytes()),
             body,
         })
@@ -281,10 +281,21 @@ mod tests {
     #[test]
     fn an_event_goes_back_to_the_lane_it_came_from() {
         let RouteMessage { subject, body, header, .. } = route_message(&event(), false).unwrap();
-        assert_eq!(subject, "shadow.acme%20north");
+        assert_eq!(subject, "shadow.acme%20north.d");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
         let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
         assert_eq!(Origin::proven(&header, &key(), body.as_bytes()), Some(facts));
+    }
+
+    #[test]
+    fn an_event_of_an_mqtt_client_goes_through_the_lane_of_its_type_with_its_own_origin() {
+        for (rest, lane) in [("alarm", "telemetry"), ("shadow/reported", "shadow"), ("commands/ack", "commands")] {
+            let topic = Some(format!("tenant/acme/device/d.1/{rest}"));
+            let event = Event { topic, stream: Some("$MQTT_msgs".to_owned()), ..event() };
+            let RouteMessage { subject, header, body, .. } = route_message(&event, false).unwrap();
+            assert_eq!(subject, format!("{lane}.acme.d%2E1"));
+            assert_eq!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().stream, "$MQTT_msgs");
+        }
     }
 
     #[test]
@@ -297,7 +308,7 @@ mod tests {
 
     #[test]
     fn what_came_on_anothers_subject_needs_the_operators_word_on_every_lane() {
-        for stream in ["TELEMETRY", "SHADOW", "COMMANDS"] {
+        for stream in ["TELEMETRY", "SHADOW", "COMMANDS", "$MQTT_msgs"] {
             let reason = Reason::SubjectMismatch.as_str().to_owned();
             let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
             assert!(RouteMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");

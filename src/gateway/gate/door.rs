@@ -79,7 +79,7 @@ impl Door {
     /// # Errors
     /// It does not pass, or can't be decided now.
     pub(crate) async fn telemetry(&self, envelope: &Envelope) -> Result<Entered, NotAdmitted> {
-        let entered = self.decide(Lane::Telemetry, envelope, |context, lookup, admit| {
+        let entered = self.decide(Lane::TELEMETRY, envelope, |context, lookup, admit| {
             validate::check_telemetry(envelope, context, |_| lookup, admit, |passed| Entered { seq: passed.report.seq })
         });
         match entered.await {
@@ -100,7 +100,7 @@ impl Door {
     /// # Errors
     /// It does not pass, or can't be decided now.
     pub(crate) async fn shadow(&self, envelope: &Envelope) -> Result<i64, NotAdmitted> {
-        let decided = self.decide(Lane::Shadow, envelope, |context, lookup, admit| {
+        let decided = self.decide(Lane::SHADOW, envelope, |context, lookup, admit| {
             validate::shadow(envelope, context, |_| lookup, admit)
         });
         Ok(decided.await?.version)
@@ -111,7 +111,7 @@ impl Door {
     /// # Errors
     /// It does not pass, or can't be decided now.
     pub(crate) async fn command(&self, envelope: &Envelope) -> Result<CommandAck, NotAdmitted> {
-        self.decide(Lane::Commands, envelope, |context, lookup, admit| {
+        self.decide(Lane::COMMANDS, envelope, |context, lookup, admit| {
             validate::command(envelope, context, |_| lookup, admit)
         })
         .await

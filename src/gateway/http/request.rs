@@ -98,7 +98,7 @@ pub(super) fn envelope(
     let topic = format!("tenant/{tenant}/device/{device}/{msg_type}");
     let names_them = Topic::parse(&topic).is_some_and(|topic| topic.tenant == tenant && topic.device == device);
     match names_them {
-        true => Ok(Envelope { topic: topic.into(), payload: payload.into(), username }),
+        true => Ok(Envelope { topic: topic.into(), payload: payload.into(), username, not_json: None }),
         false => Err(Failure::check(Reason::BadTopicFormat, "tenant or device: empty, too long, or with a slash")),
     }
 }

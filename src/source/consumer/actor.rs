@@ -108,6 +108,8 @@ pub(super) enum Stage {
 impl Consumer {
     /// A consumer of this lane, not bound yet. What is sent to its `own` address is counted as its traffic.
     pub(crate) fn new(lane: Lane, parts: Parts, own: Addr<Self>) -> Self {
+        let limits =
+            request_limits(parts.config.lanes().count(), parts.config.window, parts.client.max_payload(), None);
         let window = Window { messages: parts.config.window, bytes: parts.config.window_bytes };
         Self {
             lane,
@@ -122,7 +124,7 @@ impl Consumer {
             in_flight: InFlight::new(window),
             unsent: Vec::new(),
             arrived_in_drain: Vec::new(),
-            pulls: Pulls::new(request_limits(parts.config.window, parts.client.max_payload(), None)),
+            pulls: Pulls::new(limits),
             refusals: PullBackoff::default(),
             watch: LaneWatch::default(),
             condition: LaneCondition::default(),

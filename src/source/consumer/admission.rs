@@ -5,7 +5,7 @@ use async_nats::{HeaderMap, Message as NatsMessage, Subject};
 use slog::error;
 
 use super::actor::{Consumer, Entry, Stage};
-use crate::delivery::{Delivery, Origin, Replay};
+use crate::delivery::{Delivery, Opening, Origin, Replay};
 use crate::message::Validate;
 use crate::runtime::{failpoint, panics};
 use crate::source::resend::RetainedMessage;
@@ -84,8 +84,11 @@ impl Consumer {
         let stream_seq = origin.stream_seq;
         let predates_consumer = self.predates_consumer(origin.received_us);
         let entry = Entry { reply, attempt, retries: 0, stream_seq, retained };
+        if self.lane.opening() == Opening::MqttPayload {
+            self.parts.spawn.metrics.mqtt_lane.received(message.headers.as_ref().and_then(qos_header));
+        }
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
-        let envelope = panics::open(&message.payload);
+        let envelope = panics::open(self.lane.opening(), &message.subject, &message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.settle_handle.clone()?);
         delivery.subject = message.subject;
         delivery.predates_consumer = predates_consumer;
@@ -104,13 +107,13 @@ impl Consumer {
     /// Forwards again what failed before and is due, where the consumer has a finite `max_deliver`.
     pub(super) fn retry_due(&mut self, now_ms: u64) {
         let Some(settle_handle) = self.settle_handle.clone() else { return };
-        let mut shards = self.shards(0);
+        let (mut shards, opening) = (self.shards(0), self.lane.opening());
         for (slot, entry) in self.in_flight.take_due(now_ms) {
             let Some(retained) = &entry.retained else { continue };
             entry.retries += 1;
             // Earlier attempts may have had effects, as with any redelivery.
             let attempt = entry.attempt.saturating_add(entry.retries);
-            let envelope = panics::open(&retained.body);
+            let envelope = panics::open(opening, &retained.subject, &retained.body);
             let mut delivery =
                 Delivery::new(retained.origin.clone(), attempt, retained.body.clone(), slot, settle_handle.clone());
             delivery.subject = retained.subject.clone();
@@ -150,6 +153,11 @@ impl Shards {
 /// The size that the broker counts against a request's bytes, without the headers.
 fn size(message: &NatsMessage, reply: &Subject) -> usize {
     message.payload.len() + message.subject.len() + reply.len()
+}
+
+/// The quality of service of an MQTT client's publish, where the message has the header.
+fn qos_header(headers: &HeaderMap) -> Option<u8> {
+    headers.get("Nmqtt-Pub")?.as_str().parse().ok()
 }
 
 /// The replay header, where the message has one.

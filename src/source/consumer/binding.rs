@@ -111,7 +111,7 @@ impl Consumer {
     fn reconnect_if_unanswered(&self) {
         let is_denied = self.parts.permissions.denied(Operation::Api, self.lane).is_some();
         let is_time = self.bind_attempt % UNANSWERED_ATTEMPTS == 1;
-        if self.lane == Lane::Telemetry
+        if self.lane == Lane::TELEMETRY
             && self.binding.is_some()
             && is_time
             && !is_denied
@@ -152,8 +152,10 @@ impl Consumer {
     /// Applies a consumer's settings.
     pub(super) fn adopt(&mut self, binding: Binding, changed: bool) {
         if changed {
-            let (window, max_payload) = (self.parts.config.window, self.parts.client.max_payload());
-            self.pulls.limit(|old| *old = request_limits(window, max_payload, Some(&binding.terms)));
+            let Parts { config, client, .. } = &self.parts;
+            let (lanes, window) = (config.lanes().count(), config.window);
+            let limits = request_limits(lanes, window, client.max_payload(), Some(&binding.terms));
+            self.pulls.limit(|old| *old = limits);
             self.note_differences(&binding.terms.differences);
         }
         self.binding = Some(binding);

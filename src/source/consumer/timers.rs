@@ -35,7 +35,7 @@ impl Consumer {
         self.pulls.expire(now_ms);
         self.pull();
         self.show_condition();
-        self.parts.spawn.metrics.consumers.window_bytes.of(self.lane).set(self.in_flight.bytes() as i64);
+        self.parts.spawn.metrics.consumers.window_bytes.set(self.lane, self.in_flight.bytes());
         self.parts.spawn.actor_guard.progress();
     }
 

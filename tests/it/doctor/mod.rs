@@ -15,7 +15,7 @@ use crate::world::DEADLINE;
 /// One element of the list that `--json` prints.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Found {
+pub(crate) struct Found {
     level: String,
     about: String,
     found: String,
@@ -23,13 +23,14 @@ struct Found {
 }
 
 /// What a doctor says, and the exit code.
-struct Report {
+#[derive(Debug)]
+pub(crate) struct Report {
     code: Option<i32>,
     found: Vec<Found>,
 }
 
 /// Runs `doctor --json` with the settings of a node.
-async fn doctor(node: NodeBuilder) -> Report {
+pub(crate) async fn doctor(node: NodeBuilder) -> Report {
     let finished = node.arguments(&["doctor", "--json"]).run_to_end(DEADLINE).await;
     let found = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
     Report { code: finished.code, found }
@@ -37,7 +38,7 @@ async fn doctor(node: NodeBuilder) -> Report {
 
 impl Report {
     /// Checks that each misconfiguration is named, at its level, with advice: level, about, a part of what was found.
-    fn assert_names(&self, expected: &[(&str, &str, &str)]) {
+    pub(crate) fn assert_names(&self, expected: &[(&str, &str, &str)]) {
         let missing: Vec<_> = expected
             .iter()
             .filter(|(level, about, part)| {
@@ -53,7 +54,12 @@ impl Report {
     }
 
     /// What is not as it should be about these.
-    fn wrong(&self, about: &str) -> Vec<&Found> {
+    pub(crate) fn wrong(&self, about: &str) -> Vec<&Found> {
         self.found.iter().filter(|one| one.level != "OK" && one.about.starts_with(about)).collect()
+    }
+
+    /// What was found about this.
+    pub(crate) fn found(&self, about: &str) -> String {
+        self.found.iter().filter(|one| one.about == about).map(|one| one.found.as_str()).collect()
     }
 }

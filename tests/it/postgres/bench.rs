@@ -66,7 +66,7 @@ pub(super) struct Bench {
     pub verdicts: Verdicts,
     /// Keeps the actor guard's end.
     _exits: UnboundedReceiver<ActorExit>,
-    settle_handles: [Arc<SettleHandle>; 3],
+    settle_handles: Vec<Arc<SettleHandle>>,
     next_slot: AtomicU64,
 }
 
@@ -124,27 +124,27 @@ impl Bench {
         let writer = Writer::start_in_arbiter(thread, |_| Writer::new(parts));
         let verdicts = Verdicts::default();
         let book = Book(verdicts.clone()).start();
-        let settle_handles = Lane::ALL.map(|_lane| SettleHandle::new(book.clone().recipient()));
+        let settle_handles = Lane::all().map(|_lane| SettleHandle::new(book.clone().recipient())).collect();
         Self { writer, metrics, readiness, verdicts, _exits: died, settle_handles, next_slot: AtomicU64::new(0) }
     }
 
     /// A delivery of the message with this sequence number, and the slot it is settled under.
     pub(super) fn delivery(&self, lane: Lane, stream_seq: u64, attempt: u32) -> (Delivery, u64) {
         let slot = self.next_slot.fetch_add(1, Ordering::Relaxed);
-        let settle_handle = self.settle_handles[lane as usize].clone();
+        let settle_handle = self.settle_handles[lane.index()].clone();
         (Delivery::new(origin(lane, stream_seq), attempt, "{}".into(), slot, settle_handle), slot)
     }
 
     /// Sends one event; the slot.
     pub(super) fn write_event(&self, stream_seq: u64, attempt: u32, event: Event) -> u64 {
-        let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
+        let (delivery, slot) = self.delivery(Lane::TELEMETRY, stream_seq, attempt);
         self.writer.do_send(Write { events: vec![(delivery, event)], ..Write::default() });
         slot
     }
 
     /// Sends one refusal; the slot.
     pub(super) fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: QuarantineRecord) -> u64 {
-        let (delivery, slot) = self.delivery(Lane::Telemetry, stream_seq, attempt);
+        let (delivery, slot) = self.delivery(Lane::TELEMETRY, stream_seq, attempt);
         self.writer.do_send(Write { refusals: vec![(delivery, refusal)], ..Write::default() });
         slot
     }

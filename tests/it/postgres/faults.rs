@@ -19,9 +19,9 @@ fn chunk(bench: &Bench, seqs: std::ops::Range<u64>) -> Write {
     for seq in seqs {
         match seq % 10 {
             0 => {
-                chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("acme", Reason::TokenInvalid)))
+                chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid)))
             }
-            _ => chunk.events.push((bench.delivery(Lane::Telemetry, seq, 1).0, event("{}"))),
+            _ => chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, event("{}"))),
         }
     }
     chunk

@@ -17,7 +17,7 @@ use super::bench::{Bench, SOON, config, event, migrated, refusal};
 fn write(bench: &Bench, seqs: Range<u64>) {
     let mut chunk = Write::default();
     for seq in seqs {
-        let delivery = bench.delivery(Lane::Telemetry, seq, 1).0;
+        let delivery = bench.delivery(Lane::TELEMETRY, seq, 1).0;
         match seq % 10 {
             0 => chunk.refusals.push((delivery, refusal("acme", Reason::TokenInvalid))),
             _ => chunk.events.push((delivery, event("{}"))),

@@ -33,7 +33,7 @@ fn chunk(bench: &Bench, from: u64, count: u64) -> Write {
     let events = (0..count).map(|number| {
         let mut event = event("{}");
         event.seq = if number == 5 { POISON } else { 1_000 + number as i64 };
-        (bench.delivery(Lane::Telemetry, from + number, 1).0, event)
+        (bench.delivery(Lane::TELEMETRY, from + number, 1).0, event)
     });
     Write { events: events.collect(), ..Write::default() }
 }
@@ -168,7 +168,7 @@ async fn only_the_delivery_key_makes_a_duplicate() {
             let bench = Bench::new(&database);
             let mut write = Write::default();
             for seq in 0..20 {
-                let (mut delivery, _) = bench.delivery(Lane::Telemetry, seq, attempt);
+                let (mut delivery, _) = bench.delivery(Lane::TELEMETRY, seq, attempt);
                 let mut event = event("{}");
                 // The first and the second meet in their key, and differ in ours.
                 event.seq = seq.max(1) as i64;

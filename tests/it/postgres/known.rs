@@ -31,9 +31,9 @@ async fn a_stored_row_is_never_also_a_rejection() {
         assert_eq!(bench.verdict(slot).await, Verdict::Done, "{reason}");
     }
     // The same by way of a consumer that was made again, and together with a rejection that is one.
-    let (mut delivery, old) = bench.delivery(Lane::Telemetry, 0, 1);
+    let (mut delivery, old) = bench.delivery(Lane::TELEMETRY, 0, 1);
     delivery.predates_consumer = true;
-    let (other, new) = bench.delivery(Lane::Telemetry, 100, 2);
+    let (other, new) = bench.delivery(Lane::TELEMETRY, 100, 2);
     let refusals =
         vec![(delivery, refusal("acme", Reason::DeviceRevoked)), (other, refusal("acme", Reason::DeviceRevoked))];
     bench.writer.do_send(Write { refusals, ..Write::default() });
@@ -105,7 +105,7 @@ async fn a_row_that_was_there_has_had_its_jobs_unless_its_delivery_did_not_end()
     let bench = Bench::with(config(&database), downstream);
     let send = |seqs: &[u64], attempt: u32, predates_consumer: bool| {
         let events = seqs.iter().map(|seq| {
-            let (mut delivery, _) = bench.delivery(Lane::Telemetry, *seq, attempt);
+            let (mut delivery, _) = bench.delivery(Lane::TELEMETRY, *seq, attempt);
             delivery.predates_consumer = predates_consumer;
             let mut event = event("{}");
             event.routes = Matched::of(&catch_all(), &event.topic, &event.payload);

@@ -32,7 +32,7 @@ async fn a_shadow_report_applies_when_its_version_is_not_lower() {
     let steps =
         [(5, r#"{"n": 1}"#, 5, 1), (4, r#"{"n": 2}"#, 5, 1), (5, r#"{"n": 3}"#, 5, 3), (9, r#"{"n": 4}"#, 9, 4)];
     for (step, (version, reported, expected_version, n)) in steps.into_iter().enumerate() {
-        let (delivery, slot) = bench.delivery(Lane::Shadow, step as u64, 1);
+        let (delivery, slot) = bench.delivery(Lane::SHADOW, step as u64, 1);
         bench.writer.do_send(Write { shadows: vec![(delivery, report("d1", reported, version))], ..Write::default() });
         assert_eq!(bench.verdict(slot).await, Verdict::Done);
         assert_eq!(shadow(&database, "d1").await, (format!(r#"{{"n": {n}}}"#), expected_version));
@@ -51,7 +51,7 @@ async fn of_several_reports_in_one_batch_the_highest_version_wins_and_of_equals_
         .iter()
         .enumerate()
         .map(|(seq, (device, n, version))| {
-            (bench.delivery(Lane::Shadow, seq as u64, 1).0, report(device, &format!(r#"{{"n": {n}}}"#), *version))
+            (bench.delivery(Lane::SHADOW, seq as u64, 1).0, report(device, &format!(r#"{{"n": {n}}}"#), *version))
         })
         .collect();
     bench.writer.do_send(Write { shadows, ..Write::default() });
@@ -66,7 +66,7 @@ async fn of_reports_of_one_version_the_brokers_latest_stays_in_whatever_order_th
     let bench = Bench::new(&database);
     let write = |seq: u64, n: u64, version: i64| {
         // A message's broker time grows with its sequence number.
-        let (delivery, slot) = bench.delivery(Lane::Shadow, seq, 2);
+        let (delivery, slot) = bench.delivery(Lane::SHADOW, seq, 2);
         let report = report("d1", &format!(r#"{{"n": {n}}}"#), version);
         bench.writer.do_send(Write { shadows: vec![(delivery, report)], ..Write::default() });
         slot
@@ -83,7 +83,7 @@ async fn of_reports_of_one_version_the_brokers_latest_stays_in_whatever_order_th
 
     // In one batch, too.
     let shadows = [(50, 1), (60, 2), (55, 3)]
-        .map(|(seq, n)| (bench.delivery(Lane::Shadow, seq, 1).0, report("d2", &format!(r#"{{"n": {n}}}"#), 0)));
+        .map(|(seq, n)| (bench.delivery(Lane::SHADOW, seq, 1).0, report("d2", &format!(r#"{{"n": {n}}}"#), 0)));
     let before = bench.verdicts.len();
     bench.writer.do_send(Write { shadows: shadows.into(), ..Write::default() });
     bench.settled(before + 3).await;
@@ -94,8 +94,8 @@ async fn of_reports_of_one_version_the_brokers_latest_stays_in_whatever_order_th
 async fn a_report_that_jsonb_can_not_hold_is_quarantined_alone() {
     let database = migrated(Postgres::shared()).await;
     let bench = Bench::new(&database);
-    let (good, good_slot) = bench.delivery(Lane::Shadow, 1, 1);
-    let (bad, bad_slot) = bench.delivery(Lane::Shadow, 2, 1);
+    let (good, good_slot) = bench.delivery(Lane::SHADOW, 1, 1);
+    let (bad, bad_slot) = bench.delivery(Lane::SHADOW, 2, 1);
     let shadows = vec![(good, report("a", "{}", 1)), (bad, report("b", r#"{"n":1e999999}"#, 1))];
     bench.writer.do_send(Write { shadows, ..Write::default() });
     assert_eq!((bench.verdict(good_slot).await, bench.verdict(bad_slot).await), (Verdict::Done, Verdict::Poison));
@@ -121,10 +121,10 @@ async fn an_acknowledgement_delivers_a_queued_command_of_its_device_once() {
     };
     let acks = [ack("c1", 1), ack("c1", 2), ack("c2", 3), ack("c3", 4), ack("nobody", 5)];
     let acks = acks.into_iter().enumerate();
-    let acks = acks.map(|(seq, ack)| (bench.delivery(Lane::Commands, seq as u64, 1).0, ack)).collect();
+    let acks = acks.map(|(seq, ack)| (bench.delivery(Lane::COMMANDS, seq as u64, 1).0, ack)).collect();
     bench.writer.do_send(Write { acks, ..Write::default() });
     bench.settled(5).await;
-    let (delivery, slot) = bench.delivery(Lane::Commands, 9, 1);
+    let (delivery, slot) = bench.delivery(Lane::COMMANDS, 9, 1);
     bench.writer.do_send(Write { acks: vec![(delivery, ack("c1", 6))], ..Write::default() });
     bench.verdict(slot).await;
     assert_eq!(bench.verdicts.count(Verdict::Done), 6);
@@ -158,7 +158,7 @@ async fn acknowledgements_of_the_same_commands_do_not_lock_each_other_out() {
             let acks = (0..200_u64).map(|step| {
                 // Each replica gets them in another order.
                 let command = round * 200 + if number % 2 == 0 { step } else { 199 - step };
-                let (delivery, _) = bench.delivery(Lane::Commands, command, 1);
+                let (delivery, _) = bench.delivery(Lane::COMMANDS, command, 1);
                 let ack = CommandAck {
                     device: device("d1"),
                     command_id: format!("c{command}"),
@@ -238,7 +238,7 @@ async fn committed_rows_go_on_and_deliveries_wait_for_the_legs_that_policy_deman
         let mut slots = Vec::new();
         let mut chunk = Write::default();
         for seq in 0..4_u64 {
-            let (delivery, slot) = bench.delivery(Lane::Telemetry, seq, 1);
+            let (delivery, slot) = bench.delivery(Lane::TELEMETRY, seq, 1);
             let mut event = event("{}");
             event.seq = seq as i64;
             event.line = (seq & 1 == 1).then(|| format!("telemetry seq={seq}i {seq}"));

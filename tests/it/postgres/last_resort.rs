@@ -23,7 +23,7 @@ async fn a_refusal_that_can_be_stored_nowhere_holds_up_nobody() {
         let mut write = Write::default();
         for number in 0..20 {
             let seq = round * 100 + number;
-            let delivery = bench.delivery(Lane::Telemetry, seq, 1).0;
+            let delivery = bench.delivery(Lane::TELEMETRY, seq, 1).0;
             if number == 7 {
                 write.refusals.push((delivery, refusal(&monster(&mut random), Reason::UnregisteredDevice)));
             } else {
@@ -54,7 +54,7 @@ async fn a_refusal_that_can_not_even_be_counted_is_dropped_and_said() {
     let mut write = Write::default();
     for seq in 0..10 {
         let reason = if seq == 3 { Reason::TokenMissing } else { Reason::TokenInvalid };
-        write.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("acme", reason)));
+        write.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", reason)));
     }
     bench.writer.do_send(write);
     let alone = bench.write_refusal(20, 1, refusal("acme", Reason::TokenMissing));
@@ -79,7 +79,7 @@ async fn a_side_message_that_is_refused_for_its_device_ends_in_the_quarantine() 
         .await;
     let bench = Bench::new(&database);
     let device = super::bench::device("d1");
-    let (ack, report) = (bench.delivery(Lane::Commands, 1, 1).0, bench.delivery(Lane::Shadow, 1, 1).0);
+    let (ack, report) = (bench.delivery(Lane::COMMANDS, 1, 1).0, bench.delivery(Lane::SHADOW, 1, 1).0);
     let ack = (
         ack,
         ingest_core::validate::event::CommandAck {

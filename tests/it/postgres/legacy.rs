@@ -76,7 +76,7 @@ async fn a_version_that_a_legacy_column_can_not_hold_is_refused_alone() {
     let mut slots = Vec::new();
     let mut chunk = Write::default();
     for (seq, version) in [(1, 5), (2, 5_000_000_000)] {
-        let (delivery, slot) = bench.delivery(Lane::Shadow, seq, 1);
+        let (delivery, slot) = bench.delivery(Lane::SHADOW, seq, 1);
         let device = device(&format!("d{seq}"));
         chunk.shadows.push((delivery, ShadowReport { device, reported: "{}".to_owned(), version }));
         slots.push(slot);

@@ -32,7 +32,7 @@ async fn a_redelivered_refusal_is_stored_and_counted_once() {
     // The same twice in one batch, too.
     let mut chunk = Write::default();
     for attempt in 1..=2 {
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, 2, attempt).0, refusal("acme", Reason::TokenInvalid)));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, 2, attempt).0, refusal("acme", Reason::TokenInvalid)));
     }
     bench.writer.do_send(chunk);
     bench.settled(5).await;
@@ -93,10 +93,10 @@ async fn a_refusal_whose_payload_jsonb_can_not_hold_is_kept_as_bytes() {
         if seq % 10 == 3 {
             refusal.content = Content::Json(r#"{"n":1e999999}"#.to_owned());
         }
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal));
     }
     // Rows in the same batch are not affected.
-    chunk.events.push((bench.delivery(Lane::Telemetry, 100, 1).0, event("{}")));
+    chunk.events.push((bench.delivery(Lane::TELEMETRY, 100, 1).0, event("{}")));
     bench.writer.do_send(chunk);
     bench.settled(101).await;
     assert_eq!((bench.verdicts.count(Verdict::Rejected), bench.verdicts.count(Verdict::Done)), (100, 1));
@@ -113,8 +113,8 @@ async fn what_is_not_stored_is_counted() {
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, 100 + seq, 1).0, refusal("fast", Reason::RateLimited)));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, 100 + seq, 1).0, refusal("fast", Reason::RateLimited)));
     }
     bench.writer.do_send(chunk);
     bench.settled(100).await;
@@ -144,10 +144,10 @@ async fn a_flood_for_one_reason_leaves_the_others_their_place() {
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("flood", Reason::DeviceRevoked)));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::DeviceRevoked)));
     }
     for seq in 50..55 {
-        chunk.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
+        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
     }
     bench.writer.do_send(chunk);
     bench.settled(55).await;
@@ -169,8 +169,8 @@ async fn refused_rows_and_points_are_stored_up_to_a_cap_per_device_and_counted_e
     for seq in 0..30 {
         let mut event = event(r#"{"a":1e999999}"#);
         event.device = super::bench::device(if seq == 29 { "d2" } else { "d1" });
-        chunk.events.push((bench.delivery(Lane::Telemetry, seq, 1).0, event));
-        let (delivery, _) = bench.delivery(Lane::Telemetry, 100 + seq, 1);
+        chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, event));
+        let (delivery, _) = bench.delivery(Lane::TELEMETRY, 100 + seq, 1);
         points.push(RejectedPoint {
             tenant_id: "acme".into(),
             origin: delivery.origin.clone(),
@@ -210,7 +210,7 @@ async fn rejects_are_mirrored_to_the_rows_where_that_is_wanted() {
     bench.writer.do_send(SettingsChanged(settings.into()));
     bench.write_refusal(1, 1, refusal("acme", Reason::TokenInvalid));
     bench.write_refusal(2, 1, refusal("acme", Reason::RateLimited));
-    let (delivery, _) = bench.delivery(Lane::Shadow, 3, 1);
+    let (delivery, _) = bench.delivery(Lane::SHADOW, 3, 1);
     bench
         .writer
         .do_send(Write { refusals: vec![(delivery, refusal("acme", Reason::DeviceRevoked))], ..Write::default() });
@@ -225,12 +225,12 @@ async fn rejects_are_mirrored_to_the_rows_where_that_is_wanted() {
 async fn a_refused_point_is_quarantined_once_and_its_delivery_is_done() {
     let database = migrated(Postgres::shared()).await;
     let bench = Bench::new(&database);
-    let (delivery, slot) = bench.delivery(Lane::Telemetry, 1, 1);
+    let (delivery, slot) = bench.delivery(Lane::TELEMETRY, 1, 1);
     let mut guard = Some(delivery.into_guard());
     for _ in 0..2 {
         let point = RejectedPoint {
             tenant_id: "acme".into(),
-            origin: origin(Lane::Telemetry, 1),
+            origin: origin(Lane::TELEMETRY, 1),
             line: "telemetry,device_id=d1 seq=1i 1".to_owned(),
             message: "column type conflict".to_owned(),
             guard: guard.take(),
@@ -261,7 +261,7 @@ async fn writers_that_count_the_same_minutes_do_not_lock_each_other_out() {
                 // Each writer meets the tenants in another order.
                 let tenant = tenants[((round + step * (number as u64 + 1)) % 7) as usize];
                 let seq = number as u64 * 1_000_000 + round * 100 + step;
-                let (mut delivery, _) = bench.delivery(Lane::Telemetry, seq, 1);
+                let (mut delivery, _) = bench.delivery(Lane::TELEMETRY, seq, 1);
                 delivery.origin.received_us = RECEIVED_US + (step as i64 % 3) * 60_000_000 + seq as i64;
                 chunk.refusals.push((delivery, refusal(tenant, Reason::TokenInvalid)));
             }

@@ -75,8 +75,8 @@ async fn a_message_that_claims_to_be_new_and_is_not_is_stored_once_and_takes_not
 async fn a_re_created_stream_whose_sequence_restarts_is_not_a_duplicate() {
     let database = migrated(Postgres::shared()).await;
     let bench = Bench::new(&database);
-    let (first, _) = bench.delivery(Lane::Telemetry, 1, 1);
-    let (mut second, _) = bench.delivery(Lane::Telemetry, 1, 1);
+    let (first, _) = bench.delivery(Lane::TELEMETRY, 1, 1);
+    let (mut second, _) = bench.delivery(Lane::TELEMETRY, 1, 1);
     second.origin.received_us += 86_400_000_000;
     bench.writer.do_send(Write { events: vec![(first, event("{}")), (second, event("{}"))], ..Write::default() });
     bench.settled(2).await;
@@ -92,7 +92,7 @@ async fn one_refused_row_does_not_take_its_batch_with_it() {
         let payload = if seq == 123 { TOO_LARGE } else { r#"{"metrics":{"a":1}}"# };
         // A redelivered row among them must be isolated as well.
         let attempt = if seq % 10 == 0 { 2 } else { 1 };
-        chunk.events.push((bench.delivery(Lane::Telemetry, seq, attempt).0, event(payload)));
+        chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, attempt).0, event(payload)));
     }
     bench.writer.do_send(chunk);
     bench.settled(500).await;
@@ -139,7 +139,7 @@ async fn thousands_of_refused_rows_are_each_quarantined_and_the_others_stored() 
             1 => event.msg_type = MsgType::Other("nul\0".into()),
             _ => {}
         }
-        chunk.events.push((bench.delivery(Lane::Telemetry, seq, 1).0, event));
+        chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, event));
     }
     bench.writer.do_send(chunk);
     bench.settled(6_000).await;
@@ -158,7 +158,7 @@ async fn rows_the_server_refuses_without_naming_them_are_found_by_halves() {
     for seq in 0..300 {
         let mut event = event("{}");
         event.seq = if seq % 100 == 50 { 13 } else { 1 };
-        chunk.events.push((bench.delivery(Lane::Telemetry, seq, 2).0, event));
+        chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, 2).0, event));
     }
     bench.writer.do_send(chunk);
     bench.settled(300).await;
@@ -195,8 +195,8 @@ async fn a_detached_partition_is_left_alone_and_a_foreign_one_is_used() {
         )
         .await;
     let bench = Bench::new(&database);
-    let (february, _) = bench.delivery(Lane::Telemetry, 1, 1);
-    let (mut march, _) = bench.delivery(Lane::Telemetry, 2, 1);
+    let (february, _) = bench.delivery(Lane::TELEMETRY, 1, 1);
+    let (mut march, _) = bench.delivery(Lane::TELEMETRY, 2, 1);
     march.origin.received_us = RECEIVED_US + 28 * 86_400_000_000;
     bench.writer.do_send(Write { events: vec![(february, event("{}")), (march, event("{}"))], ..Write::default() });
     bench.settled(2).await;
@@ -254,7 +254,7 @@ async fn replicas_that_get_the_same_messages_at_once_store_each_once() {
                 // Each replica gets them in another order, and only the first one for the first time.
                 let seq = (chunk * 100 + step * (2 * number as u64 + 1) * 7) % 2_000;
                 sent.insert(seq);
-                write.events.push((bench.delivery(Lane::Telemetry, seq, 1 + number as u32).0, event("{}")));
+                write.events.push((bench.delivery(Lane::TELEMETRY, seq, 1 + number as u32).0, event("{}")));
             }
             bench.writer.do_send(write);
         }
@@ -291,7 +291,7 @@ async fn every_delivery_of_a_large_load_gets_one_row_and_one_verdict() {
         let mut write = Write::default();
         for seq in chunk * 100..(chunk + 1) * 100 {
             let attempt = if seq % 50 == 0 { 2 } else { 1 };
-            write.events.push((bench.delivery(Lane::Telemetry, seq, attempt).0, event(r#"{"metrics":{"a":1}}"#)));
+            write.events.push((bench.delivery(Lane::TELEMETRY, seq, attempt).0, event(r#"{"metrics":{"a":1}}"#)));
         }
         bench.writer.do_send(write);
     }
@@ -301,5 +301,5 @@ async fn every_delivery_of_a_large_load_gets_one_row_and_one_verdict() {
     assert_eq!(database.count("raw_events").await, 20_000);
     assert_eq!(database.count("(SELECT DISTINCT stream_seq FROM raw_events) d").await, 20_000);
     assert_eq!(bench.metrics.postgres.buffered.get(), 0);
-    assert_eq!(origin(Lane::Telemetry, 0).received_us, RECEIVED_US);
+    assert_eq!(origin(Lane::TELEMETRY, 0).received_us, RECEIVED_US);
 }

@@ -38,7 +38,7 @@ fn is_down(bench: &Bench) -> bool {
 }
 
 fn rows(bench: &Bench, seqs: std::ops::Range<u64>, attempt: u32) -> Write {
-    let events = seqs.map(|seq| (bench.delivery(Lane::Telemetry, seq, attempt).0, event(r#"{"a":1}"#)));
+    let events = seqs.map(|seq| (bench.delivery(Lane::TELEMETRY, seq, attempt).0, event(r#"{"a":1}"#)));
     Write { events: events.collect(), ..Write::default() }
 }
 
@@ -116,7 +116,7 @@ async fn a_check_that_one_tenant_does_not_meet_refuses_that_tenants_rows_only() 
         let mut device = (*event.device).clone();
         device.key.tenant_id = tenant.into();
         event.device = device.into();
-        (bench.delivery(Lane::Telemetry, seq, 1).0, event)
+        (bench.delivery(Lane::TELEMETRY, seq, 1).0, event)
     };
     bench.writer.do_send(Write { events: vec![of("evil", 1)], ..Write::default() });
     bench.settled(1).await;
@@ -152,7 +152,7 @@ async fn a_quarantine_that_takes_nothing_holds_the_rejections_and_no_row() {
         // Its refusal waits with the rejections.
         write.events[7].1.payload = r#"{"a":1e999999}"#.into();
         for seq in 100..110 {
-            write.refusals.push((bench.delivery(Lane::Telemetry, seq, 1).0, refusal("acme", Reason::TokenInvalid)));
+            write.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid)));
         }
         bench.writer.do_send(write);
         bench.settled(49).await;
@@ -176,7 +176,7 @@ async fn a_lane_whose_table_takes_nothing_holds_up_no_other() {
     let mut write = rows(&bench, 0..50, 1);
     for seq in 0..10 {
         let report = ShadowReport { device: device(&format!("d{seq}")), reported: "{}".to_owned(), version: 1 };
-        write.shadows.push((bench.delivery(Lane::Shadow, seq, 1).0, report));
+        write.shadows.push((bench.delivery(Lane::SHADOW, seq, 1).0, report));
     }
     bench.writer.do_send(write);
     bench.settled(50).await;

@@ -68,7 +68,7 @@ async fn a_batch_is_one_copy_data_message() {
         let bench = Bench::with(Config { url: Secret::new(url.clone()), ..config(&database) }, Default::default());
         sent.lock().unwrap().clear();
         let payload = format!(r#"{{"pad":"{}"}}"#, "x".repeat(1_000));
-        let events = (0..2_000).map(|seq| (bench.delivery(Lane::Telemetry, seq, attempt).0, event(&payload)));
+        let events = (0..2_000).map(|seq| (bench.delivery(Lane::TELEMETRY, seq, attempt).0, event(&payload)));
         bench.writer.do_send(Write { events: events.collect(), ..Write::default() });
         bench.settled(2_000).await;
         assert_eq!(bench.verdicts.count(Verdict::Done), 2_000);

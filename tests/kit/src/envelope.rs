@@ -1,5 +1,6 @@
 //! Envelopes as a bridge publishes them.
 
+use ingest_core::message::names::subject_of_device;
 use serde_json::{Value, json};
 
 use crate::jetstream::Outgoing;
@@ -55,7 +56,7 @@ pub fn outgoing(device: &Device, lane: &str, kind: &str, payload: &Value) -> Out
         "ts": 1_795_219_200_000_u64,
         "payload": payload,
     });
-    Outgoing::new(format!("{lane}.{tenant}"), envelope.to_string())
+    Outgoing::new(subject_of_device(lane, tenant, id), envelope.to_string())
 }
 
 /// A good telemetry message.

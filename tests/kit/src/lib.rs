@@ -6,6 +6,7 @@
 //! - [`Mosquitto`]: an MQTT broker; [`publish_mqtt`] is its devices.
 //! - [`VictoriaMetrics`], [`Influx1`]: the same, for other servers of line protocol.
 //! - [`InfluxStub`]: a stand-in that answers like InfluxDB 3 Core.
+//! - [`MqttDevice`]: a device that publishes over MQTT.
 //! - [`Proxy`]: a TCP proxy that can make connections half-open.
 //! - [`Authority`], [`NatsOperator`]: certificates and log-ins for secured servers.
 //! - [`Node`]: the program under test as a child process; [`Metrics`] reads its metrics.
@@ -26,6 +27,7 @@ mod jwt;
 mod metrics;
 mod mosquitto;
 mod mqtt;
+mod mqtt_device;
 mod nats;
 mod node;
 mod pgbouncer;
@@ -49,6 +51,7 @@ pub use jwt::NatsOperator;
 pub use metrics::Metrics;
 pub use mosquitto::Mosquitto;
 pub use mqtt::{MqttMessage, publish_mqtt};
+pub use mqtt_device::MqttDevice;
 pub use nats::Nats;
 pub use node::{Finished, Node, NodeBuilder};
 pub use pgbouncer::PgBouncer;

@@ -1,4 +1,5 @@
-//! The envelope: the JSON on the wire, parsed just far enough to find topic, user name and payload.
+//! The envelope: the JSON on the wire, parsed just far enough to find topic, user name and payload; or what stands for one where
+//! the broker itself says the topic.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,9 +20,34 @@ pub struct Envelope {
     pub payload: ByteString,
     /// The certificate's common name, where the broker authenticated the device by certificate; else empty.
     pub username: ByteString,
+    /// What came in place of the payload's JSON, where the message is a payload and no JSON. Boxed: hardly any is.
+    pub not_json: Option<Box<Bytes>>,
 }
 
 impl Envelope {
+    /// The envelope of a message that is a payload itself, without a copy of it; an empty one is an absent payload.
+    pub fn of_payload(topic: ByteString, body: &Bytes) -> Envelope {
+        let mut envelope = Envelope { topic, ..Envelope::default() };
+        if body.is_empty() {
+            return envelope;
+        }
+        let text = ByteString::try_from(body.clone()).ok();
+        let payload = text.and_then(|text| {
+            let raw = serde_json::from_str::<&RawValue>(&text).ok()?;
+            Some(text.slice_ref(raw.get()))
+        });
+        match payload {
+            Some(payload) => envelope.payload = payload,
+            None => envelope.not_json = Some(Box::new(body.clone())),
+        }
+        envelope
+    }
+
+    /// The size of the payload as received, in bytes.
+    pub fn payload_bytes(&self) -> usize {
+        self.not_json.as_ref().map_or(self.payload.len(), |body| body.len())
+    }
+
     /// Opens a message as received.
     ///
     /// # Errors
@@ -144,6 +170,22 @@ mod tests {
             Envelope::open(&Bytes::from_static(b"{\"topic\":\"\xe9\"}")).unwrap_err().reason,
             Reason::BadEnvelope
         );
+    }
+
+    #[test]
+    fn a_payload_alone_is_taken_as_it_is_and_not_copied() {
+        let of = |body: &'static [u8]| Envelope::of_payload("t".into(), &Bytes::from_static(body));
+        let body = Bytes::from_static(b" {\"a\": [1, 2]}\n");
+        let envelope = Envelope::of_payload("tenant/a/device/b/telemetry".into(), &body);
+        assert_eq!((&*envelope.topic, &*envelope.username), ("tenant/a/device/b/telemetry", ""));
+        assert_eq!((&*envelope.payload, envelope.payload_bytes()), (r#"{"a": [1, 2]}"#, 13));
+        assert!(body.as_ptr_range().contains(&envelope.payload.as_ptr()));
+        assert_eq!((&*of(b"").payload, of(b"").not_json), ("", None));
+        for garbage in [&b"nonsense"[..], b"{\"a\":}", b"{} {}", b"\"open", b"NaN", b"\xff\x00", b" "] {
+            let envelope = of(garbage);
+            assert_eq!(envelope.not_json.as_deref().map(|body| &**body), Some(garbage));
+            assert_eq!((&*envelope.payload, envelope.payload_bytes()), ("", garbage.len()));
+        }
     }
 
     #[test]

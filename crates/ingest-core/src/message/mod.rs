@@ -7,6 +7,7 @@ pub mod intake;
 pub mod metric;
 pub mod metric_keys;
 pub mod mqtt;
+pub mod mqtt_subject;
 pub mod msg_type;
 pub mod names;
 pub mod observed_time;

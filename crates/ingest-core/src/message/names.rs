@@ -15,7 +15,7 @@ pub const OTHER_TENANTS_LABEL: &str = "%other";
 /// Longest metric label.
 const MAX_LABEL_BYTES: usize = 64;
 
-/// The token that stands for a tenant in a NATS subject (`routes.{token}`).
+/// The token that stands for a tenant or a device in a NATS subject (`routes.{token}`).
 ///
 /// 1. Every byte of the id's UTF-8 that is not a visible ASCII character, and every `.`, `*`, `>` and `%`, becomes `%`
 ///    and two upper-case hexadecimal digits (`a.b c` is `a%2Eb%20c`); an id without such bytes stays as it is.
@@ -28,6 +28,12 @@ pub fn subject_token(tenant: &str) -> Cow<'_, str> {
     }
     let token = percent_encoded(tenant, stays);
     if token.len() > MAX_TOKEN_BYTES { Cow::Owned(format!("%%{}", sha256_hex(tenant.as_bytes()))) } else { token }
+}
+
+/// The subject that a producer publishes a device's message to: `{lane}.{tenant}.{device}`, where `lane` is `telemetry`,
+/// `shadow` or `commands`, and both ids are as [`subject_token`] makes them.
+pub fn subject_of_device(lane: &str, tenant: &str, device: &str) -> String {
+    format!("{lane}.{}.{}", subject_token(tenant), subject_token(device))
 }
 
 /// The value of a `tenant` label: short, and valid between quotation marks in Prometheus' text format.

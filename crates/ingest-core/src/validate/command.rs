@@ -31,7 +31,7 @@ pub fn command<'l>(
     }
     let topic = common::topic(envelope, context, |topic| topic.is_command_ack())?;
     common::size(envelope, context)?;
-    let text = payload::text(&envelope.payload)?;
+    let text = payload::of(envelope)?;
     let payload: Payload<'_> = common::read_payload(&text)?;
     let command_id = match payload.command_id {
         Some(serde_json::Value::String(id)) if !id.is_empty() && topic::within(&id, topic::MAX_ID_CHARS) => id,

@@ -54,7 +54,7 @@ fn after_token<'a>(text: Option<&'a str>, token: &str) -> Option<&'a str> {
 
 /// Check 3: the bytes of the payload as received.
 pub(super) fn size(envelope: &Envelope, context: Context<'_>) -> Result<(), Rejection> {
-    let bytes = envelope.payload.len();
+    let bytes = envelope.payload_bytes();
     if bytes > context.settings.max_payload_bytes {
         return Err(Rejection::new(Reason::PayloadTooLarge, format!("payload: {bytes} bytes")));
     }

@@ -22,11 +22,15 @@ pub fn of_unreadable(body: &[u8], reason: Reason) -> QuarantineRecord {
 /// The record of an opened message. Parses the message again, as rejections are rare. Of more than `max_payload_bytes` (and
 /// 8 KiB) only the beginning is retained.
 pub fn of_envelope(envelope: &Envelope, rejection: Rejection, max_payload_bytes: usize) -> QuarantineRecord {
-    let text = payload::text(&envelope.payload).unwrap_or_else(|_| (*envelope.payload).into());
+    let text = payload::of(envelope).unwrap_or_else(|_| (*envelope.payload).into());
     let report = Report::read(&text).ok();
     let topic_text = bounded_topic(&envelope.topic);
     let topic = Topic::parse(&envelope.topic).and_then(|_| Topic::parse(&topic_text));
-    let mut record = unattributed(rejection, content::text(&text, max_payload_bytes));
+    let retained = match &envelope.not_json {
+        Some(body) => content::bytes(body, max_payload_bytes),
+        None => content::text(&text, max_payload_bytes),
+    };
+    let mut record = unattributed(rejection, retained);
     record.tenant_id = topic.as_ref().map(|topic| topic.tenant.to_owned());
     record.device_id = topic.as_ref().map(|topic| topic.device.to_owned());
     record.msg_type = topic.as_ref().map(|topic| match topic.rest {

@@ -30,7 +30,7 @@ pub fn shadow<'l>(
     }
     let topic = common::topic(envelope, context, |topic| topic.is_shadow_report())?;
     common::size(envelope, context)?;
-    let text = payload::text(&envelope.payload)?;
+    let text = payload::of(envelope)?;
     let payload: Payload<'_> = common::read_payload(&text)?;
     let Some(reported) = payload.reported.map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
         return Err(Rejection::new(Reason::InvalidPayload, "reported: not an object"));

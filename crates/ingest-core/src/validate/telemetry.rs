@@ -60,7 +60,7 @@ pub fn check_telemetry<'l, T>(
 ) -> Validated<T> {
     let topic = common::topic(envelope, context, |_| true)?;
     common::size(envelope, context)?;
-    let text = payload::text(&envelope.payload)?;
+    let text = payload::of(envelope)?;
     let report = Report::read(&text)?;
     if !matches!(&report.tenant, TenantClaim::None) && report.tenant != TenantClaim::Is(Cow::Borrowed(topic.tenant)) {
         return Err(Reason::TenantMismatch.into());
@@ -96,13 +96,13 @@ pub fn check_telemetry<'l, T>(
 
 /// The sequence number that a message names, 0 where it names none; `None` where its payload can't be read.
 pub fn claimed_seq(envelope: &Envelope) -> Option<i64> {
-    let text = payload::text(&envelope.payload).ok()?;
+    let text = payload::of(envelope).ok()?;
     Some(Report::read(&text).ok()?.seq)
 }
 
 /// The site that a message names: where an unknown device is registered (auto-provisioning).
 pub fn claimed_site(envelope: &Envelope) -> Option<String> {
-    let text = payload::text(&envelope.payload).ok()?;
+    let text = payload::of(envelope).ok()?;
     Report::read(&text).ok()?.site.map(Cow::into_owned)
 }
 

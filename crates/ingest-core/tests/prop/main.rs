@@ -11,6 +11,7 @@ mod gaps;
 mod line_names;
 mod line_protocol;
 mod metric_keys;
+mod mqtt_subject;
 mod names;
 mod observed_time;
 mod payload_filter;

@@ -26,7 +26,7 @@ struct Advisory {
 pub(super) async fn ahead(session: &Session) -> Option<i64> {
     let mut advisories = session.client.subscribe(ADVISORIES).await.ok()?;
     let asked_us = clock::now_us();
-    let answer = answered_at(&session.context, Lane::Telemetry.stream()).await.ok()?;
+    let answer = answered_at(&session.context, Lane::TELEMETRY.stream()).await.ok()?;
     let time = match answer {
         Some(time) => time,
         None => {

@@ -1,11 +1,12 @@
 //! The consumers: what makes work impossible, and what differs from what the node would choose.
 
 use async_nats::jetstream::consumer::Info;
+use futures_util::future::join_all;
 
 use super::Session;
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Owner};
 use crate::nats::fitness;
 use crate::nats::provision::{consumer_config, consumer_info};
 
@@ -15,6 +16,11 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
         let about = format!("consumer {}", lane.consumer());
         match consumer_info(&session.context, lane).await {
             Ok(Some(info)) => assess(&about, &info, lane, config),
+            Ok(None) if config.nats.create && lane.owner() != Owner::Node => vec![CheckResult::warn(
+                about,
+                "missing: until it is made, nats-server acknowledges messages to devices and drops them",
+                "start `run`, which makes it as soon as the stream is there",
+            )],
             Ok(None) if config.nats.create => vec![CheckResult::ok(about, "missing; `run` makes it")],
             Ok(None) => {
                 let advice = "make it, or let the node do so with NATS_CREATE=1";
@@ -26,9 +32,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             }
         }
     };
-    let [telemetry, shadow, commands] = Lane::ALL;
-    let (telemetry, shadow, commands) = tokio::join!(one(telemetry), one(shadow), one(commands));
-    [telemetry, shadow, commands].concat()
+    join_all(config.nats.lanes().iter().map(one)).await.concat()
 }
 
 fn assess(about: &str, info: &Info, lane: Lane, config: &Config) -> Vec<CheckResult> {

@@ -4,6 +4,7 @@ mod clock;
 mod consumers;
 mod permissions;
 mod server;
+mod server_stream;
 mod streams;
 
 use std::sync::Arc;

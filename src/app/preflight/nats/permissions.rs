@@ -9,7 +9,7 @@ use ingest_core::flow::permission::{Operation, read};
 use super::Session;
 use crate::app::preflight::result::{CheckResult, Level};
 use crate::config::Config;
-use crate::delivery::Lane;
+use crate::delivery::Owner;
 use crate::nats::account::account;
 use crate::sink::routes::stream;
 
@@ -62,7 +62,7 @@ async fn send(session: &Session, subject: &str) -> Result<(), async_nats::Publis
 fn probes(config: &Config) -> Vec<Probe> {
     let mut probes = Vec::new();
     let mut probe = |level, subject: String, without| probes.push(Probe { subject, level, without });
-    for lane in Lane::ALL {
+    for lane in config.nats.lanes().iter() {
         let (stream, consumer) = (lane.stream(), lane.consumer());
         probe(Level::Err, format!("$JS.API.STREAM.INFO.{stream}"), "the lane can't be found");
         probe(Level::Err, format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}"), "the lane can't be found");
@@ -77,8 +77,10 @@ fn probes(config: &Config) -> Vec<Probe> {
             format!("$JS.API.STREAM.MSG.GET.{stream}"),
             "the age of the oldest message in /lag is a lower bound",
         );
-        if config.nats.create {
+        if config.nats.create && lane.owner() == Owner::Node {
             probe(Level::Warn, format!("$JS.API.STREAM.CREATE.{stream}"), "a missing stream can't be made");
+        }
+        if config.nats.create {
             probe(
                 Level::Warn,
                 format!("$JS.API.CONSUMER.CREATE.{stream}.{consumer}"),

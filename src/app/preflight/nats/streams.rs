@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{DiscardPolicy, Info, RetentionPolicy, StorageType};
 
-use super::Session;
+use futures_util::future::join_all;
+
+use super::{Session, server_stream};
 use crate::app::preflight::result::CheckResult;
 use crate::config::Config;
-use crate::delivery::Lane;
+use crate::delivery::{Lane, Owner};
 use crate::nats::provision::{ApiError, stream_info};
 use crate::sink::routes::stream as jobs;
 
@@ -22,9 +24,12 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
     let is_clustered = session.client.server_info().cluster.is_some();
     let lane = async |lane: Lane| {
         let about = format!("stream {}", lane.stream());
-        match stream_info(&session.context, lane.stream()).await {
-            Ok(Some(info)) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
-            other => vec![absent(&about, other.err(), config)],
+        match (stream_info(&session.context, lane.stream()).await, lane.owner()) {
+            (Ok(found), Owner::Server(subjects)) => {
+                server_stream::assess(about, lane.stream(), subjects, found.as_ref())
+            }
+            (Ok(Some(info)), Owner::Node) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
+            (other, _) => vec![absent(&about, other.err(), config)],
         }
     };
     let jobs = async {
@@ -34,9 +39,9 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             other => vec![absent(&about, other.err(), config)],
         }
     };
-    let [telemetry, shadow, commands] = Lane::ALL;
-    let (telemetry, shadow, commands, jobs) = tokio::join!(lane(telemetry), lane(shadow), lane(commands), jobs);
-    [telemetry, shadow, commands, jobs].concat()
+    let (mut results, jobs) = tokio::join!(join_all(config.nats.lanes().iter().map(lane)), jobs);
+    results.push(jobs);
+    results.concat()
 }
 
 fn absent(about: &str, error: Option<ApiError>, config: &Config) -> CheckResult {
@@ -159,7 +164,7 @@ mod tests {
     }
 
     fn found(config: serde_json::Value, state: serde_json::Value) -> Vec<String> {
-        lane_differences(&info(config, state), Lane::Telemetry)
+        lane_differences(&info(config, state), Lane::TELEMETRY)
     }
 
     #[test]

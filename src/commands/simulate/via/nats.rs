@@ -45,7 +45,7 @@ impl Nats {
             .map_err(|error| SimulateError::Unavailable(error.to_string()))?;
         let jetstream =
             ContextBuilder::new().timeout(ACK_BOUND).ack_timeout(ACK_BOUND).max_ack_inflight(2 * WINDOW).build(client);
-        let stream = provision::stream_config(Lane::Telemetry.stream(), Lane::Telemetry.subjects());
+        let stream = provision::stream_config(Lane::TELEMETRY.stream(), Lane::TELEMETRY.subjects());
         jetstream
             .get_or_create_stream(stream)
             .await
@@ -72,8 +72,8 @@ impl Nats {
 
     /// Messages that the nodes' consumer has not settled; `None` where there is no consumer.
     async fn open_deliveries(&self) -> Option<u64> {
-        let stream = self.jetstream.get_stream_no_info(Lane::Telemetry.stream()).await.ok()?;
-        let info = stream.consumer_info(Lane::Telemetry.consumer()).await.ok()?;
+        let stream = self.jetstream.get_stream_no_info(Lane::TELEMETRY.stream()).await.ok()?;
+        let info = stream.consumer_info(Lane::TELEMETRY.consumer()).await.ok()?;
         Some(info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(u64::MAX))
     }
 }

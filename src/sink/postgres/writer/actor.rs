@@ -11,7 +11,6 @@ use slog::warn;
 use super::backlog::{Backlog, Role};
 use super::faults::Faults;
 use super::rejection_log::RejectionLog;
-use crate::delivery::Lane;
 use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, QuarantinePoints, SettingsChanged, Write};
 use crate::postgres::config::Config;
@@ -301,7 +300,7 @@ impl Handler<Write> for Writer {
     fn handle(&mut self, chunk: Write, ctx: &mut Self::Context) {
         for (delivery, mut refusal) in chunk.refusals {
             self.gate.name_stranger(&delivery.origin, &mut refusal);
-            let has_rows = *delivery.origin.stream == *Lane::Telemetry.stream();
+            let has_rows = delivery.origin.has_rows();
             let decided = if delivery.is_replay() {
                 // Its event is there already, or it is refused for another reason now: no flood, an operator's doing.
                 (Keep::STORED, false)

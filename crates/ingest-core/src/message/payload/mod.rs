@@ -9,4 +9,4 @@ mod tests;
 
 pub use self::report::{Report, TenantClaim};
 pub(crate) use self::scalar::integral;
-pub use self::scalar::text;
+pub use self::scalar::of;

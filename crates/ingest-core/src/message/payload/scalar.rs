@@ -2,14 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::message::envelope::Text;
+use crate::message::envelope::{Envelope, Text};
 use crate::message::rejection::{Reason, Rejection};
 
-/// The payload's own text: the object as received, or the one that a string holds. Absent and null are `{}`.
+/// The text of an envelope's payload: the object as received, or the one that a string holds. Absent and null are `{}`.
 ///
 /// # Errors
-/// `INVALID_PAYLOAD` where it is neither, or a string that can't be read.
-pub fn text(raw: &str) -> Result<Cow<'_, str>, Rejection> {
+/// `INVALID_PAYLOAD` where it is neither, a string that can't be read, or no JSON.
+pub fn of(envelope: &Envelope) -> Result<Cow<'_, str>, Rejection> {
+    if envelope.not_json.is_some() {
+        return Err(invalid("payload: not JSON"));
+    }
+    let raw = &*envelope.payload;
     match raw.as_bytes().first() {
         None | Some(b'n') => Ok(Cow::Borrowed("{}")),
         Some(b'{') => Ok(Cow::Borrowed(raw)),

@@ -1,4 +1,9 @@
-use super::{Report, integral, text};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::{Report, integral, of};
+use crate::message::envelope::Envelope;
 use crate::message::rejection::Reason;
 
 fn read(text: &str) -> Report<'_> {
@@ -82,12 +87,25 @@ fn coordinates_are_taken_separately_and_in_range() {
 
 #[test]
 fn a_payload_is_an_object_or_a_text_that_holds_one() {
-    assert_eq!(text("").unwrap(), "{}");
-    assert_eq!(text("null").unwrap(), "{}");
-    assert_eq!(text(r#""{\"a\":1}""#).unwrap(), r#"{"a":1}"#);
+    let of = |payload: &'static str| {
+        let envelope = Envelope { payload: payload.into(), ..Envelope::default() };
+        of(&envelope).map(Cow::into_owned).map_err(|rejection| rejection.reason)
+    };
+    assert_eq!(of("").unwrap(), "{}");
+    assert_eq!(of("null").unwrap(), "{}");
+    assert_eq!(of(r#""{\"a\":1}""#).unwrap(), r#"{"a":1}"#);
     for raw in ["false", "5", "[1]"] {
-        assert_eq!(text(raw).unwrap_err().reason, Reason::InvalidPayload);
+        assert_eq!(of(raw), Err(Reason::InvalidPayload));
     }
     assert_eq!(Report::read("[]").unwrap_err().reason, Reason::InvalidPayload);
     assert_eq!(Report::read("").unwrap_err().reason, Reason::InvalidPayload);
+}
+
+#[test]
+fn what_is_no_json_is_an_invalid_payload_however_it_begins() {
+    for body in ["nonsense", "{", "5"] {
+        let envelope =
+            Envelope { not_json: Some(Box::new(Bytes::from_static(body.as_bytes()))), ..Envelope::default() };
+        assert_eq!(of(&envelope).unwrap_err().reason, Reason::InvalidPayload, "{body}");
+    }
 }

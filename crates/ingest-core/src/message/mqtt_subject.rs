@@ -1,0 +1,33 @@
+//! The MQTT topic that nats-server has stored a message of its MQTT clients under, from the subject that it made of it.
+//!
+//! The server's rule, by which no two topics share a subject: `/` becomes `.`, and `.` becomes `//`; an empty level becomes the
+//! level `/` (so a leading `/` is `/.`, a trailing one `./`, and `//` is `./.`). Wildcards of NATS are not escaped: a topic
+//! with the level `*` or `>` is stored under a subject that only looks like a filter.
+
+use bytestring::ByteString;
+
+/// What stands before the subject of the topic.
+pub const PREFIX: &str = "$MQTT.msgs.";
+
+/// The topic; `None` where it holds a level `*` or `>`, which a route or a filter would take for a wildcard, or where the server
+/// makes this subject of no topic, so that somebody else has published it.
+pub fn topic(subject: &str) -> Option<ByteString> {
+    let subject = subject.strip_prefix(PREFIX)?;
+    if subject.split('.').any(|token| matches!(token, "" | "*" | ">")) {
+        return None;
+    }
+    if !subject.contains('/') {
+        return Some(subject.replace('.', "/").into());
+    }
+    let levels: Option<Vec<String>> = subject.split('.').map(level).collect();
+    Some(levels?.join("/").into())
+}
+
+/// The level of a topic that this token stands for; `None` where it stands for none.
+fn level(token: &str) -> Option<String> {
+    if token == "/" {
+        return Some(String::new());
+    }
+    let dotted = token.replace("//", ".");
+    (!dotted.contains('/')).then_some(dotted)
+}
