@@ -17,8 +17,8 @@ use super::health::Health;
 use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
-use super::mqtt::MqttMessages;
 use super::nats::NatsMetrics;
+use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
 use super::registry::RegistryMetrics;
@@ -49,7 +49,7 @@ pub struct Metrics {
     /// Derived state.
     pub state: StateMetrics,
     /// Messages of MQTT clients of nats-server.
-    pub mqtt: Arc<MqttMessages>,
+    pub nats_mqtt: Arc<NatsMqttMessages>,
     /// The NATS connections.
     pub nats: NatsMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
@@ -94,7 +94,7 @@ impl Metrics {
             influx: InfluxMetrics::new(&mut exposition),
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
-            mqtt: exposition.collect(MqttMessages::new(lanes)),
+            nats_mqtt: exposition.collect(NatsMqttMessages::new(lanes)),
             nats: NatsMetrics::new(&mut exposition),
             log_lines_dropped: exposition
                 .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
