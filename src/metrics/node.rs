@@ -20,8 +20,8 @@ use super::influx::InfluxMetrics;
 use super::label::LineResult;
 use super::ledger::Ledgers;
 use super::mqtt::MqttMetrics;
-use super::mqtt_lane::MqttMessages;
 use super::nats::NatsMetrics;
+use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
 use super::registry::RegistryMetrics;
@@ -52,7 +52,7 @@ pub struct Metrics {
     /// Derived state.
     pub state: StateMetrics,
     /// Messages of MQTT clients of nats-server.
-    pub mqtt_lane: Arc<MqttMessages>,
+    pub nats_mqtt: Arc<NatsMqttMessages>,
     /// The NATS connections.
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
@@ -103,7 +103,7 @@ impl Metrics {
             influx: InfluxMetrics::new(&mut exposition),
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
-            mqtt_lane: exposition.collect(MqttMessages::new(lanes)),
+            nats_mqtt: exposition.collect(NatsMqttMessages::new(lanes)),
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
             gateway: GatewayMetrics::new(&mut exposition),

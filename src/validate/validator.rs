@@ -160,7 +160,7 @@ impl Validator {
 
     /// Settles what has no effect.
     fn acknowledge(&self, ignored: Vec<Delivery>) {
-        self.parts.spawn.metrics.mqtt_lane.ignored(ignored.len());
+        self.parts.spawn.metrics.nats_mqtt.ignored(ignored.len());
         let mut settlement = Settlement::default();
         ignored.into_iter().for_each(|delivery| settlement.add(delivery.into_guard(), Verdict::Done));
         settlement.send();

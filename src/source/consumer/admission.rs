@@ -85,7 +85,7 @@ impl Consumer {
         let predates_consumer = self.predates_consumer(origin.received_us);
         let entry = Entry { reply, attempt, retries: 0, stream_seq, retained };
         if self.lane.opening() == Opening::MqttPayload {
-            self.parts.spawn.metrics.mqtt_lane.received(message.headers.as_ref().and_then(qos_header));
+            self.parts.spawn.metrics.nats_mqtt.received(message.headers.as_ref().and_then(qos_header));
         }
         let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
         let envelope = panics::open(self.lane.opening(), &message.subject, &message.payload);

@@ -16,7 +16,9 @@ async fn the_server_the_rights_and_the_commands_of_the_page_work() {
     let port = free_port();
     let config = block(PAGE, "nats-server").replace("0.0.0.0:1883", &format!("127.0.0.1:{port}"));
     let world = World::with_nats(Nats::start_configured(&format!("{config}\nno_auth_user: admin\n"))).await;
-    seed::devices(&world.database, &[Device::active("acme", "dev-0001", "tok-dev-0001")]).await;
+    let mut device = Device::active("acme", "dev-0001", "tok-dev-0001");
+    device.site_id = "lab-1".to_owned();
+    seed::devices(&world.database, &[device]).await;
     let publish = |name: &str| {
         let commands = block(PAGE, name).replace("-p 1883", &format!("-p {port}"));
         let run = Command::new("sh").args(["-e", "-c", &commands]).output().expect("a shell");

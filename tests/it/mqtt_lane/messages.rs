@@ -43,7 +43,7 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
     let (one, dotted) = (device(0, 1), Device::active("tenant-0", "dev.1", "tok-dotted"));
     seed::devices(&world.database, &[one.clone(), dotted.clone()]).await;
     let command = "INSERT INTO device_commands (tenant_id, command_id, device_id, status)
-                   VALUES ('tenant-0', 'c-1', 'dev-0000', 'SENT')";
+                   VALUES ('tenant-0', 'c-1', 'dev-0000', 'queued')";
     world.database.execute(command).await;
 
     let without = world.start_node().await;
@@ -105,10 +105,7 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
     let row = |seq, kind: &str| (seq, topic(&one, kind), kind.to_owned(), LANE.0.to_owned());
     assert_eq!(rows, [row(1, "telemetry"), row(2, "alarm")], "what was sent with QoS 0 is not kept");
     assert_eq!(world.database.count("device_state WHERE reported_version = 5").await, 1);
-    assert_eq!(
-        world.database.count("device_commands WHERE command_id = 'c-1' AND acknowledged_at IS NOT NULL").await,
-        1
-    );
+    assert_eq!(world.database.count("device_commands WHERE command_id = 'c-1' AND status = 'delivered'").await, 1);
     let rejected = [
         count("tenant-0", "INVALID_PAYLOAD", 3),
         count("tenant-0", "PAYLOAD_TOO_LARGE", 1),
@@ -122,8 +119,8 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
     wait_for("the point", DEADLINE, async || world.influx.point_count(&database("tenant-0")) == 1).await;
 
     let metrics = node.metrics().await;
-    assert_eq!(metrics.count("ingest_mqtt_ignored_total", &[]), 2);
-    assert_eq!(metrics.count("ingest_mqtt_messages_total", &[("qos", "1")]), 13);
+    assert_eq!(metrics.count("ingest_nats_mqtt_ignored_total", &[]), 2);
+    assert_eq!(metrics.count("ingest_nats_mqtt_messages_total", &[("qos", "1")]), 13);
     assert_eq!(metrics.count("ingest_deliveries_settled_total", &[("consumer", LANE.1), ("disposition", "ack")]), 13);
     let stats: Value = node.stats().await;
     assert_eq!(stats["consumers"]["ingest-mqtt"]["in_flight"], 0, "{stats}");

@@ -38,10 +38,16 @@ pub(crate) const TARGETS: [(&str, Target); 6] = [
 ];
 
 /// An envelope opens exactly where another implementation finds an object, without copying; written again from its fields
-/// it opens to the same fields.
+/// it opens to the same fields. What is JSON is a payload by itself, too.
 pub(crate) fn envelope(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     let other = serde_json::from_slice::<Value>(data);
+    let alone = Envelope::of_payload("t".into(), &body);
+    assert!(
+        alone.not_json.is_none() || other.is_err() && alone.payload.is_empty(),
+        "{}",
+        String::from_utf8_lossy(data)
+    );
     let Ok(opened) = Envelope::open(&body) else {
         assert!(!matches!(other, Ok(Value::Object(_))), "{}", String::from_utf8_lossy(data));
         return;
