@@ -12,6 +12,7 @@
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
+//! - `bridge`: the gateway between a real Mosquitto and JetStream.
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
 //!   connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
@@ -31,6 +32,7 @@
 #![allow(clippy::expect_used, reason = "a panic is a test's failure message")]
 
 mod backfill;
+mod bridge;
 mod cases;
 mod closed_output;
 mod consumer;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::gateway::{NotStored, Pending};
 use crate::metrics::{MqttDrop, MqttMetrics};
+use crate::runtime::failpoint;
 
 /// A message that was received and is not acknowledged yet.
 pub(super) struct Received {
@@ -37,6 +38,7 @@ pub(super) async fn acknowledge(
                 Err(error) => return Err(error),
             }
         }
+        failpoint::pass("mqtt-stored");
         // There is a place for every packet id. Without the connection the broker sends the message again.
         let _ = client.try_ack(&packet);
     }

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
-use super::connection::open;
-use super::conversation::{End, converse};
+use super::connection::{ConnectError, Connection, open};
+use super::conversation::{End, Purpose, converse};
 use crate::gateway::Publisher;
 use crate::message::Drain;
-use crate::metrics::MqttMetrics;
+use crate::metrics::{Metrics, MqttMetrics};
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
 use crate::runtime::spawn::SpawnContext;
@@ -37,6 +37,12 @@ const MAX_LOGGED: usize = 16;
 pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
+    /// What it connects.
+    pub link: Link,
+}
+
+/// A broker, and where its messages go.
+pub(crate) struct Link {
     /// The broker.
     pub config: Config,
     /// How long a stream's acknowledgement is waited for.
@@ -76,20 +82,8 @@ pub(crate) struct Session {
 impl Session {
     /// A session that is not connected yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, publish_timeout, publisher, client, takes } = parts;
-        let shared = Shared {
-            config,
-            publisher,
-            client,
-            takes,
-            metrics: spawn.metrics.mqtt.clone(),
-            log: spawn.log.clone(),
-            stop: CancellationToken::new(),
-            readiness: spawn.readiness.clone(),
-            publish_timeout,
-            was_subscribed: AtomicBool::new(false),
-            logged: Mutex::new(LogOnce::new(MAX_LOGGED)),
-        };
+        let Parts { spawn, link } = parts;
+        let shared = Shared::new(link, &spawn.metrics, spawn.readiness.clone(), spawn.log.clone());
         Self { spawn, shared: Arc::new(shared), stopped: CancellationToken::new() }
     }
 }
@@ -123,6 +117,24 @@ impl Handler<Drain> for Session {
 }
 
 impl Shared {
+    /// Nothing is connected yet.
+    pub(super) fn new(link: Link, metrics: &Metrics, readiness: Arc<Readiness>, log: Logger) -> Self {
+        let Link { config, publish_timeout, publisher, client, takes } = link;
+        Self {
+            config,
+            publisher,
+            client,
+            takes,
+            metrics: metrics.mqtt.clone(),
+            log,
+            stop: CancellationToken::new(),
+            readiness,
+            publish_timeout,
+            was_subscribed: AtomicBool::new(false),
+            logged: Mutex::new(LogOnce::new(MAX_LOGGED)),
+        }
+    }
+
     async fn live(&self) {
         let (mut backoff, mut password) = (BACKOFF, self.config.password.changes());
         while self.streams_take().await {
@@ -158,16 +170,21 @@ impl Shared {
     }
 
     async fn connect(&self) -> End {
-        // Reading may wait as long as a publication does, and pings with it: a broker waits one and a half times as long.
-        let keep_alive = self.publish_timeout * 2 + Duration::from_secs(20);
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Drained,
-            opened = open(&self.config, &self.config.client_id, false, keep_alive) => opened,
+            opened = self.open(false) => opened,
         };
         match opened {
-            Ok(connection) => converse(self, connection).await,
+            Ok(connection) => converse(self, connection, Purpose::Serve).await,
             Err(error) => End::Lost(error.to_string()),
         }
+    }
+
+    /// Opens a connection to the session, or to a clean one.
+    pub(super) async fn open(&self, clean_session: bool) -> Result<Connection, ConnectError> {
+        // Reading may wait as long as a publication does, and pings with it: a broker waits one and a half times as long.
+        let keep_alive = self.publish_timeout * 2 + Duration::from_secs(20);
+        open(&self.config, &self.config.client_id, clean_session, keep_alive).await
     }
 
     /// The broker has granted the subscription.

@@ -10,6 +10,7 @@ use super::acknowledge::{Received, drop_too_large};
 use super::session::Shared;
 use crate::gateway::{NotStored, Via};
 use crate::metrics::{MqttDrop, MqttQos};
+use crate::runtime::failpoint;
 use ingest_core::message::mqtt::{intake, message_id};
 
 /// What NATS counts into a message's size beside its envelope, at most: the headers.
@@ -47,6 +48,7 @@ pub(super) async fn take(shared: &Shared, message: Publish) -> Result<Received, 
     };
     let id = message_id(&shared.config.client_id, message.pkid, &message.topic, &message.payload);
     drop(message);
+    failpoint::pass("mqtt-received");
     if !shared.takes.load(Ordering::Relaxed) {
         return Err(NotTaken::Streams);
     }

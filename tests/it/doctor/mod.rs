@@ -3,6 +3,7 @@
 mod healthy;
 mod influx;
 mod machine;
+mod mqtt;
 mod nats;
 mod postgres;
 mod unreachable;
@@ -15,21 +16,21 @@ use crate::world::DEADLINE;
 /// One element of the list that `--json` prints.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Found {
-    level: String,
-    about: String,
-    found: String,
-    advice: Option<String>,
+pub(crate) struct Found {
+    pub level: String,
+    pub about: String,
+    pub found: String,
+    pub advice: Option<String>,
 }
 
 /// What a doctor says, and the exit code.
-struct Report {
-    code: Option<i32>,
-    found: Vec<Found>,
+pub(crate) struct Report {
+    pub code: Option<i32>,
+    pub found: Vec<Found>,
 }
 
 /// Runs `doctor --json` with the settings of a node.
-async fn doctor(node: NodeBuilder) -> Report {
+pub(crate) async fn doctor(node: NodeBuilder) -> Report {
     let finished = node.arguments(&["doctor", "--json"]).run_to_end(DEADLINE).await;
     let found = serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"));
     Report { code: finished.code, found }
@@ -37,7 +38,7 @@ async fn doctor(node: NodeBuilder) -> Report {
 
 impl Report {
     /// Checks that each misconfiguration is named, at its level, with advice: level, about, a part of what was found.
-    fn assert_names(&self, expected: &[(&str, &str, &str)]) {
+    pub(crate) fn assert_names(&self, expected: &[(&str, &str, &str)]) {
         let missing: Vec<_> = expected
             .iter()
             .filter(|(level, about, part)| {
