@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::acknowledge::{Received, acknowledge};
 use super::connection::{Connection, describe, granted};
-use super::session::Shared;
+use super::shared::Shared;
 use super::taker::{NotTaken, take};
 use crate::gateway::NotStored;
 
@@ -61,7 +61,7 @@ pub(super) async fn converse(shared: &Shared, connection: Connection, purpose: P
     tokio::select! {
         end = read(shared, events, &client, taken, session_present, purpose) => end,
         // Another task than the one that reads: reading waits for the window, and the window for this one.
-        unacknowledged = acknowledge(received, client.clone(), &shared.metrics, &shared.log) => match unacknowledged {
+        unacknowledged = acknowledge(received, client.clone(), shared) => match unacknowledged {
             Err(not_stored) => not_stored.into(),
         },
     }
@@ -75,7 +75,7 @@ async fn read(
     session_present: bool,
     purpose: Purpose,
 ) -> End {
-    let filter = shared.config.filter();
+    let filter = shared.link.config.filter();
     let asked = match purpose {
         Purpose::Serve => client.try_subscribe(&filter, QoS::AtLeastOnce),
         Purpose::Retire => client.try_unsubscribe(&filter),
@@ -110,6 +110,8 @@ async fn read(
                 // In a drain what still comes is left to the broker, which sends it again to the next connection.
                 let Some(taken) = &taken else { continue };
                 match take(shared, message).await {
+                    // Nobody waits for a word on it.
+                    Ok(Received { packet, publication: None }) if packet.qos == QoS::AtMostOnce => {}
                     // An error means that the conversation has ended.
                     Ok(message) => drop(taken.send(message)),
                     Err(why) => return why.into(),
@@ -126,7 +128,7 @@ async fn read(
             Ok(Event::Incoming(Incoming::UnsubAck(_))) => is_answered = true,
             Ok(Event::Outgoing(Outgoing::Disconnect)) => return End::Drained,
             Ok(_) => {}
-            Err(error) => return End::Lost(describe(&error, &shared.config)),
+            Err(error) => return End::Lost(describe(&error, &shared.link.config)),
         }
     }
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::connection::ConnectError;
 use super::conversation::{End, Purpose, converse};
-use super::session::{Link, Shared};
+use super::shared::{Link, Shared};
 use crate::metrics::Metrics;
 use crate::runtime::readiness::Readiness;
 

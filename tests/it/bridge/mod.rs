@@ -33,7 +33,10 @@ impl Bridge {
     }
 
     async fn with_broker(broker: Mosquitto) -> Self {
-        let world = World::new().await;
+        Self::around(World::new().await, broker).await
+    }
+
+    async fn around(world: World, broker: Mosquitto) -> Self {
         let devices: Vec<Device> = (0..DEVICES).map(|number| device(number, 2)).collect();
         seed::devices(&world.database, &devices).await;
         Self { world, broker }

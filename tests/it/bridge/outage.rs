@@ -69,8 +69,8 @@ async fn a_backlog_at_a_broker_without_bounds_stays_there_while_nats_is_silent()
     bridge.world.nats.pause();
     bridge.publish((100..MESSAGES).map(large)).await;
     let held = async || gateway.metrics().await.get("ingest_gateway_window_bytes", &[]).unwrap_or_default() as u64;
-    wait_for("a full window", DEADLINE, async || held().await > WINDOW / 2).await;
-    assert!(held().await <= WINDOW);
+    wait_for("a full window", DEADLINE, async || held().await > WINDOW / 4).await;
+    assert!(held().await <= WINDOW / 2, "half the window is for others");
     wait_for("the connection to be given up", DEADLINE, async || gateway.ready_status().await == Some(503)).await;
     let received = counted(&gateway, "ingest_gateway_mqtt_received_total", "qos", "1").await;
     assert!(received < MESSAGES / 2, "{received} messages are read and not stored");

@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use ingest_kit::seed::{self, Device};
-use ingest_kit::{Mosquitto, wait_for};
+use ingest_kit::{Mosquitto, Nats, wait_for};
 
 use super::Bridge;
 use crate::doctor::doctor;
 use crate::document::block;
-use crate::world::{DEADLINE, drain, start};
+use crate::world::{DEADLINE, World, drain, start};
 
 const DOCUMENT: &str = "ways-in/mqtt.md";
 
@@ -25,13 +25,17 @@ async fn the_commands_of_the_document_work() {
     run(&here(block(DOCUMENT, "mosquitto users")));
     let config = here(block(DOCUMENT, "mosquitto conf"));
     let config = config.replace("listener 1883", "listener {port} 127.0.0.1").replace("/var/lib/mosquitto/", "{dir}/");
-    let bridge = Bridge::with_broker(Mosquitto::start_with_file(&config)).await;
+    let nats = format!("{}\nno_auth_user: admin\n", block("rights.md", "nats gateway"));
+    let world = World::with_nats(Nats::start_configured(&nats)).await;
+    let bridge = Bridge::around(world, Mosquitto::start_with_file(&config)).await;
     let device = Device { site_id: "lab-1".to_owned(), ..Device::active("acme", "dev-0001", "tok-dev-0001") };
     seed::devices(&bridge.world.database, &[device]).await;
     let node = bridge.world.start_node().await;
 
     let settings = block(DOCUMENT, "gateway environment");
-    let settings = settings.replace("nats://nats:4222", &bridge.world.nats.url()).replace("=mosquitto", "=127.0.0.1");
+    let settings = settings
+        .replace("nats://nats:4222", &bridge.world.nats.url_of("ingest-gateway", "change-me-too"))
+        .replace("=mosquitto", "=127.0.0.1");
     let with_settings = || {
         settings.lines().fold(bridge.gateway(), |gateway, line| {
             let (name, value) = line.split_once('=').unwrap_or_else(|| panic!("no setting: {line}"));
@@ -51,6 +55,8 @@ async fn the_commands_of_the_document_work() {
             && database.count("device_state WHERE reported_version = 1").await == 1
     })
     .await;
+    let violations = gateway.metrics().await.count("ingest_nats_permission_violations_total", &[]);
+    assert_eq!(violations, 0, "{}", gateway.log());
     drain(gateway).await;
 
     let (variable, arguments) = block(DOCUMENT, "retire")

@@ -11,7 +11,7 @@ async fn a_broker_that_is_away_or_has_dropped_messages_is_named() {
     let away = doctor(node().env("MQTT_HOST", "127.0.0.1").env("MQTT_PORT", 9)).await;
     away.assert_names(&[("ERR", "mqtt", "Connection refused")]);
 
-    // Room for one message, and figures every second.
+    // Queues of one message, and figures every second.
     let config = "allow_anonymous true\nmax_queued_messages 1\nmax_inflight_messages 1\nsys_interval 1\n";
     let broker = Mosquitto::start_with_file(&format!("listener {{port}} 127.0.0.1\n{config}"));
     let world = World::new().await;

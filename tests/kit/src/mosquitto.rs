@@ -99,6 +99,12 @@ impl Mosquitto {
         self.process = Some(process);
     }
 
+    /// Whether what the broker has saved, which a kill leaves, holds this text.
+    pub fn has_saved(&self, text: &str) -> bool {
+        let saved = std::fs::read(self.dir().join("mosquitto.db")).unwrap_or_default();
+        saved.windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
     /// The broker's log file.
     pub fn log(&self) -> PathBuf {
         self.dir().join("mosquitto.log")

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, Outgoing, QoS};
 use tokio::time::timeout;
 
-/// Bound on the broker's next sign of life while it is published to.
+/// Bound on the broker's next packet while it is published to.
 const SILENT: Duration = Duration::from_secs(20);
 
 /// A message for a broker.
