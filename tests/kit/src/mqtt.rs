@@ -65,8 +65,11 @@ pub async fn publish_mqtt(port: u16, user: Option<(&str, &str)>, messages: impl 
 }
 
 async fn next(events: &mut EventLoop) -> Event {
-    let event = timeout(SILENT, events.poll()).await.unwrap_or_else(|_| panic!("the broker is silent for {SILENT:?}"));
-    event.unwrap_or_else(|error| panic!("cannot publish: {error}"))
+    match timeout(SILENT, events.poll()).await {
+        Ok(Ok(event)) => event,
+        Ok(Err(error)) => panic!("cannot publish: {error}"),
+        Err(_) => panic!("the broker is silent for {SILENT:?}"),
+    }
 }
 
 /// A client id that no other publisher has.

@@ -10,6 +10,7 @@ mod gaps;
 mod line_names;
 mod line_protocol;
 mod metric_keys;
+mod mqtt;
 mod names;
 mod observed_time;
 mod payload_filter;
