@@ -34,7 +34,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
         ),
         (
             from_file("e.toml", "[postgres]\nwindow = 1"),
-            &format!("{path}e.toml, line 2: unknown key postgres.window; did you mean nats.window?"),
+            &format!("{path}e.toml, line 2: unknown key postgres.window; did you mean nats.window or gateway.window?"),
         ),
         (
             from_file("f.toml", "batch_size = 5"),
@@ -51,7 +51,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("h.toml", "no_such_key = 5"),
             &format!(
                 "{path}h.toml, line 1: unknown table or misplaced key no_such_key; the tables are nats, validate, \
-                 registry, postgres, influx, routes, state, http, log, supervisor"
+                 registry, postgres, influx, routes, state, http, gateway, mqtt, log, supervisor"
             ),
         ),
         (

@@ -45,6 +45,11 @@ fn every_field_of_every_room_is_a_setting_with_an_acceptable_default() {
         "influx.ca_file",
         "influx.org",
         "influx.bucket",
+        "mqtt.host",
+        "mqtt.port",
+        "mqtt.username",
+        "mqtt.ca_file",
+        "mqtt.share_group",
     ];
     assert_eq!(without, expected);
     let mut diagnostics = Diagnostics::default();
