@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::{backfill, check_config, doctor, generated, provision_tenants, quarantine, simulate};
 
@@ -24,6 +24,15 @@ pub(crate) struct Cli {
     pub command: Command,
 }
 
+/// What the gateway does.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct GatewayOptions {
+    /// End the session at the MQTT broker for good: take back its subscription, take in what the broker still has for it, and
+    /// have it forgotten. Its gateway must not run.
+    #[arg(long)]
+    pub retire: bool,
+}
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -32,7 +41,7 @@ pub(crate) enum Command {
     /// Run the gateway until SIGTERM or SIGINT: ways in over HTTP and from an MQTT broker, into NATS JetStream.
     ///
     /// A client gets its answer when the stream has acknowledged the message, and never before.
-    Gateway,
+    Gateway(GatewayOptions),
     /// Bring the database to this version's schema.
     Migrate,
     /// Give every tenant of the registry its InfluxDB database: OK, EXISTS, WARN or ERR for each; exit code 1 if any failed.

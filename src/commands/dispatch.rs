@@ -30,7 +30,8 @@ pub fn run_program() -> ExitCode {
     let load = || gather().accept();
     let exit = match &cli.command {
         Command::Run => run::run(gather.clone(), app::run::run),
-        Command::Gateway => run::run(gather.clone(), app::gateway::run::run),
+        Command::Gateway(options) if options.retire => run::run(gather.clone(), app::gateway::retire::run),
+        Command::Gateway(_) => run::run(gather.clone(), app::gateway::run::run),
         Command::Migrate => configured(load, migrate),
         Command::CheckConfig(options) => check_config::run(gather(), options),
         Command::Doctor(options) => configured(load, |loaded| on_runtime(doctor::run(loaded, options))),

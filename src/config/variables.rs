@@ -38,7 +38,7 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// What other clients of the same servers call it.
-const SYNONYMS: [(&str, &str); 11] = [
+const SYNONYMS: [(&str, &str); 13] = [
     ("PGHOST", "PG_HOST"),
     ("PGPORT", "PG_PORT"),
     ("PGDATABASE", "PG_DB"),
@@ -50,6 +50,8 @@ const SYNONYMS: [(&str, &str); 11] = [
     ("POSTGRES_DB", "PG_DB"),
     ("POSTGRES_USER", "PG_USER"),
     ("POSTGRES_PASSWORD", "PG_PASS"),
+    ("MQTT_CA_CERT", "MQTT_CA_FILE"),
+    ("MQTT_USER", "MQTT_USERNAME"),
 ];
 
 /// Edit distance up to which a name without the beginning of a family is taken for one of ours.

@@ -7,8 +7,8 @@ use crate::runtime::setting::settings;
 settings! {
     /// The `[gateway]` table.
     pub(crate) struct Config in "gateway" {
-        /// Most messages on their way into JetStream at once, over all ways in: without room HTTP answers 503, and a broker
-        /// is read no further.
+        /// Most messages on their way into JetStream at once, over all ways in: without room HTTP answers 503. A broker is read
+        /// no further when its messages fill half of it.
         window: usize = 4_096, whole(1, 1_000_000);
         /// The same in bytes.
         window_bytes: usize = 16 * 1024 * 1024, whole(1_048_576, i64::MAX);

@@ -67,12 +67,22 @@ impl NotStored {
 #[error("too many messages wait for the stream")]
 pub(crate) struct WindowFull;
 
+/// The part of the window for who waits for space: half of it, so that a broker's backlog leaves space for who has to be
+/// answered at once.
+#[derive(Clone)]
+struct Waiting {
+    messages: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    window_bytes: usize,
+}
+
 /// Publishes within a window, in messages and in bytes. Cloning shares the window.
 #[derive(Clone)]
 pub(crate) struct Publisher {
     jetstream: JetStream,
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    waiting: Waiting,
     metrics: GatewayMetrics,
     window_bytes: usize,
 }
@@ -90,6 +100,11 @@ impl Publisher {
         let window_bytes = config.window_bytes.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
         Self {
             jetstream,
+            waiting: Waiting {
+                messages: Arc::new(Semaphore::new(config.window.div_ceil(2))),
+                bytes: Arc::new(Semaphore::new(window_bytes / 2)),
+                window_bytes: window_bytes / 2,
+            },
             messages: Arc::new(Semaphore::new(config.window)),
             bytes: Arc::new(Semaphore::new(window_bytes)),
             metrics: metrics.gateway.clone(),
@@ -103,26 +118,26 @@ impl Publisher {
     /// The window is full.
     pub(crate) fn try_reserve(&self, bytes: usize) -> Result<Credit, WindowFull> {
         let message = self.messages.clone().try_acquire_owned().map_err(|_| WindowFull)?;
-        let bytes = self.bytes.clone().try_acquire_many_owned(self.weight(bytes)).map_err(|_| WindowFull)?;
-        Ok(self.credit(message, bytes))
+        let weight = weight(bytes, self.window_bytes);
+        let bytes = self.bytes.clone().try_acquire_many_owned(weight).map_err(|_| WindowFull)?;
+        Ok(self.credit(message, bytes, None))
     }
 
-    /// Space for a message of so many bytes, as soon as there is some. `None` only at the end of the process.
+    /// Space for a message of so many bytes, as soon as there is some in half the window. `None` only at the end of the
+    /// process.
     pub(crate) async fn reserve(&self, bytes: usize) -> Option<Credit> {
+        let weight = weight(bytes, self.waiting.window_bytes);
+        let message = self.waiting.messages.clone().acquire_owned().await.ok()?;
+        let half = (message, self.waiting.bytes.clone().acquire_many_owned(weight).await.ok()?);
         let message = self.messages.clone().acquire_owned().await.ok()?;
-        let bytes = self.bytes.clone().acquire_many_owned(self.weight(bytes)).await.ok()?;
-        Some(self.credit(message, bytes))
+        let bytes = self.bytes.clone().acquire_many_owned(weight).await.ok()?;
+        Some(self.credit(message, bytes, Some(half)))
     }
 
-    /// A message larger than the whole window takes all of it.
-    fn weight(&self, bytes: usize) -> u32 {
-        (bytes + MESSAGE_BYTES).min(self.window_bytes) as u32
-    }
-
-    fn credit(&self, message: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> Credit {
+    fn credit(&self, message: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit, half: Option<Permits>) -> Credit {
         self.metrics.window_messages.inc();
         self.metrics.window_bytes.inc_by(bytes.num_permits() as i64);
-        Credit { metrics: self.metrics.clone(), _message: message, bytes }
+        Credit { metrics: self.metrics.clone(), _message: message, bytes, _half: half }
     }
 
     /// Sends a message; what is sent in order is stored in order. With `message_id`, the stream takes it once within its
@@ -156,12 +171,21 @@ impl Publisher {
     }
 }
 
+/// Space for a message, and for its bytes.
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// What a message takes of a window of so many bytes; one that is larger takes all of it.
+fn weight(bytes: usize, window_bytes: usize) -> u32 {
+    (bytes + MESSAGE_BYTES).min(window_bytes) as u32
+}
+
 /// Space for one message in the window, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Credit {
     metrics: GatewayMetrics,
     _message: OwnedSemaphorePermit,
     bytes: OwnedSemaphorePermit,
+    _half: Option<Permits>,
 }
 
 impl Drop for Credit {

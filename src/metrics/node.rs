@@ -60,7 +60,7 @@ pub struct Metrics {
     /// The gateway's ways in; none of them moves in `run`.
     pub gateway: GatewayMetrics,
     /// The gateway's session at the MQTT broker.
-    pub mqtt: MqttMetrics,
+    pub(crate) mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.

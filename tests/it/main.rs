@@ -13,6 +13,7 @@
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
 //! - `mqtt_lane`: what MQTT clients of nats-server publish.
+//! - `bridge`: the gateway between a real Mosquitto and JetStream.
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
 //!   connections are open.
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
@@ -33,6 +34,7 @@
 #![allow(clippy::expect_used, reason = "a panic is a test's failure message")]
 
 mod backfill;
+mod bridge;
 mod cases;
 mod closed_output;
 mod consumer;

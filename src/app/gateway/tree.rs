@@ -50,15 +50,14 @@ pub(super) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
 fn mqtt_session(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("mqtt-session", "mqtt", "mqtt", move |_, spawn| {
         let place = spawn.place();
-        let parts = mqtt::Parts {
+        let link = mqtt::Link {
             config: ingredients.config.mqtt.clone(),
             publish_timeout: ingredients.config.gateway.publish_timeout(),
             publisher: ingredients.publisher.clone(),
             client: ingredients.client.clone(),
             takes: ingredients.takes.clone(),
-            spawn,
         };
-        Ok(start(&place, mqtt::Session::new(parts)).recipient())
+        Ok(start(&place, mqtt::Session::new(mqtt::Parts { spawn, link })).recipient())
     })
 }
 

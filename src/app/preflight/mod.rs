@@ -7,6 +7,7 @@ mod clock;
 mod deadline;
 mod influx;
 mod machine;
+mod mqtt;
 mod nats;
 mod postgres;
 mod result;

@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::future::pending;
 
 use rumqttc::{AsyncClient, Publish};
-use slog::{Logger, warn};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::shared::Shared;
 use crate::gateway::{NotStored, Pending};
-use crate::metrics::{MqttDrop, MqttMetrics};
+use crate::runtime::failpoint;
 
 /// A message that was received and is not acknowledged yet.
 pub(super) struct Received {
@@ -26,26 +26,20 @@ pub(super) struct Received {
 pub(super) async fn acknowledge(
     mut received: UnboundedReceiver<Received>,
     client: AsyncClient,
-    metrics: &MqttMetrics,
-    log: &Logger,
+    shared: &Shared,
 ) -> Result<Infallible, NotStored> {
     while let Some(Received { packet, publication }) = received.recv().await {
         if let Some(publication) = publication {
             match publication.stored().await {
                 Ok(_) => {}
-                Err(error) if error.is_too_large() => drop_too_large(&error, metrics, log),
+                Err(error) if error.is_too_large() => shared.too_large(&error),
                 Err(error) => return Err(error),
             }
         }
+        failpoint::pass("mqtt-stored");
         // There is a place for every packet id. Without the connection the broker sends the message again.
         let _ = client.try_ack(&packet);
     }
     let _ = client.try_disconnect();
     pending().await
-}
-
-/// A message that no stream takes, whenever it is sent: it would come again for ever, and hold up all that come after it.
-pub(super) fn drop_too_large(error: &NotStored, metrics: &MqttMetrics, log: &Logger) {
-    metrics.dropped.of(MqttDrop::TooLarge).inc();
-    warn!(log, "message dropped: larger than NATS or the stream takes"; "error" => %error);
 }

@@ -87,6 +87,8 @@ impl Config {
 mod tests {
     use super::*;
 
+    type Set = fn(&mut Config);
+
     #[test]
     fn the_port_follows_tls_and_the_filter_the_group() {
         let mut config = Config::default();
@@ -100,13 +102,13 @@ mod tests {
 
     #[test]
     fn what_can_not_work_names_its_setting() {
-        let names = |set: fn(&mut Config)| {
+        let names = |set: Set| {
             let mut config = Config::default();
             set(&mut config);
             config.problems()
         };
         assert!(names(|_| ()).is_empty());
-        let cases: [(fn(&mut Config), &str); 7] = [
+        let cases: [(Set, &str); 7] = [
             (|config| config.password = Secret::new("hush"), "MQTT_USERNAME"),
             (|config| config.topic = "tenant/#/device".to_owned(), "MQTT_TOPIC"),
             (|config| config.topic = "$share/g/#".to_owned(), "MQTT_SHARE_GROUP"),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, QoS,
-    StateError, SubAck, SubscribeReasonCode, TlsConfiguration, Transport,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions, NetworkOptions, Outgoing,
+    QoS, StateError, SubAck, SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use thiserror::Error;
 
@@ -28,6 +28,15 @@ pub(crate) struct Connection {
     pub events: EventLoop,
     /// Whether the broker knew the session.
     pub session_present: bool,
+}
+
+impl Connection {
+    /// Ends it in order.
+    pub(crate) async fn close(mut self) {
+        if self.client.try_disconnect().is_ok() {
+            while self.events.poll().await.is_ok_and(|event| event != Event::Outgoing(Outgoing::Disconnect)) {}
+        }
+    }
 }
 
 /// Why there is no connection.

@@ -8,9 +8,13 @@ mod acknowledge;
 mod config;
 mod connection;
 mod conversation;
+mod retire;
 mod session;
+mod shared;
 mod taker;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::connection::{ConnectError, Connection, granted, open};
+pub(crate) use self::retire::retire;
 pub(crate) use self::session::{Parts, Session};
+pub(crate) use self::shared::Link;

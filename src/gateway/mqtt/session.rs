@@ -1,25 +1,16 @@
 //! The session at the broker: one connection after another, for as long as the gateway runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use async_nats::Client;
 use ingest_core::flow::backoff::Backoff;
-use parking_lot::Mutex;
-use slog::{Logger, info, warn};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::config::Config;
-use super::connection::open;
-use super::conversation::{End, converse};
-use crate::gateway::Publisher;
+use super::conversation::{End, Purpose, converse};
+use super::shared::{Link, Shared};
 use crate::message::Drain;
-use crate::metrics::MqttMetrics;
-use crate::runtime::log_once::LogOnce;
-use crate::runtime::readiness::{Condition, Readiness};
 use crate::runtime::spawn::SpawnContext;
 
 /// Pauses between attempts.
@@ -30,40 +21,13 @@ const STABLE: Duration = Duration::from_secs(30);
 const STREAMS_EVERY: Duration = Duration::from_millis(100);
 /// Period of the heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Failures of one outage that are logged.
-const MAX_LOGGED: usize = 16;
 
 /// What a session is made of.
 pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
-    /// The broker.
-    pub config: Config,
-    /// How long a stream's acknowledgement is waited for.
-    pub publish_timeout: Duration,
-    /// Publishes what is taken.
-    pub publisher: Publisher,
-    /// The connection that it publishes on.
-    pub client: Client,
-    /// Whether the streams take messages.
-    pub takes: Arc<AtomicBool>,
-}
-
-/// What the session's connections share.
-pub(super) struct Shared {
-    pub config: Config,
-    pub publisher: Publisher,
-    pub client: Client,
-    pub takes: Arc<AtomicBool>,
-    pub metrics: MqttMetrics,
-    pub log: Logger,
-    /// A drain is asked for.
-    pub stop: CancellationToken,
-    readiness: Arc<Readiness>,
-    publish_timeout: Duration,
-    /// Whether the broker has known the session: from then on it must not forget it.
-    was_subscribed: AtomicBool,
-    logged: Mutex<LogOnce>,
+    /// What it connects.
+    pub link: Link,
 }
 
 /// The actor; its thread is that of the connection, too.
@@ -76,20 +40,8 @@ pub(crate) struct Session {
 impl Session {
     /// A session that is not connected yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, publish_timeout, publisher, client, takes } = parts;
-        let shared = Shared {
-            config,
-            publisher,
-            client,
-            takes,
-            metrics: spawn.metrics.mqtt.clone(),
-            log: spawn.log.clone(),
-            stop: CancellationToken::new(),
-            readiness: spawn.readiness.clone(),
-            publish_timeout,
-            was_subscribed: AtomicBool::new(false),
-            logged: Mutex::new(LogOnce::new(MAX_LOGGED)),
-        };
+        let Parts { spawn, link } = parts;
+        let shared = Shared::new(link, &spawn.metrics, spawn.readiness.clone(), spawn.log.clone());
         Self { spawn, shared: Arc::new(shared), stopped: CancellationToken::new() }
     }
 }
@@ -105,7 +57,7 @@ impl Actor for Session {
         let life = async move {
             // However it ends.
             let _stopped = stopped.drop_guard();
-            shared.live().await;
+            live(&shared).await;
         };
         // A panic in here is the actor's.
         ctx.spawn(life.into_actor(self));
@@ -122,80 +74,48 @@ impl Handler<Drain> for Session {
     }
 }
 
-impl Shared {
-    async fn live(&self) {
-        let (mut backoff, mut password) = (BACKOFF, self.config.password.changes());
-        while self.streams_take().await {
-            let began = Instant::now();
-            let end = self.connect().await;
-            if let End::Drained = end {
-                break;
-            }
-            self.ended(&end);
-            if began.elapsed() >= STABLE {
-                backoff.reset();
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                () = sleep(backoff.next(fastrand::f64())) => {}
-                Ok(()) = password.changed() => {}
-            }
+/// One connection after another, until a drain.
+async fn live(shared: &Shared) {
+    let (mut backoff, mut password) = (BACKOFF, shared.link.config.password.changes());
+    while streams_take(shared).await {
+        let began = Instant::now();
+        let end = connect(shared).await;
+        if let End::Drained = end {
+            break;
         }
-        self.metrics.connected.set(0);
-    }
-
-    /// Waits until the streams take messages; `false` once a drain is asked for. Without a connection the broker keeps what
-    /// comes, and nothing has to be sent a second time.
-    async fn streams_take(&self) -> bool {
-        while !self.stop.is_cancelled() && !self.takes.load(Ordering::Relaxed) {
-            self.readiness.down(Condition::Mqtt, "waits until the streams take messages");
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = sleep(STREAMS_EVERY) => {}
-            }
+        shared.ended(end.to_string());
+        if began.elapsed() >= STABLE {
+            backoff.reset();
         }
-        !self.stop.is_cancelled()
-    }
-
-    async fn connect(&self) -> End {
-        // Reading may wait as long as a publication does, and pings with it: a broker waits one and a half times as long.
-        let keep_alive = self.publish_timeout * 2 + Duration::from_secs(20);
-        let opened = tokio::select! {
-            () = self.stop.cancelled() => return End::Drained,
-            opened = open(&self.config, &self.config.client_id, false, keep_alive) => opened,
-        };
-        match opened {
-            Ok(connection) => converse(self, connection).await,
-            Err(error) => End::Lost(error.to_string()),
+        tokio::select! {
+            () = shared.stop.cancelled() => break,
+            () = sleep(backoff.next(fastrand::f64())) => {}
+            Ok(()) = password.changed() => {}
         }
     }
+    shared.metrics.connected.set(0);
+}
 
-    /// The broker has granted the subscription.
-    pub(super) fn subscribed(&self, session_present: bool) {
-        self.metrics.connected.set(1);
-        self.logged.lock().reset();
-        let again = self.was_subscribed.swap(true, Ordering::Relaxed);
-        if again {
-            self.metrics.reconnects.inc();
+/// Waits until the streams take messages; `false` once a drain is asked for. Without a connection the broker keeps what comes,
+/// and nothing has to be sent a second time.
+async fn streams_take(shared: &Shared) -> bool {
+    while !shared.stop.is_cancelled() && !shared.streams_take() {
+        shared.waits("waits until the streams take messages");
+        tokio::select! {
+            () = shared.stop.cancelled() => {}
+            () = sleep(STREAMS_EVERY) => {}
         }
-        if again && !session_present {
-            self.metrics.sessions_lost.inc();
-            warn!(
-                self.log,
-                "the mqtt broker has forgotten the session, and what it kept for it; check its persistence \
-                and the expiry of sessions"
-            );
-        }
-        info!(self.log, "mqtt subscribed"; "filter" => self.config.filter(), "session_present" => session_present);
-        self.readiness.up(Condition::Mqtt);
     }
+    !shared.stop.is_cancelled()
+}
 
-    fn ended(&self, end: &End) {
-        self.metrics.connected.set(0);
-        let why = end.to_string();
-        if self.logged.lock().is_new(&why) {
-            warn!(self.log, "mqtt connection ended"; "why" => &why);
-        }
-        self.readiness.down(Condition::Mqtt, why);
+async fn connect(shared: &Shared) -> End {
+    let opened = tokio::select! {
+        () = shared.stop.cancelled() => return End::Drained,
+        opened = shared.open(false) => opened,
+    };
+    match opened {
+        Ok(connection) => converse(shared, connection, Purpose::Serve).await,
+        Err(error) => End::Lost(error.to_string()),
     }
 }

@@ -1,15 +1,15 @@
 //! The taker: makes intakes of a broker's messages and sends them into their streams.
 
-use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use rumqttc::{Publish, QoS};
 
-use super::acknowledge::{Received, drop_too_large};
-use super::session::Shared;
+use super::acknowledge::Received;
+use super::shared::Shared;
 use crate::gateway::{NotStored, Via};
 use crate::metrics::{MqttDrop, MqttQos};
+use crate::runtime::failpoint;
 use ingest_core::message::mqtt::{intake, message_id};
 
 /// What NATS counts into a message's size beside its envelope, at most: the headers.
@@ -32,37 +32,38 @@ pub(super) enum NotTaken {
 /// It can't be taken now.
 pub(super) async fn take(shared: &Shared, message: Publish) -> Result<Received, NotTaken> {
     let metrics = &shared.metrics;
-    metrics.received.of(qos(message.qos)).inc();
-    let packet = Publish { topic: String::new(), payload: Bytes::new(), ..message.clone() };
-    let untaken = |why| {
-        metrics.dropped.of(why).inc();
-        Ok(Received { packet: packet.clone(), publication: None })
-    };
-    if message.retain {
-        return untaken(MqttDrop::Retained);
+    metrics.received.of(label(message.qos)).inc();
+    let Publish { dup, qos, retain, pkid, topic, payload } = message;
+    let packet = Publish { dup, qos, retain, pkid, topic: String::new(), payload: Bytes::new() };
+    if retain {
+        metrics.dropped.of(MqttDrop::Retained).inc();
+        return Ok(Received { packet, publication: None });
     }
-    let max_bytes = shared.client.server_info().max_payload.saturating_sub(HEADERS);
-    let Some(intake) = intake(&message.topic, &message.payload, max_bytes, now_ms()) else {
-        return untaken(MqttDrop::Own);
+    let max_bytes = shared.link.client.server_info().max_payload.saturating_sub(HEADERS);
+    let Some(intake) = intake(&topic, &payload, max_bytes, now_ms()) else {
+        metrics.dropped.of(MqttDrop::Own).inc();
+        return Ok(Received { packet, publication: None });
     };
-    let id = message_id(&shared.config.client_id, message.pkid, &message.topic, &message.payload);
-    drop(message);
-    if !shared.takes.load(Ordering::Relaxed) {
+    let id = message_id(&shared.link.config.client_id, pkid, &topic, &payload);
+    // The envelope is a copy.
+    drop((topic, payload));
+    failpoint::pass("mqtt-received");
+    if !shared.streams_take() {
         return Err(NotTaken::Streams);
     }
     // Whoever holds the window's space has a PubAck or gives up within the publish timeout.
-    let credit = shared.publisher.reserve(intake.envelope.len()).await.ok_or(NotTaken::Streams)?;
-    match shared.publisher.send(Via::Mqtt, intake, id.as_deref(), credit).await {
+    let credit = shared.link.publisher.reserve(intake.envelope.len()).await.ok_or(NotTaken::Streams)?;
+    match shared.link.publisher.send(Via::Mqtt, intake, id.as_deref(), credit).await {
         Ok(publication) => Ok(Received { packet, publication: Some(publication) }),
         Err(error) if error.is_too_large() => {
-            drop_too_large(&error, metrics, &shared.log);
+            shared.too_large(&error);
             Ok(Received { packet, publication: None })
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn qos(qos: QoS) -> MqttQos {
+fn label(qos: QoS) -> MqttQos {
     match qos {
         QoS::AtMostOnce => MqttQos::AtMostOnce,
         QoS::AtLeastOnce | QoS::ExactlyOnce => MqttQos::AtLeastOnce,

@@ -3,6 +3,7 @@
 mod healthy;
 mod influx;
 mod machine;
+mod mqtt;
 mod nats;
 mod postgres;
 mod unreachable;
@@ -16,17 +17,17 @@ use crate::world::DEADLINE;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Found {
-    level: String,
-    about: String,
-    found: String,
-    advice: Option<String>,
+    pub level: String,
+    pub about: String,
+    pub found: String,
+    pub advice: Option<String>,
 }
 
 /// What a doctor says, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Report {
-    code: Option<i32>,
-    found: Vec<Found>,
+    pub code: Option<i32>,
+    pub found: Vec<Found>,
 }
 
 /// Runs `doctor --json` with the settings of a node.

@@ -124,6 +124,7 @@ impl Bench {
             pool: pool_of(&postgres),
             new_tenants: None,
             settings_readers: Vec::new(),
+            drain_waits: true,
             spawn,
         })
         .start();

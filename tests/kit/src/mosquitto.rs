@@ -22,43 +22,40 @@ pub struct Mosquitto {
 }
 
 impl Mosquitto {
-    /// Starts a broker that lets everybody in, keeps every message, and writes each change to its disk.
+    /// Starts a broker that keeps every message on its disk, with more configuration in Mosquitto's own format: users, rights,
+    /// TLS, limits.
     ///
     /// # Panics
     /// When mosquitto is not installed (the message explains how to install it) or does not come up.
-    pub fn start() -> Self {
-        Self::start_configured("allow_anonymous true\nautosave_on_changes true\nautosave_interval 1\n")
-    }
-
-    /// As [`Mosquitto::start`], with this configuration in place of that: users, rights, TLS. Of the listener it may set
-    /// everything but its port; `{dir}` is the broker's directory.
     pub fn start_configured(config: &str) -> Self {
-        Self::start_listening("listener {port} 127.0.0.1", config)
+        let own = "listener {port} 127.0.0.1\npersistence true\npersistence_location {dir}/\nmax_queued_messages 0\n";
+        Self::start_with_file(&format!("{own}{config}"))
     }
 
-    /// As [`Mosquitto::start_configured`], with the file as an operator has it: `{port}` is the port, and where the data are is
-    /// set to the broker's directory.
+    /// Starts a broker with a whole configuration file, in which `{port}` is its port and `{dir}` its directory.
+    ///
+    /// # Panics
+    /// As [`Mosquitto::start_configured`].
     pub fn start_with_file(config: &str) -> Self {
-        Self::start_listening("", config)
-    }
-
-    fn start_listening(listener: &str, config: &str) -> Self {
         let dir = TempDir::with_prefix("ingest-mosquitto-").expect("a temporary directory");
         let mut broker = Self { port: free_port(), dir, process: None };
-        let persistence = match listener {
-            "" => "",
-            _ => "persistence true\npersistence_location {dir}/\nmax_queued_messages 0\n",
-        };
+        let config = config.replace("{port}", &broker.port.to_string());
+        let config = config.replace("{dir}", &broker.dir().display().to_string());
         // As root it would become another user, who can't enter the directory.
-        broker.configure(&format!("user root\n{listener}\n{persistence}{config}\n"));
+        std::fs::write(broker.dir().join(CONFIG), format!("user root\n{config}\n")).expect("a configuration file");
         broker.start_again();
         broker
     }
 
-    /// Writes another configuration, for the next start or SIGHUP.
-    fn configure(&self, config: &str) {
-        let text = config.replace("{port}", &self.port.to_string()).replace("{dir}", &self.dir().display().to_string());
-        std::fs::write(self.dir().join(CONFIG), text).expect("a configuration file");
+    /// The plugin of users and rights that are administered while the broker runs.
+    ///
+    /// # Panics
+    /// When it is not where the distributions have it.
+    pub fn dynamic_security() -> PathBuf {
+        let files =
+            ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"]
+                .map(|dir| Path::new(dir).join("mosquitto_dynamic_security.so"));
+        files.into_iter().find(|file| file.is_file()).expect("mosquitto_dynamic_security.so, of the package mosquitto")
     }
 
     /// Its directory: data, configuration, log.
@@ -88,13 +85,6 @@ impl Mosquitto {
         }
     }
 
-    /// Has it read its configuration and its password files again (SIGHUP).
-    pub fn reload(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.signal(Signal::HUP);
-        }
-    }
-
     /// Starts the broker again on the same port and data.
     ///
     /// # Panics
@@ -107,6 +97,12 @@ impl Mosquitto {
         let mut process = Process::spawn("mosquitto", command, &self.log(), leash);
         wait_listening(&mut process, self.port, &self.log());
         self.process = Some(process);
+    }
+
+    /// Whether what the broker has saved, which a kill leaves, holds this text.
+    pub fn has_saved(&self, text: &str) -> bool {
+        let saved = std::fs::read(self.dir().join("mosquitto.db")).unwrap_or_default();
+        saved.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
     /// The broker's log file.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, Outgoing, QoS};
 use tokio::time::timeout;
 
-/// Bound on the broker's next sign of life while it is published to.
+/// Bound on the broker's next packet while it is published to.
 const SILENT: Duration = Duration::from_secs(20);
 
 /// A message for a broker.
@@ -65,8 +65,11 @@ pub async fn publish_mqtt(port: u16, user: Option<(&str, &str)>, messages: impl 
 }
 
 async fn next(events: &mut EventLoop) -> Event {
-    let event = timeout(SILENT, events.poll()).await.unwrap_or_else(|_| panic!("the broker is silent for {SILENT:?}"));
-    event.unwrap_or_else(|error| panic!("cannot publish: {error}"))
+    match timeout(SILENT, events.poll()).await {
+        Ok(Ok(event)) => event,
+        Ok(Err(error)) => panic!("cannot publish: {error}"),
+        Err(_) => panic!("the broker is silent for {SILENT:?}"),
+    }
 }
 
 /// A client id that no other publisher has.

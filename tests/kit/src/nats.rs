@@ -111,6 +111,22 @@ impl Nats {
         self.end(Signal::KILL);
     }
 
+    /// Freezes the server (SIGSTOP): its connections stay open and it answers nothing.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Resumes it (SIGCONT).
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if let Some(process) = &mut self.process {
+            process.signal(signal);
+        }
+    }
+
     fn end(&mut self, signal: Signal) {
         if let Some(mut process) = self.process.take() {
             process.signal(signal);

@@ -12,6 +12,7 @@ mod line_names;
 mod line_protocol;
 mod metric_keys;
 mod mqtt_subject;
+mod mqtt;
 mod names;
 mod observed_time;
 mod payload_filter;

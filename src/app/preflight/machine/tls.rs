@@ -8,7 +8,7 @@ use crate::runtime::postgres_url::{PostgresUrl, SslMode};
 
 /// A result for each dependency on another machine that is reached in plain text.
 pub(super) fn check(config: &Config) -> Vec<CheckResult> {
-    [nats(config), postgres(config), influx(config)].into_iter().flatten().collect()
+    [nats(config), postgres(config), influx(config), mqtt(config)].into_iter().flatten().collect()
 }
 
 fn nats(config: &Config) -> Option<CheckResult> {
@@ -46,6 +46,11 @@ fn influx(config: &Config) -> Option<CheckResult> {
         host,
         "use https:// in INFLUXDB_URL, and INFLUXDB_CA_FILE for an authority of your own",
     ))
+}
+
+fn mqtt(config: &Config) -> Option<CheckResult> {
+    let host = config.mqtt.host.as_deref().filter(|host| config.mqtt.ca_file.is_none() && !is_loopback(host))?;
+    Some(result("mqtt tls", host, "set MQTT_CA_FILE, to the public authorities' file or one of your own"))
 }
 
 fn result(about: &str, host: &str, advice: &str) -> CheckResult {

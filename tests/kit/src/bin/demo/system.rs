@@ -34,7 +34,7 @@ impl System {
         let mqtt = format!("server_name: demo\nmqtt {{ listen: \"{nats_mqtt}\" }}\n");
         std::fs::write(nats_dir.join("nats-server.conf"), mqtt).expect("a configuration file");
         let nats = Nats::start_in(&nats_dir);
-        let mosquitto = Mosquitto::start();
+        let mosquitto = Mosquitto::start_configured("allow_anonymous true");
         let postgres = start_postgres(dir);
         let database = postgres.create_database().await;
         let migrate = program_on(program, &nats, &database).arguments(&["migrate"]).run_to_end(DEADLINE).await;

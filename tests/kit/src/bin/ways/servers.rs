@@ -42,7 +42,7 @@ impl Servers {
         seed::devices(&database, &devices).await;
         let jetstream = nats.jetstream().await;
         create_streams(&jetstream).await;
-        let mosquitto = Mosquitto::start();
+        let mosquitto = Mosquitto::start_configured("allow_anonymous true");
         Self {
             program: program.to_owned(),
             nats,
