@@ -13,10 +13,8 @@ impl Lane {
     /// `TELEMETRY` / `ingest-workers`.
     pub const TELEMETRY: Lane = Lane(0);
     /// `SHADOW` / `ingest-shadow`.
-    #[cfg(any(test, feature = "testing"))]
     pub const SHADOW: Lane = Lane(1);
     /// `COMMANDS` / `ingest-commands`.
-    #[cfg(any(test, feature = "testing"))]
     pub const COMMANDS: Lane = Lane(2);
     /// `$MQTT_msgs` / `ingest-mqtt`.
     #[cfg(any(test, feature = "testing"))]

@@ -129,6 +129,7 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
 
     replay_stores_it_under_its_own_key(&world).await;
     dots_are_kept(&world, port, &dotted).await;
+    the_rate_limit_holds(&world, &node, port, &one).await;
     drain(node).await;
 }
 
@@ -141,6 +142,16 @@ async fn replay_stores_it_under_its_own_key(world: &World) {
     let originals = "raw_events JOIN quarantine_events USING (received_at, stream, stream_seq)
                      WHERE accepted AND stream = '$MQTT_msgs' AND raw_events.seq = 3";
     assert_eq!(world.database.count(originals).await, 1);
+}
+
+async fn the_rate_limit_holds(world: &World, node: &Node, port: u16, device: &Device) {
+    seed::app_settings(&world.database, &[("RATE_LIMIT_RPS", "0.001"), ("RATE_LIMIT_BURST", "3")]).await;
+    let is_in_force = async || node.log().contains("rate_limit_rps: 0.001, rate_limit_burst: 3");
+    wait_for("the limit to be in force", DEADLINE, is_in_force).await;
+    publish(port, (10..15).map(|seq| message(device, "telemetry", &payload(device, seq))));
+    wait_settled(world).await;
+    assert_eq!(world.database.count("raw_events WHERE seq BETWEEN 10 AND 14").await, 3);
+    assert_eq!(counted(world).await.get(&("tenant-0".to_owned(), "RATE_LIMITED".to_owned())), Some(&2));
 }
 
 /// Servers before 2.10 close the connection of a client that publishes to a topic with a dot.

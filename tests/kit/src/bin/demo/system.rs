@@ -7,7 +7,7 @@ use ingest_kit::{Database, Mosquitto, Nats, Node, NodeBuilder, Postgres, free_po
 use crate::{DEADLINE, folder, setting};
 
 /// Not a secret: everything listens on loopback, for as long as the demonstration takes.
-const ADMIN_KEY: &str = "the-demonstration-has-no-secrets-0123456789";
+const ADMIN_KEY: &str = "9f2c61d07be84a35b1c8e6f4027d93aa5e10c7b46d8f3921";
 
 /// What runs.
 pub(crate) struct System {
