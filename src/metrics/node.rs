@@ -51,7 +51,7 @@ pub struct Metrics {
     /// The NATS connections.
     pub nats: NatsMetrics,
     /// The gateway's ways in; none of them moves in `run`.
-    pub gateway: GatewayMetrics,
+    pub(crate) gateway: GatewayMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
     pub log_lines_dropped: Arc<Counted>,
     /// The actors, by their roles.

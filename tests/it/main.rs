@@ -17,6 +17,7 @@
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
+//! - `gateway`: ways in over HTTP, with a node behind them.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
 //!   `watchdog`: a thread stalls.
@@ -40,6 +41,7 @@ mod document;
 mod door;
 mod figures;
 mod flood;
+mod gateway;
 mod influx;
 mod lag;
 mod ledger;

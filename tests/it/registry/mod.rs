@@ -123,6 +123,7 @@ impl Bench {
             connector: Connector::new(&postgres).unwrap(),
             pool: pool_of(&postgres),
             new_tenants: None,
+            drain_waits: true,
             settings_readers: Vec::new(),
             spawn,
         })

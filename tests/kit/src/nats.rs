@@ -111,6 +111,16 @@ impl Nats {
         self.end(Signal::KILL);
     }
 
+    /// Freezes the server (SIGSTOP): connections stay open and nothing answers.
+    pub fn pause(&mut self) {
+        self.process.as_mut().expect("a running server").signal(Signal::STOP);
+    }
+
+    /// Resumes a frozen server (SIGCONT).
+    pub fn resume(&mut self) {
+        self.process.as_mut().expect("a running server").signal(Signal::CONT);
+    }
+
     fn end(&mut self, signal: Signal) {
         if let Some(mut process) = self.process.take() {
             process.signal(signal);
