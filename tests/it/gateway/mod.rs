@@ -7,6 +7,7 @@ mod devices;
 mod documentation;
 mod drain;
 mod idempotency;
+mod openapi;
 mod outage;
 mod registry;
 mod slow;
