@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use ingest_kit::jetstream::create_streams;
 use ingest_kit::post;
 use ingest_kit::seed::{self, Device};
 use parking_lot::Mutex;
@@ -34,7 +35,10 @@ async fn killed_twenty_times_it_loses_nothing_that_it_has_answered() {
                     loop {
                         let headers = ["X-Provision-Token: tok-1", &key];
                         match post(&address, path, &headers, body(&device, seq).as_bytes()).await {
-                            Ok(answer) if answer.status == 202 => break drop(accepted.lock().insert(seq as i64)),
+                            Ok(answer) if answer.status == 202 => {
+                                accepted.lock().insert(seq as i64);
+                                break;
+                            }
                             Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.body),
                             Err(_) if ends.load(Ordering::Relaxed) => break,
                             Err(_) => tokio::task::yield_now().await,
@@ -67,4 +71,22 @@ async fn killed_twenty_times_it_loses_nothing_that_it_has_answered() {
     assert_eq!(stored, stored_seqs.len() as u64, "stored twice");
     drain(gateway.node).await;
     drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_part_of_it_has_panicked_the_next_generation_serves_at_the_same_address() {
+    let world = World::new().await;
+    let device = Device::active("acme", "dev-1", "tok-1");
+    seed::devices(&world.database, std::slice::from_ref(&device)).await;
+    create_streams(&world.jetstream).await;
+    let gateway = GatewayBuilder::of(&world).env("INGEST_FAILPOINTS", "registry=panic@1").start().await;
+    let path = "/ingest/v1/tenant/acme/device/dev-1/telemetry";
+    wait_for("202", DEADLINE, async || {
+        let answer = post(&gateway.ingest, path, &["X-Provision-Token: tok-1"], body(&device, 1).as_bytes()).await;
+        answer.is_ok_and(|answer| answer.status == 202)
+    })
+    .await;
+    let restarts = gateway.node.metrics().await.by_label_of("ingest_actor_restarts_total", &[], "actor");
+    assert_eq!(restarts.get("registry"), Some(&1), "{restarts:?}");
+    drain(gateway.node).await;
 }

@@ -7,7 +7,7 @@ use ingest_kit::wait_for;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{body, rows, world_with};
+use super::{GatewayBuilder, body, rows, world_with};
 use crate::world::{DEADLINE, drain};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,6 +25,9 @@ async fn a_request_that_has_come_is_answered_and_no_other_is_taken() {
     socket.write_all(format!("{head}{first}").as_bytes()).await.expect("sent");
     let open = async || gateway.node.metrics().await.count("ingest_gateway_http_connections", &[]) >= 2;
     wait_for("both connections", DEADLINE, open).await;
+    let second = GatewayBuilder::of(&world).env("INGEST_HTTP_BIND", &gateway.ingest).run_to_end().await;
+    assert_eq!(second.code, Some(64), "{second:?}");
+    assert!(second.stderr.contains("INGEST_HTTP_BIND"), "{second:?}");
     gateway.node.sigterm();
     wait_for("/ready to answer 503", DEADLINE, async || gateway.node.ready_status().await == Some(503)).await;
     wait_for("the listener to be closed", DEADLINE, async || TcpStream::connect(&gateway.ingest).await.is_err()).await;

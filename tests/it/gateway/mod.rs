@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ingest_kit::seed::{self, Device};
-use ingest_kit::{Node, NodeBuilder, Response, free_port, post, wait_for_value};
+use ingest_kit::{Finished, Node, NodeBuilder, Response, free_port, post, wait_for_value};
 use serde_json::Value;
 
 use crate::world::{DEADLINE, LANES, World, node, start};
@@ -66,6 +66,11 @@ impl GatewayBuilder {
     /// Starts it, and waits until it is ready.
     pub(crate) async fn start(self) -> Gateway {
         Gateway { node: start(self.builder).await, ingest: self.ingest }
+    }
+
+    /// Runs it to its end, for starts that must fail.
+    pub(crate) async fn run_to_end(self) -> Finished {
+        self.builder.run_to_end(DEADLINE).await
     }
 
     /// Starts it; it may never be ready.
