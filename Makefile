@@ -8,6 +8,7 @@
 # make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
 # make test    every test, against real servers
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
+# make openapi  the gateway's HTTP against its OpenAPI document, for about a minute
 # make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
 # make coverage  which lines the tests run; needs cargo-llvm-cov
 #
@@ -23,8 +24,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports deny doc smoke test test-current fuzz coverage
-check: words imports lint deny doc smoke test test-current fuzz
+.PHONY: check setup lint words imports deny doc smoke test test-current openapi fuzz coverage
+check: words imports lint deny doc smoke test test-current openapi fuzz
 
 setup:
 	scripts/setup
@@ -65,6 +66,10 @@ test: setup
 test-current: export RUST_TEST_THREADS ?= 6
 test-current: setup
 	scripts/test-current $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+
+# As test-current: left out where schemathesis could not be installed.
+openapi: setup
+	scripts/check-openapi $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
 
 fuzz:
 	scripts/fuzz

@@ -58,7 +58,7 @@ pub struct Metrics {
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
     /// The gateway's ways in; none of them moves in `run`.
-    pub gateway: GatewayMetrics,
+    pub(crate) gateway: GatewayMetrics,
     /// The gateway's session at the MQTT broker.
     pub(crate) mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.

@@ -20,6 +20,7 @@
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
 //! - `provisioning`: the admin listener, its key, and devices that are registered over HTTP.
+//! - `gateway`: ways in over HTTP, with a node behind them.
 //! - `backfill`: rows written to InfluxDB again.
 //! - `signals`: shutdown signals at any moment. `closed_output`: standard output or error is closed or unread.
 //!   `watchdog`: a thread stalls.
@@ -44,6 +45,7 @@ mod document;
 mod door;
 mod figures;
 mod flood;
+mod gateway;
 mod influx;
 mod lag;
 mod ledger;

@@ -66,12 +66,19 @@ impl Door {
         Self { lookups: Arc::new(Semaphore::new(parts.max_lookups)), parts, known, gate, metrics }
     }
 
-    /// The settings in force.
-    ///
-    /// # Errors
-    /// They have not been read yet.
-    pub(crate) fn settings(&self) -> Result<Arc<Settings>, Unavailable> {
-        self.known.settings().ok_or(Unavailable::Registry)
+    /// The settings in force; `None` before they have been read.
+    pub(crate) fn settings(&self) -> Option<Arc<Settings>> {
+        self.known.settings()
+    }
+
+    /// The settings in force; the first ones are waited for.
+    async fn settings_in_force(&self) -> Result<Arc<Settings>, Unavailable> {
+        if let Some(settings) = self.known.settings() {
+            return Ok(settings);
+        }
+        let _permit = self.lookups.try_acquire().map_err(|_| Unavailable::TooManyLookups)?;
+        let settings = timeout(self.parts.lookup_bound, self.known.first_settings()).await;
+        settings.ok().flatten().ok_or(Unavailable::Registry)
     }
 
     /// Decides a message of the telemetry lane.
@@ -139,7 +146,7 @@ impl Door {
         envelope: &Envelope,
         check: impl Fn(Context<'_>, Option<&Lookup>, &dyn Fn(&DeviceKey) -> bool) -> Validated<T>,
     ) -> Result<T, NotAdmitted> {
-        let settings = self.settings()?;
+        let settings = self.settings_in_force().await?;
         let received_us = now_us();
         let context =
             Context { settings: &settings, policy: self.parts.policy, subject: None, received_us, trusted: false };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 
 use crate::delivery::Lane;
 use crate::devices::{Ages, Buckets, DeviceCache, Link};
@@ -24,6 +25,8 @@ pub(super) struct Known {
     settings: RwLock<Option<Arc<Settings>>>,
     is_reachable: AtomicBool,
     is_listening: AtomicBool,
+    /// Settings have come, or it shows that they will not soon.
+    changed: Notify,
     started: Instant,
 }
 
@@ -43,6 +46,7 @@ impl Known {
             settings: RwLock::new(None),
             is_reachable: AtomicBool::new(true),
             is_listening: AtomicBool::new(false),
+            changed: Notify::new(),
             started: Instant::now(),
         }
     }
@@ -109,9 +113,24 @@ impl Known {
         self.settings.read().clone()
     }
 
+    /// The run-time settings, as soon as they have been read; `None` where PostgreSQL can't be asked for them.
+    pub(super) async fn first_settings(&self) -> Option<Arc<Settings>> {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(settings) = self.settings() {
+                return Some(settings);
+            }
+            if !self.is_reachable() {
+                return None;
+            }
+            changed.await;
+        }
+    }
+
     /// Takes over run-time settings.
     pub(super) fn set_settings(&self, settings: Arc<Settings>) {
         *self.settings.write() = Some(settings);
+        self.changed.notify_waiters();
     }
 
     /// Whether the registry can be asked.
@@ -122,6 +141,7 @@ impl Known {
     /// Takes over whether the registry can be asked.
     pub(super) fn set_reachable(&self, is_reachable: bool) {
         self.is_reachable.store(is_reachable, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     /// Takes over whether changes are heard of.

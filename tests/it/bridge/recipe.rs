@@ -34,7 +34,7 @@ async fn the_commands_of_the_document_work() {
 
     let settings = block(DOCUMENT, "gateway environment");
     let settings = settings
-        .replace("nats://nats:4222", &bridge.world.nats.url_of("ingest-gateway", "change-me-too"))
+        .replace("nats://nats:4222", &bridge.world.nats.url_of("ingest-gateway", "change-me-three"))
         .replace("=mosquitto", "=127.0.0.1");
     let with_settings = || {
         settings.lines().fold(bridge.gateway(), |gateway, line| {

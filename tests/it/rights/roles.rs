@@ -10,14 +10,16 @@ pub(super) struct Roles {
     pub database: Database,
     owner: String,
     ingest: String,
+    gateway: String,
 }
 
 impl Roles {
     /// A database that the owner has migrated, with the grants of these blocks.
     pub(super) async fn with(blocks: &[&str]) -> Self {
         let database = Postgres::shared().create_database().await;
-        let [owner, ingest] = ["owner", "ingest"].map(|role| format!("{role}_of_{}", database.name()));
-        let roles = Self { database, owner, ingest };
+        let [owner, ingest, gateway] =
+            ["owner", "ingest", "gateway"].map(|role| format!("{role}_of_{}", database.name()));
+        let roles = Self { database, owner, ingest, gateway };
         roles.database.execute(&roles.named(&block("rights.md", "postgres roles"))).await;
         let migrate = node().arguments(&["migrate"]).env("DATABASE_URL", roles.url(&roles.owner));
         let migrated = migrate.run_to_end(DEADLINE).await;
@@ -58,7 +60,15 @@ impl Roles {
         statements
             .replace("iot_owner", &self.owner)
             .replace("iot_ingest", &self.ingest)
+            .replace("iot_gateway", &self.gateway)
             .replace("iotcloud", self.database.name())
+    }
+
+    /// The URL of the gateway's role, which is made here with its grants.
+    pub(super) async fn gateway_url(&self) -> String {
+        self.database.execute(&self.named(&block("rights.md", "postgres gateway role"))).await;
+        self.grant("postgres gateway").await;
+        self.url(&self.gateway)
     }
 
     fn url(&self, role: &str) -> String {

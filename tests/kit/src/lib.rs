@@ -44,7 +44,7 @@ mod victoria;
 mod wait;
 
 pub use database::Database;
-pub use http::{Response, get, post};
+pub use http::{Response, get, get_with, post};
 pub use influx::{InfluxStub, Point, Value};
 pub use influx1::Influx1;
 pub use jwt::NatsOperator;

@@ -2,6 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::message::envelope::Envelope;
+use crate::message::intake::Intake;
+use crate::message::topic::Topic;
 
 #[test]
 fn a_body_is_an_object_without_the_blanks_around_it() {
@@ -117,6 +120,10 @@ proptest! {
         prop_assert!(with_token.starts_with(&text[..text.len() - 1]));
         let read: Value = serde_json::from_str(&with_token).unwrap();
         prop_assert_eq!(&read["provision_token"], &Value::from(token));
+
+        let topic = "tenant/t/device/d/telemetry";
+        let intake = Intake::new(topic, &Topic::parse(topic).unwrap(), "", &with_token, 1);
+        prop_assert_eq!(&*Envelope::open(&intake.envelope).unwrap().payload, &*with_token);
 
         let batch = format!("{{\"messages\":{blanks}[{body},{body}]}}");
         prop_assert_eq!(messages(batch.as_bytes()), Ok(vec![&*text, &*text]));

@@ -1,7 +1,6 @@
 //! The checks of the command lane.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::common;
 use super::context::{Context, Validated};
@@ -22,32 +21,27 @@ pub fn command<'l>(
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
 ) -> Validated<CommandAck> {
-    #[derive(Deserialize)]
-    struct Payload<'a> {
-        command_id: Option<serde_json::Value>,
-        status: Option<serde_json::Value>,
-        #[serde(borrow)]
-        details: Option<&'a RawValue>,
-    }
     let topic = common::topic(envelope, context, |topic| topic.is_command_ack())?;
     common::size(envelope, context)?;
     let text = payload::of(envelope)?;
-    let payload: Payload<'_> = common::read_payload(&text)?;
-    let command_id = match payload.command_id {
-        Some(serde_json::Value::String(id)) if !id.is_empty() && topic::within(&id, topic::MAX_ID_CHARS) => id,
+    let members = common::members(&text)?;
+    let member = |name| members.get(name).map(|raw| raw.get());
+    let value = |name| member(name).and_then(|raw| serde_json::from_str(raw).ok());
+    let command_id = match value("command_id") {
+        Some(Value::String(id)) if !id.is_empty() && topic::within(&id, topic::MAX_ID_CHARS) => id,
         _ => return Err(Rejection::new(Reason::InvalidPayload, "command_id: not a text of 1 to 255 characters")),
     };
-    let status = match payload.status {
-        None | Some(serde_json::Value::Null) => "ok".to_owned(),
-        Some(serde_json::Value::String(status)) => status,
+    let status = match value("status") {
+        None | Some(Value::Null) => "ok".to_owned(),
+        Some(Value::String(status)) => status,
         Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "status: not a text")),
     };
-    let details = match payload.details.map(RawValue::get) {
+    let details = match member("details") {
         None | Some("null") => "null",
         Some(raw) if raw.starts_with('{') => raw,
         Some(_) => return Err(Rejection::new(Reason::InvalidPayload, "details: not an object")),
     };
     let Some(device) = common::active_device(&topic, lookup, admit)? else { return Ok(None) };
-    let ack_details = format!(r#"{{"status":{},"details":{details}}}"#, serde_json::Value::String(status));
+    let ack_details = format!(r#"{{"status":{},"details":{details}}}"#, Value::String(status));
     Ok(Some(CommandAck { device, command_id, ack_details }))
 }

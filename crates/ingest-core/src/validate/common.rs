@@ -1,8 +1,9 @@
 //! Checks that lanes share: topic, subject, size, the payload and the device of the lanes beside telemetry.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::context::{Context, Validated};
 use crate::message::device::{Device, DeviceKey, DeviceRef, Lookup};
@@ -66,9 +67,9 @@ pub(super) fn invalid_device(why: &str) -> Rejection {
     Rejection::new(Reason::UnregisteredDevice, format!("registry: {why}"))
 }
 
-/// A payload of the shadow or command lane: unlike rows these share a statement, so payloads that jsonb can't
-/// hold are rejected here.
-pub(super) fn read_payload<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
+/// The members of a payload of the shadow or command lane, of equal names the last: unlike rows these share a statement, so
+/// payloads that jsonb can't hold are rejected here.
+pub(super) fn members(text: &str) -> Result<HashMap<String, &RawValue>, Rejection> {
     if !storable::is_storable(text) {
         return Err(Rejection::new(Reason::InvalidPayload, "payload: jsonb can't hold it"));
     }

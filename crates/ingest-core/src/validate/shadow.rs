@@ -1,8 +1,5 @@
 //! The checks of the shadow lane.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::common;
 use super::context::{Context, Validated};
 use super::event::ShadowReport;
@@ -21,21 +18,15 @@ pub fn shadow<'l>(
     lookup: impl FnOnce(DeviceRef<'_>) -> Option<&'l Lookup>,
     admit: impl FnOnce(&DeviceKey) -> bool,
 ) -> Validated<ShadowReport> {
-    #[derive(Deserialize)]
-    struct Payload<'a> {
-        #[serde(borrow)]
-        reported: Option<&'a RawValue>,
-        #[serde(borrow)]
-        version: Option<&'a RawValue>,
-    }
     let topic = common::topic(envelope, context, |topic| topic.is_shadow_report())?;
     common::size(envelope, context)?;
     let text = payload::of(envelope)?;
-    let payload: Payload<'_> = common::read_payload(&text)?;
-    let Some(reported) = payload.reported.map(RawValue::get).filter(|raw| raw.starts_with('{')) else {
+    let members = common::members(&text)?;
+    let member = |name| members.get(name).map(|raw| raw.get());
+    let Some(reported) = member("reported").filter(|raw| raw.starts_with('{')) else {
         return Err(Rejection::new(Reason::InvalidPayload, "reported: not an object"));
     };
-    let version = match payload.version.map(RawValue::get) {
+    let version = match member("version") {
         None | Some("null") => 0,
         Some(raw) => payload::integral(raw)
             .ok_or_else(|| Rejection::new(Reason::InvalidPayload, "version: not a 64-bit integer"))?,

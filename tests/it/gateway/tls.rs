@@ -1,0 +1,85 @@
+//! TLS, and certificates of devices.
+
+use std::path::Path;
+use std::process::Command;
+
+use ingest_kit::Authority;
+use ingest_kit::seed::{self, Certificate, Device};
+use serde_json::Value;
+
+use super::{GatewayBuilder, body, envelopes, rows};
+use crate::world::{World, drain};
+
+/// Status and body, as curl gets them; status 0 where there is no connection.
+fn curl(
+    address: &str,
+    authority: &Path,
+    identity: Option<&(std::path::PathBuf, std::path::PathBuf)>,
+    body: &str,
+) -> (u16, String) {
+    let url = format!(
+        "https://localhost:{}/ingest/v1/tenant/acme/device/dev-1/telemetry",
+        address.rsplit(':').next().expect("a port")
+    );
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-w", "\n%{http_code}", "--data-binary", body, "--cacert"]).arg(authority).arg(url);
+    if let Some((certificate, key)) = identity {
+        curl.arg("--cert").arg(certificate).arg("--key").arg(key);
+    }
+    let output = curl.output().expect("curl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (answer, status) = text.rsplit_once('\n').unwrap_or(("", "0"));
+    (status.parse().unwrap_or(0), answer.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
+    let world = World::new().await;
+    let certificate = Some(Certificate { status: "ACTIVE".to_owned(), expires_in_days: 10 });
+    let devices =
+        [Device { certificate, ..Device::active("acme", "dev-1", "tok-1") }, Device::active("acme", "dev-2", "tok-2")];
+    seed::devices(&world.database, &devices).await;
+    let node = crate::world::start(world.node().env("CERT_AUTH_ENABLED", 1)).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("a file");
+    let (server, key) = authority.server(&["localhost"]).write(dir.path(), "server");
+    let own = authority.client("acme/dev-1").write(dir.path(), "own");
+    let others = authority.client("acme/dev-2").write(dir.path(), "others");
+    let forged = stranger.client("acme/dev-1").write(dir.path(), "forged");
+    let gateway = |required: u8| {
+        GatewayBuilder::of(&world)
+            .env("CERT_AUTH_ENABLED", 1)
+            .env("INGEST_TLS_CERT", server.display())
+            .env("INGEST_TLS_KEY", key.display())
+            .env("INGEST_TLS_CLIENT_CA", ca.display())
+            .env("INGEST_TLS_CLIENT_REQUIRED", required)
+    };
+    let started = gateway(0).start().await;
+    let send = |identity, body: &str| curl(&started.ingest, &ca, identity, body);
+    let message = body(&devices[0], 1);
+    assert_eq!(send(Some(&own), &message).0, 202);
+    let with_token = format!("{},\"provision_token\":\"tok-1\"}}", &message[..message.len() - 1]);
+    assert_eq!(send(None, &with_token).0, 202, "a token serves as well");
+    for identity in [None, Some(&others)] {
+        let (status, answer) = send(identity, &message);
+        assert!(status == 401 && answer.contains("TOKEN_MISSING"), "{status} {answer}");
+    }
+    assert_eq!(send(Some(&forged), &with_token).0, 0, "a certificate that is presented is verified");
+    drain(started.node).await;
+
+    let started = gateway(1).start().await;
+    assert_eq!(curl(&started.ingest, &ca, None, &with_token).0, 0, "a certificate is demanded");
+    assert_eq!(curl(&started.ingest, &ca, Some(&own), &message).0, 202);
+    drain(started.node).await;
+
+    let names: Vec<Value> = envelopes(&world, "TELEMETRY")
+        .await
+        .iter()
+        .map(|envelope| serde_json::from_slice::<Value>(envelope).expect("JSON")["username"].clone())
+        .collect();
+    assert_eq!(names, ["acme/dev-1", "", "acme/dev-1"]);
+    assert_eq!(rows(&world).await, 3);
+    drain(node).await;
+}
