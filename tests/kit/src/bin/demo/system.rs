@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ingest_kit::{Database, Mosquitto, Nats, Node, NodeBuilder, Postgres, free_port};
+use ingest_kit::{Database, Mosquitto, MqttDevice, Nats, Node, NodeBuilder, Postgres, free_port};
 
 use crate::{DEADLINE, folder, setting};
 
@@ -29,11 +29,14 @@ impl System {
     /// Starts everything, and waits until node and gateway are ready.
     pub(crate) async fn start(program: &Path, dir: &Path) -> Self {
         let local = || format!("127.0.0.1:{}", free_port());
-        let (nats_mqtt, admin, http) = (local(), local(), local());
+        let (nats_mqtt_port, admin, http) = (free_port(), local(), local());
+        let nats_mqtt = format!("127.0.0.1:{nats_mqtt_port}");
         let nats_dir = folder(dir, "nats");
         let mqtt = format!("server_name: demo\nmqtt {{ listen: \"{nats_mqtt}\" }}\n");
         std::fs::write(nats_dir.join("nats-server.conf"), mqtt).expect("a configuration file");
         let nats = Nats::start_in(&nats_dir);
+        // nats-server makes its stream of MQTT messages for its first MQTT client.
+        drop(MqttDevice::connect(nats_mqtt_port, "first", None).expect("nats-server's MQTT listener"));
         let mosquitto = Mosquitto::start_configured("allow_anonymous true");
         let postgres = start_postgres(dir);
         let database = postgres.create_database().await;
