@@ -27,6 +27,6 @@ COPY --from=build /usr/local/bin/ingest-node /usr/local/bin/ingest-node
 COPY --from=build --chown=65532:65532 /data /data
 WORKDIR /
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8090
 ENTRYPOINT ["ingest-node"]
 CMD ["run"]

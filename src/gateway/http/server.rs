@@ -31,6 +31,10 @@ use crate::runtime::spawn::SpawnContext;
 
 /// Connections that stand still are looked for, and progress is reported, so often.
 const TICK: Duration = Duration::from_secs(1);
+/// In a drain, connections without a request are ended this often.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
+/// The server's own end of a drain, before the tree's.
+const DRAIN_RESERVE_SECS: u64 = 2;
 /// Certificates are read again so often.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
 
@@ -166,7 +170,7 @@ impl IngestServer {
         .max_connections(2 * self.config.connections)
         .client_request_timeout(Duration::from_secs(self.config.head_timeout_secs))
         .keep_alive(Duration::from_secs(self.config.keep_alive_secs))
-        .shutdown_timeout(self.drain_secs)
+        .shutdown_timeout(self.drain_secs.saturating_sub(DRAIN_RESERVE_SECS).max(1))
         // The supervisor handles SIGTERM.
         .disable_signals();
         let socket = self.listener.socket()?;
@@ -261,8 +265,10 @@ impl Handler<Drain> for IngestServer {
     type Result = ResponseFuture<()>;
 
     /// No new connection, and an answer to every request that has come.
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) -> Self::Result {
         self.listener.close();
+        // The server ends idle connections of HTTP/1 by itself; whoever keeps another one open holds up nothing.
+        ctx.run_interval(DRAIN_IDLE, |server, _| server.connections.close_idle(Duration::ZERO));
         let stopped = self.handle.as_ref().map(|handle| handle.stop(true));
         Box::pin(async move {
             if let Some(stopped) = stopped {

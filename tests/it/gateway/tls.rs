@@ -1,14 +1,16 @@
 //! TLS, and certificates of devices.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use ingest_kit::Authority;
 use ingest_kit::seed::{self, Certificate, Device};
+use ingest_kit::wait_for;
 use serde_json::Value;
 
-use super::{GatewayBuilder, body, envelopes, rows};
-use crate::world::{World, drain};
+use super::{Gateway, GatewayBuilder, body, envelopes, rows};
+use crate::world::{DEADLINE, World, drain};
 
 /// Status and body, as curl gets them; status 0 where there is no connection.
 fn curl(
@@ -32,6 +34,23 @@ fn curl(
     (status.parse().unwrap_or(0), answer.to_owned())
 }
 
+/// A client of HTTP/2 that has greeted and asks for nothing.
+async fn idle_http2(gateway: &Gateway) -> Child {
+    let open = async || gateway.node.metrics().await.count("ingest_gateway_http_connections", &[]);
+    wait_for("no other connection", DEADLINE, async || open().await == 0).await;
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-alpn", "h2", "-connect", &gateway.ingest])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl");
+    let greeting = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    client.stdin.as_mut().expect("its input").write_all(&greeting).expect("sent");
+    wait_for("its connection", DEADLINE, async || open().await == 1).await;
+    client
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
     let world = World::new().await;
@@ -51,6 +70,8 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
     let gateway = |required: u8| {
         GatewayBuilder::of(&world)
             .env("CERT_AUTH_ENABLED", 1)
+            // A drain that waits for an idle connection takes longer than the test does.
+            .env("DRAIN_TIMEOUT_SECONDS", 120)
             .env("INGEST_TLS_CERT", server.display())
             .env("INGEST_TLS_KEY", key.display())
             .env("INGEST_TLS_CLIENT_CA", ca.display())
@@ -67,7 +88,9 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
         assert!(status == 401 && answer.contains("TOKEN_MISSING"), "{status} {answer}");
     }
     assert_eq!(send(Some(&forged), &with_token).0, 0, "a certificate that is presented is verified");
+    let idle = idle_http2(&started).await;
     drain(started.node).await;
+    drop(idle);
 
     let started = gateway(1).start().await;
     assert_eq!(curl(&started.ingest, &ca, None, &with_token).0, 0, "a certificate is demanded");
