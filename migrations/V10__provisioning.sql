@@ -30,3 +30,7 @@ ALTER TABLE device_token_history
 -- A device without a token can be revoked.
 ALTER TABLE device_token_history ALTER COLUMN token_hash DROP NOT NULL;
 CREATE INDEX IF NOT EXISTS device_token_history_device ON device_token_history (tenant_id, device_id, created_at DESC);
+
+-- The gateway finds the device of a token by its hash.
+CREATE INDEX IF NOT EXISTS device_registry_token ON device_registry (provision_token_hash)
+    WHERE provision_token_hash IS NOT NULL;

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use actix_web::web::Data;
 use async_nats::Client;
 use deadpool_postgres::Pool;
+use slog::o;
 
 use super::wiring::Addresses;
 use crate::config::Config;
 use crate::gateway::gate::{DoorParts, Gate, GateParts};
-use crate::gateway::http::{self, IngestServer, Listener};
+use crate::gateway::http::{self, FurtherRoutes, IngestServer, Listener};
 use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, mqtt};
 use crate::postgres::connector::Connector;
+use crate::provision::{self, Activations};
 use crate::registry::{self, Registry};
-use crate::runtime::spawn::start;
+use crate::runtime::failures::Failures;
+use crate::runtime::spawn::{SpawnContext, start};
 use crate::supervisor::child::{Factory, need};
 use ingest_core::validate::Policy;
 
@@ -124,9 +128,17 @@ fn ingest_server(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             publisher: ingredients.publisher.clone(),
             takes: ingredients.takes.clone(),
             pool: ingredients.pool.clone(),
+            further: activation(&ingredients, &spawn),
             drain_secs: ingredients.config.supervisor.longest_wait_secs(),
             spawn,
         };
         Ok(start(&place, IngestServer::new(parts)).recipient())
     })
+}
+
+/// `POST /api/device/activate`, as at the admin listener of a node.
+fn activation(ingredients: &Ingredients, spawn: &SpawnContext) -> FurtherRoutes {
+    let log = spawn.log.new(o!("component" => "provision"));
+    let activations = Activations { pool: ingredients.pool.clone(), failures: Failures::default(), log };
+    Arc::new(provision::activation(Data::new(activations)))
 }

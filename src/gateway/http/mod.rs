@@ -18,5 +18,5 @@ mod shapes;
 mod tls;
 
 pub(crate) use self::config::Config;
-pub(crate) use self::server::{IngestServer, Listener, Parts};
+pub(crate) use self::server::{FurtherRoutes, IngestServer, Listener, Parts};
 pub(crate) use self::tls::check_settings as check_tls_settings;

@@ -96,6 +96,9 @@ impl Listener {
     }
 }
 
+/// Adds the routes of another component to a worker of the server.
+pub(crate) type FurtherRoutes = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+
 /// What a server is made of.
 pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
@@ -112,6 +115,8 @@ pub(crate) struct Parts {
     pub takes: Arc<AtomicBool>,
     /// What devices read.
     pub pool: Pool,
+    /// The activation of devices, behind the same limits.
+    pub further: FurtherRoutes,
     /// How long requests in flight may take at the end.
     pub drain_secs: u64,
 }
@@ -121,6 +126,7 @@ pub(crate) struct IngestServer {
     spawn: SpawnContext,
     config: Config,
     listener: Listener,
+    further: FurtherRoutes,
     drain_secs: u64,
     service: web::Data<Service>,
     connections: Arc<Connections>,
@@ -131,7 +137,7 @@ pub(crate) struct IngestServer {
 impl IngestServer {
     /// A server that does not serve yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, listener, door, publisher, takes, pool, drain_secs } = parts;
+        let Parts { spawn, config, listener, door, publisher, takes, pool, further, drain_secs } = parts;
         let metrics = spawn.metrics.gateway.clone();
         let service = Service {
             devices: Devices::new(door.clone(), pool, config.readers, spawn.log.clone()),
@@ -150,6 +156,7 @@ impl IngestServer {
             spawn,
             config,
             listener,
+            further,
             drain_secs,
             handle: None,
             refused: None,
@@ -157,12 +164,13 @@ impl IngestServer {
     }
 
     fn serve(&mut self) -> std::io::Result<()> {
-        let (service, connections) = (self.service.clone(), self.connections.clone());
+        let (service, connections, further) = (self.service.clone(), self.connections.clone(), self.further.clone());
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(service.clone())
                 .wrap(from_fn(enter))
                 .configure(routes)
+                .configure(|app| further(app))
                 .default_service(web::to(nowhere))
         })
         .on_connect(move |connection, data| connections.admit(connection, data))

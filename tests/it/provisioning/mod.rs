@@ -5,6 +5,7 @@ mod client;
 mod databases;
 mod devices;
 mod documentation;
+mod gateway;
 mod keys;
 mod legacy;
 mod outage;
