@@ -3,6 +3,7 @@
 # make setup   install what tests, benchmark and demo need (nats-server, PostgreSQL) and the checks' programs
 # make lint    formatting and clippy
 # make words   no retired word (docs/glossary.md);  make imports   imports go one way (docs/architecture.md)
+# make compose  docker-compose.yml, where there is a Docker client with Compose
 # make deny    licences, bans and sources of the dependencies
 # make doc     the documentation of every item, without a broken link
 # make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
@@ -15,6 +16,7 @@
 # make demo    a whole system on this machine, its load and its final account
 # make bench   the node against the yardstick, on durable servers
 # make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 9 minutes
+# make bench-ways    how fast messages come in by each way in
 # make bench-cases   the node alone where it is harder: cold cache, bad messages, routes; and its memory per device
 
 CARGO ?= cargo
@@ -24,8 +26,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports deny doc smoke test test-current openapi fuzz coverage
-check: words imports lint deny doc smoke test test-current openapi fuzz
+.PHONY: check setup lint words imports compose deny doc smoke test test-current openapi fuzz coverage
+check: words imports compose lint deny doc smoke test test-current openapi fuzz
 
 setup:
 	scripts/setup
@@ -35,6 +37,9 @@ words:
 
 imports:
 	scripts/check-imports
+
+compose:
+	scripts/check-compose
 
 # Twice: with the tests, and with the features of a release, where code that only tests reach is dead.
 lint:
@@ -79,7 +84,7 @@ coverage: setup
 	scripts/coverage
 
 # All programs in one build, so that their dependencies are built once. Crashes on purpose come with the tests only.
-.PHONY: release demo bench bench-cases bench-influx
+.PHONY: release demo bench bench-cases bench-influx bench-ways
 release: setup
 	$(CARGO) build --release --locked -p ingest-node -p ingest-kit -p yardstick --bins
 
@@ -91,6 +96,9 @@ bench: release
 
 bench-cases: export BENCH_CASES ?= cold,bad,routes,memory
 bench-cases: bench
+
+bench-ways: release
+	target/release/ways target/release/ingest-node
 
 bench-influx: export BENCH_CASES ?= outbox,durable-one,durable-many,durable-behind,replay,hang
 bench-influx: bench

@@ -12,6 +12,7 @@ use clap::Args;
 use slog::{Logger, info, o};
 use thiserror::Error;
 use time::OffsetDateTime;
+use tokio::time::sleep;
 
 use self::generate::{Bad, Fleet, Generator, Mix, Tokens};
 use self::registry::api::Admin;
@@ -76,6 +77,9 @@ fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let (host, port) = text.rsplit_once(':').ok_or("HOST:PORT is needed")?;
     Ok((host.to_owned(), port.parse().map_err(|_| "a port from 1 to 65535 is needed")?))
 }
+
+/// Time that a lifted rate limit takes to be in force everywhere.
+const LIFTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where the admin listener is by default.
 const ADMIN: &str = "http://127.0.0.1:8081";
@@ -143,6 +147,8 @@ async fn simulate(
     let database = sql::connect(&config.postgres).await?;
     let lifted = sql::lift_rate_limit(&database).await?;
     info!(log, "rate limit lifted");
+    // Nodes and gateways hear of it within a second; nobody tells whether they have.
+    sleep(LIFTED_WITHIN).await;
     let published = start.publish(&nats, &mut signals, summary).await;
     if let Ok(Ended::Complete) = published {
         nats.wait_until_taken(&mut signals).await;

@@ -26,7 +26,7 @@ async fn tenants_beyond_the_servers_databases_stay_owed_until_there_is_room_for_
     let first = start(node.clone()).await;
     // Whoever comes first has a database.
     let (early, late): (Vec<_>, Vec<_>) =
-        load.messages.iter().cloned().partition(|m| m.subject.ends_with("-0") || m.subject.ends_with("-1"));
+        load.messages.iter().cloned().partition(|m| m.is_of_tenant("tenant-0") || m.is_of_tenant("tenant-1"));
     world.publish(early.clone()).await;
     Expected::of(&early).wait_in(&world.influx, DEADLINE).await;
     world.publish(late.clone()).await;

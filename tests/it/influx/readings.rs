@@ -27,8 +27,7 @@ impl Readings {
 
     /// The messages that are one tenant's.
     pub(super) fn of_tenant(&self, tenant: &str) -> Vec<Outgoing> {
-        let subject = format!("telemetry.{tenant}");
-        self.messages.iter().filter(|message| message.subject == subject).cloned().collect()
+        self.messages.iter().filter(|message| message.is_of_tenant(tenant)).cloned().collect()
     }
 
     /// Registers the devices.

@@ -16,7 +16,7 @@ async fn a_device_activates_itself_at_the_gateway_and_its_first_message_is_store
     let world = World::new().await;
     let (node, admin) = start_with_admin(&world).await;
     let gateway = GatewayBuilder::of(&world).start().await;
-    let door = Admin::at(&gateway.ingest, "no key is asked for").without_key();
+    let door = Admin::at(&gateway.ingest, "no key is asked for").without_key().with_header("Connection: close");
     let code = register(&admin, "acme", "dev-1").await;
     let wrong = activate(&door, "acme", "dev-1", "not-the-code-that-it-has").await;
     assert_eq!(wrong.status, 400, "{wrong:?}");

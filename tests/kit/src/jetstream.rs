@@ -27,6 +27,11 @@ impl Outgoing {
         Self { subject: subject.into(), payload: payload.into(), headers: HeaderMap::new() }
     }
 
+    /// Whether its subject is of this tenant, whose id is a plain token.
+    pub fn is_of_tenant(&self, tenant: &str) -> bool {
+        self.subject.split('.').nth(1) == Some(tenant)
+    }
+
     /// The same with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {

@@ -32,7 +32,7 @@ pub(crate) struct Http {
 
 /// What the gateway answers to a message that it does not take.
 #[derive(Deserialize)]
-struct Refused {
+struct ErrorAnswer {
     reason: String,
 }
 
@@ -107,7 +107,7 @@ impl Request {
                 Attempt::NotNow(Duration::from_secs(pause.unwrap_or(1)), status)
             }
             _ => {
-                let refused = serde_json::from_slice::<Refused>(&body);
+                let refused = serde_json::from_slice::<ErrorAnswer>(&body);
                 Attempt::Answered(Outcome::Refused(refused.map_or_else(|_| status.to_string(), |it| it.reason)))
             }
         })

@@ -85,7 +85,7 @@ async fn drive(mut events: EventLoop, waiting: std::rc::Weak<RefCell<Waiting>>) 
 }
 
 impl Waiting {
-    /// A message is on its way under this id; again under the same one after the connection was made anew.
+    /// A message is on its way under this id; again under the same one after the connection was made again.
     fn assign(&mut self, id: u16) {
         if !self.sent.contains_key(&id)
             && let Some(waiter) = self.unsent.pop_front()

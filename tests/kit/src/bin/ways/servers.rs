@@ -85,7 +85,7 @@ impl Servers {
         self.jetstream.get_stream(stream).await.expect("the stream").cached_info().state.last_sequence
     }
 
-    /// Makes the stream anew: it counts from 1 again.
+    /// Makes the stream again: it counts from 1 again.
     pub(crate) async fn empty(&self, stream: &str) {
         self.jetstream.delete_stream(stream).await.expect("the stream is deleted");
         create_streams(&self.jetstream).await;
