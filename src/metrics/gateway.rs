@@ -9,7 +9,7 @@ use ingest_core::message::rejection::Reason;
 
 /// What came of publishing a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Publication {
+pub(crate) enum Publication {
     /// The stream has it.
     Stored,
     /// The stream had it already, by its message id.
@@ -37,7 +37,7 @@ impl Label for Publication {
 
 /// Why a request, or a message of one, was refused at the door. Its client has the answer; nothing is in the quarantine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailureReason {
+pub(crate) enum FailureReason {
     /// A check of the pipeline.
     Check(Reason),
     /// Anything else.
@@ -46,7 +46,7 @@ pub enum FailureReason {
 
 /// What is wrong with a request beside its messages, or why there is no answer about them now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestFault {
+pub(crate) enum RequestFault {
     /// A type that is neither telemetry nor heartbeat.
     InvalidMsgType,
     /// An `Idempotency-Key` that is none.
@@ -144,7 +144,7 @@ impl Label for FailureReason {
 
 /// Messages on their way into JetStream.
 #[derive(Clone, Debug)]
-pub struct GatewayMetrics {
+pub(crate) struct GatewayMetrics {
     /// `ingest_gateway_http_published_total{result}`: messages that came over HTTP.
     pub http_published: Per<Publication, Counter>,
     /// `ingest_gateway_refusals_total{reason}`: requests, and messages of batches, that were refused.

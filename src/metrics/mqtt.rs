@@ -8,7 +8,7 @@ use super::label::{Label, Per};
 
 /// The quality of service with which a message came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MqttQos {
+pub(crate) enum MqttQos {
     /// 0: the broker keeps no copy of it.
     AtMostOnce,
     /// 1: the broker keeps it until it is acknowledged.
@@ -33,7 +33,7 @@ impl Label for MqttQos {
 
 /// Why a message is acknowledged and not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MqttDrop {
+pub(crate) enum MqttDrop {
     /// The platform itself published it, to a device.
     Own,
     /// A retained copy, which the broker repeats with every subscription.
@@ -61,7 +61,7 @@ impl Label for MqttDrop {
 
 /// The session at the MQTT broker.
 #[derive(Clone, Debug)]
-pub struct MqttMetrics {
+pub(crate) struct MqttMetrics {
     /// `ingest_gateway_mqtt_received_total{qos}`: messages from the broker, each as often as it was sent.
     pub received: Per<MqttQos, Counter>,
     /// `ingest_gateway_mqtt_dropped_total{reason}`: messages that are acknowledged and not taken in.
