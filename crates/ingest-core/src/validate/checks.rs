@@ -5,7 +5,7 @@ use crate::message::topic::Topic;
 /// The checks of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// Those of a message that becomes a row: [`super::telemetry`].
+    /// Those of a message that becomes a row: [`super::telemetry()`].
     Telemetry,
     /// Those of a shadow report: [`super::shadow()`].
     Shadow,
