@@ -62,13 +62,13 @@ smoke: setup
 	scripts/smoke "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 	DEMO_MESSAGES=5000 "$${CARGO_TARGET_DIR:-target}/debug/demo" "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 
-# Tests wait for servers more than they compute: six at once take a third of the time of two, on two cores as well.
-test: export RUST_TEST_THREADS ?= 6
+# Tests wait for servers more than they compute: eight at once take a third of the time of two, on two cores as well.
+test: export RUST_TEST_THREADS ?= 8
 test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 # As a part of `check` it is left out where there are none: they come as wheels, and not for every machine.
-test-current: export RUST_TEST_THREADS ?= 6
+test-current: export RUST_TEST_THREADS ?= 8
 test-current: setup
 	scripts/test-current $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
 
@@ -79,7 +79,7 @@ openapi: setup
 fuzz:
 	scripts/fuzz
 
-coverage: export RUST_TEST_THREADS ?= 6
+coverage: export RUST_TEST_THREADS ?= 8
 coverage: setup
 	scripts/coverage
 

@@ -10,7 +10,7 @@ use super::{GatewayBuilder, envelopes};
 use crate::world::{World, drain};
 
 /// Seconds that schemathesis takes, beside what it does in any case.
-const SECONDS: &str = "40";
+const SECONDS: &str = "20";
 
 #[ignore = "needs schemathesis, and a minute: scripts/check-openapi runs it"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

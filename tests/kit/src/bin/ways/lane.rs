@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ingest_kit::jetstream::{Outgoing, consumer_info, publish_all};
-use ingest_kit::{NodeBuilder, wait_for};
+use ingest_kit::{Metrics, Node, NodeBuilder, wait_for};
 
 use crate::mqtt::{message, publish};
 use crate::servers::{Servers, cpu, peak_mib};
@@ -72,19 +72,23 @@ async fn drain(servers: &Servers, node: NodeBuilder, (stream, consumer): (&str, 
     let info = async || consumer_info(&servers.jetstream, stream, consumer).await.expect("the consumer");
     let waiting = info().await.num_pending;
     let mut node = node.start();
-    wait_for("a first delivery", DEADLINE, async || info().await.num_pending < waiting).await;
-    let (start, used) = (Instant::now(), cpu(&node));
-    loop {
-        let info = info().await;
-        if info.num_pending == 0 && info.num_ack_pending == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await; // polls: the consumer's figures are the server's word
+    // Asked of the node: what the server is asked about a consumer with a filter costs it a look at every message.
+    let settled = async |node: &Node| {
+        let labels = [("consumer", consumer), ("disposition", "ack")];
+        node.get("/metrics")
+            .await
+            .map_or(0, |answer| Metrics::parse(&answer.body).count("ingest_deliveries_settled_total", &labels))
+    };
+    wait_for("a first settlement", DEADLINE, async || settled(&node).await > 0).await;
+    let (start, used, before) = (Instant::now(), cpu(&node), settled(&node).await);
+    while settled(&node).await < waiting {
+        tokio::time::sleep(Duration::from_millis(20)).await; // polls: the node's own count of what is done
     }
     let (took, used) = (start.elapsed().as_secs_f64(), cpu(&node) - used);
     let peak_mib = peak_mib(&node);
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "the node's exit code");
     assert_eq!(servers.database.count("raw_events").await, waiting, "rows");
-    Run { per_second: waiting as f64 / took, cpu_us: used.as_secs_f64() * 1e6 / waiting as f64, peak_mib }
+    let measured = (waiting - before) as f64;
+    Run { per_second: measured / took, cpu_us: used.as_secs_f64() * 1e6 / measured, peak_mib }
 }
