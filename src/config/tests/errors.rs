@@ -51,7 +51,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("h.toml", "no_such_key = 5"),
             &format!(
                 "{path}h.toml, line 1: unknown table or misplaced key no_such_key; the tables are nats, validate, \
-                 registry, postgres, influx, routes, state, http, admin, gateway, gateway_http, mqtt, log, supervisor"
+                 registry, postgres, influx, routes, state, http, admin, gateway, mqtt, gateway_http, log, supervisor"
             ),
         ),
         (

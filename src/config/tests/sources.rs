@@ -45,14 +45,14 @@ fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
         "influx.target.ca_file",
         "influx.target.org",
         "influx.target.bucket",
-        "gateway_http.tls_cert",
-        "gateway_http.tls_key",
-        "gateway_http.tls_client_ca",
         "mqtt.host",
         "mqtt.port",
         "mqtt.username",
         "mqtt.ca_file",
         "mqtt.share_group",
+        "gateway_http.tls_cert",
+        "gateway_http.tls_key",
+        "gateway_http.tls_client_ca",
     ];
     assert_eq!(without, expected);
     let mut diagnostics = Diagnostics::default();
