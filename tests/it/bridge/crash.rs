@@ -23,8 +23,10 @@ async fn a_gateway_that_is_killed_twenty_times_loses_and_doubles_nothing() {
     }
     let gateway = start(bridge.gateway()).await;
     bridge.assert_stored_once(MESSAGES).await;
-    let duplicates = super::counted(&gateway, "ingest_gateway_mqtt_published_total", "result", "duplicate").await;
-    assert!(duplicates > 0, "no message came a second time");
+    wait_for("a message to have come a second time", DEADLINE, async || {
+        super::counted(&gateway, "ingest_gateway_mqtt_published_total", "result", "duplicate").await > 0
+    })
+    .await;
     drain(gateway).await;
     drain(node).await;
 }
