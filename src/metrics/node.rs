@@ -25,6 +25,7 @@ use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
 use super::registry::RegistryMetrics;
+use super::retention::RetentionMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
 use super::validation::ValidationMetrics;
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub routes: RouteMetrics,
     /// Derived state.
     pub state: StateMetrics,
+    /// Old rows that are dropped.
+    pub retention: RetentionMetrics,
     /// Messages of MQTT clients of nats-server.
     pub nats_mqtt: Arc<NatsMqttMessages>,
     /// The NATS connections.
@@ -103,6 +106,7 @@ impl Metrics {
             influx: InfluxMetrics::new(&mut exposition),
             routes: RouteMetrics::new(&mut exposition),
             state: StateMetrics::new(&mut exposition),
+            retention: RetentionMetrics::new(&mut exposition),
             nats_mqtt: exposition.collect(NatsMqttMessages::new(lanes)),
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
