@@ -1,9 +1,10 @@
 //! The index for readers.
 
+use ingest_kit::envelope::{device, telemetry};
 use ingest_kit::wait_for;
 
 use super::{is_there, often, old_day, stats};
-use crate::world::{DEADLINE, World, drain, start};
+use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// Valid indexes for readers of a partition, and all of them.
 async fn indexes(world: &World, table: &str) -> (u64, u64) {
@@ -35,8 +36,8 @@ async fn readers_get_an_index_on_closed_days_only_and_without_retention_nothing_
              INSERT INTO quarantine_events (ingested_at, topic, reason) VALUES (now() - interval '9 years', 't', 'BAD_ENVELOPE')"
         ))
         .await;
-    let (node, _file) = often(world.node().env("RAW_EVENTS_READER_INDEX", 1));
-    let node = start(node).await;
+    let (builder, _file) = often(world.node().env("RAW_EVENTS_READER_INDEX", 1));
+    let node = start(builder.clone()).await;
     for table in [&broken, &whole, &bare] {
         wait_for("an index", DEADLINE, async || indexes(&world, table).await == (1, 1)).await;
     }
@@ -57,5 +58,26 @@ async fn readers_get_an_index_on_closed_days_only_and_without_retention_nothing_
     let plan = client.query(&plan, &[]).await.expect("a plan");
     let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
     assert!(plan[0].contains("Index Scan"), "{plan:#?}");
+
+    // An index waits for a long transaction. A drain does not wait for the index, and the server does not go on with it.
+    let reader = world.database.connect().await;
+    reader
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM raw_events")
+        .await
+        .expect("a reader");
+    let late = old_day(&world.database, 4, 5).await;
+    wait_for("an index that waits", DEADLINE, async || indexes(&world, &late).await == (0, 1)).await;
+    let at_work = "pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'CREATE INDEX CONCURRENTLY%' AND state = 'active'";
+    assert_eq!(world.database.count(at_work).await, 1);
+    world.publish([telemetry(&device(0, 1), 1)]).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    drain(node).await;
+    wait_for("the server to stop it", DEADLINE, async || world.database.count(at_work).await == 0).await;
+    assert_eq!(indexes(&world, &late).await, (0, 1), "half made");
+
+    reader.batch_execute("COMMIT").await.expect("its end");
+    let node = start(builder).await;
+    wait_for("the index to be made again", DEADLINE, async || indexes(&world, &late).await == (1, 1)).await;
     drain(node).await;
 }

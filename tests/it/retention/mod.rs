@@ -23,20 +23,21 @@ pub(crate) fn often(node: NodeBuilder) -> (NodeBuilder, TempDir) {
     (node, dir)
 }
 
-/// The partition of a day so long ago, with rows of a device; its name.
+/// The partition of a day so long ago, with rows of a device, at least one; its name.
 pub(crate) async fn old_day(database: &Database, days_ago: i32, rows: i32) -> String {
     let client = database.connect().await;
     let make = "SELECT ingest_make_partitions((now() AT TIME ZONE 'UTC')::date - $1::int)";
-    let made = client.query_one(make, &[&days_ago]).await.expect("a partition");
+    client.query(make, &[&days_ago]).await.expect("a partition");
     const INSERT: &str = "
         INSERT INTO raw_events (received_at, event_ts, seq, stream_seq, stream, tenant_id, site_id, device_id, msg_type, topic, payload)
         SELECT at, at, number, number, 'TELEMETRY', 'tenant-0', 'site-0', 'dev-0', 'telemetry',
             'tenant/tenant-0/device/dev-0/telemetry', '{\"metrics\": {\"a\": 1.5}}'
         FROM generate_series(1, $2::int) AS number
         CROSS JOIN LATERAL (SELECT ((now() AT TIME ZONE 'UTC')::date - $1::int + time '12:00') AT TIME ZONE 'UTC'
-            + number * interval '1 ms' AS at) AS moment";
-    client.execute(INSERT, &[&days_ago, &rows]).await.expect("rows");
-    made.get(0)
+            + number * interval '1 ms' AS at) AS moment
+        RETURNING tableoid::regclass::text";
+    let inserted = client.query(INSERT, &[&days_ago, &rows]).await.expect("rows");
+    inserted[0].get(0)
 }
 
 /// What a node says of it in `/stats`.
