@@ -19,7 +19,7 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!--
 
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
-    let metrics = Metrics::of(Lanes::with(|_| true));
+    let metrics = Metrics::of_all(Lanes::with(|_| true));
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
     let retention = RetentionFigures { oldest_day_secs: Some(1), held_back: Some(1), success_age_secs: Some(1.0) };

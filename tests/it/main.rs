@@ -28,6 +28,7 @@
 //! - `secured`: servers that demand log-ins and TLS, and secrets that are rotated.
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
+//! - `soak`: how much the longest of them do.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
 
@@ -71,6 +72,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod simulate;
+mod soak;
 mod staleness;
 mod startup;
 mod state;
