@@ -61,7 +61,7 @@ pub struct Metrics {
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
     /// The gateway's ways in.
-    pub(crate) gateway: GatewayMetrics,
+    pub(crate) gateway: Arc<GatewayMetrics>,
     /// The gateway's session at the MQTT broker.
     pub(crate) mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
@@ -136,7 +136,7 @@ impl Metrics {
         let nats_mqtt = exposition.collect(NatsMqttMessages::new(lanes));
         let admin = exposition.collector();
         exposition.shows(shown.gateway);
-        let gateway = GatewayMetrics::new(&mut exposition);
+        let gateway = Arc::new(GatewayMetrics::new(&mut exposition));
         let mqtt = MqttMetrics::new(&mut exposition);
         Arc::new(Self {
             health,
