@@ -1,6 +1,8 @@
 //! Every actor of the tree by its own name, and what is counted of it. Reading it asks no actor: one that is stuck is shown.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 
 use parking_lot::Mutex;
 
@@ -9,7 +11,12 @@ use crate::metrics::{Counts, LastExit, Traffic};
 
 /// The actors of the tree, in the order of its list.
 #[derive(Debug, Default)]
-pub struct Instances(Mutex<Vec<Instance>>);
+pub struct Instances {
+    list: Mutex<Vec<Instance>>,
+    has_changed: AtomicBool,
+    /// Who wants to know of a change at once.
+    watcher: Mutex<Option<Thread>>,
+}
 
 /// One actor, over all generations.
 #[derive(Debug)]
@@ -81,7 +88,8 @@ impl Instances {
     /// Lists an actor that no generation has yet.
     pub(crate) fn list(&self, name: Arc<str>, role: &'static str) {
         let before = Counts::default();
-        self.0.lock().push(Instance { name, role, current: None, before, restarts: 0, last_exit: None });
+        self.list.lock().push(Instance { name, role, current: None, before, restarts: 0, last_exit: None });
+        self.changed();
     }
 
     /// An actor of a new generation; returns what counts its messages and its time.
@@ -106,15 +114,31 @@ impl Instances {
         self.with(name, |instance| instance.last_exit = Some(LastExit::now(cause)));
     }
 
+    /// Unparks this thread with every change from now on.
+    pub(crate) fn watch_from(&self, thread: Thread) {
+        *self.watcher.lock() = Some(thread);
+    }
+
+    /// Whether an actor was listed, began, ended or was restarted since this was asked last.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.has_changed.swap(false, Ordering::Relaxed)
+    }
+
     /// All of them at this moment.
     pub(crate) fn read(&self) -> Vec<InstanceReading> {
-        self.0.lock().iter().map(Instance::read).collect()
+        self.list.lock().iter().map(Instance::read).collect()
     }
 
     fn with(&self, name: &str, change: impl FnOnce(&mut Instance)) {
-        if let Some(found) = self.0.lock().iter_mut().find(|instance| *instance.name == *name) {
+        if let Some(found) = self.list.lock().iter_mut().find(|instance| *instance.name == *name) {
             change(found);
         }
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.has_changed.store(true, Ordering::Relaxed);
+        self.watcher.lock().iter().for_each(Thread::unpark);
     }
 }
 
@@ -167,6 +191,7 @@ mod tests {
     fn what_an_actor_counts_adds_up_over_its_generations_and_its_queue_does_not() {
         let instances = Instances::default();
         instances.list("writer".into(), "writer");
+        assert!(instances.has_changed() && !instances.has_changed());
         let listed = instances.read().remove(0);
         assert_eq!((listed.generation, listed.thread, listed.counts), (None, None, Counts::default()));
 
