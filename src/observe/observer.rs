@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +18,6 @@ use super::history::{self, History, Point};
 use super::snapshot::Snapshot;
 use super::viewers::{NotAdmitted, Viewers};
 use crate::runtime::connections::Held;
-use crate::runtime::instances::Instances;
 
 /// Time from snapshot to snapshot.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -30,7 +30,6 @@ pub(crate) struct Observer {
     latest: Mutex<Latest>,
     viewers: Viewers,
     has_ended: AtomicBool,
-    instances: Arc<Instances>,
 }
 
 #[derive(Debug, Default)]
@@ -50,30 +49,32 @@ impl Observer {
             latest: Mutex::default(),
             viewers: Viewers::new(sources.metrics.console.clone()),
             has_ended: AtomicBool::new(false),
-            instances: sources.instances.clone(),
         });
+        let (changes, reported) = sync_channel(1);
+        sources.instances.report_changes(changes);
         let mut collector = Collector::new(sources, Instant::now());
         observer.observe(&mut collector, true);
         let shared = observer.clone();
-        let thread = thread::Builder::new().name("observe".to_owned()).spawn(move || shared.run(collector))?;
-        observer.instances.watch_from(thread.thread().clone());
+        thread::Builder::new().name("observe".to_owned()).spawn(move || shared.run(collector, &reported))?;
         Ok(observer)
     }
 
-    fn run(&self, mut collector: Collector) {
+    fn run(&self, mut collector: Collector, changes: &Receiver<()>) {
         let mut next = Instant::now() + PERIOD;
         while !self.has_ended.load(Ordering::Relaxed) {
-            thread::park_timeout(next.saturating_duration_since(Instant::now()));
-            let is_in_turn = Instant::now() >= next;
-            if is_in_turn {
-                // After a pause of the process none is made up for.
-                next = (next + PERIOD).max(Instant::now());
-            } else if self.instances.has_changed() {
-                // A generation changes all of its actors at once.
-                thread::sleep(SETTLED);
-            } else {
-                continue;
-            }
+            let is_in_turn = match changes.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(()) => {
+                    // A generation changes all of its actors at once.
+                    thread::sleep(SETTLED);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // After a pause of the process none is made up for.
+                    next = (next + PERIOD).max(Instant::now());
+                    true
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             self.observe(&mut collector, is_in_turn);
         }
     }

@@ -1,8 +1,7 @@
 //! Every actor of the tree by its own name, and what is counted of it. Reading it asks no actor: one that is stuck is shown.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::sync::mpsc::SyncSender;
 
 use parking_lot::Mutex;
 
@@ -13,9 +12,8 @@ use crate::metrics::{Counts, LastExit, Traffic};
 #[derive(Debug, Default)]
 pub struct Instances {
     list: Mutex<Vec<Instance>>,
-    has_changed: AtomicBool,
     /// Who wants to know of a change at once.
-    watcher: Mutex<Option<Thread>>,
+    changes: Mutex<Option<SyncSender<()>>>,
 }
 
 /// One actor, over all generations.
@@ -114,14 +112,9 @@ impl Instances {
         self.with(name, |instance| instance.last_exit = Some(LastExit::now(cause)));
     }
 
-    /// Unparks this thread with every change from now on.
-    pub(crate) fn watch_from(&self, thread: Thread) {
-        *self.watcher.lock() = Some(thread);
-    }
-
-    /// Whether an actor was listed, began, ended or was restarted since this was asked last.
-    pub(crate) fn has_changed(&self) -> bool {
-        self.has_changed.swap(false, Ordering::Relaxed)
+    /// Reports there when an actor is listed, begins, ends or is restarted, from now on. Several changes may be one report.
+    pub(crate) fn report_changes(&self, changes: SyncSender<()>) {
+        *self.changes.lock() = Some(changes);
     }
 
     /// All of them at this moment.
@@ -137,8 +130,10 @@ impl Instances {
     }
 
     fn changed(&self) {
-        self.has_changed.store(true, Ordering::Relaxed);
-        self.watcher.lock().iter().for_each(Thread::unpark);
+        // An error means that a report is under way, or that nobody reads them.
+        self.changes.lock().iter().for_each(|changes| {
+            let _ = changes.try_send(());
+        });
     }
 }
 
@@ -172,6 +167,8 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use super::*;
 
     fn begin(instances: &Instances, generation: u64) -> (Arc<Traffic>, Arc<Heartbeat>) {
@@ -190,8 +187,11 @@ mod tests {
     #[test]
     fn what_an_actor_counts_adds_up_over_its_generations_and_its_queue_does_not() {
         let instances = Instances::default();
+        let (changes, reported) = sync_channel(1);
+        instances.report_changes(changes);
         instances.list("writer".into(), "writer");
-        assert!(instances.has_changed() && !instances.has_changed());
+        instances.exited("nobody", "stopped");
+        assert!(reported.try_recv().is_ok() && reported.try_recv().is_err(), "one report of both");
         let listed = instances.read().remove(0);
         assert_eq!((listed.generation, listed.thread, listed.counts), (None, None, Counts::default()));
 
