@@ -10,7 +10,7 @@ use crate::metrics::{Counts, LastExit, Traffic};
 
 /// The actors of the tree, in the order of its list.
 #[derive(Debug, Default)]
-pub struct Instances {
+pub(crate) struct Instances {
     list: Mutex<Vec<Instance>>,
     /// Who wants to know of a change at once.
     changes: Mutex<Option<SyncSender<()>>>,
@@ -70,10 +70,11 @@ pub(crate) struct InstanceReading {
     pub counts: Counts,
     /// The same over all generations.
     pub totals: Counts,
-    /// Whether it has work.
+    /// Whether it has work, as far as it says so.
     pub has_work: bool,
-    /// A number that changes with its progress.
+    /// A number that changes with its progress, and whether it has to.
     pub progress: u64,
+    pub has_to_progress: bool,
     /// The same of the threads that it runs on.
     pub threads: Vec<u64>,
     /// Restarts that it has caused.
@@ -144,7 +145,7 @@ impl Instance {
 
     fn read(&self) -> InstanceReading {
         let current = self.current.as_ref();
-        let (progress, has_work) = current.map_or((0, false), |current| current.heartbeat.read());
+        let (progress, has_to_progress) = current.map_or((0, false), |current| current.heartbeat.read());
         let threads = current.map(|current| {
             let own = current.heartbeat.threads();
             std::iter::once(&current.thread_heartbeat).chain(&own).map(|thread| thread.read().0).collect()
@@ -156,8 +157,9 @@ impl Instance {
             thread: current.map(|current| current.thread.clone()),
             counts: current.map(|current| current.traffic.counts()).unwrap_or_default(),
             totals: self.totals(),
-            has_work,
+            has_work: current.is_some_and(|current| current.heartbeat.has_work()),
             progress,
+            has_to_progress,
             threads: threads.unwrap_or_default(),
             restarts: self.restarts,
             last_exit: self.last_exit,
