@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
-use super::{backfill, check_config, doctor, generated, migrate, provision_tenants, quarantine, run, simulate};
+use super::{
+    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate,
+};
 use crate::app;
 use crate::config::{Config, ConfigErrors, Env, Loaded};
 use crate::runtime::exit::Exit;
@@ -38,6 +40,7 @@ pub fn run_program() -> ExitCode {
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
+        Command::Explain(options) => configured(load, |loaded| explain(loaded, options)),
         Command::Completions(options) => generated::completions(Cli::command(), options),
         Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
@@ -81,6 +84,11 @@ fn quarantine(loaded: &Loaded, action: &quarantine::Action) -> Exit {
         let done = quarantine::run(&loaded.config, action, &log).await;
         done.map_or_else(|(exit, why)| fail(exit, why), |()| Exit::Ok)
     })
+}
+
+/// `explain`: what became of a message.
+fn explain(loaded: &Loaded, options: &explain::Options) -> Exit {
+    on_runtime(async { explain::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
 }
 
 /// `provision-tenants`: gives every tenant its database.

@@ -5,6 +5,7 @@ pub(crate) mod check_config;
 pub(crate) mod cli;
 pub(crate) mod dispatch;
 pub(crate) mod doctor;
+pub(crate) mod explain;
 pub(crate) mod generated;
 pub(crate) mod migrate;
 pub(crate) mod provision_tenants;

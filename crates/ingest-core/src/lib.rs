@@ -5,11 +5,12 @@
 //! ([`message::rejection::Rejection`]), never an error.
 //!
 //! Folders import each other one way: `message` and `flow` import no other; `http`, `influx`, `routes`, `reprocess` and `provision`
-//! import `message`; `validate` imports all of these, and `state` imports the results of `validate`.
+//! import `message`; `validate` imports all of these, `state` imports the results of `validate`, and `explain` imports `validate`.
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod cases;
+pub mod explain;
 pub mod flow;
 pub mod http;
 pub mod influx;

@@ -1,7 +1,8 @@
 //! `ingest-node quarantine`: what was refused, and sending it through the pipeline again once its cause is gone.
 
-mod event;
-mod query;
+pub(super) mod event;
+pub(super) mod query;
+pub(super) mod replayable;
 mod reprocess;
 mod table;
 

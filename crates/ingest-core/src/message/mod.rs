@@ -18,3 +18,4 @@ pub mod rejection;
 pub mod storable;
 pub mod timestamp;
 pub mod topic;
+pub mod visible;
