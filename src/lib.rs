@@ -20,6 +20,7 @@ mod runtime;
 mod sink;
 mod source;
 mod supervisor;
+mod tap;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod validate;

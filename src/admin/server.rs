@@ -105,6 +105,7 @@ fn endpoint(pattern: Option<&str>, method: &Method) -> Endpoint {
         Some("/api/admin/devices/{tenant_id}/{device_id}/revoke") => Endpoint::Revoke,
         Some("/api/admin/devices/{tenant_id}/{device_id}/rotate-token") => Endpoint::RotateToken,
         Some("/api/device/activate") => Endpoint::Activate,
+        Some("/tap") => Endpoint::Tap,
         _ => Endpoint::Other,
     }
 }

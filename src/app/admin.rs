@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use deadpool_postgres::Pool;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -20,6 +20,7 @@ use crate::provision::{self, Activations, Devices, TenantDatabases};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failures::Failures;
 use crate::sink::influx::{Backend, Presence, Provisioned};
+use crate::tap::{self, Taps};
 
 /// Connections to PostgreSQL for administration. Not those of the writers: whoever asks a lot delays no row.
 pub(crate) const CONNECTIONS: usize = 4;
@@ -33,6 +34,7 @@ pub(crate) const CONNECTIONS: usize = 4;
 pub(super) fn start(
     config: &Config,
     metrics: &Metrics,
+    taps: &Arc<Taps>,
     log: &Logger,
 ) -> Result<Option<(SocketAddr, ServerHandle)>, String> {
     if config.admin.key.is_empty() {
@@ -55,12 +57,16 @@ pub(super) fn start(
         databases,
         log: log_of("provision"),
     };
+    let (devices, tap) = (provision::devices(Data::new(devices)), tap::route(taps.clone()));
     let parts = admin::Parts {
         config: config.admin.clone(),
         requests: metrics.admin.clone(),
         log: log_of("admin"),
         open: provision::activation(Data::new(activations)),
-        keyed: provision::devices(Data::new(devices)),
+        keyed: move |config: &mut ServiceConfig| {
+            devices(config);
+            tap(config);
+        },
     };
     admin::start(parts).map(Some).map_err(|error| error.to_string())
 }

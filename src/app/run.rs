@@ -24,6 +24,7 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
+use crate::tap::Taps;
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 ///
@@ -46,7 +47,8 @@ pub(crate) async fn run(
         Err(why) => return Err((Exit::Config, why.to_string())),
     };
     info!(log, "listening"; "http" => %address);
-    let admin = match admin::start(&config, &metrics, &log) {
+    let taps = Arc::<Taps>::default();
+    let admin = match admin::start(&config, &metrics, &taps, &log) {
         Ok(started) => started,
         Err(why) => {
             server.stop(false).await;
@@ -70,7 +72,7 @@ pub(crate) async fn run(
             failpoint::pass("dependencies");
             actix_rt::spawn(log_capacity_advice(config.clone(), log.clone()));
             let environment = Environment { log, metrics, readiness };
-            run_tree(Ingredients { config, dependencies, stats }, environment, signals).await
+            run_tree(Ingredients { config, dependencies, stats, taps }, environment, signals).await
         }
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),

@@ -23,6 +23,7 @@ use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
 use crate::supervisor::child::{BuildError, Factory, need};
+use crate::tap::Taps;
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -33,6 +34,8 @@ pub(crate) struct Ingredients {
     pub dependencies: Dependencies,
     /// What the children show at `/stats`.
     pub stats: Arc<Stats>,
+    /// What validators offer messages to.
+    pub taps: Arc<Taps>,
 }
 
 /// The list.
@@ -220,6 +223,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
             writer: need(&addresses.write, "writer")?,
             registry: need(&addresses.resolve, "registry")?,
             changes: need(&addresses.subscribe, "registry")?,
+            taps: ingredients.taps.clone(),
             spawn,
         };
         let validator = start(&place, Validator::new(parts, shards));

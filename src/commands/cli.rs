@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{backfill, check_config, doctor, explain, generated, provision_tenants, quarantine, simulate};
+use super::{backfill, check_config, doctor, explain, generated, provision_tenants, quarantine, simulate, tap};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -74,6 +74,11 @@ pub(crate) enum Command {
     /// any server. Exit codes: 0 it was found, 1 no trace of it, 64 bad arguments, 69 a server can't be reached (what the others
     /// know is told).
     Explain(explain::Options),
+    /// Look at messages of a running node as its checks decide them: one JSON line each, without tokens.
+    ///
+    /// Asks the node's admin listener; ends by itself after --limit messages or 10 minutes, and with Ctrl-C. Exit codes: 0 ended,
+    /// 64 bad arguments or a wrong key, 69 the node can't be reached, or has ended it.
+    Tap(tap::Options),
     /// Print the completions of a shell, for its folder of completions.
     Completions(generated::CompletionsOptions),
     /// Print a page of the manual; `ingest-node man | man -l -` shows it.

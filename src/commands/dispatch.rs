@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
 use super::{
-    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate,
+    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate, tap,
 };
 use crate::app;
 use crate::config::{Config, ConfigErrors, Env, Loaded};
@@ -41,6 +41,7 @@ pub fn run_program() -> ExitCode {
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
         Command::Explain(options) => configured(load, |loaded| explain(loaded, options)),
+        Command::Tap(options) => configured(load, |loaded| tap(loaded, options)),
         Command::Completions(options) => generated::completions(Cli::command(), options),
         Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
@@ -89,6 +90,11 @@ fn quarantine(loaded: &Loaded, action: &quarantine::Action) -> Exit {
 /// `explain`: what became of a message.
 fn explain(loaded: &Loaded, options: &explain::Options) -> Exit {
     on_runtime(async { explain::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
+}
+
+/// `tap`: looks at messages of a running node.
+fn tap(loaded: &Loaded, options: &tap::Options) -> Exit {
+    on_runtime(async { tap::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
 }
 
 /// `provision-tenants`: gives every tenant its database.

@@ -1,5 +1,6 @@
 //! The program's subcommands, one file or folder each, and the command line that names them.
 
+mod admin_client;
 pub(crate) mod backfill;
 pub(crate) mod check_config;
 pub(crate) mod cli;
@@ -12,3 +13,4 @@ pub(crate) mod provision_tenants;
 pub(crate) mod quarantine;
 pub(crate) mod run;
 pub(crate) mod simulate;
+pub(crate) mod tap;

@@ -21,12 +21,15 @@ pub(crate) enum Endpoint {
     RotateToken,
     /// A device is activated.
     Activate,
+    /// Messages are looked at as they are decided.
+    Tap,
     /// Anything else.
     Other,
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] = [Self::Register, Self::List, Self::Revoke, Self::RotateToken, Self::Activate, Self::Other];
+    const ALL: [Self; 7] =
+        [Self::Register, Self::List, Self::Revoke, Self::RotateToken, Self::Activate, Self::Tap, Self::Other];
 
     /// The label.
     fn value(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Endpoint {
             Self::Revoke => "revoke",
             Self::RotateToken => "rotate_token",
             Self::Activate => "activate",
+            Self::Tap => "tap",
             Self::Other => "other",
         }
     }

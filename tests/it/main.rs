@@ -5,6 +5,7 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `explain`: what became of one message.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -43,6 +44,7 @@ mod crash;
 mod doctor;
 mod document;
 mod door;
+mod explain;
 mod figures;
 mod flood;
 mod gateway;

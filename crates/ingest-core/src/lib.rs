@@ -4,7 +4,7 @@
 //! parameter, times are microseconds since the Unix epoch (`_us`), and the reason why a message is not accepted is a value
 //! ([`message::rejection::Rejection`]), never an error.
 //!
-//! Folders import each other one way: `message` and `flow` import no other; `http`, `influx`, `routes`, `reprocess` and `provision`
+//! Folders import each other one way: `message` and `flow` import no other; `http`, `influx`, `routes`, `reprocess`, `provision` and `tap`
 //! import `message`; `validate` imports all of these, `state` imports the results of `validate`, and `explain` imports `validate`.
 #![forbid(unsafe_code)]
 
@@ -19,4 +19,5 @@ pub mod provision;
 pub mod reprocess;
 pub mod routes;
 pub mod state;
+pub mod tap;
 pub mod validate;

@@ -5,7 +5,7 @@ use super::facts::device::{Device, Prospect};
 use super::facts::stored::{Event, Reprocessing};
 use super::facts::{Facts, Points, Question};
 use super::fate::{self, Fate, only_counted};
-use super::step::iso;
+use crate::message::timestamp::to_text as iso;
 use crate::message::visible::name;
 
 /// What became of a message, in one sentence.

@@ -5,7 +5,8 @@ use super::facts::broker::{Consumer, Message, Progress, Stream, StreamFacts};
 use super::facts::device::{Device, Prospect};
 use super::facts::stored::{Command, Event, Reprocessing, Row, Shadow};
 use super::fate::{self, only_counted};
-use super::step::{Source, Step, iso};
+use super::step::{Source, Step};
+use crate::message::timestamp::to_text as iso;
 use crate::message::visible::name;
 
 /// Most characters of a detail: what an operator needs to see stands at its beginning.
