@@ -6,6 +6,7 @@
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
 //! - `explain`: what became of one message.
+//! - `tap`: messages as they are decided.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -74,6 +75,7 @@ mod simulate;
 mod staleness;
 mod startup;
 mod state;
+mod tap;
 mod tenants;
 mod traffic;
 mod unknown_senders;

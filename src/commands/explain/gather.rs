@@ -2,6 +2,7 @@
 //! all the same.
 
 use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::RetentionPolicy;
 use slog::Logger;
 
 use super::broker::Broker;
@@ -174,6 +175,7 @@ impl<'a> Gatherer<'a> {
             first_seq: info.state.first_sequence,
             last_seq: info.state.last_sequence,
             max_age_secs: info.config.max_age.as_secs(),
+            drops_settled: info.config.retention != RetentionPolicy::Limits,
             message: match &message {
                 None => Message::Unknown,
                 Some(Some(message)) if is_it(message) => Message::Present(MessageFacts {

@@ -28,7 +28,7 @@ async fn a_rejected_message_is_told_with_what_sends_it_through_again() {
     let world = World::new().await;
     let [one, other] = [0, 1].map(|number| device(number, 1));
     seed::devices(&world.database, &[one.clone(), other.clone()]).await;
-    let node = start(world.node().env("INGEST_FAILPOINTS", "check=panic@1")).await;
+    let node = start(world.node().env("INGEST_FAILPOINTS", "open=panic@1")).await;
     let crashes = world.publish([telemetry(&one, 1)]).await[0];
     world.wait_settled(LANES[0], DEADLINE).await;
     let mut guessed = payload(&one, 3);

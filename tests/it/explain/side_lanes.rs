@@ -1,5 +1,6 @@
 //! Shadow reports, acknowledgements, and the server's own MQTT.
 
+use async_nats::jetstream::consumer;
 use ingest_kit::envelope::{device, outgoing, payload};
 use ingest_kit::seed;
 use serde_json::json;
@@ -40,29 +41,37 @@ async fn a_report_or_an_acknowledgement_is_told_with_what_is_in_force() {
     explain("COMMANDS", 2).await.assert("overtaken", 0, &["by another acknowledgement"]);
     explain("COMMANDS", 3).await.assert("overtaken", 0, &["the device has no such command"]);
 
-    // Over MQTT: a row, a report, and what the platform itself publishes.
+    // Over MQTT. What is settled is dropped, unless somebody else still has to settle it.
+    mqtt_lane::publish(port, [mqtt_lane::message(&device, "telemetry", &payload(&device, 7))]);
+    mqtt_lane::wait_settled(&world).await;
+    let auditor = consumer::pull::Config { durable_name: Some("auditor".into()), ..Default::default() };
+    world.jetstream.create_consumer_on_stream(auditor, "$MQTT_msgs").await.expect("a consumer");
     let newer = json!({"reported": {"mode": "on"}, "version": 5});
-    mqtt_lane::publish(
-        port,
-        [
-            mqtt_lane::message(&device, "telemetry", &payload(&device, 7)),
-            mqtt_lane::message(&device, "shadow/reported", &newer),
-            mqtt_lane::message(&device, "commands/7", &json!({})),
-        ],
-    );
+    mqtt_lane::publish(port, [
+        mqtt_lane::message(&device, "telemetry", &payload(&device, 8)),
+        mqtt_lane::message(&device, "shadow/reported", &newer),
+        mqtt_lane::message(&device, "commands/7", &json!({})),
+    ]);
     mqtt_lane::wait_settled(&world).await;
     let of_mqtt = async |seq| {
         let place = ["--stream", "$MQTT_msgs", "--seq", seq];
         super::explain_by(mqtt_lane::node(&world), &place).await
     };
-    let stored = of_mqtt("1").await;
-    assert!(["stored", "point_owed"].contains(&&*stored.fate), "{stored:?}");
+    let is_stored = |explained: &super::Explained| ["stored", "point_owed"].contains(&&*explained.fate);
+    let dropped = of_mqtt("1").await;
+    assert!(is_stored(&dropped), "{dropped:?}");
+    dropped.assert_step("stream", "$MQTT_msgs keeps nothing that is settled");
+    let stored = of_mqtt("2").await;
+    assert!(is_stored(&stored), "{stored:?}");
     stored.assert_step("stream", "on $MQTT.msgs.tenant.tenant-0.device.dev-0000.telemetry");
-    of_mqtt("2").await.assert("applied", 0, &["in force"]);
-    of_mqtt("3").await.assert("ignored", 0, &["none of the node's"]);
+    of_mqtt("3").await.assert("applied", 0, &["in force"]);
+    of_mqtt("4").await.assert("ignored", 0, &["none of the node's"]);
     explain("SHADOW", 1).await.assert("overtaken", 0, &["version 5 is in force"]);
     // The device's newest message is found on whichever lane it came.
     let newest = ["--tenant", "tenant-0", "--device", "dev-0000"];
-    super::explain_by(mqtt_lane::node(&world), &newest).await.assert("ignored", 0, &["Message 3 of $MQTT_msgs"]);
+    super::explain_by(mqtt_lane::node(&world), &newest).await.assert("ignored", 0, &["Message 4 of $MQTT_msgs"]);
+    let stream = world.jetstream.get_stream("$MQTT_msgs").await.expect("the stream");
+    stream.delete_message(3).await.expect("a deleted message");
+    of_mqtt("3").await.assert("settled_without_trace", 1, &["which keeps nothing that is settled"]);
     drain(node).await;
 }

@@ -142,6 +142,8 @@ impl Fate {
     fn of_absent(stream: &StreamFacts, seq: u64) -> Self {
         if seq > stream.last_seq {
             Fate::NotYet
+        } else if stream.drops_settled {
+            Fate::SettledWithoutTrace
         } else if seq < stream.first_seq {
             Fate::Expired
         } else {

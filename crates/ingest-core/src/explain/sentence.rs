@@ -1,6 +1,6 @@
 //! The one sentence at the end: what became of the message, and what to do.
 
-use super::facts::broker::Progress;
+use super::facts::broker::{Progress, Stream, StreamFacts};
 use super::facts::device::{Device, Prospect};
 use super::facts::stored::{Event, Reprocessing};
 use super::facts::{Facts, Points, Question};
@@ -40,10 +40,7 @@ pub fn sentence(facts: &Facts, fate: Fate) -> String {
         Fate::Applied => "applied: what the device reported is in force".to_owned(),
         Fate::Overtaken => format!("settled without effect: {}", overtaken(facts)),
         Fate::Ignored => "acknowledged and ignored: its topic is none of the node's".to_owned(),
-        Fate::SettledWithoutTrace => {
-            "settled, and neither a row nor a quarantine event of it is left: it was counted only, or removed since"
-                .to_owned()
-        }
+        Fate::SettledWithoutTrace => without_trace(facts),
         Fate::Expired => {
             "no longer in its stream, which begins later, and neither stored nor in the quarantine".to_owned()
         }
@@ -69,6 +66,17 @@ pub fn sentence(facts: &Facts, fate: Fate) -> String {
         text += "; not everybody could be asked, as the steps say";
     }
     format!("{}: {text}.", subject(facts))
+}
+
+fn without_trace(facts: &Facts) -> String {
+    match &facts.stream {
+        Stream::Found(StreamFacts { drops_settled: true, .. }) => {
+            "settled, and dropped by its stream, which keeps nothing that is settled; of a shadow report, an acknowledgement and what \
+             is ignored no record is left"
+        }
+        _ => "settled, and neither a row nor a quarantine event of it is left: it was counted only, or removed since",
+    }
+    .to_owned()
 }
 
 /// Which message it is.

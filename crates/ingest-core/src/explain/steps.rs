@@ -241,9 +241,12 @@ impl Steps {
 }
 
 fn absent(stream: &StreamFacts, shown: &str, seq: u64) -> String {
-    let StreamFacts { first_seq, last_seq, max_age_secs, .. } = *stream;
+    let StreamFacts { first_seq, last_seq, max_age_secs, drops_settled, .. } = *stream;
     if seq > last_seq {
         return format!("{shown} ends at {last_seq}: it has no message {seq} yet");
+    }
+    if drops_settled {
+        return format!("{shown} keeps nothing that is settled: message {seq} is no longer in it");
     }
     if seq < first_seq {
         let limit = match max_age_secs {

@@ -20,7 +20,7 @@ fn facts() -> Facts {
 }
 
 fn stream(message: Message) -> Stream {
-    Stream::Found(StreamFacts { created_us: RECEIVED - 9, first_seq: 100, last_seq: 300, max_age_secs: 3_600, message })
+    Stream::Found(StreamFacts { created_us: RECEIVED - 9, first_seq: 100, last_seq: 300, max_age_secs: 3_600, drops_settled: false, message })
 }
 
 fn consumer(ack_floor: u64, delivered: u64) -> Consumer {
@@ -102,6 +102,13 @@ fn examples() -> Vec<(Facts, Fate, &'static str)> {
     let mirrored =
         Facts { rows: Some(vec![Row { accepted: false, ..row() }]), ..with_event(event(Reason::DeviceRevoked)) };
     let absent = Facts { received_us: None, stream: stream(Message::Absent), ..facts() };
+    let dropped = Facts {
+        stream: match stream(Message::Absent) {
+            Stream::Found(found) => Stream::Found(StreamFacts { drops_settled: true, ..found }),
+            other => other,
+        },
+        ..absent.clone()
+    };
     let numbered = |seq| Facts { place: Some(("TELEMETRY".to_owned(), seq)), ..absent.clone() };
     let device = Question::Device { tenant: "acme".to_owned(), device: "dev-9".to_owned(), seq: Some(7) };
     let unregistered =
@@ -133,6 +140,7 @@ fn examples() -> Vec<(Facts, Fate, &'static str)> {
         (command(Some("delivered"), Some(RECEIVED - 1)), Fate::Overtaken, "by another acknowledgement"),
         (command(None, None), Fate::Overtaken, "no such command"),
         (Facts { prospect: Prospect::Ignored, ..facts() }, Fate::Ignored, "acknowledged and ignored"),
+        (dropped, Fate::SettledWithoutTrace, "which keeps nothing that is settled"),
         (numbered(7), Fate::Expired, "begins later"),
         (numbered(301), Fate::NotYet, "ends earlier"),
         (numbered(200), Fate::Removed, "removed from its stream"),

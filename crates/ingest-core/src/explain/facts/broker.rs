@@ -22,6 +22,8 @@ pub struct StreamFacts {
     pub last_seq: u64,
     /// Age at which it drops messages, in seconds; 0 = never.
     pub max_age_secs: u64,
+    /// Whether it drops what all of its consumers have settled, as nats-server's own stream of MQTT messages does.
+    pub drops_settled: bool,
     /// The message.
     pub message: Message,
 }
