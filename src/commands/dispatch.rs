@@ -9,10 +9,11 @@ use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
 use super::{
-    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate, tap,
+    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate, tap, top,
 };
 use crate::app;
 use crate::config::{Config, ConfigErrors, Env, Loaded};
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
 use crate::runtime::terminal::{print, print_error};
@@ -42,6 +43,7 @@ pub fn run_program() -> ExitCode {
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
         Command::Explain(options) => configured(load, |loaded| explain(loaded, options)),
         Command::Tap(options) => configured(load, |loaded| tap(loaded, options)),
+        Command::Top(options) => configured(load, |loaded| top(loaded, options)),
         Command::Completions(options) => generated::completions(Cli::command(), options),
         Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
@@ -95,6 +97,13 @@ fn explain(loaded: &Loaded, options: &explain::Options) -> Exit {
 /// `tap`: looks at messages of a running node.
 fn tap(loaded: &Loaded, options: &tap::Options) -> Exit {
     on_runtime(async { tap::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
+}
+
+/// `top`: watches running nodes.
+fn top(loaded: &Loaded, options: &top::Options) -> Exit {
+    on_runtime(async {
+        top::run(&loaded.config, options).await.unwrap_or_else(|error| fail(error.exit(), error_chain(&error)))
+    })
 }
 
 /// `provision-tenants`: gives every tenant its database.

@@ -14,3 +14,4 @@ pub(crate) mod quarantine;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod tap;
+pub(crate) mod top;

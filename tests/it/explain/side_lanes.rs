@@ -47,11 +47,14 @@ async fn a_report_or_an_acknowledgement_is_told_with_what_is_in_force() {
     let auditor = consumer::pull::Config { durable_name: Some("auditor".into()), ..Default::default() };
     world.jetstream.create_consumer_on_stream(auditor, "$MQTT_msgs").await.expect("a consumer");
     let newer = json!({"reported": {"mode": "on"}, "version": 5});
-    mqtt_lane::publish(port, [
-        mqtt_lane::message(&device, "telemetry", &payload(&device, 8)),
-        mqtt_lane::message(&device, "shadow/reported", &newer),
-        mqtt_lane::message(&device, "commands/7", &json!({})),
-    ]);
+    mqtt_lane::publish(
+        port,
+        [
+            mqtt_lane::message(&device, "telemetry", &payload(&device, 8)),
+            mqtt_lane::message(&device, "shadow/reported", &newer),
+            mqtt_lane::message(&device, "commands/7", &json!({})),
+        ],
+    );
     mqtt_lane::wait_settled(&world).await;
     let of_mqtt = async |seq| {
         let place = ["--stream", "$MQTT_msgs", "--seq", seq];

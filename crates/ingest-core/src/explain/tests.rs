@@ -20,7 +20,14 @@ fn facts() -> Facts {
 }
 
 fn stream(message: Message) -> Stream {
-    Stream::Found(StreamFacts { created_us: RECEIVED - 9, first_seq: 100, last_seq: 300, max_age_secs: 3_600, drops_settled: false, message })
+    Stream::Found(StreamFacts {
+        created_us: RECEIVED - 9,
+        first_seq: 100,
+        last_seq: 300,
+        max_age_secs: 3_600,
+        drops_settled: false,
+        message,
+    })
 }
 
 fn consumer(ack_floor: u64, delivered: u64) -> Consumer {
