@@ -12,6 +12,7 @@ mod http;
 mod message;
 mod metrics;
 mod nats;
+mod observe;
 mod outbox;
 mod postgres;
 mod provision;

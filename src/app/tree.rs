@@ -230,6 +230,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
         addresses.validators.push(validator.clone().recipient());
         Ok(validator.recipient())
     })
+    .told_apart_by(shard)
 }
 
 fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
@@ -248,4 +249,5 @@ fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
         addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })
+    .told_apart_by(lane.consumer())
 }

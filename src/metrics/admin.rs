@@ -21,6 +21,14 @@ pub(crate) enum Endpoint {
     RotateToken,
     /// A device is activated.
     Activate,
+    /// The actors are asked for.
+    Actors,
+    /// The console is opened.
+    Console,
+    /// The console's events are asked for.
+    Events,
+    /// Somebody logs in at the console.
+    LogIn,
     /// Messages are looked at as they are decided.
     Tap,
     /// Anything else.
@@ -28,8 +36,19 @@ pub(crate) enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] =
-        [Self::Register, Self::List, Self::Revoke, Self::RotateToken, Self::Activate, Self::Tap, Self::Other];
+    const ALL: [Self; 11] = [
+        Self::Register,
+        Self::List,
+        Self::Revoke,
+        Self::RotateToken,
+        Self::Activate,
+        Self::Actors,
+        Self::Console,
+        Self::Events,
+        Self::LogIn,
+        Self::Tap,
+        Self::Other,
+    ];
 
     /// The label.
     fn value(self) -> &'static str {
@@ -39,6 +58,10 @@ impl Endpoint {
             Self::Revoke => "revoke",
             Self::RotateToken => "rotate_token",
             Self::Activate => "activate",
+            Self::Actors => "actors",
+            Self::Console => "console",
+            Self::Events => "events",
+            Self::LogIn => "log_in",
             Self::Tap => "tap",
             Self::Other => "other",
         }
@@ -46,9 +69,10 @@ impl Endpoint {
 }
 
 /// The statuses that have series of their own; the last stands for all others.
-const STATUSES: [(u16, &str); 11] = [
+const STATUSES: [(u16, &str); 12] = [
     (200, "200"),
     (201, "201"),
+    (303, "303"),
     (400, "400"),
     (401, "401"),
     (404, "404"),

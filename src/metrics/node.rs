@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::actors::Actors;
 use super::admin::AdminRequests;
+use super::console::ConsoleMetrics;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
+    /// Who watches the console.
+    pub console: ConsoleMetrics,
     /// The gateway's ways in; none of them moves in `run`.
     pub(crate) gateway: GatewayMetrics,
     /// The gateway's session at the MQTT broker.
@@ -106,6 +109,7 @@ impl Metrics {
             nats_mqtt: exposition.collect(NatsMqttMessages::new(lanes)),
             nats: NatsMetrics::new(&mut exposition),
             admin: exposition.collector(),
+            console: ConsoleMetrics::new(&mut exposition),
             gateway: GatewayMetrics::new(&mut exposition),
             mqtt: MqttMetrics::new(&mut exposition),
             log_lines_dropped: exposition

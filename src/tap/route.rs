@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::stream::lines;
 use super::taps::Taps;
+use crate::runtime::connections::Slot;
 use crate::runtime::problem::problem;
 use ingest_core::message::rejection::Reason;
 use ingest_core::tap::{Filter, Outcome};
@@ -36,7 +37,12 @@ pub(crate) fn route(taps: Arc<Taps>) -> impl Fn(&mut web::ServiceConfig) + Clone
     }
 }
 
-async fn tap(query: Result<web::Query<Query>, actix_web::Error>, taps: web::Data<Taps>) -> HttpResponse {
+/// The connection is held as long as somebody reads, and takes no slot from other requests.
+async fn tap(
+    request: HttpRequest,
+    query: Result<web::Query<Query>, actix_web::Error>,
+    taps: web::Data<Taps>,
+) -> HttpResponse {
     let asked = query.map_err(|error| error.to_string()).and_then(|query| read(query.into_inner()));
     let (filter, limit) = match asked {
         Ok(asked) => asked,
@@ -46,9 +52,9 @@ async fn tap(query: Result<web::Query<Query>, actix_web::Error>, taps: web::Data
         Some(reader) => HttpResponse::Ok()
             .content_type("application/x-ndjson")
             .insert_header(("Cache-Control", "no-store"))
-            .streaming(lines(reader, limit)),
+            .streaming(lines(reader, limit, request.conn_data::<Slot>().and_then(Slot::hold))),
         None => {
-            let why = "as many taps as there may be are open; each ends by itself after 10 minutes";
+            let why = "no more taps can be opened now; each ends by itself after 10 minutes";
             problem(StatusCode::SERVICE_UNAVAILABLE, "too_many_taps", why)
         }
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::taps::Reader;
+use crate::runtime::connections::Held;
 
 /// How long a tap stays open.
 const LIFE: Duration = Duration::from_secs(600);
@@ -16,6 +18,9 @@ const LIFE: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 /// A line without content this often: whoever has gone is noticed.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Time after its life within which its last lines must have gone out; then its connection is closed.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How far a tap has come.
 struct Open {
@@ -26,37 +31,67 @@ struct Open {
     dropped: u64,
     ends_at: Instant,
     is_new: bool,
+    _closing: Option<Closing>,
+}
+
+/// Closes a connection whose peer does not read; dropped with the answer.
+struct Closing(JoinHandle<()>);
+
+impl Closing {
+    fn of(connection: Held) -> Self {
+        Self(actix_rt::spawn(async move {
+            sleep(LIFE + GRACE).await;
+            connection.close();
+        }))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The lines: samples; `{"dropped":N}` where N messages so far found no room; an empty line now and then; and at the end
-/// `{"end":"limit"|"time","samples":N,"dropped":N}`.
-pub(super) fn lines(reader: Reader, limit: usize) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let ends_at = Instant::now() + LIFE;
-    let open = Open { reader, left: limit, shown: 0, dropped: 0, ends_at, is_new: true };
+/// `{"end":"limit"|"time"|"drain","samples":N,"dropped":N}`. The connection is held for as long.
+pub(super) fn lines(
+    reader: Reader,
+    limit: usize,
+    connection: Option<Held>,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let (ends_at, closing) = (Instant::now() + LIFE, connection.map(Closing::of));
+    let open = Open { reader, left: limit, shown: 0, dropped: 0, ends_at, is_new: true, _closing: closing };
     unfold(Some(open), |open| async move {
         let mut open = open?;
         // The head of the answer goes out with its first line: the client knows that the tap is open.
         if std::mem::take(&mut open.is_new) {
             return Some((Ok(Bytes::from_static(b"\n")), Some(open)));
         }
-        if open.left == 0 || Instant::now() >= open.ends_at {
-            let end = if open.left == 0 { "limit" } else { "time" };
-            let (shown, dropped) = (open.shown, open.reader.dropped());
-            let line = format!("{{\"end\":\"{end}\",\"samples\":{shown},\"dropped\":{dropped}}}\n");
-            return Some((Ok(line.into()), None));
-        }
-        let lines = open.next_lines().await;
-        Some((Ok(lines.into()), Some(open)))
+        let ended = match (open.left, Instant::now() >= open.ends_at) {
+            (0, _) => "limit",
+            (_, true) => "time",
+            (_, false) => match open.next_lines().await {
+                Some(lines) => return Some((Ok(lines.into()), Some(open))),
+                None => "drain",
+            },
+        };
+        let (shown, dropped) = (open.shown, open.reader.dropped());
+        let line = format!("{{\"end\":\"{ended}\",\"samples\":{shown},\"dropped\":{dropped}}}\n");
+        Some((Ok(line.into()), None))
     })
 }
 
 impl Open {
-    async fn next_lines(&mut self) -> String {
+    /// `None` once the node ends.
+    async fn next_lines(&mut self) -> Option<String> {
         if self.shown > 0 {
             sleep(PAUSE).await;
         }
         let until = (Instant::now() + SIGN_OF_LIFE).min(self.ends_at);
-        let samples = timeout_at(until, self.reader.next(self.left)).await.unwrap_or_default();
+        let samples = match timeout_at(until, self.reader.next(self.left)).await {
+            Ok(samples) => samples?,
+            Err(_) => Vec::new(),
+        };
         self.left -= samples.len().min(self.left);
         self.shown += samples.len();
         let mut lines = String::new();
@@ -68,6 +103,6 @@ impl Open {
             self.dropped = dropped;
             lines += &format!("{{\"dropped\":{dropped}}}\n");
         }
-        if lines.is_empty() { "\n".to_owned() } else { lines }
+        Some(if lines.is_empty() { "\n".to_owned() } else { lines })
     }
 }

@@ -19,7 +19,14 @@ const QUEUE: usize = 128;
 pub(crate) struct Taps {
     /// How many are open. Relaxed: a tap that opens a moment later sees a chunk less.
     open: AtomicUsize,
-    taps: Mutex<Vec<Arc<Tap>>>,
+    taps: Mutex<List>,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    open: Vec<Arc<Tap>>,
+    /// The node ends: none is opened any more.
+    has_ended: bool,
 }
 
 /// One open tap, on the side of the validators.
@@ -27,15 +34,16 @@ pub(crate) struct Taps {
 struct Tap {
     filter: Filter,
     samples: Sender<String>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 /// One open tap, on the side of its reader; closed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Reader {
     taps: Arc<Taps>,
-    tap: Arc<Tap>,
     samples: Receiver<String>,
+    /// Also what tells it from others.
+    dropped: Arc<AtomicU64>,
 }
 
 /// The taps that a chunk of messages is offered.
@@ -48,20 +56,33 @@ impl Taps {
         if self.open.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        Some(Offered(self.taps.lock().clone()))
+        Some(Offered(self.taps.lock().open.clone()))
+    }
+
+    /// Ends all of them, and lets none be opened any more.
+    pub(crate) fn end(&self) {
+        let mut taps = self.taps.lock();
+        taps.has_ended = true;
+        self.replace(&mut taps, Vec::new());
     }
 
     /// Opens one more; `None` where there are enough.
     pub(super) fn open(self: &Arc<Self>, filter: Filter) -> Option<Reader> {
         let mut taps = self.taps.lock();
-        if taps.len() >= MOST_TAPS {
+        if taps.has_ended || taps.open.len() >= MOST_TAPS {
             return None;
         }
         let (sender, samples) = mpsc::channel(QUEUE);
-        let tap = Arc::new(Tap { filter, samples: sender, dropped: AtomicU64::new(0) });
-        taps.push(tap.clone());
-        self.open.store(taps.len(), Ordering::Relaxed);
-        Some(Reader { taps: self.clone(), tap, samples })
+        let dropped = Arc::<AtomicU64>::default();
+        let tap = Arc::new(Tap { filter, samples: sender, dropped: dropped.clone() });
+        let open = taps.open.iter().cloned().chain([tap]).collect();
+        self.replace(&mut taps, open);
+        Some(Reader { taps: self.clone(), samples, dropped })
+    }
+
+    fn replace(&self, taps: &mut List, open: Vec<Arc<Tap>>) {
+        self.open.store(open.len(), Ordering::Relaxed);
+        taps.open = open;
     }
 }
 
@@ -80,24 +101,24 @@ impl Offered {
 }
 
 impl Reader {
-    /// The next samples, as many as there are up to `most`; waits for the first of them.
-    pub(super) async fn next(&mut self, most: usize) -> Vec<String> {
+    /// The next samples, as many as there are up to `most`; waits for the first of them. `None` once the node ends.
+    pub(super) async fn next(&mut self, most: usize) -> Option<Vec<String>> {
         let mut samples = Vec::new();
-        self.samples.recv_many(&mut samples, most).await;
-        samples
+        let count = self.samples.recv_many(&mut samples, most).await;
+        (count > 0).then_some(samples)
     }
 
     /// How many messages found no room so far.
     pub(super) fn dropped(&self) -> u64 {
-        self.tap.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
         let mut taps = self.taps.taps.lock();
-        taps.retain(|tap| !Arc::ptr_eq(tap, &self.tap));
-        self.taps.open.store(taps.len(), Ordering::Relaxed);
+        let open = taps.open.iter().filter(|tap| !Arc::ptr_eq(&tap.dropped, &self.dropped)).cloned().collect();
+        self.taps.replace(&mut taps, open);
     }
 }
 
@@ -128,8 +149,8 @@ mod tests {
         let mut picky = taps.open(other).expect("a tap");
         (0..QUEUE as u64 + 3).for_each(|seq| offer(&taps, seq));
         assert_eq!((reader.dropped(), picky.dropped()), (3, 0));
-        assert_eq!(reader.next(10).await.len(), 10);
-        assert_eq!(reader.next(usize::MAX).await.len(), QUEUE - 10);
+        assert_eq!(reader.next(10).await.map(|samples| samples.len()), Some(10));
+        assert_eq!(reader.next(usize::MAX).await.map(|samples| samples.len()), Some(QUEUE - 10));
         assert!(picky.samples.try_recv().is_err());
         drop((reader, picky));
         assert!(taps.offered().is_none());
@@ -142,5 +163,16 @@ mod tests {
         assert_eq!((open.len(), taps.open(Filter::default()).is_none()), (MOST_TAPS, true));
         drop(open);
         assert!(taps.open(Filter::default()).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_node_ends_what_is_open_and_lets_none_be_opened() {
+        let taps = Arc::<Taps>::default();
+        let mut reader = taps.open(Filter::default()).expect("a tap");
+        offer(&taps, 1);
+        taps.end();
+        assert_eq!(reader.next(9).await.map(|samples| samples.len()), Some(1), "what was offered before");
+        assert_eq!(reader.next(9).await, None);
+        assert!(taps.offered().is_none() && taps.open(Filter::default()).is_none());
     }
 }

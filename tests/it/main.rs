@@ -21,6 +21,7 @@
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
+//! - `observe`: every actor as `/actors` shows it, the console, who may watch it.
 //! - `provisioning`: the admin listener, its key, and devices that are registered over HTTP.
 //! - `gateway`: ways in over HTTP, with a node behind them.
 //! - `backfill`: rows written to InfluxDB again.
@@ -55,6 +56,7 @@ mod ledger;
 mod load;
 mod malformed;
 mod mqtt_lane;
+mod observe;
 mod outage;
 mod outages;
 mod postgres;

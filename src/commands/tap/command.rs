@@ -47,6 +47,7 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, (Exi
                     print_error(format_args!("{dropped} messages more than can be shown were left out"))
                 }
                 Line::End => return Ok(Exit::Ok),
+                Line::Drain => return Err(lost("the node ends".to_owned())),
             }
         }
     }

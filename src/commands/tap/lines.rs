@@ -17,6 +17,8 @@ pub(super) enum Line {
     Dropped(u64),
     /// The tap has ended by itself.
     End,
+    /// The node ends.
+    Drain,
 }
 
 /// The node sends what is no tap.
@@ -56,6 +58,7 @@ fn read(line: &str) -> Option<Line> {
         return None;
     }
     Some(match serde_json::from_str(line) {
+        Ok(Told { end: Some(end), .. }) if end == "drain" => Line::Drain,
         Ok(Told { end: Some(_), .. }) => Line::End,
         Ok(Told { dropped: Some(dropped), .. }) => Line::Dropped(dropped),
         _ => Line::Sample(json_visible(line)),
@@ -76,6 +79,7 @@ mod tests {
             lines.push(b"pped\":3}\n{\"end\":\"limit\",\"dropped\":3}\n").unwrap(),
             [Line::Dropped(3), Line::End]
         );
+        assert_eq!(lines.push(b"{\"end\":\"drain\"}\n").unwrap(), [Line::Drain]);
         assert!(lines.push(&vec![b'x'; LONGEST + 1]).is_err());
     }
 }
