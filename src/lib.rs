@@ -17,6 +17,7 @@ mod outbox;
 mod postgres;
 mod provision;
 mod registry;
+mod retention;
 mod runtime;
 mod sink;
 mod source;

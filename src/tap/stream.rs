@@ -17,7 +17,7 @@ const LIFE: Duration = Duration::from_secs(600);
 /// Pause after some samples: with the queue's size the most that a tap shows in a second, and so the most that it costs.
 const PAUSE: Duration = Duration::from_millis(100);
 /// A line without content this often: whoever has gone is noticed.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Time after its life within which its last lines must have gone out; then its connection is closed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -87,7 +87,7 @@ impl Open {
         if self.shown > 0 {
             sleep(PAUSE).await;
         }
-        let until = (Instant::now() + SIGN_OF_LIFE).min(self.ends_at);
+        let until = (Instant::now() + HEARTBEAT).min(self.ends_at);
         let samples = match timeout_at(until, self.reader.next(self.left)).await {
             Ok(samples) => samples?,
             Err(_) => Vec::new(),

@@ -6,12 +6,13 @@
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
 //! - `explain`: what became of one message.
-//! - `tap`: messages as they are decided.
+//! - `tap`: messages as they are decided. `top`: the actors of running nodes, as lines.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
+//! - `retention`: what is old is dropped, and nothing else.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
 //! - `mqtt_lane`: what MQTT clients of nats-server publish.
@@ -30,6 +31,7 @@
 //! - `secured`: servers that demand log-ins and TLS, and secrets that are rotated.
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
+//! - `soak`: how much the longest of them do.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
 
@@ -66,6 +68,7 @@ mod provisioning;
 mod quarantine;
 mod registry;
 mod replicas;
+mod retention;
 mod rights;
 mod routes;
 mod row_security;
@@ -74,11 +77,13 @@ mod settings;
 mod shutdown;
 mod signals;
 mod simulate;
+mod soak;
 mod staleness;
 mod startup;
 mod state;
 mod tap;
 mod tenants;
+mod top;
 mod traffic;
 mod unknown_senders;
 mod unknown_tenants;

@@ -3,8 +3,8 @@
 use async_nats::jetstream::message::StreamMessage;
 
 use super::broker::{Broker, BrokerError};
+use super::checked::{is_of_device, received_us};
 use super::database::{Database, DatabaseError};
-use super::judged::{is_of_device, received_us};
 use super::stored::micros;
 use crate::delivery::{Lane, Opening};
 use crate::postgres::types::UnixMicros;

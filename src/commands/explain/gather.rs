@@ -6,9 +6,9 @@ use async_nats::jetstream::stream::RetentionPolicy;
 use slog::Logger;
 
 use super::broker::Broker;
+use super::checked::{self, Content, received_us};
 use super::database::{Database, DatabaseError};
 use super::find::{self, Candidate, Wanted};
-use super::judged::{self, Content, received_us};
 use super::{registered, side_effects, stored};
 use crate::commands::quarantine::event::Event as StoredEvent;
 use crate::config::Config;
@@ -315,7 +315,7 @@ impl<'a> Gatherer<'a> {
                 None => {}
             }
         }
-        let today = judged::today(&database, device.as_ref()).await;
+        let today = checked::today(&database, device.as_ref()).await;
         let Some((settings, today)) = self.known(Source::Registry, today) else { return };
         if let (Some(key), Some(today)) = (&device, &today) {
             let found = registered::device(&database, key, today.tenant_is_registered).await;
@@ -332,7 +332,7 @@ impl<'a> Gatherer<'a> {
         }
     }
 
-    /// What can be judged: the message as it would be sent through again, where it is in the quarantine.
+    /// What can be validated: the message as it would be sent through again, where it is in the quarantine.
     fn content(&self) -> Option<Content> {
         let own = self.events.iter().find(|event| event.received_us == self.facts.received_us);
         if let Some(content) = own.and_then(Content::of_event) {

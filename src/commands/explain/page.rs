@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use ingest_core::explain::{Facts, Fate, Step, sentence, steps};
+use ingest_core::explain::{Facts, Fate, Step, steps, summary};
 
 /// A step, for programs.
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ pub(super) fn text(facts: &Facts, fate: Fate) -> String {
         // Writing to a String never fails.
         let _ = writeln!(page, "{:<27}  {:<10}  {}", step.when(), step.source.as_str(), step.text);
     }
-    page + &sentence(facts, fate) + "\n"
+    page + &summary(facts, fate) + "\n"
 }
 
 /// One JSON object on one line.
@@ -52,7 +52,7 @@ pub(super) fn json(facts: &Facts, fate: Fate) -> Result<String, serde_json::Erro
         stream_seq: facts.place.as_ref().map(|(_, seq)| *seq),
         steps: steps(facts).into_iter().map(step).collect(),
         unknown,
-        sentence: sentence(facts, fate),
+        sentence: summary(facts, fate),
     };
     Ok(serde_json::to_string(&answer)? + "\n")
 }

@@ -44,8 +44,8 @@ async fn a_report_or_an_acknowledgement_is_told_with_what_is_in_force() {
     // Over MQTT. What is settled is dropped, unless somebody else still has to settle it.
     mqtt_lane::publish(port, [mqtt_lane::message(&device, "telemetry", &payload(&device, 7))]);
     mqtt_lane::wait_settled(&world).await;
-    let auditor = consumer::pull::Config { durable_name: Some("auditor".into()), ..Default::default() };
-    world.jetstream.create_consumer_on_stream(auditor, "$MQTT_msgs").await.expect("a consumer");
+    let other = consumer::pull::Config { durable_name: Some("auditing".into()), ..Default::default() };
+    world.jetstream.create_consumer_on_stream(other, "$MQTT_msgs").await.expect("a consumer");
     let newer = json!({"reported": {"mode": "on"}, "version": 5});
     mqtt_lane::publish(
         port,

@@ -63,11 +63,11 @@ async fn a_row_is_told_with_what_became_of_its_point() {
     again.assert_step("outbox", "has written its point again");
     drain(node).await;
 
-    // Its consumer is made anew: everything comes again, and the row is there.
+    // Its consumer is made again: everything comes again, and the row is there.
     world.jetstream.delete_consumer_from_stream("ingest-workers", "TELEMETRY").await.expect("a deleted consumer");
     world.create_quickly_redelivering_consumers().await;
     at(0).await.assert("stored_not_settled", 0, &["its row is there and nothing is doubled"]);
-    // The stream itself is made anew: the number is another message's, or nobody's.
+    // The stream itself is made again: the number is another message's, or nobody's.
     world.jetstream.delete_stream("TELEMETRY").await.expect("a deleted stream");
     at(0).await.assert("stored", 0, &["Message 1 of TELEMETRY: stored at "]);
     world.create_quickly_redelivering_consumers().await;

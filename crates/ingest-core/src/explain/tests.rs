@@ -170,7 +170,7 @@ fn every_fate_has_an_example_and_its_sentence() {
     let examples = examples();
     for (facts, fate, said) in &examples {
         assert_eq!(Fate::of(facts), *fate, "{facts:?}");
-        let sentence = sentence(facts, *fate);
+        let sentence = summary(facts, *fate);
         assert!(sentence.contains(said), "{sentence} does not say {said}");
         assert!(sentence.ends_with('.') && !sentence.contains('\n') && !sentence.contains('\u{1b}'), "{sentence}");
         assert!(steps(facts).iter().all(|step| !step.text.contains('\u{1b}')), "{:?}", steps(facts));
@@ -209,14 +209,14 @@ fn what_a_former_stream_of_the_name_had_is_no_record_of_this_message() {
     let facts = Facts { received_us: Some(RECEIVED - 100), stream: stream(Message::Absent), ..with_row(former) };
     let fate = Fate::of(&facts);
     assert_eq!(fate, Fate::Stored);
-    assert!(sentence(&facts, fate).contains("today's stream of that name was made later"));
+    assert!(summary(&facts, fate).contains("today's stream of that name was made later"));
 }
 
 #[test]
 fn the_command_says_what_sending_it_through_again_needs() {
     let needs_trust =
         Event { reprocessing: Reprocessing::NeedsTrust("no proof"), replays: 1, ..event(Reason::TokenMissing) };
-    let said = |facts: &Facts| sentence(facts, Fate::of(facts));
+    let said = |facts: &Facts| summary(facts, Fate::of(facts));
     assert!(said(&with_event(needs_trust)).contains("`ingest-node quarantine replay --event 12 --again --trust`"));
     let bytes = Event { reprocessing: Reprocessing::Impossible("kept as bytes"), ..event(Reason::InvalidPayload) };
     assert!(said(&with_event(bytes)).contains("it can't be sent through again: kept as bytes"));
@@ -230,6 +230,6 @@ fn a_source_that_is_away_is_named_and_the_others_are_told() {
     let facts = Facts { stream: Stream::Unknown, unknown: away(Source::Stream), ..with_row(row()) };
     assert_eq!(Fate::of(&facts), Fate::Stored);
     assert!(facts.is_incomplete() && facts.has_trace());
-    assert!(sentence(&facts, Fate::Stored).contains("not everybody could be asked"));
+    assert!(summary(&facts, Fate::Stored).contains("not everybody could be asked"));
     assert!(steps(&facts).iter().any(|step| step.text == "unknown: connection refused"));
 }

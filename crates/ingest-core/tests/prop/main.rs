@@ -6,6 +6,7 @@ mod batch;
 mod coercion;
 mod disposition;
 mod failure_limit;
+mod forwarded;
 mod gaps;
 #[path = "../fuzz/line_names.rs"]
 mod line_names;
@@ -20,7 +21,7 @@ mod proof;
 mod provision;
 mod rate_limit;
 mod redact;
-
+mod retention;
 mod sensor;
 mod timestamp;
 mod top_counts;

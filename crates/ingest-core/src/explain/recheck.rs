@@ -1,4 +1,4 @@
-//! Judging a message as of now: the pipeline's own checks, without any effect.
+//! Checking a message again as of now: the pipeline's own checks, without any effect.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub enum Claim {
 /// What the checks say of an opened message. `checks` are those of its lane and topic; `None`: the message is none of the node's.
 /// `lookup` is what the registry answers; `provisions` whether it would register an unknown device. No rate limit is asked: that
 /// depends on what else comes.
-pub fn judge(
+pub fn recheck(
     envelope: &Envelope,
     checks: Option<Checks>,
     context: Context<'_>,
@@ -96,12 +96,12 @@ mod tests {
         }
     }
 
-    fn judged(kind: &str, payload: &str, lookup: Option<&Lookup>, provisions: bool) -> Prospect {
+    fn rechecked(kind: &str, payload: &str, lookup: Option<&Lookup>, provisions: bool) -> Prospect {
         let policy = Policy { require_token: true, cert_auth_enabled: false, points: None };
         let settings = Settings::default();
         let context = Context { settings: &settings, policy, subject: None, received_us: 0, trusted: false };
         let envelope = opened(kind, payload);
-        judge(&envelope, Checks::of_topic(&envelope.topic), context, lookup, provisions)
+        recheck(&envelope, Checks::of_topic(&envelope.topic), context, lookup, provisions)
     }
 
     #[test]
@@ -111,17 +111,20 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let telemetry = r#"{"site_id":"lab-1"}"#;
-        assert_eq!(rejected(judged("telemetry", "{}", Some(&Lookup::Unknown), true)), Reason::MissingSiteId);
-        assert_eq!(rejected(judged("telemetry", telemetry, Some(&Lookup::Unknown), false)), Reason::UnregisteredDevice);
-        assert_eq!(judged("telemetry", telemetry, Some(&Lookup::Unknown), true), Prospect::Provisions);
-        assert_eq!(judged("telemetry", telemetry, None, false), Prospect::Unknown);
+        assert_eq!(rejected(rechecked("telemetry", "{}", Some(&Lookup::Unknown), true)), Reason::MissingSiteId);
+        assert_eq!(
+            rejected(rechecked("telemetry", telemetry, Some(&Lookup::Unknown), false)),
+            Reason::UnregisteredDevice
+        );
+        assert_eq!(rechecked("telemetry", telemetry, Some(&Lookup::Unknown), true), Prospect::Provisions);
+        assert_eq!(rechecked("telemetry", telemetry, None, false), Prospect::Unknown);
         // Only telemetry registers a device.
         let shadow = r#"{"reported":{}}"#;
         assert_eq!(
-            rejected(judged("shadow/reported", shadow, Some(&Lookup::Unknown), true)),
+            rejected(rechecked("shadow/reported", shadow, Some(&Lookup::Unknown), true)),
             Reason::UnregisteredDevice
         );
-        assert_eq!(judged("commands/7", "{}", Some(&Lookup::Unknown), true), Prospect::Ignored);
+        assert_eq!(rechecked("commands/7", "{}", Some(&Lookup::Unknown), true), Prospect::Ignored);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The message judged by the checks of now: as it is in its stream, or as the quarantine would send it through again.
+//! The message validated by the checks of now: as it is in its stream, or as the quarantine would send it through again.
 
 use async_nats::jetstream::message::StreamMessage;
 
@@ -10,7 +10,7 @@ use crate::delivery::{Lane, Opening};
 use crate::registry::{self, DeviceToday, Fault};
 use crate::runtime::panics;
 use crate::validate::SubjectCheck;
-use ingest_core::explain::{Prospect, judge};
+use ingest_core::explain::{Prospect, recheck};
 use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
@@ -19,7 +19,7 @@ use ingest_core::reprocess::proof;
 use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{Checks, Context, Policy};
 
-/// A message that can be judged.
+/// A message that can be validated.
 pub(super) struct Content {
     /// Opened as its lane says.
     pub opened: Result<Envelope, Rejection>,
@@ -77,10 +77,10 @@ impl Content {
             received_us: self.received_us,
             trusted: self.trusted,
         };
-        let judged = panics::validate_catching_panics(|| {
-            Ok(Some(judge(envelope, self.checks, context, lookup, config.registry.auto_provision)))
+        let validated = panics::validate_catching_panics(|| {
+            Ok(Some(recheck(envelope, self.checks, context, lookup, config.registry.auto_provision)))
         });
-        judged.map_or_else(Prospect::rejected, |prospect| prospect.unwrap_or(Prospect::Unknown))
+        validated.map_or_else(Prospect::rejected, |prospect| prospect.unwrap_or(Prospect::Unknown))
     }
 }
 

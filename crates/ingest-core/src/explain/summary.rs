@@ -9,7 +9,7 @@ use crate::message::timestamp::to_text as iso;
 use crate::message::visible::name;
 
 /// What became of a message, in one sentence.
-pub fn sentence(facts: &Facts, fate: Fate) -> String {
+pub fn summary(facts: &Facts, fate: Fate) -> String {
     let stored = || match facts.row().and_then(|row| row.stored_us) {
         Some(at_us) => format!("stored at {}", iso(at_us)),
         None => "stored".to_owned(),
