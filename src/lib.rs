@@ -22,6 +22,7 @@ mod runtime;
 mod sink;
 mod source;
 mod supervisor;
+mod tap;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod validate;

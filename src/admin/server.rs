@@ -115,6 +115,7 @@ fn endpoint(pattern: Option<&str>, method: &Method) -> Endpoint {
         Some(CONSOLE) => Endpoint::Console,
         Some("/console/events") => Endpoint::Events,
         Some(LOG_IN) => Endpoint::LogIn,
+        Some("/tap") => Endpoint::Tap,
         _ => Endpoint::Other,
     }
 }

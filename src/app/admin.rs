@@ -20,6 +20,7 @@ use crate::provision::{self, Activations, Devices, TenantDatabases};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failures::Failures;
 use crate::sink::influx::{Backend, Presence, Provisioned};
+use crate::tap::{self, Taps};
 
 /// Connections to PostgreSQL for administration. Not those of the writers: whoever asks a lot delays no row.
 pub(crate) const CONNECTIONS: usize = 4;
@@ -30,7 +31,12 @@ pub(crate) const CONNECTIONS: usize = 4;
 ///
 /// # Errors
 /// A sentence that names the setting.
-pub(super) fn start(config: &Config, observed: Sources, log: &Logger) -> Result<Option<AdminListener>, String> {
+pub(super) fn start(
+    config: &Config,
+    observed: Sources,
+    taps: &Arc<Taps>,
+    log: &Logger,
+) -> Result<Option<AdminListener>, String> {
     if config.admin.key.is_empty() {
         info!(log, "no admin listener: ADMIN_KEY is not set");
         return Ok(None);
@@ -55,6 +61,7 @@ pub(super) fn start(config: &Config, observed: Sources, log: &Logger) -> Result<
     let observer = Observer::start(observed).map_err(|error| format!("no thread can be started: {error}"))?;
     let (activation, devices) = (provision::activation(Data::new(activations)), provision::devices(Data::new(devices)));
     let shown = observe::shown(Data::from(observer.clone()));
+    let tap = tap::route(taps.clone());
     let parts = admin::Parts {
         config: config.admin.clone(),
         requests,
@@ -66,11 +73,12 @@ pub(super) fn start(config: &Config, observed: Sources, log: &Logger) -> Result<
         keyed: move |service: &mut ServiceConfig| {
             devices(service);
             shown(service);
+            tap(service);
         },
         log_in_page: observe::log_in_page,
     };
     let (address, server) = admin::start(parts).map_err(|error| error.to_string())?;
-    Ok(Some(AdminListener { address, server, observer }))
+    Ok(Some(AdminListener { address, server, observer, taps: taps.clone() }))
 }
 
 /// The running listener, and what it shows.
@@ -79,12 +87,14 @@ pub(super) struct AdminListener {
     pub address: SocketAddr,
     server: ServerHandle,
     observer: Arc<Observer>,
+    taps: Arc<Taps>,
 }
 
 impl AdminListener {
     /// Ends it. Whoever watches has seen the drain.
     pub(super) async fn stop(self) {
         self.observer.end();
+        self.taps.end();
         self.server.stop(true).await;
     }
 }

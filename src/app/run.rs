@@ -26,6 +26,7 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
+use crate::tap::Taps;
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 ///
@@ -50,7 +51,8 @@ pub(crate) async fn run(
     info!(log, "listening"; "http" => %address);
     let instances = Arc::<Instances>::default();
     let observed = Sources { metrics: metrics.clone(), readiness: readiness.clone(), instances: instances.clone() };
-    let admin = match admin::start(&config, observed, &log) {
+    let taps = Arc::<Taps>::default();
+    let admin = match admin::start(&config, observed, &taps, &log) {
         Ok(started) => started,
         Err(why) => {
             server.stop(false).await;
@@ -74,7 +76,7 @@ pub(crate) async fn run(
             failpoint::pass("dependencies");
             actix_rt::spawn(log_capacity_advice(config.clone(), log.clone()));
             let environment = Environment { log, metrics, readiness, instances };
-            run_tree(Ingredients { config, dependencies, stats }, environment, signals).await
+            run_tree(Ingredients { config, dependencies, stats, taps }, environment, signals).await
         }
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),

@@ -24,6 +24,7 @@ use crate::sink::routes::{self, Publisher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
 use crate::supervisor::child::{BuildError, Factory, need};
+use crate::tap::Taps;
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -34,6 +35,8 @@ pub(crate) struct Ingredients {
     pub dependencies: Dependencies,
     /// What the children show at `/stats`.
     pub stats: Arc<Stats>,
+    /// What validators offer messages to.
+    pub taps: Arc<Taps>,
 }
 
 /// The list.
@@ -238,6 +241,7 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
             writer: need(&addresses.write, "writer")?,
             registry: need(&addresses.resolve, "registry")?,
             changes: need(&addresses.subscribe, "registry")?,
+            taps: ingredients.taps.clone(),
             spawn,
         };
         let validator = start(&place, Validator::new(parts, shards));

@@ -29,12 +29,14 @@ pub(crate) enum Endpoint {
     Events,
     /// Somebody logs in at the console.
     LogIn,
+    /// Messages are looked at as they are decided.
+    Tap,
     /// Anything else.
     Other,
 }
 
 impl Endpoint {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Register,
         Self::List,
         Self::Revoke,
@@ -44,6 +46,7 @@ impl Endpoint {
         Self::Console,
         Self::Events,
         Self::LogIn,
+        Self::Tap,
         Self::Other,
     ];
 
@@ -59,6 +62,7 @@ impl Endpoint {
             Self::Console => "console",
             Self::Events => "events",
             Self::LogIn => "log_in",
+            Self::Tap => "tap",
             Self::Other => "other",
         }
     }

@@ -5,6 +5,8 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `explain`: what became of one message.
+//! - `tap`: messages as they are decided. `top`: the actors of running nodes, as lines.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -46,6 +48,7 @@ mod crash;
 mod doctor;
 mod document;
 mod door;
+mod explain;
 mod figures;
 mod flood;
 mod gateway;
@@ -78,7 +81,9 @@ mod soak;
 mod staleness;
 mod startup;
 mod state;
+mod tap;
 mod tenants;
+mod top;
 mod traffic;
 mod unknown_senders;
 mod unknown_tenants;
