@@ -7,6 +7,7 @@
 # make deny    licences, bans and sources of the dependencies
 # make doc     the documentation of every item, without a broken link
 # make k8s     the Helm chart and the kustomize base: schemas, lint, and what we ask of them (scripts/k8s)
+# make monitoring  alerts and dashboard: promtool, and whether they name what there is
 # make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
 # make test    every test, against real servers
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
@@ -27,8 +28,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports compose deny doc smoke k8s test test-current openapi fuzz coverage
-check: words imports compose lint deny doc smoke k8s test test-current openapi fuzz
+.PHONY: check setup lint words imports compose deny doc smoke k8s monitoring test test-current openapi fuzz coverage
+check: words imports compose lint deny doc smoke k8s monitoring test test-current openapi fuzz
 
 setup:
 	scripts/setup
@@ -66,6 +67,10 @@ smoke: setup
 # As a part of `check` it is left out where Helm's library could not be installed. After `smoke`, which builds the program that it asks.
 k8s: setup
 	scripts/check-k8s $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+
+# As a part of `check` it is left out where there is no promtool.
+monitoring: setup
+	scripts/check-monitoring $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
 
 # Tests wait for servers more than they compute: eight at once take a third of the time of two, on two cores as well.
 test: export RUST_TEST_THREADS ?= 8

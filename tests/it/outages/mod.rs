@@ -2,10 +2,12 @@
 //! figure may claim that nothing waits while something does.
 //!
 //! - `outage`: what a row says, and the steps of every outage.
+//! - `recording`: figures of outages, for the tests of the alerts.
 //! - `postgres`, `nats`, `influx`, `senders`: the rows.
 
 mod influx;
 mod nats;
 mod outage;
 mod postgres;
+mod recording;
 mod senders;
