@@ -18,7 +18,7 @@ const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!--
 
 /// One row per metric, under the name that its samples have.
 fn table() -> String {
-    let metrics = Metrics::of(Lanes::with(|_| true));
+    let metrics = Metrics::of_all(Lanes::with(|_| true));
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
     metrics.actors.restarted("writer");

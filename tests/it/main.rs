@@ -28,6 +28,7 @@
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
 //! - `rollout`: a new version comes and is taken back, in Kubernetes' order. `runbook`: its commands do what it says.
+//! - `soak`: how much the longest of them do.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
 
@@ -72,6 +73,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod simulate;
+mod soak;
 mod staleness;
 mod startup;
 mod state;

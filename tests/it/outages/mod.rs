@@ -3,7 +3,7 @@
 //!
 //! - `outage`: what a row says, and the steps of every outage.
 //! - `recording`: figures of outages, for the tests of the alerts.
-//! - `postgres`, `nats`, `influx`, `senders`: the rows.
+//! - `postgres`, `nats`, `influx`, `senders`: the rows. `small_disk`: a disk that can be filled.
 
 mod influx;
 mod nats;
@@ -11,3 +11,4 @@ mod outage;
 mod postgres;
 mod recording;
 mod senders;
+mod small_disk;

@@ -6,6 +6,7 @@ mod batch;
 mod coercion;
 mod disposition;
 mod failure_limit;
+mod forwarded;
 mod gaps;
 #[path = "../fuzz/line_names.rs"]
 mod line_names;
