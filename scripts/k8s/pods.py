@@ -68,7 +68,8 @@ def of_pod(name: str, spec: dict, accounts: set[str]) -> list[str]:
     spread = spec.get("topologySpreadConstraints", [])
     if "topology.kubernetes.io/zone" not in [one["topologyKey"] for one in spread]:
         wrong.append("is not spread over zones")
-    if any(one.get("matchLabelKeys") != ["pod-template-hash"] for one in spread):
+    version = "controller-revision-hash" if name.startswith("StatefulSet") else "pod-template-hash"
+    if any(one.get("matchLabelKeys") != [version] for one in spread):
         wrong.append("is spread together with the pods of other versions")
     return wrong
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
 use ingest_kit::seed::{self, Device};
-use ingest_kit::{Node, NodeBuilder, envelope};
+use ingest_kit::{Node, NodeBuilder, envelope, free_port};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -14,6 +14,9 @@ use crate::document::{scripts, table};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 const DOCUMENT: &str = "runbook.md";
+
+/// The key of the node's admin listener.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 const KUBECTL: &str = r#"#!/bin/sh
 [ "$1 $2" = "-n telemetry" ] || { echo "kubectl: not in the namespace: $*" >&2; exit 2; }
@@ -86,6 +89,7 @@ async fn every_command_of_the_runbook_runs() {
     let revoked = Device { status: "REVOKED".to_owned(), ..Device::active("acme", "dev-0001", "tok-1") };
     seed::devices(&world.database, std::slice::from_ref(&revoked)).await;
     let builder = world.node().env("LOG_FORMAT", "json");
+    let builder = builder.env("ADMIN_KEY", KEY).env("ADMIN_BIND", format!("127.0.0.1:{}", free_port()));
     let node = start(builder.clone()).await;
     world.publish([envelope::telemetry(&revoked, 1)]).await;
     world.wait_settled(LANES[0], Duration::from_secs(30)).await;

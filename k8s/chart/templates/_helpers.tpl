@@ -76,17 +76,20 @@ secret:
     {{- end }}
 {{- end }}
 
+{{/* Spread over zones and machines: (list $ "run" "Deployment"). */}}
 {{- define "node.spread" -}}
 {{- $root := index . 0 }}
+{{- $component := slice . 0 2 }}
+{{- $version := ternary "controller-revision-hash" "pod-template-hash" (eq (index . 2) "StatefulSet") }}
 {{- range $key, $action := dict "topology.kubernetes.io/zone" $root.Values.topologySpread.zone "kubernetes.io/hostname" $root.Values.topologySpread.host }}
 - maxSkew: 1
   topologyKey: {{ $key }}
   whenUnsatisfiable: {{ $action }}
   labelSelector:
     matchLabels:
-      {{- include "node.selector" $ | nindent 6 }}
+      {{- include "node.selector" $component | nindent 6 }}
   # Counts the pods of one version only: those that are about to end do not push the new ones aside.
-  matchLabelKeys: [pod-template-hash]
+  matchLabelKeys: [{{ $version }}]
 {{- end }}
 {{- end }}
 
