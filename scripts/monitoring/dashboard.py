@@ -56,6 +56,11 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             (f"sum(rate(ingest_quarantine_events_total{AT}{RATE}))", "stored"),
             (f"sum(rate(ingest_quarantine_capped_total{AT}{RATE}))", "counted only"),
             (f"sum(rate(ingest_quarantine_dropped_total{AT}{RATE}))", "not even counted")]),
+        ("Oldest day that is kept", "dateTimeAsIso", [(f"min(ingest_retention_oldest_day_seconds{AT}) * 1000", "from")]),
+        ("Days kept because InfluxDB is owed points of them", "short", [(f"max(ingest_retention_held_back_partitions{AT})", "days")]),
+        ("Partitions dropped, steps that failed", "short", [
+            (f"sum(increase(ingest_retention_partitions_dropped_total{AT}{RATE}))", "partitions dropped"),
+            (f"sum(increase(ingest_retention_errors_total{AT}{RATE}))", "failed")]),
     ]),
     ("InfluxDB", [
         ("Lines, by what became of them", "ops", [(f"sum by (result) (rate(ingest_influx_lines_total{AT}{RATE}))", "{{result}}")]),
