@@ -90,7 +90,7 @@ CASES: dict[str, list[dict]] = {
                                   rising('ingest_postgres_flush_seconds_bucket{le="+Inf"}', 9)],
     "IngestRegistryDeaf": READY + [constant("ingest_registry_listening", "0")],
     "IngestRetentionStopped": READY + [constant("ingest_retention_last_success_age_seconds", "11000")],
-    "IngestRetentionHeldBack": READY + [constant("ingest_retention_held_back_partitions", "2")],
+    "IngestRetentionHeldBack": [constant("ingest_ready", "1", 400), constant("ingest_retention_held_back_partitions", "2", 400)],
     "IngestAckPendingFull": READY + [constant('ingest_consumer_ack_pending{consumer="ingest-workers"}', "59000"),
                                      constant('ingest_consumer_max_ack_pending{consumer="ingest-workers"}', "60000")],
     "IngestStreamCreated": READY + UP + [rising("ingest_streams_created_total")],
