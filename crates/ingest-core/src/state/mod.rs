@@ -1,4 +1,5 @@
-//! Derived state: sensors and the latest observation of a device, written behind the rows (write-behind).
+//! Derived state: sensors, and observations that wait to be flushed; missing readings and silence.
 
+pub mod continuity;
 pub mod observation;
 pub mod sensor;
