@@ -1,11 +1,11 @@
 //! Numbers of a device, in whatever order and by whichever replica they are heard.
 
-use ingest_core::state::continuity::{Continuity, Heard, Message, Rules, Sight};
+use ingest_core::state::continuity::{Continuity, Heard, Limits, Message, Rules};
 use proptest::prelude::*;
 
 const S: i64 = 1_000_000;
 const RULES: Rules =
-    Rules { sight: Sight { factor: 5, least_us: 60 * S, most_us: 86_400 * S }, missing_after_us: 60 * S };
+    Rules { limits: Limits { factor: 5, least_us: 60 * S, most_us: 86_400 * S }, missing_after_us: 60 * S };
 
 fn message(seq: i64, received_us: i64) -> Message {
     Message { seq, received_us, is_new: true, is_reading: true }

@@ -3,13 +3,13 @@
 use super::cadence::Cadence;
 use super::heard::Heard;
 use super::numbering::Numbering;
-use super::silence::{Sight, Silence};
+use super::silence::{Limits, Silence};
 
-/// By what devices are judged.
+/// By what devices are assessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// After how long a device is silent.
-    pub sight: Sight,
+    pub limits: Limits,
     /// After how long a number that did not come is missing, in microseconds.
     pub missing_after_us: i64,
 }
@@ -52,7 +52,7 @@ impl Continuity {
         self.cadence.observe(longest_us, intervals);
         if self.last_seen_us.is_none_or(|before| before < last_us) {
             self.last_seen_us = Some(last_us);
-            self.silence.hear(last_us, self.cadence, &rules.sight);
+            self.silence.hear(last_us, self.cadence, &rules.limits);
         }
         Found::between(&before, &self.numbering)
     }

@@ -6,7 +6,7 @@ const MAX_RUNS: usize = 256;
 /// What matters of a message here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Its number; without one (0) or with a negative one it is not judged.
+    /// Its number; without one (0) or with a negative one it is not assessed.
     pub seq: i64,
     /// The broker's time of it, Unix microseconds.
     pub received_us: i64,
@@ -116,10 +116,11 @@ impl Heard {
         }
     }
 
-    /// Their messages may be on record already: what was new may not be any more.
-    pub fn may_be_known(&mut self) {
+    /// What was heard may be on record already, as a write got no answer: its repeats are not counted, perhaps once more.
+    /// All else may be added twice.
+    pub fn leave_out_repeats(&mut self) {
         for run in self.earlier.iter_mut().chain(&mut self.current) {
-            run.is_new = false;
+            run.is_reading = false;
         }
     }
 

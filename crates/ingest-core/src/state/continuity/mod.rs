@@ -19,4 +19,4 @@ pub use self::device::{Continuity, Found, Rules};
 pub use self::heard::{Heard, Message};
 pub use self::numbering::Numbering;
 pub use self::ranges::Ranges;
-pub use self::silence::{Judgement, Sight, Silence};
+pub use self::silence::{Assessment, Limits, Silence};

@@ -7,7 +7,7 @@ const LEAST_INTERVALS: i64 = 2;
 
 /// After how long a device is silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
+pub struct Limits {
     /// Usual intervals.
     pub factor: i64,
     /// At least this, in microseconds.
@@ -29,16 +29,16 @@ pub struct Silence {
 
 /// What a look at a device finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum Assessment {
     /// It is silent, since this moment.
     SilentSince(i64),
     /// It is not, and will not be before this moment.
     NotBefore(i64),
-    /// It can't be judged before it has sent more.
+    /// It can't be assessed before it has sent more.
     Unknown,
 }
 
-impl Sight {
+impl Limits {
     /// After how long without a message a device is silent, in microseconds; `None` while its usual interval is not known.
     pub fn silent_after_us(&self, cadence: Cadence) -> Option<i64> {
         let usual_us = cadence.usual_us()?;
@@ -48,24 +48,24 @@ impl Sight {
 
     /// Looks at a device whose last message came at `last_us`. All that came from `seen.0` to `seen.1` is known: what came
     /// before, or could not come, may not be held against it.
-    pub fn judge(&self, cadence: Cadence, last_us: i64, seen: (i64, i64)) -> Judgement {
-        let Some(after_us) = self.silent_after_us(cadence) else { return Judgement::Unknown };
+    pub fn assess(&self, cadence: Cadence, last_us: i64, seen: (i64, i64)) -> Assessment {
+        let Some(after_us) = self.silent_after_us(cadence) else { return Assessment::Unknown };
         let excused_us = last_us.max(seen.0).saturating_add(after_us);
         if excused_us <= seen.1 {
-            Judgement::SilentSince(last_us.saturating_add(after_us))
+            Assessment::SilentSince(last_us.saturating_add(after_us))
         } else {
-            Judgement::NotBefore(excused_us)
+            Assessment::NotBefore(excused_us)
         }
     }
 }
 
 impl Silence {
     /// A message came at `last_us`, later than all before it.
-    pub(super) fn hear(&mut self, last_us: i64, cadence: Cadence, sight: &Sight) {
+    pub(super) fn hear(&mut self, last_us: i64, cadence: Cadence, limits: &Limits) {
         if self.since_us.is_some() {
             self.returned_us = self.returned_us.or(Some(last_us));
         }
-        self.due_us = sight.silent_after_us(cadence).map(|after_us| {
+        self.due_us = limits.silent_after_us(cadence).map(|after_us| {
             let near = last_us.saturating_add(after_us / 2);
             let far = last_us.saturating_add(after_us.saturating_mul(2));
             self.due_us.filter(|due| (near..=far).contains(due)).unwrap_or(last_us.saturating_add(after_us))

@@ -1,8 +1,8 @@
-use super::{Cadence, Continuity, Found, Heard, Judgement, Message, Rules, Sight};
+use super::{Assessment, Cadence, Continuity, Found, Heard, Limits, Message, Rules};
 
 const S: i64 = 1_000_000;
 const RULES: Rules =
-    Rules { sight: Sight { factor: 5, least_us: 60 * S, most_us: 86_400 * S }, missing_after_us: 60 * S };
+    Rules { limits: Limits { factor: 5, least_us: 60 * S, most_us: 86_400 * S }, missing_after_us: 60 * S };
 
 fn message(seq: i64, received_s: i64) -> Message {
     Message { seq, received_us: received_s * S, is_new: true, is_reading: true }
@@ -98,7 +98,7 @@ fn numbers_that_are_no_counter_say_nothing() {
     hear(&mut device, &seconds, 0);
     hear(&mut device, &[5, 10, 15, 20], 500);
     assert_eq!((figures(&device), ranges(&device), device.numbering.counts()), ([0; 4], vec![], false));
-    // One that comes to count is judged from then on.
+    // One that comes to count is assessed from then on.
     hear(&mut device, &[21, 22, 25], 700);
     assert_eq!(figures(&device), [2, 0, 0, 0]);
 }
@@ -114,7 +114,7 @@ fn a_device_that_is_set_back_to_some_number_is_followed_after_a_while() {
 }
 
 #[test]
-fn messages_without_a_number_are_heard_and_not_judged() {
+fn messages_without_a_number_are_heard_and_not_assessed() {
     let mut device = Continuity::default();
     hear(&mut device, &[0, 0, -5, 0], 0);
     assert_eq!((figures(&device), device.numbering.first, device.last_seen_us), ([0; 4], 0, Some(3 * S)));
@@ -161,8 +161,8 @@ fn the_usual_interval_is_that_between_bursts_and_outages_hardly_change_it() {
         (0..9).for_each(|_| bursts.observe(S / 10, 1));
         bursts.observe(3_600 * S, 1);
     }
-    let sight = Sight { most_us: i64::MAX, ..RULES.sight };
-    assert!(sight.silent_after_us(bursts).unwrap() > 2 * 3_600 * S);
+    let limits = Limits { most_us: i64::MAX, ..RULES.limits };
+    assert!(limits.silent_after_us(bursts).unwrap() > 2 * 3_600 * S);
 
     let mut slower = regular;
     (0..40).for_each(|_| slower.observe(600 * S, 1));
@@ -172,21 +172,21 @@ fn the_usual_interval_is_that_between_bursts_and_outages_hardly_change_it() {
 #[test]
 fn silence_begins_after_some_usual_intervals_within_bounds() {
     let of = |usual_s: i64| Cadence { usual_us: usual_s * S, intervals: 8 };
-    let after_s = |usual_s| RULES.sight.silent_after_us(of(usual_s)).map(|us| us / S);
+    let after_s = |usual_s| RULES.limits.silent_after_us(of(usual_s)).map(|us| us / S);
     assert_eq!([1, 100, 20_000, 86_400].map(after_s), [60, 500, 86_400, 172_800].map(Some));
-    assert_eq!(RULES.sight.silent_after_us(Cadence { intervals: 7, ..of(10) }), None);
+    assert_eq!(RULES.limits.silent_after_us(Cadence { intervals: 7, ..of(10) }), None);
 }
 
 #[test]
 fn nobody_is_silent_of_whom_not_everything_was_seen() {
     let cadence = Cadence { usual_us: 10 * S, intervals: 8 };
-    let judge = |seen_s: (i64, i64)| RULES.sight.judge(cadence, 100 * S, (seen_s.0 * S, seen_s.1 * S));
-    assert_eq!(judge((0, 159)), Judgement::NotBefore(160 * S));
-    assert_eq!(judge((0, 160)), Judgement::SilentSince(160 * S));
+    let assess = |seen_s: (i64, i64)| RULES.limits.assess(cadence, 100 * S, (seen_s.0 * S, seen_s.1 * S));
+    assert_eq!(assess((0, 159)), Assessment::NotBefore(160 * S));
+    assert_eq!(assess((0, 160)), Assessment::SilentSince(160 * S));
     // An outage ended at 500: what was sent meanwhile had no way in.
-    assert_eq!(judge((500, 559)), Judgement::NotBefore(560 * S));
-    assert_eq!(judge((500, 560)), Judgement::SilentSince(160 * S));
-    assert_eq!(RULES.sight.judge(Cadence::default(), 0, (0, i64::MAX)), Judgement::Unknown);
+    assert_eq!(assess((500, 559)), Assessment::NotBefore(560 * S));
+    assert_eq!(assess((500, 560)), Assessment::SilentSince(160 * S));
+    assert_eq!(RULES.limits.assess(Cadence::default(), 0, (0, i64::MAX)), Assessment::Unknown);
 }
 
 #[test]
