@@ -9,6 +9,7 @@
 # make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
 # make test    every test, against real servers
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
+# make soak    the ways in with 100,000 messages each and processes killed among them, and NATS frozen for half a minute
 # make openapi  the gateway's HTTP against its OpenAPI document, for about a minute
 # make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
 # make coverage  which lines the tests run; needs cargo-llvm-cov
@@ -26,7 +27,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports compose deny doc smoke test test-current openapi fuzz coverage
+.PHONY: check setup lint words imports compose deny doc smoke test test-current soak openapi fuzz coverage
 check: words imports compose lint deny doc smoke test test-current openapi fuzz
 
 setup:
@@ -71,6 +72,12 @@ test: setup
 test-current: export RUST_TEST_THREADS ?= 8
 test-current: setup
 	scripts/test-current $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+
+# Tests of `make test`, with more of everything.
+soak: export KILL_MESSAGES ?= 100000
+soak: export FREEZE_SECONDS ?= 30
+soak: setup
+	$(CARGO) test --workspace --locked --test it -- --test-threads=1 killed_twenty_times is_frozen
 
 # As test-current: left out where schemathesis could not be installed.
 openapi: setup

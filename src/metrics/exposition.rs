@@ -19,6 +19,9 @@ pub(super) struct Exposition {
     node: Registry,
     /// Those whose names are the same for all programs.
     process: Registry,
+    /// Those of another command: they count, and no scrape shows them.
+    unshown: Registry,
+    is_shown: bool,
 }
 
 impl Exposition {
@@ -28,7 +31,16 @@ impl Exposition {
         registry.register("build", "The running version", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let mut process = Registry::default();
         process.register_collector(Box::new(Process));
-        Self { node: registry, process }
+        Self { node: registry, process, unshown: Registry::default(), is_shown: true }
+    }
+
+    /// Whether scrapes show what is registered from now on.
+    pub(super) fn shows(&mut self, is_shown: bool) {
+        self.is_shown = is_shown;
+    }
+
+    fn registry(&mut self) -> &mut Registry {
+        if self.is_shown { &mut self.node } else { &mut self.unshown }
     }
 
     /// Registers a metric that starts at its default.
@@ -57,14 +69,14 @@ impl Exposition {
         Arc<C>: Collector,
     {
         let collector = Arc::new(collector);
-        self.node.register_collector(Box::new(collector.clone()));
+        self.registry().register_collector(Box::new(collector.clone()));
         collector
     }
 
     /// Registers a counter whose count is kept elsewhere and read at each scrape.
     pub(super) fn counted(&mut self, name: &'static str, help: &'static str) -> Arc<Counted> {
         let counted = Arc::new(Counted::new(name, help));
-        self.node.register_collector(Box::new(counted.clone()));
+        self.registry().register_collector(Box::new(counted.clone()));
         counted
     }
 
@@ -82,7 +94,7 @@ impl Exposition {
 
     /// Registers a metric that is there already.
     pub(super) fn register<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
-        self.node.register(name, help, metric.clone());
+        self.registry().register(name, help, metric.clone());
         metric
     }
 }

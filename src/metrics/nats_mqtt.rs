@@ -52,7 +52,7 @@ impl Collector for NatsMqttMessages {
             let count = ConstCounter::new(count.load(Ordering::Relaxed));
             count.encode(family.encode_family(&[("qos", *qos)])?)?;
         }
-        let help = "Those of topics that the platform itself publishes to devices: acknowledged without an effect.";
+        let help = "Those of topics that the platform itself publishes to devices, or of no device: acknowledged without an effect.";
         let ignored = encoder.encode_descriptor("nats_mqtt_ignored", help, None, MetricType::Counter)?;
         ConstCounter::new(self.ignored.load(Ordering::Relaxed)).encode(ignored)
     }

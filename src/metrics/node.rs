@@ -25,6 +25,7 @@ use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
 use super::registry::RegistryMetrics;
+use super::retention::RetentionMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
 use super::validation::ValidationMetrics;
@@ -51,14 +52,16 @@ pub struct Metrics {
     pub routes: RouteMetrics,
     /// Derived state.
     pub state: StateMetrics,
+    /// Old rows that are dropped.
+    pub retention: RetentionMetrics,
     /// Messages of MQTT clients of nats-server.
     pub nats_mqtt: Arc<NatsMqttMessages>,
     /// The NATS connections.
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
-    /// The gateway's ways in; none of them moves in `run`.
-    pub(crate) gateway: GatewayMetrics,
+    /// The gateway's ways in.
+    pub(crate) gateway: Arc<GatewayMetrics>,
     /// The gateway's session at the MQTT broker.
     pub(crate) mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
@@ -66,6 +69,13 @@ pub struct Metrics {
     /// The actors, by their roles.
     pub actors: Arc<Actors>,
     exposition: Exposition,
+}
+
+/// Whose metrics scrapes show.
+#[derive(Clone, Copy)]
+struct Shown {
+    run: bool,
+    gateway: bool,
 }
 
 /// The sums of the periodic `stats` log line and of `/stats`.
@@ -90,27 +100,62 @@ impl Metrics {
         Self::of(Lanes::default())
     }
 
-    /// All metrics at zero, of a node that runs these lanes.
+    /// All metrics at zero, of a node that runs these lanes. Scrapes do not show what is the gateway's alone.
     pub fn of(lanes: Lanes) -> Arc<Self> {
+        Self::shown(lanes, Shown { run: true, gateway: false })
+    }
+
+    /// All metrics at zero, of a gateway. Scrapes do not show what is `run`'s alone.
+    pub(crate) fn of_gateway() -> Arc<Self> {
+        Self::shown(Lanes::default(), Shown { run: false, gateway: true })
+    }
+
+    /// All metrics at zero, all of them shown, for the documentation.
+    #[cfg(test)]
+    pub(super) fn of_all(lanes: Lanes) -> Arc<Self> {
+        Self::shown(lanes, Shown { run: true, gateway: true })
+    }
+
+    fn shown(lanes: Lanes, shown: Shown) -> Arc<Self> {
         let mut exposition = Exposition::new();
+        let health = exposition.collector();
+        let registry = RegistryMetrics::new(&mut exposition);
+        let postgres = PostgresMetrics::new(&mut exposition);
+        let nats = NatsMetrics::new(&mut exposition);
+        let log_lines_dropped = exposition
+            .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough.");
+        let actors = exposition.collector();
+        exposition.shows(shown.run);
+        let ledgers = exposition.collect(Ledgers::new(lanes));
+        let consumers = ConsumerMetrics::new(&mut exposition, lanes);
+        let validation = ValidationMetrics::new(&mut exposition);
+        let influx = InfluxMetrics::new(&mut exposition);
+        let routes = RouteMetrics::new(&mut exposition);
+        let state = StateMetrics::new(&mut exposition);
+        let retention = RetentionMetrics::new(&mut exposition);
+        let nats_mqtt = exposition.collect(NatsMqttMessages::new(lanes));
+        let admin = exposition.collector();
+        exposition.shows(shown.gateway);
+        let gateway = Arc::new(GatewayMetrics::new(&mut exposition));
+        let mqtt = MqttMetrics::new(&mut exposition);
         Arc::new(Self {
-            health: exposition.collector(),
-            ledgers: exposition.collect(Ledgers::new(lanes)),
-            consumers: ConsumerMetrics::new(&mut exposition, lanes),
-            validation: ValidationMetrics::new(&mut exposition),
-            registry: RegistryMetrics::new(&mut exposition),
-            postgres: PostgresMetrics::new(&mut exposition),
-            influx: InfluxMetrics::new(&mut exposition),
-            routes: RouteMetrics::new(&mut exposition),
-            state: StateMetrics::new(&mut exposition),
-            nats_mqtt: exposition.collect(NatsMqttMessages::new(lanes)),
-            nats: NatsMetrics::new(&mut exposition),
-            admin: exposition.collector(),
-            gateway: GatewayMetrics::new(&mut exposition),
-            mqtt: MqttMetrics::new(&mut exposition),
-            log_lines_dropped: exposition
-                .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough."),
-            actors: exposition.collector(),
+            health,
+            ledgers,
+            consumers,
+            validation,
+            registry,
+            postgres,
+            influx,
+            routes,
+            state,
+            retention,
+            nats_mqtt,
+            nats,
+            admin,
+            gateway,
+            mqtt,
+            log_lines_dropped,
+            actors,
             exposition,
         })
     }
@@ -163,6 +208,20 @@ mod tests {
         assert_eq!(of(r#"ingest_deliveries_settled_total{consumer="ingest-workers",disposition="term"}"#), 1.0);
         assert_eq!(of(r#"ingest_in_flight{consumer="ingest-workers"}"#), 2.0);
         assert_eq!(of(r#"ingest_in_flight{consumer="ingest-commands"}"#), 0.0);
+    }
+
+    #[test]
+    fn a_scrape_shows_what_its_command_has_and_no_other() {
+        let (run, gateway) = (Metrics::new(), Metrics::of_gateway());
+        run.gateway.http_connections.set(1);
+        let (run, gateway) = (run.open_metrics().unwrap(), gateway.open_metrics().unwrap());
+        for both in ["ingest_registry_cache_hits_total ", "ingest_postgres_errors_total{", "ingest_nats_reconnects"] {
+            assert!(run.contains(both) && gateway.contains(both), "{both}");
+        }
+        for of_run in ["ingest_deliveries_received_total", "ingest_influx_lines_total", "ingest_admin_requests_total"] {
+            assert!(run.contains(of_run) && !gateway.contains(of_run), "{of_run}");
+        }
+        assert!(!run.contains("ingest_gateway_") && gateway.contains("ingest_gateway_mqtt_received_total"));
     }
 
     #[test]

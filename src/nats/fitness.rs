@@ -46,10 +46,12 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
         Some(format!("consumer {name} has headers_only: every message would come without its content"))
     } else if lane.owner() == Owner::Node {
         None
-    } else if filters(found) != [lane.subjects()] {
+    } else if !takes_all(found, lane) {
         let list = filters(found).join(", ");
-        let list = if list.is_empty() { "no filter".to_owned() } else { format!("the filter {list}") };
-        Some(format!("consumer {name} has {list}, not {}: it would take too much or too little", lane.subjects()))
+        Some(format!(
+            "consumer {name} has the filter {list}, not all of {}: the server drops what no consumer wants",
+            lane.subjects()
+        ))
     } else if found.max_deliver > 0 {
         Some(format!(
             "consumer {name} has max_deliver {}, not -1: the server's stream drops what its consumers have given up",
@@ -64,6 +66,12 @@ pub(crate) fn unfit(info: &Info, lane: Lane) -> Option<String> {
 fn filters(found: &Config) -> Vec<&str> {
     let one = Some(&found.filter_subject).filter(|filter| !filter.is_empty());
     one.into_iter().chain(&found.filter_subjects).map(String::as_str).collect()
+}
+
+/// Whether it delivers every message of the lane.
+fn takes_all(found: &Config, lane: Lane) -> bool {
+    let filters = filters(found);
+    filters.is_empty() || filters.iter().any(|filter| covers(filter, lane.subjects()))
 }
 
 /// Reads the settings; `wanted` is what the node would choose.
@@ -125,10 +133,9 @@ fn differences(info: &Info, ack_wait: Duration, wanted: &pull::Config, lane: Lan
 /// Which messages it delivers, and when.
 fn selection(found: &Config, lane: Lane) -> Vec<String> {
     let mut all = Vec::new();
-    let filters = filters(found);
-    if !filters.is_empty() && !filters.iter().any(|filter| covers(filter, lane.subjects())) {
+    if !takes_all(found, lane) {
         let name = if found.filter_subject.is_empty() { "filter_subjects are" } else { "filter_subject is" };
-        let list = filters.join(", ");
+        let list = filters(found).join(", ");
         all.push(format!("{name} {list}, so other subjects of the stream are not read"));
     }
     if found.deliver_policy != DeliverPolicy::All {
@@ -202,14 +209,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn on_the_servers_own_stream_another_filter_or_a_finite_max_deliver_is_unfit() {
+    fn on_the_servers_own_stream_a_filter_for_less_or_a_finite_max_deliver_is_unfit() {
         let unfit = |config| unfit(&info(config), Lane::MQTT).unwrap_or_default();
-        let right = Lane::MQTT.subjects();
-        assert_eq!(unfit(serde_json::json!({"filter_subject": right})), "");
-        assert!(unfit(serde_json::json!({"filter_subject": right, "max_deliver": 5})).contains("max_deliver 5"));
-        assert!(unfit(serde_json::json!({})).contains("no filter"));
-        let two = serde_json::json!({"filter_subjects": [right, "$MQTT.msgs.x"]});
-        assert!(unfit(two).contains("the filter $MQTT.msgs.tenant.*.device.*.>, $MQTT.msgs.x"));
+        let all = Lane::MQTT.subjects();
+        assert_eq!(unfit(serde_json::json!({})), "");
+        assert_eq!(unfit(serde_json::json!({"filter_subject": all})), "");
+        assert!(unfit(serde_json::json!({"filter_subject": all, "max_deliver": 5})).contains("max_deliver 5"));
+        let less = serde_json::json!({"filter_subjects": ["$MQTT.msgs.a.>", "$MQTT.msgs.x"]});
+        assert!(unfit(less).contains("the filter $MQTT.msgs.a.>, $MQTT.msgs.x, not all of $MQTT.msgs.>"));
     }
 
     fn info(config: serde_json::Value) -> Info {

@@ -106,7 +106,7 @@ impl Provisioner {
     pub async fn bind(&self, lane: Lane) -> Result<Binding, BindError> {
         let stream = match lane.owner() {
             Owner::Node => self.stream(lane_stream(lane, &self.config)).await?,
-            Owner::Server(subjects) => self.stream_of_server(lane, subjects).await?,
+            Owner::Server => self.stream_of_server(lane).await?,
         };
         let info = self.consumer(lane, &stream).await?;
         if let Some(why) = fitness::unfit(&info, lane) {
@@ -116,11 +116,11 @@ impl Provisioner {
         Ok(Binding { stream_created: stream.created, created: info.created, terms })
     }
 
-    /// A stream that the server makes by itself, with these subjects: it is never made by the node, and must be as expected.
-    async fn stream_of_server(&self, lane: Lane, subjects: &str) -> Result<stream::Info, BindError> {
+    /// A stream that the server makes by itself: it is never made by the node, and must be as expected.
+    async fn stream_of_server(&self, lane: Lane) -> Result<stream::Info, BindError> {
         let name = lane.stream();
         match self.request::<_, stream::Info>(&format!("STREAM.INFO.{name}"), &Nothing {}).await {
-            Ok(info) => match server_stream::unfit(&info.config, subjects) {
+            Ok(info) => match server_stream::unfit(&info.config, lane.subjects()) {
                 Some(why) => Err(BindError::Unfit(why)),
                 None => Ok(info),
             },
@@ -354,10 +354,6 @@ pub(crate) fn consumer_config(lane: Lane, config: &Config) -> pull::Config {
         max_ack_pending: config.max_ack_pending,
         // Unlimited: an outage must not use up a message's attempts. The node quarantines what fails by itself.
         max_deliver: -1,
-        filter_subject: match lane.owner() {
-            Owner::Node => String::new(),
-            Owner::Server(_) => lane.subjects().to_owned(),
-        },
         ..Default::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// Body of `POST /api/admin/devices`.
 #[derive(Clone, Deserialize, Serialize)]
@@ -62,7 +63,7 @@ pub(crate) enum DatabaseState {
 }
 
 /// Body of `POST /api/device/activate`.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Activation {
     /// The tenant's id.
@@ -74,7 +75,7 @@ pub(crate) struct Activation {
 }
 
 /// The answer to it.
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Activated {
     /// The tenant's id.
     pub tenant_id: String,

@@ -8,6 +8,7 @@ mod body;
 mod databases;
 mod devices;
 mod error;
+mod openapi;
 mod outage;
 mod routes;
 mod secrets;
@@ -17,5 +18,6 @@ mod transaction;
 
 pub(crate) use self::databases::TenantDatabases;
 pub(crate) use self::devices::Devices;
+pub(crate) use self::openapi::openapi;
 pub(crate) use self::routes::{activation, devices};
 pub(crate) use self::tokens::Activations;

@@ -1,20 +1,19 @@
 //! The endpoints, to be added to a listener: reads requests, logs changes, answers.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use slog::info;
 
-use super::api::{Activation, NewDevice};
+use super::api::{Activated, Activation, NewDevice};
 use super::body::{Members, unknown};
 use super::devices::{Devices, Filter, MOST_LISTED, USUALLY_LISTED};
 use super::error::ProvisionError;
 use super::outage::OutageLog;
 use super::tokens::Activations;
-use crate::runtime::problem::problem;
+use crate::runtime::client_address::client_address;
+use crate::runtime::problem::{Problem, problem};
 
 /// Longest id of a path that is looked up, in bytes: beyond, nobody has it.
 const LONGEST_ID: usize = 4 * 255;
@@ -50,13 +49,29 @@ pub(crate) fn devices(devices: web::Data<Devices>) -> impl Fn(&mut web::ServiceC
     }
 }
 
-async fn activate(
+/// Gives a device its token, for the code of its registration.
+#[utoipa::path(
+    post,
+    path = "/api/device/activate",
+    tag = "device",
+    request_body = Activation,
+    responses(
+        (status = 200, description = "The device's token; the code works no longer", body = Activated),
+        (status = 400, description = "The code is wrong, used or too old, or the request is malformed", body = Problem),
+        (status = 405, description = "Not POST", body = Problem),
+        (status = 408, description = "The body did not come in time", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 429, description = "Too many wrong codes of this address: try again after `Retry-After`", body = Problem),
+        (status = 503, description = "Try again after `Retry-After`", body = Problem),
+    )
+)]
+pub(super) async fn activate(
     request: HttpRequest,
     body: web::Payload,
     activations: web::Data<Activations>,
     outage: web::Data<OutageLog>,
 ) -> HttpResponse {
-    let address = address(&request);
+    let address = client_address(&request);
     if let Some(secs) = activations.failures.retry_after_secs(address) {
         return ProvisionError::Limited(secs).response();
     }
@@ -84,7 +99,7 @@ async fn register(
     let result = async { devices.register(read_device(body).await?).await }.await;
     outage.note(&result, &devices.log);
     if let Ok((registered, is_new)) = &result {
-        info!(devices.log, "device registered"; "address" => %address(&request), "is_new" => is_new,
+        info!(devices.log, "device registered"; "address" => %client_address(&request), "is_new" => is_new,
             "tenant_id" => &registered.tenant_id, "device_id" => &registered.device_id, "site_id" => &registered.site_id);
     }
     match result {
@@ -113,7 +128,7 @@ async fn revoke(
     };
     outage.note(&result, &devices.log);
     if let Ok((_, true)) = &result {
-        info!(devices.log, "device revoked"; "address" => %address(&request),
+        info!(devices.log, "device revoked"; "address" => %client_address(&request),
             "tenant_id" => tenant_id, "device_id" => device_id);
     }
     answer(StatusCode::OK, result.map(|(revoked, _)| revoked))
@@ -132,7 +147,7 @@ async fn rotate(
     };
     outage.note(&result, &devices.log);
     if let Ok(rotated) = &result {
-        info!(devices.log, "device token rotated"; "address" => %address(&request),
+        info!(devices.log, "device token rotated"; "address" => %client_address(&request),
             "tenant_id" => &rotated.tenant_id, "device_id" => &rotated.device_id);
     }
     answer(StatusCode::OK, result)
@@ -212,11 +227,6 @@ fn answer<T: Serialize>(status: StatusCode, result: Result<T, ProvisionError>) -
         Ok(body) => HttpResponse::build(status).insert_header(("Cache-Control", "no-store")).json(body),
         Err(error) => error.response(),
     }
-}
-
-/// The other end of the connection; what headers claim can be made up.
-fn address(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip())
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ const WINDOW_SECS: u32 = 60;
 /// Most addresses that are remembered; some hundred bytes each.
 const MOST_ADDRESSES: usize = 10_000;
 
-/// Counts failed attempts. An address is that of the connection: what a header claims can be made up.
+/// Counts failed attempts. An address is that of the connection, or that of the client where the operator trusts who names it: what
+/// a header claims can be made up.
 #[derive(Debug)]
 pub(crate) struct Failures {
     limit: Mutex<FailureLimit>,

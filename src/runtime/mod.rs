@@ -2,6 +2,7 @@
 
 pub(crate) mod actor_guard;
 pub(crate) mod bisect;
+pub(crate) mod client_address;
 pub(crate) mod connections;
 pub(crate) mod descriptors;
 pub(crate) mod drain;

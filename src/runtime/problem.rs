@@ -4,9 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The body of an answer that is no success.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Problem {
     /// What programs tell apart; a closed list for each interface.
     pub error: String,

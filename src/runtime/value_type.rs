@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use toml::Value;
 
 use super::postgres_url::PostgresUrl;
+use ingest_core::http::networks;
 
 /// What a setting accepts. `Display` is the accepted form in words.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum ValueType {
     NatsUrl,
     /// A PostgreSQL server and database; may hold credentials.
     PostgresUrl,
+    /// IP addresses and networks.
+    Networks,
     /// An HTTP server, without credentials: they have a setting of their own.
     HttpUrl,
 }
@@ -77,6 +80,7 @@ impl ValueType {
                 server.trim().parse::<async_nats::ServerAddr>().is_ok_and(|server| !server.host().is_empty())
             }),
             (ValueType::PostgresUrl, Value::String(text)) => PostgresUrl::parse(text).is_some(),
+            (ValueType::Networks, Value::String(text)) => networks(text).is_ok_and(|list| !list.is_empty()),
             (ValueType::HttpUrl, Value::String(text)) => text.parse::<awc::http::Uri>().is_ok_and(|uri| {
                 matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && !text.contains(['@', '?'])
             }),
@@ -104,6 +108,7 @@ impl fmt::Display for ValueType {
             ValueType::Database => f.write_str("ASCII letters, digits, _ and -, the first a letter or digit"),
             ValueType::NatsUrl => f.write_str("one or several URLs like nats://host:4222, separated by commas"),
             ValueType::PostgresUrl => f.write_str("a URL like postgres://user:password@host:5432/database, with sslmode=disable, require, verify-ca or verify-full (prefer and allow would fall back to plain text)"),
+            ValueType::Networks => f.write_str("IP addresses and networks like 10.0.0.0/8, separated by commas"),
             ValueType::HttpUrl => f.write_str("a URL like http://host:8181, without credentials or parameters"),
         }
     }
@@ -138,6 +143,7 @@ mod tests {
             ),
             (ValueType::Text, &["my org", "b_{tenant_id}"], &["", " "]),
             (ValueType::Database, &["telemetry", "0a_-B"], &["", "_a", "a b", "a/b", "é"]),
+            (ValueType::Networks, &["10.0.0.1", "10.0.0.0/8, ::1"], &["", ",", "10.0.0.0/33", "proxy", "10.0.0.1 ::1"]),
             (ValueType::HttpUrl, &["http://h:8181", "https://h/x"], &["h:8181", "ftp://h", "http://", "http://u:p@h"]),
         ];
         for (form, good, bad) in cases {

@@ -121,6 +121,10 @@ impl Validator {
         let mut write = Write::default();
         let (mut unknown, mut ignored) = (Vec::new(), Vec::new());
         for (lane, mut delivery, opened, answer) in chunk {
+            if !lane.takes(&delivery.subject) {
+                ignored.push(delivery);
+                continue;
+            }
             self.check_replay(&mut delivery);
             self.newest_us = self.newest_us.max(delivery.origin.received_us);
             let envelope = match opened {

@@ -2,6 +2,7 @@
 
 use ingest_kit::{Metrics, Node, wait_for};
 
+use crate::consumer::wait_ready_shows;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -38,11 +39,12 @@ async fn components_that_do_not_do_their_work_are_down_and_what_their_servers_sa
     world.influx.set_token("another");
     world.publish(load.messages[..200].to_vec()).await;
     wait_up(&node, "influx", false).await;
-    let metrics = node.metrics().await;
-    assert!(metrics.count("ingest_influx_requests_total", &[("status", "401")]) > 0);
-    assert_eq!(metrics.get("ingest_ready", &[]), Some(1.0));
-    let ready = node.get("/ready").await.expect("an answer");
-    assert!(ready.status == 200 && ready.body.contains("influx: "), "{}", ready.body);
+    wait_for("the refusal to be counted", DEADLINE, async || {
+        node.metrics().await.count("ingest_influx_requests_total", &[("status", "401")]) > 0
+    })
+    .await;
+    assert_eq!(node.metrics().await.get("ingest_ready", &[]), Some(1.0));
+    wait_ready_shows(&node, 200, "influx: ").await;
     world.influx.set_token("apiv3_test");
     wait_up(&node, "influx", true).await;
     node.wait_logged("influxdb takes writes again", 1).await;
@@ -60,9 +62,11 @@ async fn components_that_do_not_do_their_work_are_down_and_what_their_servers_sa
     wait_ready_is(&node, 0.0).await;
     let errors = async |class| node.metrics().await.count("ingest_postgres_errors_total", &[("class", class)]);
     wait_for("the error to be counted", DEADLINE, async || errors("read_only").await > 0).await;
-    let stats = node.stats().await;
-    assert_eq!(stats["ready"], false);
-    assert!(stats["reasons"].to_string().contains("postgres: "), "{stats}");
+    wait_for("/stats to say why", DEADLINE, async || {
+        let stats = node.stats().await;
+        stats["ready"] == false && stats["reasons"].to_string().contains("postgres: ")
+    })
+    .await;
     node.wait_logged("ready: false", 1).await;
     let undo = format!("BEGIN READ WRITE; ALTER DATABASE {name} RESET default_transaction_read_only; COMMIT");
     world.database.execute(&undo).await;

@@ -10,6 +10,7 @@
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
+//! - `retention`: what is old is dropped, and nothing else.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
 //! - `missing_readings`: gaps in what devices send, and their silence.
@@ -28,6 +29,7 @@
 //! - `secured`: servers that demand log-ins and TLS, and secrets that are rotated.
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
+//! - `soak`: how much the longest of them do.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
 
@@ -63,6 +65,7 @@ mod provisioning;
 mod quarantine;
 mod registry;
 mod replicas;
+mod retention;
 mod rights;
 mod routes;
 mod row_security;
@@ -71,6 +74,7 @@ mod settings;
 mod shutdown;
 mod signals;
 mod simulate;
+mod soak;
 mod staleness;
 mod startup;
 mod state;

@@ -13,7 +13,7 @@ use crate::traffic::Traffic;
 use crate::workload::Workload;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
-/// A change in PostgreSQL must be in force everywhere so soon.
+/// A change in PostgreSQL must be in force everywhere so soon after the nodes were told.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Two replicas: nothing is configured per replica.
@@ -44,6 +44,18 @@ impl Replicas {
             drain(node).await;
         }
     }
+}
+
+/// Changes something that both are told, as `change` does; the moment at which they had been, by [`now`].
+async fn told(world: &World, replicas: &Replicas, change: impl AsyncFnOnce()) -> String {
+    let heard = async || replicas.each("ingest_registry_invalidations_total", &[]).await;
+    let before = heard().await;
+    change().await;
+    wait_for("both replicas to be told", DEADLINE, async || {
+        heard().await.iter().zip(before).all(|(heard, before)| *heard > before)
+    })
+    .await;
+    now(world).await
 }
 
 /// PostgreSQL's clock, which is the broker's too: both run on this machine.
@@ -140,9 +152,9 @@ async fn a_revocation_is_in_force_on_both_replicas_within_a_second_under_load() 
     .await;
 
     let revoked = &devices[7];
-    world.database.execute("UPDATE device_registry SET status = 'REVOKED' WHERE device_id = 'dev-0007'").await;
-    let (changed, changed_at) = (Instant::now(), now(&world).await);
-    wait_well_in_force(changed).await;
+    let revoke = "UPDATE device_registry SET status = 'REVOKED' WHERE device_id = 'dev-0007'";
+    let changed_at = told(&world, &replicas, async || world.database.execute(revoke).await).await;
+    wait_well_in_force(Instant::now()).await;
     let refused = [("reason", "DEVICE_REVOKED")];
     wait_for("both replicas to refuse it", DEADLINE, async || {
         replicas.each("ingest_rejections_total", &refused).await.iter().all(|count| *count > 0)
@@ -179,13 +191,13 @@ async fn a_changed_setting_is_in_force_on_both_replicas_without_a_restart_and_a_
     wait_for("both replicas to accept", DEADLINE, async || both_more(accepted().await, [0, 0])).await;
     assert_eq!(refused().await, [0, 0]);
 
-    seed::app_settings(&world.database, &[("MAX_PAYLOAD_BYTES", "100")]).await;
-    let (changed, changed_at) = (Instant::now(), now(&world).await);
-    wait_well_in_force(changed).await;
+    let limit = async |bytes: &str| seed::app_settings(&world.database, &[("MAX_PAYLOAD_BYTES", bytes)]).await;
+    let changed_at = told(&world, &replicas, async || limit("100").await).await;
+    wait_well_in_force(Instant::now()).await;
     wait_for("both replicas to refuse", DEADLINE, async || both_more(refused().await, [0, 0])).await;
 
     // Neither too low nor too high a limit: the last good one stays.
-    seed::app_settings(&world.database, &[("MAX_PAYLOAD_BYTES", "plenty")]).await;
+    limit("plenty").await;
     wait_for("both replicas to warn", DEADLINE, async || {
         replicas.0.iter().all(|node| node.log().lines().any(|line| line.contains("refused") && line.contains("plenty")))
     })
@@ -199,8 +211,8 @@ async fn a_changed_setting_is_in_force_on_both_replicas_without_a_restart_and_a_
     }
 
     let traffic = Traffic::of(&world, devices.clone(), published);
-    seed::app_settings(&world.database, &[("MAX_PAYLOAD_BYTES", "8192")]).await;
-    let (restored, before) = (now(&world).await, accepted().await);
+    let restored = told(&world, &replicas, async || limit("8192").await).await;
+    let before = accepted().await;
     wait_for("both replicas to accept again", DEADLINE, async || both_more(accepted().await, before)).await;
     wait_well_in_force(Instant::now()).await;
     published += traffic.stop().await;
@@ -234,15 +246,14 @@ async fn a_route_that_is_added_and_disabled_at_run_time_takes_effect_on_both_rep
         payload_filter: None,
         is_enabled: true,
     };
-    seed::routes(&world.database, &[route]).await;
-    let (added, added_at) = (Instant::now(), now(&world).await);
-    wait_well_in_force(added).await;
+    let added_at = told(&world, &replicas, async || seed::routes(&world.database, &[route]).await).await;
+    wait_well_in_force(Instant::now()).await;
     let published = traffic.stop().await;
     world.wait_settled(LANES[0], DEADLINE).await;
-    world.database.execute("UPDATE message_routes SET is_enabled = false").await;
-    let (disabled, disabled_at) = (Instant::now(), now(&world).await);
+    let disable = "UPDATE message_routes SET is_enabled = false";
+    let disabled_at = told(&world, &replicas, async || world.database.execute(disable).await).await;
     let traffic = Traffic::of(&world, devices.clone(), published);
-    wait_well_in_force(disabled).await;
+    wait_well_in_force(Instant::now()).await;
     traffic.stop().await;
     world.wait_settled(LANES[0], DEADLINE).await;
 

@@ -1,6 +1,6 @@
 //! Drain at shutdown.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ingest_kit::jetstream::consumer_info;
 use ingest_kit::{wait_for, wait_for_value};
@@ -25,10 +25,9 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
 
     let mut node = world.start_node().await;
     wait_for("some acknowledgements", DEADLINE, async || acked(&node).await >= 1_000).await;
-    let start_of_drain = Instant::now();
     node.sigterm();
+    // A drain that is not done in its time, by the node's clock, ends with 75.
     assert_eq!(node.wait_exit(DEADLINE).await, Some(0));
-    assert!(start_of_drain.elapsed() < Duration::from_secs(25), "the drain took {:?}", start_of_drain.elapsed());
 
     let committed = world.database.count("raw_events").await + world.database.count("quarantine_events").await;
     assert!(committed < 20_000, "the drain came too late to matter");
@@ -66,11 +65,10 @@ async fn a_drain_under_load_ends_in_time_and_what_is_committed_is_never_redelive
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_node_stops_at_once() {
     let world = World::new().await;
-    let mut node = world.start_node().await;
-    let start = Instant::now();
+    // Whatever a drain may wait for, it waits for a part of this.
+    let mut node = start(world.node().env("DRAIN_TIMEOUT_SECONDS", 600)).await;
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(0));
-    assert!(start.elapsed() < Duration::from_secs(5), "an idle drain took {:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,10 +83,9 @@ async fn a_drain_past_its_deadline_exits_with_75_and_reports_what_is_left() {
         node.metrics().await.count("ingest_in_flight", &[("consumer", "ingest-workers")]) == 200
     })
     .await;
-    let start_of_drain = Instant::now();
     node.sigterm();
+    // PostgreSQL stays frozen: without the deadline the drain would not end.
     assert_eq!(node.wait_exit(DEADLINE).await, Some(75));
-    assert!(start_of_drain.elapsed() < Duration::from_secs(6), "the drain took {:?}", start_of_drain.elapsed());
     node.wait_logged("200", 1).await;
     world.postgres.as_mut().expect("its own").resume();
     assert_eq!(world.database.count("quarantine_events").await, 0);
@@ -101,7 +98,7 @@ async fn an_actor_that_exits_during_the_drain_is_not_counted_as_drained() {
     let load = Workload::good(200);
     load.seed(&world).await;
     // Rows wait for their flush, which happens during the drain and panics.
-    let quiet = world.node().env("FLUSH_INTERVAL_MS", 8_000).env("BATCH_SIZE", 10_000);
+    let quiet = world.node().env("FLUSH_INTERVAL_MS", 12_000).env("BATCH_SIZE", 10_000);
     let mut node = start(quiet.env("INGEST_FAILPOINTS", "writer-committed=panic@1")).await;
     world.publish(load.messages.clone()).await;
     wait_for("deliveries in flight", DEADLINE, async || {
@@ -110,7 +107,7 @@ async fn an_actor_that_exits_during_the_drain_is_not_counted_as_drained() {
     .await;
     node.sigterm();
     assert_eq!(node.wait_exit(DEADLINE).await, Some(75), "{}", node.log());
-    assert!(node.log().contains("the writer exited during the drain"), "{}", node.log());
+    node.wait_logged("the writer exited during the drain", 1).await;
 
     let node = world.start_node().await;
     world.wait_settled(LANES[0], DEADLINE).await;

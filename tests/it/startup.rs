@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::consumer::AckPolicy;
 use async_nats::jetstream::stream::StorageType;
 use ingest_kit::jetstream::consumer_info;
-use ingest_kit::{Finished, InfluxStub, Nats, Postgres, free_port};
+use ingest_kit::{Finished, InfluxStub, Nats, Postgres, free_port, wait_for_value};
 
+use crate::consumer::wait_ready_shows;
 use crate::world::{DEADLINE, LANES, World, drain, migrate, node};
 
 /// Exactly one readable line: no stack trace, no debug print of a structure.
@@ -187,7 +188,9 @@ async fn a_node_creates_the_streams_and_consumers_that_are_missing() {
     for (stream, subjects) in
         [("TELEMETRY", "telemetry.>"), ("SHADOW", "shadow.>"), ("COMMANDS", "commands.>"), ("ROUTES", "routes.>")]
     {
-        let stream = world.jetstream.get_stream(stream).await.expect("the stream");
+        // The node does not wait for the stream of the route jobs.
+        let find = async || world.jetstream.get_stream(stream).await.ok();
+        let stream = wait_for_value(&format!("the stream {stream}"), DEADLINE, find).await;
         let config = &stream.cached_info().config;
         assert_eq!((config.subjects.as_slice(), config.storage), (&[subjects.to_owned()][..], StorageType::File));
     }
@@ -206,7 +209,8 @@ async fn a_node_binds_to_existing_consumers_and_reports_differences() {
     let node = world.start_node().await;
     let info = consumer_info(&world.jetstream, LANES[0].0, LANES[0].1).await.expect("the consumer");
     assert_eq!((info.config.ack_wait, info.config.max_ack_pending), (Duration::from_secs(5), 1_000));
-    let ready = node.get("/ready").await.expect("an answer").body;
-    assert!(ready.contains("max_ack_pending") && ready.contains("ack_wait"), "{ready}");
+    for difference in ["max_ack_pending", "ack_wait"] {
+        wait_ready_shows(&node, 200, difference).await;
+    }
     drain(node).await;
 }

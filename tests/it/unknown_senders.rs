@@ -18,9 +18,6 @@ const MOST: usize = 1024 * 1024 - 4096;
 /// Good messages of a round.
 const GOOD: usize = 1_000;
 
-/// They are stored within this time after the last of them is published.
-const WITHIN: Duration = Duration::from_secs(10);
-
 /// Messages that a round brings among them.
 const SHAPES: usize = 64;
 
@@ -271,7 +268,7 @@ async fn round(world: &World, node: &mut Node, number: usize, devices: &[Device]
     let good =
         format!("raw_events WHERE accepted AND seq >= {from} AND seq < {to} AND payload ->> 'msg_type' = 'telemetry'");
     let what = format!("all good messages of round {number} to be stored");
-    wait_for(&what, WITHIN, async || world.database.count(&good).await == GOOD as u64).await;
+    wait_for(&what, DEADLINE, async || world.database.count(&good).await == GOOD as u64).await;
     assert!(node.is_running(), "{}", node.log());
     began.elapsed()
 }

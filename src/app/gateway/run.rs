@@ -44,7 +44,7 @@ pub(crate) async fn run(
     mut signals: Signals,
 ) -> Result<(), (Exit, String)> {
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
-    let (readiness, metrics, stats) = (Readiness::of_gateway(conditions(&config)), Metrics::new(), Stats::new());
+    let (readiness, metrics, stats) = (Readiness::of_gateway(conditions(&config)), Metrics::of_gateway(), Stats::new());
     let shown = readiness.clone();
     metrics.health.read_from(move || shown.health());
     metrics.log_lines_dropped.read_from(log_queue::dropped);

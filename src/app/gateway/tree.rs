@@ -11,7 +11,7 @@ use slog::o;
 use super::wiring::Addresses;
 use crate::config::Config;
 use crate::gateway::gate::{DoorParts, Gate, GateParts};
-use crate::gateway::http::{self, FurtherRoutes, IngestServer, Listener};
+use crate::gateway::http::{self, Further, IngestServer, Listener};
 use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, mqtt};
 use crate::postgres::connector::Connector;
 use crate::provision::{self, Activations};
@@ -137,8 +137,8 @@ fn ingest_server(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 }
 
 /// `POST /api/device/activate`, as at the admin listener of a node.
-fn activation(ingredients: &Ingredients, spawn: &SpawnContext) -> FurtherRoutes {
+fn activation(ingredients: &Ingredients, spawn: &SpawnContext) -> Further {
     let log = spawn.log.new(o!("component" => "provision"));
     let activations = Activations { pool: ingredients.pool.clone(), failures: Failures::default(), log };
-    Arc::new(provision::activation(Data::new(activations)))
+    Further { routes: Arc::new(provision::activation(Data::new(activations))), document: provision::openapi() }
 }

@@ -45,6 +45,8 @@ fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
         "influx.target.ca_file",
         "influx.target.org",
         "influx.target.bucket",
+        "retention.raw_events_days",
+        "retention.quarantine_days",
         "mqtt.host",
         "mqtt.port",
         "mqtt.username",
@@ -53,6 +55,7 @@ fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
         "gateway_http.tls_cert",
         "gateway_http.tls_key",
         "gateway_http.tls_client_ca",
+        "gateway_http.trusted_proxies",
     ];
     assert_eq!(without, expected);
     let mut diagnostics = Diagnostics::default();
@@ -73,6 +76,7 @@ fn every_key_of_the_table_reaches_its_field() {
             ValueType::Path | ValueType::Secret => "text".into(),
             ValueType::NatsUrl => "nats://h:1".into(),
             ValueType::PostgresUrl => "postgres://h/db".into(),
+            ValueType::Networks => "10.0.0.0/8".into(),
             ValueType::HttpUrl => "http://h".into(),
         };
         let mut layered = LayeredConfig::default();

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::spec::{Activation, LaneChecks, Opening, Owner, SPECS, Spec};
+use ingest_core::message::mqtt_subject;
 use ingest_core::validate::Checks;
 
 /// One consumer's path through the node: a place in the table of lanes.
@@ -70,6 +71,14 @@ impl Lane {
     /// Whose its stream is.
     pub(crate) fn owner(self) -> Owner {
         self.spec().owner
+    }
+
+    /// Whether a message of this subject is the node's.
+    pub(crate) fn takes(self, subject: &str) -> bool {
+        match self.spec().opening {
+            Opening::Envelope => true,
+            Opening::MqttPayload => mqtt_subject::is_of_a_device(subject),
+        }
     }
 
     /// The checks that its message of this topic must pass; `None` where the message is not the node's.

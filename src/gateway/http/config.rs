@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::runtime::client_address::Networks;
 use crate::runtime::setting::settings;
 
 settings! {
@@ -34,8 +35,11 @@ settings! {
         body_max_bytes: usize = 1_048_576, whole(1_024, 67_108_864);
         /// Most bytes of all bodies that are being read.
         bodies_max_bytes: usize = 33_554_432, whole(1_048_576, 4_294_967_295);
-        /// Requests per second of one address (of IPv6 the first 64 bits), refused ones included; 0 = any number. Set it where
-        /// devices reach the gateway by their own addresses: behind a load balancer all may have one.
+        /// Proxies in front of the gateway: IP addresses and networks, separated by commas. Of a request that comes from one of
+        /// them, the client's address is the right-most of `X-Forwarded-For` that is not one of them; nobody else's header is read.
+        trusted_proxies: Option<Networks> = None, Networks, "INGEST_TRUSTED_PROXIES";
+        /// Requests per second of one address (of IPv6 the first 64 bits), refused ones included; 0 = any number. Behind a load
+        /// balancer all devices have one address, unless `INGEST_TRUSTED_PROXIES` names it.
         address_rps: u64 = 0, whole(0, 10_000_000);
         /// Requests that an address may send at once.
         address_burst: u64 = 200, whole(1, 10_000_000);

@@ -3,6 +3,7 @@
 mod answer;
 mod batch;
 mod body;
+mod client_auth;
 mod common_name;
 mod config;
 mod connections;
@@ -18,5 +19,5 @@ mod shapes;
 mod tls;
 
 pub(crate) use self::config::Config;
-pub(crate) use self::server::{FurtherRoutes, IngestServer, Listener, Parts};
+pub(crate) use self::server::{Further, IngestServer, Listener, Parts};
 pub(crate) use self::tls::check_settings as check_tls_settings;

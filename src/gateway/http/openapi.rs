@@ -1,11 +1,10 @@
 //! `/openapi.json`: made of the handlers and of the types that they answer with.
 
-use std::sync::LazyLock;
-
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
 use utoipa::OpenApi;
 
 use super::answer::{BatchAnswer, Rejected};
+use super::service::Service;
 use super::shapes::BatchRefused;
 use super::{batch, device, ingest};
 
@@ -27,12 +26,14 @@ use super::{batch, device, ingest};
 )]
 struct Document;
 
-/// The document's text: the same for every request.
-static TEXT: LazyLock<String> = LazyLock::new(|| Document::openapi().to_json().unwrap_or_default());
+/// The document's text, with that of further routes: the same for every request.
+pub(super) fn text(further: utoipa::openapi::OpenApi) -> String {
+    Document::openapi().merge_from(further).to_json().unwrap_or_default()
+}
 
 /// Answers the document.
-pub(super) async fn show() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(TEXT.as_str())
+pub(super) async fn show(service: web::Data<Service>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(service.document.clone())
 }
 
 #[cfg(test)]

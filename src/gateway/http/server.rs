@@ -9,8 +9,9 @@ use actix::prelude::*;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpMessage, HttpResponse, HttpServer, web};
 use deadpool_postgres::Pool;
+use futures_util::stream::unfold;
 use parking_lot::Mutex;
 use slog::{error, info, warn};
 use thiserror::Error;
@@ -21,13 +22,16 @@ use super::device::{Devices, commands, shadow};
 use super::failure::Failure;
 use super::limits::Limits;
 use super::service::Service;
-use super::tls::{ServerTls, TlsError};
+use super::tls::{Renewed, ServerTls, TlsError};
 use super::{Config, batch, ingest, openapi};
 use crate::gateway::gate::{Door, now_us};
 use crate::gateway::publisher::Publisher;
 use crate::message::Drain;
 use crate::metrics::RequestFault;
+use crate::runtime::client_address::{ClientAddress, Networks};
+use crate::runtime::signals::Hangup;
 use crate::runtime::spawn::SpawnContext;
+use ingest_core::http::{Network, client_address};
 
 /// Connections that stand still are looked for, and progress is reported, so often.
 const TICK: Duration = Duration::from_secs(1);
@@ -35,8 +39,10 @@ const TICK: Duration = Duration::from_secs(1);
 const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// The server's own end of a drain, before the tree's.
 const DRAIN_RESERVE_SECS: u64 = 2;
-/// Certificates are read again so often.
+/// Certificates are read again so often, and on SIGHUP.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(10);
+/// Where proxies say whom they have a request from.
+const FORWARDED_FOR: &str = "X-Forwarded-For";
 
 /// Why a server can't start; one sentence that names the setting.
 #[derive(Debug, Error)]
@@ -96,8 +102,13 @@ impl Listener {
     }
 }
 
-/// Adds the routes of another component to a worker of the server.
-pub(crate) type FurtherRoutes = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+/// The routes of another component.
+pub(crate) struct Further {
+    /// Adds them to a worker of the server.
+    pub routes: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
+    /// Describes them.
+    pub document: utoipa::openapi::OpenApi,
+}
 
 /// What a server is made of.
 pub(crate) struct Parts {
@@ -116,7 +127,7 @@ pub(crate) struct Parts {
     /// What devices read.
     pub pool: Pool,
     /// The activation of devices, behind the same limits.
-    pub further: FurtherRoutes,
+    pub further: Further,
     /// How long requests in flight may take at the end.
     pub drain_secs: u64,
 }
@@ -126,7 +137,7 @@ pub(crate) struct IngestServer {
     spawn: SpawnContext,
     config: Config,
     listener: Listener,
-    further: FurtherRoutes,
+    further: Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>,
     drain_secs: u64,
     service: web::Data<Service>,
     connections: Arc<Connections>,
@@ -144,6 +155,8 @@ impl IngestServer {
             door,
             bodies: BodyReader::new(&config),
             limits: Limits::new(&config),
+            document: openapi::text(further.document),
+            trusted_proxies: config.trusted_proxies.clone(),
             publisher,
             takes,
             metrics: metrics.clone(),
@@ -156,7 +169,7 @@ impl IngestServer {
             spawn,
             config,
             listener,
-            further,
+            further: further.routes,
             drain_secs,
             handle: None,
             refused: None,
@@ -202,16 +215,19 @@ impl IngestServer {
     fn read_certificates_again(&mut self) {
         let Some(tls) = &self.listener.tls else { return };
         let refused = match tls.read_again() {
-            Ok(has_changed) => {
-                if has_changed {
+            Ok(Renewed { certificate, client_authority }) => {
+                if certificate {
                     info!(self.spawn.log, "the server's certificate was renewed");
+                }
+                if client_authority {
+                    info!(self.spawn.log, "the authority of clients was renewed");
                 }
                 None
             }
             Err(error) => Some(error),
         };
         if let Some(error) = refused.as_ref().filter(|error| self.refused.as_ref() != Some(error)) {
-            warn!(self.spawn.log, "the server's certificate can't be read again; the one in force stays"; "error" => %error);
+            warn!(self.spawn.log, "a certificate can't be read again; the one in force stays"; "error" => %error);
         }
         self.refused = refused;
     }
@@ -237,7 +253,14 @@ async fn enter(
     let Some(service) = request.app_data::<web::Data<Service>>().cloned() else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     };
-    let address = request.peer_addr().map(|address| address.ip());
+    let trusted = service.trusted_proxies.as_ref().map_or(&[] as &[Network], Networks::list);
+    let address = request.peer_addr().map(|peer| {
+        let lines: Vec<&[u8]> = request.headers().get_all(FORWARDED_FOR).map(|line| line.as_bytes()).collect();
+        client_address(peer.ip(), lines.into_iter(), trusted)
+    });
+    if let Some(address) = address {
+        request.extensions_mut().insert(ClientAddress(address));
+    }
     match service.limits.admit(address, now_us()) {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(limit) => {
@@ -266,7 +289,23 @@ impl Actor for IngestServer {
             server.spawn.actor_guard.progress();
         });
         ctx.run_interval(CERTIFICATES_EVERY, |server, _| server.read_certificates_again());
+        ctx.add_stream(unfold(Hangup::listen(), async |mut hangup| {
+            hangup.next().await;
+            Some((ReadAgain, hangup))
+        }));
     }
+}
+
+/// SIGHUP: files may have changed.
+struct ReadAgain;
+
+impl StreamHandler<ReadAgain> for IngestServer {
+    fn handle(&mut self, _: ReadAgain, _: &mut Self::Context) {
+        self.read_certificates_again();
+    }
+
+    /// As long as the process runs there may be another one.
+    fn finished(&mut self, _: &mut Self::Context) {}
 }
 
 impl Handler<Drain> for IngestServer {

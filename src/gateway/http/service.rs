@@ -17,6 +17,7 @@ use super::limits::Limits;
 use crate::gateway::gate::Door;
 use crate::gateway::publisher::{NotStored, Pending, Publisher, Stored, Via};
 use crate::metrics::{FailureReason, GatewayMetrics, RequestFault};
+use crate::runtime::client_address::Networks;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failpoint;
 use crate::runtime::log_once::LogOnce;
@@ -38,6 +39,10 @@ pub(super) struct Service {
     pub bodies: BodyReader,
     /// Limits of requests.
     pub limits: Limits,
+    /// What `/openapi.json` answers.
+    pub document: String,
+    /// Whose word about their clients is believed.
+    pub trusted_proxies: Option<Networks>,
     /// The devices' own endpoints.
     pub devices: Devices,
     /// Sends what has passed.
@@ -45,7 +50,7 @@ pub(super) struct Service {
     /// Whether the streams take messages.
     pub takes: Arc<AtomicBool>,
     /// The gateway's metrics.
-    pub metrics: GatewayMetrics,
+    pub metrics: Arc<GatewayMetrics>,
     /// For what no client can do anything about.
     pub log: Logger,
     /// Causes of refused publications that were logged.

@@ -1,15 +1,16 @@
-//! TLS of the server: its certificate, read again when its files change, and the certificates of clients.
+//! TLS of the server: its certificate and the authority of its clients, both read again when their files change.
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, crypto};
 use thiserror::Error;
 
 use super::Config;
+use super::client_auth::ClientAuthority;
 use crate::runtime::tls::{NamedFile, TlsFiles};
 
 /// The settings, as operators know them.
@@ -23,12 +24,29 @@ const CLIENT_REQUIRED: &str = "INGEST_TLS_CLIENT_REQUIRED";
 #[error("{0}")]
 pub(crate) struct TlsError(String);
 
+impl TlsError {
+    /// As this sentence has it.
+    pub(super) fn new(sentence: &dyn std::fmt::Display) -> Self {
+        Self(sentence.to_string())
+    }
+}
+
 /// TLS of a server.
 #[derive(Clone)]
 pub(crate) struct ServerTls {
     /// For the listener.
     pub(super) config: ServerConfig,
     identity: Arc<Identity>,
+    clients: Option<Arc<ClientAuthority>>,
+}
+
+/// What was found to be another when the files were read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Renewed {
+    /// The server's certificate.
+    pub certificate: bool,
+    /// The authority of the clients.
+    pub client_authority: bool,
 }
 
 /// The server's certificate, as it is now.
@@ -75,35 +93,32 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError(format!("TLS: {error}")))?;
-        let builder = match &config.tls_client_ca {
-            None => builder.with_no_client_auth(),
+        let clients = match &config.tls_client_ca {
+            None => None,
             Some(path) => {
                 let file = NamedFile { setting: CLIENT_AUTHORITY, path: path.clone() };
-                let roots = Arc::new(file.roots().map_err(|error| TlsError(error.to_string()))?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                let verifier = match config.tls_client_required {
-                    true => verifier.build(),
-                    false => verifier.allow_unauthenticated().build(),
-                };
-                builder.with_client_cert_verifier(
-                    verifier.map_err(|error| TlsError(format!("{file} can't be used: {error}")))?,
-                )
+                Some(ClientAuthority::read(file, config.tls_client_required, provider)?)
             }
         };
-        let config = builder.with_cert_resolver(identity.clone());
-        Ok(Some(Self { config, identity }))
+        let builder = match clients.clone() {
+            None => builder.with_no_client_auth(),
+            Some(clients) => builder.with_client_cert_verifier(clients),
+        };
+        let mut config = builder.with_cert_resolver(identity.clone());
+        if let Some(clients) = &clients {
+            config.session_storage = clients.sessions();
+        }
+        Ok(Some(Self { config, identity, clients }))
     }
 
-    /// Reads certificate and key again: new connections get what is in the files now. Whether they have changed.
+    /// Reads the files again: new connections get what is in them now.
     ///
     /// # Errors
-    /// They can't be used; those in force stay.
-    pub(super) fn read_again(&self) -> Result<bool, TlsError> {
-        let newer = certified(&self.identity.certificate, &self.identity.key)?;
-        let mut current = self.identity.current.write();
-        let has_changed = current.cert != newer.cert;
-        *current = Arc::new(newer);
-        Ok(has_changed)
+    /// One can't be used; what is in force of it stays.
+    pub(super) fn read_again(&self) -> Result<Renewed, TlsError> {
+        let certificate = self.identity.read_again();
+        let client_authority = self.clients.as_ref().map_or(Ok(false), |clients| clients.read_again());
+        Ok(Renewed { certificate: certificate?, client_authority: client_authority? })
     }
 }
 
@@ -111,6 +126,15 @@ impl Identity {
     fn read(certificate: NamedFile, key: NamedFile) -> Result<Arc<Self>, TlsError> {
         let current = RwLock::new(Arc::new(certified(&certificate, &key)?));
         Ok(Arc::new(Self { certificate, key, current }))
+    }
+
+    /// Whether they have changed.
+    fn read_again(&self) -> Result<bool, TlsError> {
+        let newer = certified(&self.certificate, &self.key)?;
+        let mut current = self.current.write();
+        let has_changed = current.cert != newer.cert;
+        *current = Arc::new(newer);
+        Ok(has_changed)
     }
 }
 
@@ -172,9 +196,9 @@ mod tests {
         let (certificate, key) = authority.server(&["localhost"]).write(directory.path(), "one");
         let tls = Config { tls_cert: Some(certificate.clone()), tls_key: Some(key), ..Config::default() };
         let tls = ServerTls::new(&tls).unwrap().unwrap();
-        assert_eq!(tls.read_again(), Ok(false));
+        assert_eq!(tls.read_again(), Ok(Renewed::default()));
         authority.server(&["localhost"]).write(directory.path(), "one");
-        assert_eq!(tls.read_again(), Ok(true));
+        assert_eq!(tls.read_again(), Ok(Renewed { certificate: true, client_authority: false }));
         let in_force = tls.identity.current.read().cert.clone();
         std::fs::write(&certificate, "").unwrap();
         assert!(tls.read_again().is_err());

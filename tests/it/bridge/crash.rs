@@ -1,30 +1,36 @@
 //! Gateway and broker are killed at their worst moments.
 
 use ingest_kit::envelope::device;
-use ingest_kit::wait_for;
+use ingest_kit::{Mosquitto, wait_for};
 
 use super::{Bridge, on, telemetry};
+use crate::soak;
 use crate::world::{DEADLINE, drain, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gateway_that_is_killed_twenty_times_loses_and_doubles_nothing() {
-    const MESSAGES: u64 = 3_000;
-    let bridge = Bridge::new().await;
+    let messages = soak::messages();
+    // A broker that writes nothing down while it runs: it is not killed.
+    let broker = Mosquitto::start_configured("allow_anonymous true\nmax_inflight_messages 200\n");
+    let bridge = Bridge::with_broker(broker).await;
     let node = bridge.world.start_node().await;
     // The session is there before anything is published.
     drain(start(bridge.gateway()).await).await;
-    bridge.publish(telemetry(0..MESSAGES)).await;
-    for round in 0..20 {
+    bridge.publish(telemetry(0..messages)).await;
+    for round in 0..soak::KILLS {
         // Between PubAck and PUBACK, or between PUBLISH and publication.
         let place = if round % 2 == 0 { "mqtt-stored" } else { "mqtt-received" };
-        let failpoint = format!("{place}=kill@{}", 20 + 7 * round);
+        // So that the last one finds something.
+        let failpoint = format!("{place}=kill@{}", messages / (soak::KILLS + 2) + round);
         let mut gateway = bridge.gateway().env("INGEST_FAILPOINTS", failpoint).start();
-        assert_eq!(gateway.wait_exit(DEADLINE).await, None, "it ends otherwise:\n{}", gateway.log());
+        assert_eq!(gateway.wait_exit(soak::deadline()).await, None, "it ends otherwise:\n{}", gateway.log());
     }
     let gateway = start(bridge.gateway()).await;
-    bridge.assert_stored_once(MESSAGES).await;
-    let duplicates = super::counted(&gateway, "ingest_gateway_mqtt_published_total", "result", "duplicate").await;
-    assert!(duplicates > 0, "no message came a second time");
+    bridge.assert_stored_once(messages).await;
+    wait_for("a message to have come a second time", DEADLINE, async || {
+        super::counted(&gateway, "ingest_gateway_mqtt_published_total", "result", "duplicate").await > 0
+    })
+    .await;
     drain(gateway).await;
     drain(node).await;
 }

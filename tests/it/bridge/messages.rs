@@ -53,7 +53,7 @@ async fn what_devices_publish_is_stored_and_what_the_platform_publishes_is_not_t
     // With the next subscription the broker repeats what it retains, which was stored when it was published.
     let gateway = start(bridge.gateway()).await;
     wait_for("the retained copy", DEADLINE, async || counted(&gateway, DROPPED, "reason", "retained").await == 1).await;
-    assert!(gateway.log().contains("session_present: true"), "{}", gateway.log());
+    gateway.wait_logged("session_present: true", 1).await;
     bridge.publish(telemetry(22..23)).await;
     bridge.assert_stored_once(23).await;
     drain(gateway).await;

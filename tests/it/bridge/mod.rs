@@ -12,7 +12,8 @@ use ingest_kit::seed::{self, Device};
 use ingest_kit::{Mosquitto, MqttMessage, Node, NodeBuilder, publish_mqtt, wait_for};
 use serde_json::Value;
 
-use crate::world::{DEADLINE, World};
+use crate::soak;
+use crate::world::World;
 
 /// Devices of a test, of two tenants.
 const DEVICES: usize = 10;
@@ -55,7 +56,7 @@ impl Bridge {
 
     /// Waits until so many rows are stored.
     async fn wait_for_rows(&self, count: u64) {
-        wait_for(&format!("{count} rows"), 2 * DEADLINE, async || {
+        wait_for(&format!("{count} rows"), soak::deadline(), async || {
             self.world.database.count("raw_events").await >= count
         })
         .await;
@@ -64,7 +65,7 @@ impl Bridge {
     /// Checks that these messages are stored, each of them once, once the node has settled everything.
     async fn assert_stored_once(&self, count: u64) {
         self.wait_for_rows(count).await;
-        self.world.wait_settled(crate::world::LANES[0], DEADLINE).await;
+        self.world.wait_settled(crate::world::LANES[0], soak::deadline()).await;
         let rows = self.world.database.count("raw_events").await;
         let different = "(SELECT DISTINCT tenant_id, device_id, seq FROM raw_events) AS messages";
         assert_eq!((rows, self.world.database.count(different).await), (count, count), "rows and different messages");

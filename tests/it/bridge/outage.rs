@@ -1,10 +1,13 @@
 //! NATS does not answer: the broker keeps what comes, and the gateway no more than its window.
 
+use std::time::Instant;
+
 use ingest_kit::procfs::rss_bytes;
 use ingest_kit::{Mosquitto, wait_for};
 use serde_json::json;
 
 use super::{Bridge, counted, on, telemetry};
+use crate::soak;
 use crate::world::{DEADLINE, drain, start};
 use ingest_kit::envelope::{device, payload};
 
@@ -20,11 +23,13 @@ async fn while_nats_is_frozen_nothing_is_acknowledged_and_afterwards_everything(
     wait_for("their PUBACKs", DEADLINE, async || bridge.pubacks("ingest-gateway") == 50).await;
 
     bridge.world.nats.pause();
+    let since = Instant::now();
     bridge.publish(telemetry(50..500)).await;
     wait_for("the connection to be given up", DEADLINE, async || {
         gateway.get("/ready").await.is_some_and(|answer| answer.status == 503 && answer.body.contains("mqtt: "))
     })
     .await;
+    wait_for("the end of the outage", 2 * soak::frozen() + DEADLINE, async || since.elapsed() >= soak::frozen()).await;
     assert_eq!(bridge.pubacks("ingest-gateway"), 50, "acknowledged and not stored");
     assert_eq!(counted(&gateway, PUBLISHED, "result", "stored").await, 50);
     bridge.world.nats.resume();

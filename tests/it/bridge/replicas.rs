@@ -29,7 +29,7 @@ async fn of_two_gateways_in_a_group_the_one_that_died_gets_its_share_when_it_is_
     assert!(bridge.world.database.count("raw_events").await < 600, "the share of the second came to the first");
     let second = start(member(1)).await;
     bridge.assert_stored_once(600).await;
-    assert!(second.log().contains("session_present: true"), "{}", second.log());
+    second.wait_logged("session_present: true", 1).await;
     assert!(counted(&second, RECEIVED, "qos", "1").await > 0);
     drain(first).await;
     drain(second).await;

@@ -7,9 +7,10 @@ use tokio_postgres::Client;
 
 use super::message::Verdict;
 use super::run::Settled;
+use crate::world::DEADLINE;
 
 /// Longest wait for counts that are still missing: what is not stored may be counted a moment after its verdict.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = DEADLINE;
 
 pub(super) type Counters = BTreeMap<(String, String), i64>;
 

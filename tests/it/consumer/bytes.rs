@@ -59,7 +59,8 @@ async fn with_nats_and_postgresql_both_unreachable_memory_does_not_grow() {
     let node = world.start_node().await;
     world.postgres.as_ref().expect("its own").pause();
     world.publish(load.messages.clone()).await;
-    wait_for("deliveries in flight", DEADLINE, async || in_flight(&node).await == 5_000).await;
+    // More, where a busy machine is so late that the broker delivers some again.
+    wait_for("deliveries in flight", DEADLINE, async || in_flight(&node).await >= 5_000).await;
     world.nats.stop();
     let begun = Instant::now();
     let waited = async |secs| {

@@ -16,8 +16,10 @@ async fn created_streams_and_consumers_are_logged_and_counted() {
         node.metrics().await.count("ingest_streams_created_total", &[]) == 4
     })
     .await;
-    let metrics = node.metrics().await;
-    assert_eq!(metrics.count("ingest_consumers_created_total", &[]), 3);
+    let made = async || node.metrics().await.count("ingest_consumers_created_total", &[]);
+    wait_for("three consumers to be counted", DEADLINE, async || made().await >= 3).await;
+    assert_eq!(made().await, 3);
+    node.wait_logged("stream was missing and has been created", 4).await;
     node.wait_logged("consumer was missing and has been created", 3).await;
     let log = node.log();
     for (stream, consumer) in LANES {
@@ -52,7 +54,9 @@ async fn a_consumer_that_is_made_again_is_logged_with_what_it_delivers_again() {
     let line = log.lines().find(|line| line.contains("everything that the stream holds: 20")).expect("the line");
     let keys = ["WARN", "consumer: ingest-workers", "replicas: 1", "max_ack_pending: 60000", "max_deliver: -1"];
     assert!(keys.iter().all(|key| line.contains(key)), "{line}");
-    assert_eq!(node.metrics().await.count("ingest_consumers_created_total", &[]), 4);
+    let made = async || node.metrics().await.count("ingest_consumers_created_total", &[]);
+    wait_for("the consumer to be counted", DEADLINE, async || made().await >= 4).await;
+    assert_eq!(made().await, 4);
     wait_for("all to be delivered again", DEADLINE, async || {
         node.metrics().await.count("ingest_postgres_duplicates_suppressed_total", &[]) == 20
     })

@@ -36,6 +36,11 @@ async fn violations(node: &Node, operation: &str) -> u64 {
     node.metrics().await.count("ingest_nats_permission_violations_total", &[("operation", operation)])
 }
 
+/// Waits until the server has refused the operation, as the node counts it.
+async fn wait_refused(node: &Node, operation: &str) {
+    wait_for("the refusal to be counted", DEADLINE, async || violations(node, operation).await > 0).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_may_do_everything_logs_in_with_the_credentials_of_its_url() {
     let world = world(r#"publish: ">", subscribe: ">""#).await;
@@ -56,7 +61,7 @@ async fn a_denied_pull_makes_its_lane_not_ready_until_it_is_permitted() {
     let node = node(&world).start();
     let reasons = wait_ready_shows(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
     assert!(!reasons.contains("ingest-shadow: Permissions"), "the other lanes may pull: {reasons}");
-    assert!(violations(&node, "pull").await > 0);
+    wait_refused(&node, "pull").await;
     let logged = node.wait_logged("nats does not permit", 1).await;
     assert_eq!(logged, 1, "once per subject: {}", node.log());
 
@@ -75,7 +80,7 @@ async fn denied_acknowledgements_make_their_lane_not_ready() {
     let node = start(node(&world)).await;
     world.publish(load.messages.clone()).await;
     wait_ready_shows(&node, 503, "ingest-workers: Permissions Violation for Publish").await;
-    assert!(violations(&node, "ack").await > 0);
+    wait_refused(&node, "ack").await;
     node.wait_logged("$JS.ACK.TELEMETRY", 1).await;
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
@@ -100,7 +105,7 @@ async fn denied_advisories_are_not_needed() {
     let load = Workload::good(20);
     load.seed(&world).await;
     let node = start(node(&world)).await;
-    wait_for("the server to refuse", DEADLINE, async || violations(&node, "advisory").await > 0).await;
+    wait_refused(&node, "advisory").await;
     world.publish(load.messages.clone()).await;
     world.wait_settled(LANES[0], DEADLINE).await;
     load.assert_all_there(&world).await;
@@ -130,7 +135,7 @@ async fn without_the_right_to_read_messages_the_lag_is_known_but_for_a_lower_bou
     })
     .await;
     wait_ready_shows(&node, 200, "lag of ingest-workers: its seconds are a lower bound: Permissions Violation").await;
-    assert!(violations(&node, "message").await > 0);
+    wait_refused(&node, "message").await;
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     wait_for("the age", 2 * DEADLINE, async || {

@@ -44,6 +44,8 @@ async fn the_commands_of_the_page_do_what_it_says() {
 
     let document = get(&gateway.ingest, "/openapi.json").await.expect("an answer").json();
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")), "{document}");
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() == 7 && paths.contains_key("/api/device/activate"), "{document}");
     drain(gateway.node).await;
     drain(node).await;
 }

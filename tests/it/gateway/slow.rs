@@ -16,7 +16,7 @@ async fn slow_clients_are_closed_and_hold_up_neither_probes_nor_others() {
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
     ingest_kit::jetstream::create_streams(&world.jetstream).await;
     let settings =
-        "[gateway_http]\nconnections = 40\nkeep_alive_secs = 1\nhead_timeout_secs = 1\nbody_timeout_secs = 1\n";
+        "[gateway_http]\nconnections = 40\nkeep_alive_secs = 1\nhead_timeout_secs = 3\nbody_timeout_secs = 3\n";
     let (gateway, _dir) = GatewayBuilder::of(&world).settings(settings);
     let gateway = gateway.start().await;
     let head = "POST /ingest/v1/tenant/acme/device/dev-1/telemetry HTTP/1.1\r\nHost: g\r\nContent-Length: 50\r\n\r\n{";
@@ -58,9 +58,26 @@ async fn slow_clients_are_closed_and_hold_up_neither_probes_nor_others() {
     let settings = "[gateway_http]\naddress_rps = 1\naddress_burst = 3\n";
     let (gateway, _dir) = GatewayBuilder::of(&world).settings(settings);
     let gateway = gateway.start().await;
-    let limited = super::wait_status("429", 429, async || gateway.send(&device, "telemetry", "{}").await).await;
+    // What a client says of itself makes it no other.
+    let path = "/ingest/v1/tenant/acme/device/dev-1/telemetry";
+    let number = std::cell::Cell::new(0);
+    let limited = super::wait_status("429", 429, async || {
+        number.set(number.get() + 1);
+        gateway.post(path, "tok-1", &[&format!("X-Forwarded-For: 203.0.113.{}", number.get() % 250)], "{}").await
+    })
+    .await;
     assert_eq!(reason(&limited).1, json!("ADDRESS_RATE_LIMITED"));
     assert_eq!(limited.header("Retry-After"), Some("1"));
+    drain(gateway.node).await;
+
+    // What a proxy says that is trusted is believed.
+    let (gateway, _dir) = GatewayBuilder::of(&world).settings(settings);
+    let gateway = gateway.env("INGEST_TRUSTED_PROXIES", "192.0.2.0/24,127.0.0.1").start().await;
+    let of = async |forwarded: &str| {
+        gateway.post(path, "tok-1", &[&format!("X-Forwarded-For: {forwarded}")], body(&device, 1)).await
+    };
+    super::wait_status("429", 429, async || of("10.1.1.1, 203.0.113.7, 192.0.2.9").await).await;
+    assert_eq!(of("203.0.113.7, 203.0.113.8").await.status, 202, "another client");
     assert_eq!(gateway.node.ready_status().await, Some(200));
     drain(gateway.node).await;
 }

@@ -61,8 +61,9 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
     let node = crate::world::start(world.node().env("CERT_AUTH_ENABLED", 1)).await;
     let dir = tempfile::tempdir().expect("a directory");
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let ca = dir.path().join("ca.pem");
+    let (ca, clients) = (dir.path().join("ca.pem"), dir.path().join("clients.pem"));
     std::fs::write(&ca, authority.pem()).expect("a file");
+    std::fs::write(&clients, authority.pem()).expect("a file");
     let (server, key) = authority.server(&["localhost"]).write(dir.path(), "server");
     let own = authority.client("acme/dev-1").write(dir.path(), "own");
     let others = authority.client("acme/dev-2").write(dir.path(), "others");
@@ -74,11 +75,12 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
             .env("DRAIN_TIMEOUT_SECONDS", 120)
             .env("INGEST_TLS_CERT", server.display())
             .env("INGEST_TLS_KEY", key.display())
-            .env("INGEST_TLS_CLIENT_CA", ca.display())
+            .env("INGEST_TLS_CLIENT_CA", clients.display())
             .env("INGEST_TLS_CLIENT_REQUIRED", required)
     };
-    let started = gateway(0).start().await;
-    let send = |identity, body: &str| curl(&started.ingest, &ca, identity, body);
+    let mut started = gateway(0).start().await;
+    let address = started.ingest.clone();
+    let send = |identity, body: &str| curl(&address, &ca, identity, body);
     let message = body(&devices[0], 1);
     assert_eq!(send(Some(&own), &message).0, 202);
     let with_token = format!("{},\"provision_token\":\"tok-1\"}}", &message[..message.len() - 1]);
@@ -88,6 +90,20 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
         assert!(status == 401 && answer.contains("TOKEN_MISSING"), "{status} {answer}");
     }
     assert_eq!(send(Some(&forged), &with_token).0, 0, "a certificate that is presented is verified");
+
+    // Another authority is in the file: it counts after SIGHUP, and the one before no longer.
+    let renewed = stranger.client("acme/dev-1").write(dir.path(), "renewed");
+    std::fs::write(&clients, stranger.pem()).expect("a file");
+    started.node.sighup();
+    started.node.wait_logged("the authority of clients was renewed", 1).await;
+    assert_eq!((send(Some(&renewed), &message).0, send(Some(&own), &message).0), (202, 0));
+    std::fs::write(&clients, "").expect("a file");
+    started.node.sighup();
+    started.node.wait_logged("a certificate can't be read again", 1).await;
+    assert_eq!(send(Some(&renewed), &message).0, 202, "what can't be read changes nothing");
+    std::fs::write(&clients, authority.pem()).expect("a file");
+    started.node.sighup();
+    started.node.wait_logged("the authority of clients was renewed", 2).await;
     let idle = idle_http2(&started).await;
     drain(started.node).await;
     drop(idle);
@@ -102,7 +118,8 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
         .iter()
         .map(|envelope| serde_json::from_slice::<Value>(envelope).expect("JSON")["username"].clone())
         .collect();
-    assert_eq!(names, ["acme/dev-1", "", "acme/dev-1"]);
-    assert_eq!(rows(&world).await, 3);
+    let own = "acme/dev-1";
+    assert_eq!(names, [own, "", own, own, own]);
+    assert_eq!(rows(&world).await, 5);
     drain(node).await;
 }

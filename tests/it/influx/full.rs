@@ -5,6 +5,7 @@ use ingest_kit::{InfluxStub, Node, wait_for};
 use super::expected::Expected;
 use super::readings::Readings;
 use super::scene::{ALL_WITHIN, said, with_settings};
+use crate::consumer::wait_ready_shows;
 use crate::workload::database;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -76,8 +77,7 @@ async fn a_table_too_many_costs_its_own_lines_their_time_and_no_others() {
     let sql = "influx_outbox WHERE attempts > 1";
     wait_for("two replays in vain", ALL_WITHIN, async || world.database.count(sql).await > 0).await;
     assert_eq!(node.wait_logged("no room for another table", 1).await, 1, "once, however often it is tried");
-    let ready = node.get("/ready").await.expect("an answer");
-    assert!(ready.status == 200 && ready.body.contains("it has no room for another table"), "{}", ready.body);
+    wait_ready_shows(&node, 200, "it has no room for another table").await;
 
     world.influx.set_table_limit(2);
     world.wait_complete(load.messages.len(), &load.expected()).await;

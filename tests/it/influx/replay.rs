@@ -63,9 +63,11 @@ async fn a_tenant_with_a_backlog_has_several_claim_batches_under_way_where_every
     .await;
     assert!(most >= 4, "most requests of the tenant at once: {most}");
     wait_for_an_empty_outbox(&world).await;
-    let metrics = node.metrics().await;
-    assert!(metrics.count("ingest_influx_replayed_lines_total", &[]) >= LINES);
-    assert_eq!(metrics.count("ingest_influx_vanished_lines_total", &[]), 0);
+    wait_for("all lines to be counted", DEADLINE, async || {
+        node.metrics().await.count("ingest_influx_replayed_lines_total", &[]) >= LINES
+    })
+    .await;
+    assert_eq!(node.metrics().await.count("ingest_influx_vanished_lines_total", &[]), 0);
     drain(node).await;
 }
 
@@ -196,8 +198,10 @@ async fn an_entry_whose_rows_are_gone_ends_and_is_counted() {
     world.database.execute(gone).await;
     wait_for_an_empty_outbox(&world).await;
     assert_eq!(world.influx.point_count(&database("acme")), 1_000);
-    let unrecoverable = node.metrics().await.count("ingest_influx_vanished_lines_total", &[]);
-    assert_eq!(unrecoverable, 700, "{}", node.log());
+    // Counted when their entry is gone.
+    let unrecoverable = async || node.metrics().await.count("ingest_influx_vanished_lines_total", &[]);
+    wait_for("the lines to be counted", DEADLINE, async || unrecoverable().await > 0).await;
+    assert_eq!(unrecoverable().await, 700, "{}", node.log());
     drain(node).await;
 }
 

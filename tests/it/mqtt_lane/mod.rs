@@ -1,10 +1,11 @@
 //! What MQTT clients of nats-server itself publish, read as a lane.
 //!
-//! - `messages`: what becomes of each kind of message. `crash`: the server is killed. `unexpected`: streams and consumers that are
+//! - `messages`: what becomes of each kind of message. `crash`: the server is killed. `kills`: the node is. `unexpected`: streams and consumers that are
 //!   missing or not what they should be. `documentation`: the page that operators copy from.
 
 mod crash;
 mod documentation;
+mod kills;
 mod messages;
 mod unexpected;
 

@@ -1,10 +1,9 @@
 //! InfluxDB refuses the token, hangs, or is full; the disk for files is full.
 
-use std::path::PathBuf;
-
 use ingest_kit::InfluxStub;
 
 use super::outage::{Lag, Moves, Outage, QUIET, Scene};
+use super::small_disk::SmallDisk;
 use crate::workload::database;
 use crate::world::World;
 
@@ -89,30 +88,22 @@ async fn influxdb_is_full() {
 async fn the_disk_for_files_is_full() {
     const OUTAGE: Outage = Outage {
         name: "the disk for files is full",
-        // Which tenant's words follow is open, and all five have one device for a file: one of them may find it locked by another.
-        notes: &["influx: 5 tenants' databases do not take writes now, their points are kept: "],
+        notes: &["influx: 5 tenants' databases do not take writes now, their points are kept: ", "the disk is full"],
         metrics: &[("ingest_influx_unconfirmed_lines", &[], Moves::Is(20.0))],
         stats: FAILED,
         log: "the disk is full",
         ..OWED
     };
     let (world, dir) = (World::new().await, tempfile::tempdir().expect("a directory"));
+    let mut disk = SmallDisk::at(&dir.path().join("data"));
     let node =
         world.node().dir(dir.path()).env("INFLUXDB_API", "files").env("INFLUXDB_URL", "").env("INFLUXDB_TOKEN", "");
-    let file = |tenant: usize| -> PathBuf {
-        dir.path().join("data/line-protocol").join(database(&format!("tenant-{tenant}"))).join("current.lp")
-    };
-    // The kernel's own full disk.
-    let make = async |_: &mut Scene| {
-        for file in (0..5).map(file) {
-            std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
-            std::os::unix::fs::symlink("/dev/full", file).expect("a link");
-        }
-    };
-    let end = async |_: &mut Scene| (0..5).map(file).for_each(|file| std::fs::remove_file(file).expect("a link"));
-    let mut scene = Scene::idle(world, node).await;
+    let mut scene = Scene::idle(world, disk.beneath(node)).await;
+    disk.find(scene.node.pid());
+    let files: Vec<_> =
+        (0..5).map(|tenant| format!("line-protocol/{}/current.lp", database(&format!("tenant-{tenant}")))).collect();
     scene.has_points = false;
-    scene.goes_through(&OUTAGE, make, end).await;
-    let lines = (0..5).map(|tenant| std::fs::read_to_string(file(tenant)).expect("lines").lines().count());
+    scene.goes_through(&OUTAGE, async |_| disk.fill(&files), async |_| disk.make_room(&files)).await;
+    let lines = files.iter().map(|file| disk.read(file).lines().count());
     assert_eq!(lines.sum::<usize>(), 20, "every point, once each");
 }

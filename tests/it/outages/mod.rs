@@ -2,10 +2,11 @@
 //! figure may claim that nothing waits while something does.
 //!
 //! - `outage`: what a row says, and the steps of every outage.
-//! - `postgres`, `nats`, `influx`, `senders`: the rows.
+//! - `postgres`, `nats`, `influx`, `senders`: the rows. `small_disk`: a disk that can be filled.
 
 mod influx;
 mod nats;
 mod outage;
 mod postgres;
 mod senders;
+mod small_disk;

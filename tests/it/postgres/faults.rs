@@ -1,7 +1,5 @@
 //! PostgreSQL goes away, freezes, comes back.
 
-use std::time::{Duration, Instant};
-
 use actix::Arbiter;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::message::rejection::Reason;
@@ -55,9 +53,10 @@ async fn an_outage_holds_everything_and_loses_nothing() {
     assert_eq!(bench.verdicts.len(), 1_000, "nothing is settled while nothing is durable");
 
     cluster.start_again();
-    let back = Instant::now();
+    let failed = failures(&bench).await;
     bench.settled(10_000).await;
-    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+    // One that was under way may fail still; what comes after it is stored.
+    assert!(failures(&bench).await <= failed + 2, "{failed} failed attempts, then {}", failures(&bench).await);
     assert_eq!((bench.verdicts.count(Verdict::Done), bench.verdicts.count(Verdict::Rejected)), (9_000, 1_000));
     assert_eq!(database.count("raw_events").await, 9_000);
     assert_eq!(database.count("quarantine_events").await, 1_000);

@@ -1,7 +1,6 @@
 //! Migrations, the schema check and the change notifications.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use ingest_core::validate::settings::Settings;
@@ -10,7 +9,7 @@ use ingest_node::testing::postgres::schema::{MigrateError, SchemaError, check_sc
 use tokio_postgres::AsyncMessage;
 
 use super::bench::{config, migrate as migrate_database, migrated};
-use crate::world::open;
+use crate::world::{DEADLINE, open};
 
 async fn client(database: &Database) -> tokio_postgres::Client {
     open(&config(database)).await
@@ -105,7 +104,7 @@ async fn notifications(database: &Database, statements: &[&str]) -> Vec<String> 
     client.batch_execute("NOTIFY ingest_invalidate, 'end'").await.unwrap();
     let mut said = Vec::new();
     loop {
-        let next = tokio::time::timeout(Duration::from_secs(10), hearing.recv()).await;
+        let next = tokio::time::timeout(DEADLINE, hearing.recv()).await;
         match next.unwrap().unwrap().as_str() {
             "end" => return said,
             payload => said.push(payload.replace(" : ", ":").replace(", ", ",")),

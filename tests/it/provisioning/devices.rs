@@ -2,10 +2,11 @@
 
 use ingest_core::message::digest::sha256_hex;
 use ingest_kit::seed::Device;
+use ingest_kit::wait_for;
 use serde_json::json;
 
 use super::{KEY, activate, becomes, register, registered, start_with_admin};
-use crate::world::{World, drain};
+use crate::world::{DEADLINE, World, drain};
 
 const DEVICES: &str = "/api/admin/devices";
 
@@ -37,6 +38,10 @@ async fn a_device_is_registered_activated_revoked_and_rotated_and_its_messages_f
     );
     assert_eq!(world.database.count(&in_an_hour).await, 1, "{answer:?}");
     assert_eq!(row().await, ["hall/1", "ACTIVE", "1.2", r#"{"rack": 7}"#, ""]);
+
+    // Where it takes longer, the database is made after the answer.
+    let is_made = async || world.influx.databases().contains(&"telemetry_acme".to_owned());
+    wait_for("the tenant's database", DEADLINE, is_made).await;
 
     // Registered again: site and metadata are replaced, the version stays, and the code before works no longer.
     let second = admin.post(DEVICES, &body("site-1")).await;

@@ -1,7 +1,5 @@
 //! Activation at the gateway: a device needs nothing but its code to begin.
 
-use std::time::Duration;
-
 use ingest_kit::seed::Device;
 use ingest_kit::wait_for;
 use serde_json::json;
@@ -33,7 +31,7 @@ async fn a_device_activates_itself_at_the_gateway_and_its_first_message_is_store
     // What is revoked at the node is refused at the door, too.
     let revoked = admin.post("/api/admin/devices/acme/dev-1/revoke", &json!({})).await;
     assert_eq!(revoked.status, 200, "{revoked:?}");
-    wait_for("the door to refuse the device", Duration::from_secs(20), async || {
+    wait_for("the door to refuse the device", DEADLINE, async || {
         gateway.send(&device, "telemetry", r#"{"site_id":"site-1"}"#).await.status == 403
     })
     .await;
@@ -44,6 +42,21 @@ async fn a_device_activates_itself_at_the_gateway_and_its_first_message_is_store
         last = activate(&door, "acme", "dev-1", "a-guess").await;
     }
     assert_eq!((last.status, last.retry_after.is_some()), (429, true), "{last:?}");
+    let behind = door.with_header("Connection: close\r\nX-Forwarded-For: 203.0.113.9");
+    assert_eq!(activate(&behind, "acme", "dev-1", "a-guess").await.status, 429, "anybody can say so");
+    drain(gateway.node).await;
+    // Behind a proxy who guesses locks out nobody else, and nobody by saying that he is another.
+    let gateway = GatewayBuilder::of(&world).env("INGEST_TRUSTED_PROXIES", "127.0.0.1").start().await;
+    let door = Admin::at(&gateway.ingest, "no key is asked for").without_key();
+    let door = door.with_header("Connection: close\r\nX-Forwarded-For: 203.0.113.9");
+    for number in 0..11 {
+        let status = activate(&door, "acme", "dev-1", "a-guess").await.status;
+        assert_eq!(status, if number < 10 { 400 } else { 429 }, "{number}");
+    }
+    let forged = door.with_header("Connection: close\r\nX-Forwarded-For: 203.0.113.1, 203.0.113.9");
+    assert_eq!(activate(&forged, "acme", "dev-1", "a-guess").await.status, 429);
+    let another = door.with_header("Connection: close\r\nX-Forwarded-For: 203.0.113.10");
+    assert_eq!(activate(&another, "acme", "dev-1", "a-guess").await.status, 400);
     drain(gateway.node).await;
     drain(node).await;
 }

@@ -30,8 +30,14 @@ async fn revoked_devices_and_rotated_tokens_are_refused_by_both_nodes_within_a_s
     })
     .await;
 
+    let told = async || each(&nodes, "ingest_registry_invalidations_total", &[]).await;
     for path in ["acme/dev-3/revoke", "acme/dev-4/rotate-token"] {
+        let before = told().await;
         assert_eq!(admin.post(&format!("/api/admin/devices/{path}"), &json!({})).await.status, 200, "{path}");
+        wait_for("both nodes to be told", DEADLINE, async || {
+            told().await.iter().zip(before).all(|(told, before)| *told > before)
+        })
+        .await;
     }
     let (answered, answered_at) = (Instant::now(), world.database.query("SELECT clock_timestamp()::text", &[]).await);
     let answered_at: String = answered_at[0].get(0);
@@ -47,7 +53,7 @@ async fn revoked_devices_and_rotated_tokens_are_refused_by_both_nodes_within_a_s
     let late = format!(
         "raw_events WHERE device_id IN ('dev-3', 'dev-4') AND received_at > timestamptz '{answered_at}' + interval '1 s'"
     );
-    assert_eq!(world.database.count(&late).await, 0, "accepted a second after the answer");
+    assert_eq!(world.database.count(&late).await, 0, "accepted a second after both were told");
     let stored = world.database.count("raw_events").await;
     let refused: u64 = each(&nodes, "ingest_rejections_total", &[]).await.iter().sum();
     assert_eq!(stored + refused, published);

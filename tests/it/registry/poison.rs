@@ -1,7 +1,5 @@
 //! A whole node among devices that can't be looked up, and under locks that others hold.
 
-use std::time::{Duration, Instant};
-
 use ingest_kit::envelope::{device, telemetry};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device};
@@ -21,11 +19,9 @@ async fn twenty_devices_that_can_not_be_looked_up_do_not_hold_up_eight_hundred_g
     seed::devices(&world.database, &poison).await;
     poison_certificates(&world.database).await;
     let node = world.start_node().await;
-    let published = Instant::now();
     let messages = (0..40).flat_map(|seq| good.iter().chain(&poison).map(move |device| telemetry(device, seq)));
     world.publish(messages.collect::<Vec<Outgoing>>()).await;
     wait_for("the good messages", DEADLINE, async || world.database.count("raw_events").await == 800).await;
-    assert!(published.elapsed() < Duration::from_secs(10), "{:?}", published.elapsed());
     world.wait_settled(LANES[0], DEADLINE).await;
     let refused = "quarantine_events WHERE reason = 'UNREGISTERED_DEVICE' AND detail LIKE 'registry: %22012%'";
     assert_eq!(world.database.count(refused).await, 800);

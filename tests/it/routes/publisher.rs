@@ -84,6 +84,8 @@ async fn the_stream_is_made_for_work_and_an_existing_one_stays_as_it_is() {
     assert_eq!((made.discard, made.max_age), (stream::DiscardPolicy::New, Duration::ZERO), "it never drops a job");
     assert_eq!(made.duplicate_window, Duration::from_secs(300));
 
+    // The node hears of it a moment after the test does.
+    wait_for("the stream to be counted", SOON, async || bench.metrics.nats.streams_created.get() >= 1).await;
     assert_eq!(bench.metrics.nats.streams_created.get(), 1);
 
     let short = stream::Config {

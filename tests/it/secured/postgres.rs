@@ -1,6 +1,6 @@
 //! PostgreSQL over TLS: who gets in, who is taken for the server, and what is said where either does not fit.
 
-use ingest_kit::{Authority, Nats, TlsProxy};
+use ingest_kit::{Authority, Nats, TlsProxy, wait_for};
 
 use super::cluster::{PASSWORD, Secured};
 use super::{fails, file, last_line};
@@ -27,7 +27,7 @@ async fn every_connection_of_the_node_is_encrypted() {
     world.wait_settled(LANES[0], DEADLINE).await;
     load.assert_all_there(&world).await;
     let of_the_node = "pg_stat_activity a JOIN pg_stat_ssl s USING (pid) WHERE a.application_name = 'ingest-node'";
-    assert!(world.database.count(of_the_node).await >= 3, "pool, LISTEN and outbox");
+    wait_for("pool, LISTEN and outbox", DEADLINE, async || world.database.count(of_the_node).await >= 3).await;
     assert_eq!(world.database.count(&format!("{of_the_node} AND NOT s.ssl")).await, 0);
     drain(node).await;
 

@@ -55,7 +55,9 @@ async fn replicas_that_write_the_same_rows_do_not_lock_each_other_out() {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let cluster = Postgres::start();
     let database = database(&cluster, &ids).await;
-    let replicas: Vec<Bench> = (0..4).map(|_| Bench::new(&database)).collect();
+    // By their clocks: a drain has little time.
+    let config = Config { flush_interval_secs: 1, share_percent: 100, ..Config::default() };
+    let replicas: Vec<Bench> = (0..4).map(|_| Bench::with(&database, config.clone())).collect();
     for round in 0..5 {
         for (number, replica) in replicas.iter().enumerate() {
             let mut shuffled = ids.clone();
@@ -64,7 +66,8 @@ async fn replicas_that_write_the_same_rows_do_not_lock_each_other_out() {
             let place = Some((seconds as f64, 1.0));
             replica.observe(shuffled.iter().map(|id| Event { location: place, ..event(id, seconds, &metrics(0..5)) }));
         }
-        futures_util::future::join_all(replicas.iter().map(Bench::flush)).await;
+        let written = (300 * (round as u64 + 1), 0);
+        wait_for("every replica's flush", 3 * SOON, async || replicas.iter().all(|one| one.updates() == written)).await;
     }
     assert_eq!(sensors(&database, "d299").await, (0..5).map(|m| format!("m0{m}={m}@43")).collect::<Vec<_>>());
     assert_eq!(position(&database, "d299").await, (Some(43.0), Some(1.0)));
@@ -175,9 +178,8 @@ async fn a_drain_does_not_wait_for_a_database_that_is_away() {
     let bench = Bench::new(&database);
     cluster.stop();
     bench.observe([event("d1", 0, r#"{"a":1}"#)]);
-    let began = std::time::Instant::now();
-    bench.flush().await;
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // The database is not back before the end: a drain that waited for it would not end.
+    tokio::time::timeout(SOON, bench.flush()).await.expect("an end of the drain");
     assert_eq!(bench.updates(), (0, 1));
     bench.flush().await;
 }
@@ -196,7 +198,7 @@ async fn ten_thousand_messages_of_a_device_are_one_update() {
     client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();
     // Made without a value, then given one.
     let written = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE relname = 'device_sensors'";
-    wait_for("the statistics", SOON, async || database.query(written, &[]).await[0].get::<_, i64>(0) > 0).await;
+    wait_for("the statistics", SOON, async || database.query(written, &[]).await[0].get::<_, i64>(0) >= 2).await;
     assert_eq!(database.query(written, &[]).await[0].get::<_, i64>(0), 2);
 }
 

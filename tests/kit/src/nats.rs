@@ -174,6 +174,17 @@ impl Nats {
         String::from_utf8_lossy(&greeting[..read]).contains("\"jetstream\":true")
     }
 
+    /// Up to which stream sequence everything is acknowledged of a consumer of the first account, as the server's file has it: what a
+    /// restart begins with. `None` while there is no such file.
+    pub fn saved_ack_floor(&self, stream: &str, consumer: &str) -> Option<u64> {
+        let file = format!("store/jetstream/$G/streams/{stream}/obs/{consumer}/o.dat");
+        let state = std::fs::read(self.dir.join(file)).ok()?;
+        // Magic number and version; then, as varints, the consumer's and the stream's sequence of the floor, and more.
+        let mut numbers = state.get(2..)?.split_inclusive(|byte| byte & 0x80 == 0);
+        let floor = numbers.nth(1)?.iter().rev();
+        Some(floor.fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f)))
+    }
+
     /// The server's log file.
     pub fn log(&self) -> PathBuf {
         self.dir.join("nats-server.log")

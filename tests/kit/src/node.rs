@@ -1,6 +1,7 @@
 //! The program under test as a child process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::process::{LeashOf, Process, closed_pipe};
 use crate::procfs;
 use crate::wait::{wait_for, wait_for_value};
 
+/// Long enough for a log line or an answer, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// How a node is to be started.
 #[derive(Clone, Debug)]
 pub struct NodeBuilder {
@@ -24,6 +28,7 @@ pub struct NodeBuilder {
     environment: BTreeMap<String, String>,
     dir: Option<PathBuf>,
     is_unheard: bool,
+    within: Vec<String>,
 }
 
 impl NodeBuilder {
@@ -38,6 +43,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.arguments = arguments.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Has another program become it: these words are followed by the program and its arguments.
+    #[must_use]
+    pub fn within(mut self, words: &[&str]) -> Self {
+        self.within = words.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -98,7 +110,9 @@ impl NodeBuilder {
     }
 
     fn command(&self, dir: &Path) -> Command {
-        let mut command = Command::new(&self.program);
+        let words: Vec<&OsStr> = self.within.iter().map(OsStr::new).chain([self.program.as_os_str()]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         // The default file `config/ingest-node.toml` is looked up from the working directory: there is none in ours.
         command.args(&self.arguments).current_dir(dir).env_clear().env("RUST_BACKTRACE", "1");
         // Where an instrumented program counts which of its lines ran (`make coverage`).
@@ -139,6 +153,7 @@ impl Node {
             environment: BTreeMap::new(),
             dir: None,
             is_unheard: false,
+            within: Vec::new(),
         }
     }
 
@@ -161,10 +176,10 @@ impl Node {
     /// own, a moment after its events show elsewhere.
     ///
     /// # Panics
-    /// When fewer such lines are there after 15 seconds.
+    /// When fewer such lines are there after half a minute.
     pub async fn wait_logged(&self, text: &str, times: usize) -> usize {
         let what = format!("{times} lines of the log with \"{text}\"");
-        wait_for_value(&what, Duration::from_secs(15), async || {
+        wait_for_value(&what, PATIENCE, async || {
             let logged = self.log().lines().filter(|line| line.contains(text)).count();
             (logged >= times).then_some(logged)
         })
@@ -203,7 +218,7 @@ impl Node {
     /// # Panics
     /// When the node does not answer within some seconds.
     pub async fn metrics(&self) -> Metrics {
-        let answer = wait_for_value("/metrics", Duration::from_secs(15), async || self.get("/metrics").await).await;
+        let answer = wait_for_value("/metrics", PATIENCE, async || self.get("/metrics").await).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         Metrics::parse(&answer.body)
     }
@@ -213,7 +228,7 @@ impl Node {
     /// # Panics
     /// When it is not there or no JSON.
     pub async fn stats(&self) -> Value {
-        let answer = wait_for_value("/stats", Duration::from_secs(15), async || self.get("/stats").await).await;
+        let answer = wait_for_value("/stats", PATIENCE, async || self.get("/stats").await).await;
         serde_json::from_str(&answer.body).unwrap_or_else(|e| panic!("/stats is not JSON ({e}): {}", answer.body))
     }
 

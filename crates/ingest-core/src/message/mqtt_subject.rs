@@ -9,6 +9,16 @@ use bytestring::ByteString;
 /// What stands before the subject of the topic.
 pub const PREFIX: &str = "$MQTT.msgs.";
 
+/// Whether the topic is one of a device, `tenant/{tenant}/device/{device}/{..}`: what other applications say to each other over
+/// the same server is not.
+pub fn is_of_a_device(subject: &str) -> bool {
+    let Some(subject) = subject.strip_prefix(PREFIX) else { return false };
+    let mut levels = subject.splitn(5, '.');
+    let mut next = || levels.next();
+    (next(), next().is_some(), next(), next().is_some(), next().is_some())
+        == (Some("tenant"), true, Some("device"), true, true)
+}
+
 /// The topic; `None` where it holds a level `*` or `>`, which a route or a filter would take for a wildcard, or where the server
 /// makes this subject of no topic, so that somebody else has published it.
 pub fn topic(subject: &str) -> Option<ByteString> {

@@ -7,6 +7,7 @@ mod coercion;
 mod continuity;
 mod disposition;
 mod failure_limit;
+mod forwarded;
 mod gaps;
 #[path = "../fuzz/line_names.rs"]
 mod line_names;
@@ -21,7 +22,7 @@ mod proof;
 mod provision;
 mod rate_limit;
 mod redact;
-
+mod retention;
 mod sensor;
 mod timestamp;
 mod top_counts;

@@ -1,6 +1,6 @@
 //! The topic of a message that nats-server took over MQTT, against the server's own rule.
 
-use ingest_core::message::mqtt_subject::{PREFIX, topic};
+use ingest_core::message::mqtt_subject::{PREFIX, is_of_a_device, topic};
 use proptest::prelude::*;
 
 /// nats-server 2.15.1, `mqttToNATSSubjectConversion`, for a topic without blanks, `+` and `#`, which it refuses.
@@ -39,6 +39,14 @@ proptest! {
         let sent = format!("tenant/{tenant}/device/{device}/{rest}");
         let found = topic(&subject(&sent));
         prop_assert_eq!(found.as_deref(), Some(sent.as_str()));
+        prop_assert!(is_of_a_device(&subject(&sent)));
+    }
+
+    #[test]
+    fn a_topic_is_of_a_device_by_its_levels_alone(sent in "(tenant|device|a|[.]|/){1,9}") {
+        let levels: Vec<&str> = sent.split('/').collect();
+        let expected = levels.len() > 4 && levels[0] == "tenant" && levels[2] == "device";
+        prop_assert_eq!(is_of_a_device(&subject(&sent)), expected, "{}", subject(&sent));
     }
 
     #[test]
