@@ -14,6 +14,7 @@ mod health;
 mod influx;
 mod label;
 mod ledger;
+mod missing_readings;
 mod mqtt;
 mod nats;
 mod nats_mqtt;

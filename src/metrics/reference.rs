@@ -27,6 +27,8 @@ fn table() -> String {
     metrics.actors.restarted("writer");
     let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
+    metrics.state.readings.published("acme", 1);
+    metrics.state.readings.set_silent(Some(vec![("acme".to_owned(), 1)]));
     let backlog = OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() };
     metrics.influx.outbox.set(vec![backlog], Instant::now());
     let scrape = metrics.open_metrics().unwrap();

@@ -15,6 +15,7 @@
 //! - `retention`: what is old is dropped, and nothing else.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
+//! - `missing_readings`: gaps in what devices send, and their silence.
 //! - `mqtt_lane`: what MQTT clients of nats-server publish.
 //! - `bridge`: the gateway between a real Mosquitto and JetStream.
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
@@ -58,6 +59,7 @@ mod lag;
 mod ledger;
 mod load;
 mod malformed;
+mod missing_readings;
 mod mqtt_lane;
 mod observe;
 mod outage;

@@ -22,7 +22,7 @@ async fn what_a_session_is_owed_is_taken_before_the_subscription_is_answered() {
     let port = listener.local_addr().expect("an address").port();
     let (permit, permitted) = channel();
     let broker = thread::spawn(move || serve(listener.accept().expect("the gateway").0, &permitted));
-    let mut gateway = start(bridge.gateway().env("MQTT_PORT", port)).await;
+    let gateway = start(bridge.gateway().env("MQTT_PORT", port)).await;
     assert_eq!(gateway.metrics().await.count("ingest_gateway_mqtt_connected", &[]), 1, "{}", gateway.log());
     assert!(!gateway.log().contains("mqtt subscribed"), "{}", gateway.log());
     permit.send(()).expect("the broker");
