@@ -1,6 +1,6 @@
 //! `top`: the actors of running nodes, as lines.
 
-use ingest_kit::{Finished, NodeBuilder, free_port, wait_for};
+use ingest_kit::{Finished, NodeBuilder, free_port, wait_for, wait_for_value};
 
 use crate::document::block;
 use crate::world::{DEADLINE, World, drain, node, start};
@@ -20,11 +20,14 @@ async fn the_actors_of_each_node_are_shown_and_what_can_not_be_reached_is_named(
     let running = start(world.node().env("ADMIN_BIND", &address).env("ADMIN_KEY", KEY)).await;
 
     let both = ["--url", &url, "--url", &away, "--once"];
-    let Finished { code, stdout, stderr } = top(&both).run_to_end(DEADLINE).await;
-    assert_eq!(code, Some(0), "{stdout}{stderr}");
-    for what in ["ACTOR", "writer", "validator-0", "registry", "router", "LANE", "ingest-workers"] {
-        assert!(stdout.contains(what), "{what}: {stdout}");
-    }
+    let shown = ["ACTOR", "writer", "validator-0", "registry", "router", "LANE", "ingest-workers"];
+    // The node's snapshot is of the second before.
+    let stdout = wait_for_value("every actor to be shown", DEADLINE, async || {
+        let Finished { code, stdout, stderr } = top(&both).run_to_end(DEADLINE).await;
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        shown.iter().all(|what| stdout.contains(what)).then_some(stdout)
+    })
+    .await;
     assert!(stdout.contains(&format!("{away}: unreachable\n  ! {away} can't be reached")), "{stdout}");
 
     // The command of the page, which shows block after block until it is told to end.

@@ -2,7 +2,7 @@
 
 use super::poll::Replica;
 use super::shown::{Actor, Lane, Shown};
-use ingest_core::message::visible::name;
+use ingest_core::message::visible::{detail, name};
 
 /// By what the actors are sorted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +95,7 @@ fn panel(replica: &Replica, names: &[&str]) -> Panel {
                 is_well: false,
                 actors: Vec::new(),
                 lanes: Vec::new(),
-                notes: vec![name(&unreachable.why)],
+                notes: vec![detail(&unreachable.why)],
             };
         }
     };
@@ -161,7 +161,7 @@ fn notes(shown: &Shown) -> Vec<String> {
         Some(format!("{}: last exit {}", name(&actor.name), name(exit)))
     });
     let down = shown.conditions.iter().filter(|condition| !condition.up).map(|condition| {
-        let reason = condition.reason.as_deref().map_or_else(|| "down".to_owned(), name);
+        let reason = condition.reason.as_deref().map_or_else(|| "down".to_owned(), detail);
         format!("{}: {reason}", name(&condition.name))
     });
     let owed = shown.outbox.iter().filter(|outbox| outbox.lines > 0).map(|outbox| {
@@ -169,7 +169,7 @@ fn notes(shown: &Shown) -> Vec<String> {
         format!("owed to InfluxDB: {} points{oldest}", outbox.lines)
     });
     let left_out = (shown.actors_left_out > 0).then(|| format!("{} actors are not shown", shown.actors_left_out));
-    let others = shown.node.reasons.iter().chain(&shown.notes).map(|note| name(note));
+    let others = shown.node.reasons.iter().chain(&shown.notes).map(|note| detail(note));
     let mut notes: Vec<String> = down.chain(exits).chain(owed).chain(left_out).collect();
     for note in others {
         if !notes.iter().any(|known| known.contains(&note)) {

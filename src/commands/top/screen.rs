@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
+use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, Wrap};
 
 use super::keys::View;
 use super::rows::{ACTOR_COLUMNS, LANE_COLUMNS, Panel};
@@ -44,8 +44,9 @@ fn draw_panel(frame: &mut Frame<'_>, panel: &Panel, scrolled: usize, area: Rect)
     let block = Block::new().borders(Borders::ALL).title(panel.title.as_str());
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let (notes, lanes) = (height(panel.notes.len()), height(panel.lanes.len() + 1));
-    let notes = notes.min(inner.height / 3);
+    let width = usize::from(inner.width.max(1));
+    let lines: usize = panel.notes.iter().map(|note| (note.chars().count() + 2).div_ceil(width)).sum();
+    let (notes, lanes) = (height(lines).min(inner.height / 3), height(panel.lanes.len() + 1));
     let parts = [Constraint::Length(1), Constraint::Min(2), Constraint::Length(lanes), Constraint::Length(notes)];
     let [head, actors, lanes, notes] = Layout::vertical(parts).areas(inner);
     let style = if panel.is_well { Style::new() } else { wrong };
@@ -66,7 +67,7 @@ fn draw_panel(frame: &mut Frame<'_>, panel: &Panel, scrolled: usize, area: Rect)
         frame.render_widget(Table::new(rows, LANE_WIDTHS).header(Row::new(LANE_COLUMNS).style(heading)), lanes);
     }
     let lines: Vec<Line<'_>> = panel.notes.iter().map(|note| Line::raw(format!("! {note}"))).collect();
-    frame.render_widget(Paragraph::new(lines), notes);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), notes);
 }
 
 fn height(lines: usize) -> u16 {

@@ -70,6 +70,7 @@ async fn a_rejected_message_is_told_with_what_sends_it_through_again() {
         world.database.count("raw_events").await == 1
     })
     .await;
+    wait_for("the point", DEADLINE, async || world.database.count("influx_outbox").await == 0).await;
     let reprocessed = at(seqs[0]).await;
     reprocessed.assert("reprocessed", 0, &["rejected first with SITE_MISMATCH", "sent through again, and stored at "]);
     reprocessed.assert_step("postgresql", "was sent through again, ");

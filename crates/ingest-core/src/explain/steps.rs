@@ -7,10 +7,7 @@ use super::facts::stored::{Command, Event, Reprocessing, Row, Shadow};
 use super::fate::{self, only_counted};
 use super::step::{Source, Step};
 use crate::message::timestamp::to_text as iso;
-use crate::message::visible::name;
-
-/// Most characters of a detail: what an operator needs to see stands at its beginning.
-const MOST_DETAIL_CHARS: usize = 300;
+use crate::message::visible::{detail, name};
 
 /// What the facts say, step by step.
 pub fn steps(facts: &Facts) -> Vec<Step> {
@@ -27,7 +24,7 @@ pub fn steps(facts: &Facts) -> Vec<Step> {
     steps.of_device(&facts.device);
     steps.of_prospect(&facts.prospect);
     for unknown in &facts.unknown {
-        steps.now(unknown.source, format!("unknown: {}", name_of_detail(&unknown.why)));
+        steps.now(unknown.source, format!("unknown: {}", detail(&unknown.why)));
     }
     // The sort is stable: what happened at the same time stays in the order of the pipeline.
     steps.0.sort_by_key(|step| step.at_us.unwrap_or(i64::MAX));
@@ -96,9 +93,9 @@ impl Steps {
 
     fn of_event(&mut self, facts: &Facts, event: &Event) {
         let Event { id, reason, .. } = event;
-        let detail = event.detail.as_deref().filter(|detail| !detail.is_empty());
-        let detail = detail.map_or_else(String::new, |detail| format!(" ({})", name_of_detail(detail)));
-        let mut text = format!("rejected: {}{detail}, quarantine event {id}", name(reason));
+        let why = event.detail.as_deref().filter(|why| !why.is_empty());
+        let why = why.map_or_else(String::new, |why| format!(" ({})", detail(why)));
+        let mut text = format!("rejected: {}{why}, quarantine event {id}", name(reason));
         if event.received_us != facts.received_us {
             text += "; a message of the same number of a former stream";
         }
@@ -230,9 +227,11 @@ impl Steps {
             Prospect::Unknown => return,
             Prospect::Passes => "it would pass now".to_owned(),
             Prospect::Provisions => "its device would be registered now, where a subscription has room".to_owned(),
-            Prospect::Rejected { reason, detail } if detail.is_empty() => format!("it would be rejected now: {reason}"),
-            Prospect::Rejected { reason, detail } => {
-                format!("it would be rejected now: {reason} ({})", name_of_detail(detail))
+            Prospect::Rejected { reason, detail: why } if why.is_empty() => {
+                format!("it would be rejected now: {reason}")
+            }
+            Prospect::Rejected { reason, detail: why } => {
+                format!("it would be rejected now: {reason} ({})", detail(why))
             }
             Prospect::Ignored => "it would be acknowledged and ignored now: its topic is none of the node's".to_owned(),
         };
@@ -268,10 +267,4 @@ pub(super) fn times(count: u64) -> String {
         1 => "once".to_owned(),
         count => format!("{count} times"),
     }
-}
-
-/// A detail, which is longer than a name.
-fn name_of_detail(text: &str) -> String {
-    let end = text.char_indices().nth(MOST_DETAIL_CHARS).map_or(text.len(), |(end, _)| end);
-    crate::message::visible::visible(&text[..end])
 }

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 /// Most characters of a name within a sentence.
 const MOST_NAME_CHARS: usize = 80;
+/// Most characters of what is told about something: what an operator needs to see stands at its beginning.
+const MOST_DETAIL_CHARS: usize = 300;
 
 /// The text with everything escaped that could move a cursor or turn the direction of writing.
 pub fn visible(text: &str) -> String {
@@ -32,7 +34,16 @@ fn escaped(text: &str, escape: impl Fn(&mut String, char)) -> String {
 
 /// A name that a stranger chose, for a sentence: visible, and cut where it is long.
 pub fn name(text: &str) -> String {
-    match text.char_indices().nth(MOST_NAME_CHARS) {
+    bounded(text, MOST_NAME_CHARS)
+}
+
+/// What is told about something, which is longer than a name; visible and cut likewise.
+pub fn detail(text: &str) -> String {
+    bounded(text, MOST_DETAIL_CHARS)
+}
+
+fn bounded(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
         None => visible(text),
         Some((end, _)) => visible(&text[..end]) + "…",
     }

