@@ -215,8 +215,19 @@ pub struct RouteJobs {
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Observe {
-    /// The events, their lines and routes already taken out, each with the broker's time in Unix microseconds.
-    pub events: Vec<(i64, Event)>,
+    /// The events, their lines and routes already taken out.
+    pub events: Vec<CommittedEvent>,
+}
+
+/// An event whose row is committed.
+#[derive(Debug)]
+pub struct CommittedEvent {
+    /// The broker's time of its message, Unix microseconds.
+    pub received_us: i64,
+    /// Its row was not there before: the message came for the first time.
+    pub is_new: bool,
+    /// The event.
+    pub event: Event,
 }
 
 /// Root to its children, top-down: finish what you have and take nothing new. The answer comes when that is done.

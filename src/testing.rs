@@ -7,8 +7,8 @@ pub mod delivery {
 /// `message`.
 pub mod message {
     pub use crate::message::{
-        Answer, Drain, Invalidate, Observe, Points, Publish, QuarantinePoints, RejectedPoint, Resolve, Resolved,
-        RouteJobs, SettingsChanged, Settle, Subscribe, Write,
+        Answer, CommittedEvent, Drain, Invalidate, Observe, Points, Publish, QuarantinePoints, RejectedPoint, Resolve,
+        Resolved, RouteJobs, SettingsChanged, Settle, Subscribe, Write,
     };
 }
 /// `metrics`.

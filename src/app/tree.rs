@@ -8,7 +8,7 @@ use super::dependencies::Dependencies;
 use super::wiring::Addresses;
 use crate::config::Config;
 use crate::delivery::Lane;
-use crate::delivery::pending_ack::Outbox;
+use crate::delivery::pending_ack::{Outbox, random_uuid};
 use crate::nats::provision::Provisioner;
 use crate::outbox::maintainer::{self, OutboxMaintainer};
 use crate::outbox::policy::WritePolicy;
@@ -21,9 +21,11 @@ use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
 use crate::sink::postgres::{self, Downstream, Duty, Writer};
 use crate::sink::routes::{self, Publisher};
+use crate::sink::state::silence::{self, SilenceWatcher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
 use crate::supervisor::child::{BuildError, Factory, need};
+use crate::tap::Taps;
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -34,6 +36,8 @@ pub(crate) struct Ingredients {
     pub dependencies: Dependencies,
     /// What the children show at `/stats`.
     pub stats: Arc<Stats>,
+    /// What validators offer messages to.
+    pub taps: Arc<Taps>,
 }
 
 /// The list.
@@ -49,6 +53,9 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
     }
     list.push(publisher(ingredients.clone()));
     list.push(derived_state_writer(ingredients.clone()));
+    if ingredients.config.state.silence.enabled {
+        list.push(silence_watcher(ingredients.clone()));
+    }
     list.push(writer(ingredients.clone()));
     list.push(registry(ingredients.clone()));
     let shards = ingredients.config.validate.workers;
@@ -171,14 +178,35 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("state-writer", "state", "side", move |addresses, spawn| {
         let place = spawn.place();
+        let node_id: Arc<str> = random_uuid().into();
+        addresses.state_writer_id = Some(node_id.clone());
         let parts = state::Parts {
             config: ingredients.config.state.clone(),
             pool: ingredients.dependencies.pool.clone(),
+            node_id,
             spawn,
         };
         let writer = start(&place, DerivedStateWriter::new(parts));
         addresses.observe = Some(writer.clone().recipient());
         Ok(writer.recipient())
+    })
+}
+
+/// Drained before the writer by whose word it assesses.
+fn silence_watcher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    Factory::<Addresses>::new("silence-watcher", "state", "side", move |addresses, spawn| {
+        let place = spawn.place();
+        let client = ingredients.dependencies.nats_jobs.clone();
+        let parts = silence::Parts {
+            config: ingredients.config.state.clone(),
+            pool: ingredients.dependencies.pool.clone(),
+            node_id: need(&addresses.state_writer_id, "state-writer")?,
+            streams: Provisioner::new(&client, &ingredients.config.nats, &spawn.metrics, &spawn.log),
+            client,
+            stats: ingredients.stats.clone(),
+            spawn,
+        };
+        Ok(start(&place, SilenceWatcher::new(parts)).recipient())
     })
 }
 
@@ -238,12 +266,14 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
             writer: need(&addresses.write, "writer")?,
             registry: need(&addresses.resolve, "registry")?,
             changes: need(&addresses.subscribe, "registry")?,
+            taps: ingredients.taps.clone(),
             spawn,
         };
         let validator = start(&place, Validator::new(parts, shards));
         addresses.validators.push(validator.clone().recipient());
         Ok(validator.recipient())
     })
+    .told_apart_by(shard)
 }
 
 fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
@@ -262,4 +292,5 @@ fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
         addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })
+    .told_apart_by(lane.consumer())
 }

@@ -29,6 +29,8 @@ pub(crate) struct Addresses {
     pub publish: Option<Recipient<Publish>>,
     /// The derived state writer.
     pub observe: Option<Recipient<Observe>>,
+    /// Its name among those of the replicas.
+    pub state_writer_id: Option<Arc<str>>,
     /// The Writer.
     pub write: Option<Recipient<Write>>,
     /// Who reads the run-time settings without subscribing.

@@ -17,7 +17,7 @@ struct Rule {
     sentence: &'static str,
 }
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         keys: &["postgres.pool_min", "postgres.pool_max"],
         holds: |config| config.postgres.pool_min <= config.postgres.pool_max,
@@ -65,6 +65,11 @@ const RULES: [Rule; 8] = [
         keys: &["state.flush_interval_secs", "state.flush_interval_max_secs"],
         holds: |config| config.state.flush_interval_secs <= config.state.flush_interval_max_secs,
         sentence: "state.flush_interval_secs must not exceed flush_interval_max_secs",
+    },
+    Rule {
+        keys: &["state.silence.min_secs", "state.silence.max_secs"],
+        holds: |config| config.state.silence.min_secs <= config.state.silence.max_secs,
+        sentence: "state.silence.min_secs (DEVICE_SILENCE_MIN_SECONDS) must not exceed max_secs (DEVICE_SILENCE_MAX_SECONDS)",
     },
     Rule {
         keys: &["routes.duplicate_window_secs", "routes.retry_secs", "nats.nak_delay_ms"],

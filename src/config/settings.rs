@@ -20,6 +20,7 @@ const TABLES: &[&[Setting]] = &[
     sink::influx::config::OutboxConfig::SETTINGS,
     sink::routes::Config::SETTINGS,
     sink::state::Config::SETTINGS,
+    sink::state::config::Silence::SETTINGS,
     retention::Config::SETTINGS,
     http::Config::SETTINGS,
     admin::Config::SETTINGS,

@@ -31,6 +31,7 @@ const FAMILIES: &[&str] = &[
     "ADMIN_BIND",
     "ADMIN_KEY",
     "ACTIVATION_TTL",
+    "DEVICE_SILENCE",
     "LOG_",
     "DRAIN_",
     "KAFKA_",

@@ -15,6 +15,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct ActorGuard {
     name: &'static str,
+    instance: Arc<str>,
     generation: u64,
     exits: UnboundedSender<ActorExit>,
     heartbeat: Arc<Heartbeat>,
@@ -25,6 +26,8 @@ pub struct ActorGuard {
 pub struct ActorExit {
     /// The actor's role.
     pub name: &'static str,
+    /// Its own name, where there are several of its role.
+    pub instance: Arc<str>,
     /// The generation that it belonged to.
     pub generation: u64,
     /// `panicked` or `stopped`.
@@ -36,6 +39,8 @@ pub struct ActorExit {
 pub struct Heartbeat {
     progress: AtomicU64,
     busy: AtomicBool,
+    /// Whether it has to make progress also without work.
+    is_always_on: AtomicBool,
     /// Heartbeats of the actor's own threads, beside the one it runs on.
     threads: Mutex<Vec<Arc<Heartbeat>>>,
 }
@@ -54,9 +59,15 @@ impl Heartbeat {
         heartbeat
     }
 
-    /// A number that changes with every progress, and whether the actor has work.
+    /// A number that changes with every progress, and whether it has to change.
     pub fn read(&self) -> (u64, bool) {
-        (self.progress.load(Ordering::Relaxed), self.busy.load(Ordering::Relaxed))
+        let has_to = self.has_work() || self.is_always_on.load(Ordering::Relaxed);
+        (self.progress.load(Ordering::Relaxed), has_to)
+    }
+
+    /// Whether the actor has work, as far as it says so.
+    pub(crate) fn has_work(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// The heartbeats of the actor's own threads.
@@ -66,14 +77,15 @@ impl Heartbeat {
 }
 
 impl ActorGuard {
-    /// A guard for an actor of this generation; its exit goes to `exits`.
+    /// A guard for the actor of this role, own name and generation; its exit goes to `exits`.
     pub fn new(
         name: &'static str,
+        instance: Arc<str>,
         generation: u64,
         exits: UnboundedSender<ActorExit>,
         heartbeat: Arc<Heartbeat>,
     ) -> Self {
-        Self { name, generation, exits, heartbeat }
+        Self { name, instance, generation, exits, heartbeat }
     }
 
     /// The actor made progress: a chunk done, an attempt ended, a retry begun.
@@ -86,9 +98,16 @@ impl ActorGuard {
         self.heartbeat.busy.store(busy, Ordering::Relaxed);
     }
 
-    /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled.
-    pub fn watch_thread(&self, thread: &ArbiterHandle) {
-        self.heartbeat.threads.lock().push(Heartbeat::of_thread(thread));
+    /// The actor makes progress by the clock, whether it has work or not: missing progress always counts as a stall.
+    pub fn always_on(&self) {
+        self.heartbeat.is_always_on.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled. Returns the thread's.
+    pub fn watch_thread(&self, thread: &ArbiterHandle) -> Arc<Heartbeat> {
+        let heartbeat = Heartbeat::of_thread(thread);
+        self.heartbeat.threads.lock().push(heartbeat.clone());
+        heartbeat
     }
 }
 
@@ -96,6 +115,11 @@ impl Drop for ActorGuard {
     fn drop(&mut self) {
         let cause = if std::thread::panicking() { "panicked" } else { "stopped" };
         // An error means that the supervisor has ended already.
-        let _ = self.exits.send(ActorExit { name: self.name, generation: self.generation, cause });
+        let _ = self.exits.send(ActorExit {
+            name: self.name,
+            instance: self.instance.clone(),
+            generation: self.generation,
+            cause,
+        });
     }
 }

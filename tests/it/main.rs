@@ -5,6 +5,8 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `explain`: what became of one message.
+//! - `tap`: messages as they are decided. `top`: the actors of running nodes, as lines.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -13,6 +15,7 @@
 //! - `retention`: what is old is dropped, and nothing else.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
+//! - `missing_readings`: gaps in what devices send, and their silence.
 //! - `mqtt_lane`: what MQTT clients of nats-server publish.
 //! - `bridge`: the gateway between a real Mosquitto and JetStream.
 //! - `figures`: what `/metrics` and `/stats` count. `lag`: what autoscalers are told. `probes`: answered however many
@@ -20,6 +23,7 @@
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
+//! - `observe`: every actor as `/actors` shows it, the console, who may watch it.
 //! - `provisioning`: the admin listener, its key, and devices that are registered over HTTP.
 //! - `gateway`: ways in over HTTP, with a node behind them.
 //! - `backfill`: rows written to InfluxDB again.
@@ -46,6 +50,7 @@ mod crash;
 mod doctor;
 mod document;
 mod door;
+mod explain;
 mod figures;
 mod flood;
 mod gateway;
@@ -54,7 +59,9 @@ mod lag;
 mod ledger;
 mod load;
 mod malformed;
+mod missing_readings;
 mod mqtt_lane;
+mod observe;
 mod outage;
 mod outages;
 mod postgres;
@@ -79,7 +86,9 @@ mod soak;
 mod staleness;
 mod startup;
 mod state;
+mod tap;
 mod tenants;
+mod top;
 mod traffic;
 mod unknown_senders;
 mod unknown_tenants;

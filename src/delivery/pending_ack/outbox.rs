@@ -39,7 +39,7 @@ impl Outbox {
 }
 
 /// A version 4 UUID. The hasher's keys come from the operating system: nodes that start at the same moment differ.
-fn random_uuid() -> String {
+pub(crate) fn random_uuid() -> String {
     let [high, low] = [0_u64, 1].map(|half| {
         let mut hasher = RandomState::new().build_hasher();
         hasher.write_u64(half);

@@ -7,7 +7,7 @@ use actix::Recipient;
 
 use crate::delivery::pending_ack::PendingAck;
 use crate::delivery::{Delivery, DeliveryGuard, Settlement};
-use crate::message::{Observe, Point, Points, Publish, RouteJobs};
+use crate::message::{CommittedEvent, Observe, Point, Points, Publish, RouteJobs};
 use crate::outbox::policy::WritePolicy;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::validate::event::Event;
@@ -103,7 +103,7 @@ impl Forwarding<'_> {
             }
         }
         if self.downstream.observe.is_some() {
-            self.chunks.events.push((received_us, event));
+            self.chunks.events.push(CommittedEvent { received_us, is_new: !was_there, event });
         }
     }
 
@@ -119,7 +119,7 @@ impl Forwarding<'_> {
 struct Chunks {
     points: HashMap<Arc<str>, Vec<Point>>,
     jobs: Vec<RouteJobs>,
-    events: Vec<(i64, Event)>,
+    events: Vec<CommittedEvent>,
 }
 
 /// Two legs of a duty.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::runtime::setting::settings;
+use ingest_core::state::continuity::{Limits, Rules};
 
 settings! {
     /// The `[state]` table.
@@ -27,10 +28,46 @@ settings! {
         /// How long they are believed to; then removed sensors come back, and those without room are tried
         /// again.
         settled_ttl_secs: u64 = 600, whole(1, 86_400);
+        /// A number (`seq`) that has not come for so long counts as missing; never sooner than after the longest interval.
+        ///
+        /// Longer than messages overtake each other, and than replicas take to write what they heard.
+        missing_after_secs: i64 = 60, whole(1, 86_400);
+    }
+    and {
+        /// Devices that fall silent.
+        silence: Silence,
+    }
+}
+
+settings! {
+    /// The `[state.silence]` table.
+    pub struct Silence in "state.silence" {
+        /// Whether devices that fall silent are marked, and alerts published to `alerts.{tenant}`.
+        enabled: bool = true, Flag, "DEVICE_SILENCE";
+        /// A device is silent after so many of its usual intervals without a message.
+        factor: i64 = 5, whole(2, 1_000), "DEVICE_SILENCE_FACTOR";
+        /// But never sooner.
+        min_secs: i64 = 60, whole(1, 604_800), "DEVICE_SILENCE_MIN_SECONDS";
+        /// And not later, unless twice its usual interval is longer.
+        max_secs: i64 = 86_400, whole(1, 31_536_000), "DEVICE_SILENCE_MAX_SECONDS";
+        /// How often is looked for silent devices.
+        look_secs: u64 = 5, whole(1, 3_600);
+        /// Alerts of single devices per tenant and minute; one alert speaks for all beyond them.
+        ///
+        /// Where a tenant's gateway is off, nobody reads a thousand alerts.
+        alerts_per_minute: usize = 30, whole(1, 100_000);
     }
 }
 
 impl Config {
+    /// By what devices are assessed.
+    pub(super) fn rules(&self) -> Rules {
+        let Silence { factor, min_secs, max_secs, .. } = self.silence;
+        let limits = Limits { factor, least_us: min_secs * 1_000_000, most_us: max_secs * 1_000_000 };
+        let missing_after_secs = self.missing_after_secs.max(self.flush_interval_max_secs as i64);
+        Rules { limits, missing_after_us: missing_after_secs * 1_000_000 }
+    }
+
     /// How long to wait after a flush that took `took`.
     pub(super) fn pause_after(&self, took: Duration) -> Duration {
         let share = self.share_percent.clamp(1, 100) as u32;

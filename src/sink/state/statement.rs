@@ -16,6 +16,9 @@ use ingest_core::message::device::{Device, DeviceKey};
 use ingest_core::state::observation::{Location, Observation, Reading};
 use ingest_core::state::sensor::{self, Inferred, LastValue};
 
+/// How far a stored time may lie ahead, in microseconds.
+pub(super) const AHEAD_US: i64 = 10 * 60 * 1_000_000;
+
 /// The newest value of a sensor that exists, or may.
 #[derive(Clone, Debug)]
 pub(super) struct SensorRow<'a> {
@@ -30,40 +33,6 @@ impl<'a> SensorRow<'a> {
         let device = &*observation.device;
         observation.readings().into_iter().map(move |(metric, reading)| SensorRow { device, metric, reading })
     }
-}
-
-/// When devices were last heard of. Rows are made where they are missing, but never for a device that is gone meanwhile.
-///
-/// # Errors
-/// When PostgreSQL does not answer or refuses one.
-pub(super) async fn signs_of_life(client: &ClientWrapper, observations: &[&Observation]) -> Result<(), Error> {
-    let sql = format!(
-        "INSERT INTO device_state AS s (tenant_id, device_id, site_id, last_seen_at, last_heartbeat_at, last_telemetry_at)
-        SELECT tenant_id, device_id, v.site_id, seen_at, heartbeat_at, telemetry_at
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
-            AS v (tenant_id, device_id, site_id, seen_at, heartbeat_at, telemetry_at)
-        JOIN device_registry r USING (tenant_id, device_id)
-        ORDER BY tenant_id, device_id
-        ON CONFLICT (tenant_id, device_id) DO UPDATE SET {}, {}, {}",
-        newest("last_seen_at"),
-        newest("last_heartbeat_at"),
-        newest("last_telemetry_at")
-    );
-    let sites: Vec<&str> = observations.iter().map(|one| one.device.site_id.as_str()).collect();
-    let seen: Vec<UnixMicros> = observations.iter().map(|one| UnixMicros(one.seen_us)).collect();
-    let heartbeats: Vec<Option<UnixMicros>> = observations.iter().map(|one| one.heartbeat_us.map(UnixMicros)).collect();
-    let telemetry: Vec<Option<UnixMicros>> = observations.iter().map(|one| one.telemetry_us.map(UnixMicros)).collect();
-    let (tenants, devices) = keys(observations.iter().map(|one| &one.device.key));
-    let statement = client.prepare_cached(&sql).await?;
-    client.execute(&statement, &[&tenants, &devices, &sites, &seen, &heartbeats, &telemetry]).await.map(drop)
-}
-
-/// The newer of a column's stored time and the new one, where there is one.
-fn newest(column: &str) -> String {
-    format!(
-        "{column} = coalesce(CASE WHEN s.{column} <= now() + interval '10 minutes' \
-         THEN greatest(s.{column}, excluded.{column}) ELSE excluded.{column} END, s.{column})"
-    )
 }
 
 /// Where devices are, unless somebody has placed them by hand. Nodes need not be told of it.
@@ -218,6 +187,6 @@ fn text<'a>(value: &'a LastValue<'_>) -> Option<&'a str> {
     }
 }
 
-fn keys<'a>(keys: impl Iterator<Item = &'a DeviceKey>) -> (Vec<&'a str>, Vec<&'a str>) {
+pub(super) fn keys<'a>(keys: impl Iterator<Item = &'a DeviceKey>) -> (Vec<&'a str>, Vec<&'a str>) {
     keys.map(|key| (&*key.tenant_id, &*key.device_id)).unzip()
 }

@@ -1,19 +1,28 @@
 //! One chunk of observations on its way into PostgreSQL.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{Object, Pool};
 use tokio_postgres::Error;
 
 use super::Config;
+use super::catch_up::{self, Reread};
+use super::heard::{self, Row};
 use super::settled::Settled;
 use super::statement::{self, SensorRow};
+use super::writers;
+use crate::metrics::Metrics;
 use crate::postgres::classify::{Failure, Meaning};
 use crate::postgres::lease;
 use crate::runtime::bisect::Bisect;
 use crate::runtime::fault::Fault;
 use ingest_core::message::device::Device;
+use ingest_core::state::continuity::Rules;
 use ingest_core::state::observation::{Location, Observation};
+
+/// Devices per statement: enough to make its cost per row vanish, few enough to hold their locks only shortly.
+pub(super) const CHUNK: usize = 500;
 
 /// Writes observations, and remembers which sensors exist.
 #[derive(Debug)]
@@ -21,6 +30,8 @@ pub(super) struct Store {
     pool: Pool,
     bound: Duration,
     settled: Settled,
+    rules: Rules,
+    metrics: Arc<Metrics>,
 }
 
 /// Rows that PostgreSQL can't hold, and its words about the first.
@@ -34,12 +45,55 @@ pub(super) struct SkippedObservation {
 
 impl Store {
     /// A store that knows of no sensor yet.
-    pub(super) fn new(pool: Pool, config: &Config) -> Self {
+    pub(super) fn new(pool: Pool, config: &Config, metrics: Arc<Metrics>) -> Self {
         Self {
             pool,
+            rules: config.rules(),
+            metrics,
             bound: Duration::from_secs(config.write_timeout_secs),
             settled: Settled::new(config.settled_max_size, Duration::from_secs(config.settled_ttl_secs)),
         }
+    }
+
+    /// Writes what a writer that ended without a last flush has left behind; of how many devices.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer or refuses; then it may be done again.
+    pub(super) async fn catch_up(&self, node_id: &str) -> Result<usize, Fault> {
+        let read = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+            Ok(catch_up::read(client, node_id).await?)
+        });
+        let devices = read.await.map_err(Failure::fault)?;
+        for chunk in devices.chunks(CHUNK) {
+            let rows: Vec<Row<'_>> = chunk.iter().map(Reread::row).collect();
+            let written = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+                Ok(self.heard(client, &rows).await?)
+            });
+            written.await.map_err(Failure::fault)?;
+        }
+        Ok(devices.len())
+    }
+
+    /// Writes what was heard of devices, and counts what it shows.
+    async fn heard(&self, client: &mut Object, rows: &[Row<'_>]) -> Result<(), Error> {
+        let found = heard::write(client, rows, &self.rules).await?;
+        found.iter().for_each(|(tenant_id, found)| self.metrics.state.readings.add(tenant_id, *found));
+        Ok(())
+    }
+
+    /// Says that everything is written that was heard before `began`; or that there will be nothing more, as the node drains.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer or refuses.
+    pub(super) async fn flushed(&self, node_id: &str, began: Instant, is_last: bool) -> Result<(), Fault> {
+        let written = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
+            let done = match is_last {
+                true => writers::ended(client, node_id).await,
+                false => writers::flushed(client, node_id, began.elapsed().as_secs_f64()).await,
+            };
+            Ok(done?)
+        });
+        written.await.map_err(Failure::fault)
     }
 
     /// Writes what a chunk of devices says. What is refused for good is left out, row by row.
@@ -54,15 +108,14 @@ impl Store {
             .filter(|one| one.device.location_is_auto)
             .filter_map(|one| Some((&*one.device, one.location?)))
             .collect();
-        let all: Vec<&Observation> = observations.iter().collect();
+        let all: Vec<Row<'_>> = observations.iter().map(Row::of).collect();
         let candidates: Vec<SensorRow<'_>> = new.iter().copied().flat_map(SensorRow::of).collect();
         let mut sensors = candidates.clone();
         sensors.extend(known.into_iter().flat_map(SensorRow::of));
 
         let written = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
             let mut refused = SkippedObservation::default();
-            isolated(client, &all, &mut refused, async |client, rows| statement::signs_of_life(client, rows).await)
-                .await?;
+            isolated(client, &all, &mut refused, async |client, rows| self.heard(client, rows).await).await?;
             isolated(client, &located, &mut refused, async |client, rows| statement::positions(client, rows).await)
                 .await?;
             isolated(client, &candidates, &mut refused, async |client, rows| statement::discover(client, rows).await)

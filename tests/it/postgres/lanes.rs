@@ -208,7 +208,7 @@ impl Handler<Publish> for Components {
 impl Handler<Observe> for Components {
     type Result = ();
     fn handle(&mut self, observe: Observe, _: &mut Self::Context) {
-        let events = observe.events.iter().map(|(received_us, event)| (*received_us, event.seq as u64));
+        let events = observe.events.iter().map(|one| (one.received_us, one.event.seq as u64));
         self.0.lock().unwrap().observed.extend(events);
     }
 }

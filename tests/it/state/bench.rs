@@ -9,7 +9,7 @@ use ingest_core::message::metric_keys::MetricKeyMap;
 use ingest_core::message::msg_type::MsgType;
 use ingest_core::validate::event::Event;
 use ingest_kit::{Database, Postgres, seed};
-use ingest_node::testing::message::{Drain, Observe};
+use ingest_node::testing::message::{CommittedEvent, Drain, Observe};
 use ingest_node::testing::metrics::{Metrics, Outcome};
 use ingest_node::testing::postgres::{self, schema};
 use ingest_node::testing::runtime::actor_guard::{ActorExit, Heartbeat};
@@ -44,13 +44,20 @@ impl Bench {
         let heartbeat = Arc::new(Heartbeat::default());
         let (spawn, died) = SpawnContext::detached("state-writer", heartbeat.clone());
         let metrics = spawn.metrics.clone();
-        let parts = Parts { spawn, config, pool: pool_of(&postgres_config(database)) };
+        // Any number that is another one for each.
+        let node_id = format!("00000000-0000-4000-8000-{:012x}", fastrand::u32(..)).into();
+        let parts = Parts { spawn, config, pool: pool_of(&postgres_config(database)), node_id };
         Self { state_writer: DerivedStateWriter::new(parts).start(), metrics, heartbeat, _exits: died }
     }
 
     pub(super) fn observe(&self, events: impl IntoIterator<Item = Event>) {
-        let events = events.into_iter().map(|event| (event.event_us + SECOND, event)).collect();
-        self.state_writer.do_send(Observe { events });
+        self.observe_at(events.into_iter().map(|event| (event.event_us + SECOND, event)));
+    }
+
+    /// Events of messages that came for the first time, each with the broker's time of its message.
+    pub(super) fn observe_at(&self, events: impl IntoIterator<Item = (i64, Event)>) {
+        let committed = |(received_us, event)| CommittedEvent { received_us, is_new: true, event };
+        self.state_writer.do_send(Observe { events: events.into_iter().map(committed).collect() });
     }
 
     /// Flushes everything: what a drain does too.

@@ -2,7 +2,6 @@
 
 use ingest_core::validate::event::Event;
 use ingest_kit::Postgres;
-use ingest_node::testing::message::Observe;
 
 use super::bench::{Bench, SECOND, T0, database, device, event, metrics, sensors};
 
@@ -76,7 +75,7 @@ async fn sensors_fill_the_limit_in_the_order_in_which_they_were_first_heard() {
     // Whatever the order of arrival, and whatever time the device states.
     let late = (T0 + 9 * SECOND, limited("d2", 0, r#"{"c":1,"a":1}"#));
     let early = (T0 + 8 * SECOND, limited("d2", 5, r#"{"a":0,"b":0}"#));
-    bench.state_writer.do_send(Observe { events: vec![late, early] });
+    bench.observe_at([late, early]);
     bench.flush().await;
     assert_eq!(sensors(&database, "d1").await, ["a=1@1", "b=0@0"]);
     assert_eq!(sensors(&database, "d2").await, ["a=0@5", "b=0@5"]);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use ingest_core::message::msg_type::MsgType;
 use ingest_core::validate::event::Event;
 use ingest_kit::{Postgres, wait_for};
-use ingest_node::testing::message::Observe;
 use ingest_node::testing::sink::state::Config;
 
 use super::bench::{Bench, SECOND, SOON, T0, database, event, listen, metrics, position, sensors};
@@ -19,7 +18,7 @@ async fn a_time_far_ahead_freezes_neither_sensors_nor_position() {
     let at = |event: Event, latitude: f64| Event { location: Some((latitude, 2.0)), ..event };
     // 9999-12-31, received at T0.
     let ahead = Event { event_us: 253_402_214_400_000_000, ..at(event("d1", 0, r#"{"a":9999,"b":9999}"#), 9.0) };
-    bench.state_writer.do_send(Observe { events: vec![(T0, ahead)] });
+    bench.observe_at([(T0, ahead)]);
     bench.flush().await;
     assert_eq!(sensors(&database, "d1").await, ["a=9999@0", "b=9999@0"]);
     bench.observe([at(event("d1", 1, r#"{"a":1}"#), 1.0)]);

@@ -4,6 +4,7 @@
 mod backoff;
 mod batch;
 mod coercion;
+mod continuity;
 mod disposition;
 mod failure_limit;
 mod forwarded;

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::delivery::Owner;
 use crate::nats::account::account;
 use crate::sink::routes::stream;
+use crate::sink::state::silence;
 
 /// What these results are about.
 const ABOUT: &str = "nats permissions";
@@ -94,6 +95,15 @@ fn probes(config: &Config) -> Vec<Probe> {
             format!("$JS.API.STREAM.CREATE.{}", stream::STREAM),
             "a missing stream of route jobs can't be made",
         );
+    }
+    if config.state.silence.enabled {
+        let stream = silence::STREAM;
+        let without = "nobody is told of devices that fall silent";
+        probe(Level::Warn, format!("$JS.API.STREAM.INFO.{stream}"), without);
+        probe(Level::Warn, "alerts.ingest-node-doctor".to_owned(), without);
+        if config.nats.create {
+            probe(Level::Warn, format!("$JS.API.STREAM.CREATE.{stream}"), "a missing stream of alerts can't be made");
+        }
     }
     probe(
         Level::Err,

@@ -8,7 +8,7 @@ use crate::config::Config;
 const ABOUT: &str = "postgresql rights";
 
 /// Tables, and the rights that the node needs on each.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 20] = [
     ("raw_events", "SELECT, INSERT"),
     ("quarantine_events", "SELECT, INSERT"),
     ("quarantine_counters_minute", "SELECT, INSERT, UPDATE"),
@@ -18,6 +18,8 @@ const NEEDED: [(&str, &str); 18] = [
     ("device_sensors", "SELECT, INSERT, UPDATE"),
     ("influx_outbox", "SELECT, INSERT, UPDATE, DELETE"),
     ("ingest_nodes", "SELECT, INSERT, UPDATE, DELETE"),
+    ("ingest_state_writers", "SELECT, INSERT, UPDATE, DELETE"),
+    ("ingest_leases", "SELECT, INSERT, UPDATE, DELETE"),
     ("subscriptions", "SELECT"),
     ("device_tiers", "SELECT"),
     ("device_modules", "SELECT"),
@@ -111,6 +113,10 @@ async fn tables(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Er
             match &*table {
                 "ingest_node.secrets" => {
                     let found = format!("{found}: no message of `quarantine replay` is trusted");
+                    CheckResult::warn(ABOUT, found, advice)
+                }
+                "ingest_state_writers" | "ingest_leases" => {
+                    let found = format!("{found}: no device is taken for silent");
                     CheckResult::warn(ABOUT, found, advice)
                 }
                 _ => CheckResult::err(ABOUT, found, advice),

@@ -8,6 +8,7 @@ use super::samples::{FirstSeen, LatestPayload, Reading, Sample, insert_newest};
 use crate::message::device::Device;
 use crate::message::msg_type::MsgType;
 use crate::message::observed_time::observed_us;
+use crate::state::continuity::{Heard, Message};
 use crate::validate::event::Event;
 
 /// Most payloads of one device. Where a device sends ever other metrics, its oldest payloads are parsed early.
@@ -33,6 +34,8 @@ pub struct Observation {
     pub location: Option<Location>,
     /// Number of events.
     pub events: u64,
+    /// Their numbers, and when they came.
+    pub heard: Heard,
     /// The newest payload per set of metrics; heartbeats have none.
     pub(super) payloads: Vec<LatestPayload>,
     /// Values out of payloads that are no longer retained, by metric.
@@ -52,8 +55,8 @@ pub struct Location {
 
 impl Observation {
     /// The observation that one event makes.
-    pub(super) fn of(received_us: i64, event: Event) -> Self {
-        let Event { device, msg_type, event_us, payload, location, metrics_signature, .. } = event;
+    pub(super) fn of(received_us: i64, is_new: bool, event: Event) -> Self {
+        let Event { device, msg_type, seq, event_us, payload, location, metrics_signature, .. } = event;
         let event_us = observed_us(event_us, received_us);
         let is_heartbeat = msg_type == MsgType::Heartbeat;
         // Any type but a heartbeat carries measurements.
@@ -70,6 +73,7 @@ impl Observation {
             telemetry_us: (msg_type == MsgType::Telemetry).then_some(received_us),
             location: location.map(|(latitude, longitude)| Location { event_us, latitude, longitude }),
             events: 1,
+            heard: Heard::of(Message { seq, received_us, is_new, is_reading: !is_heartbeat }),
             payloads: report.into_iter().collect(),
             samples: BTreeMap::new(),
         }
@@ -88,6 +92,7 @@ impl Observation {
             self.location = later.location;
         }
         self.events += later.events;
+        self.heard.merge(later.heard);
         for (metric, sample) in later.samples {
             insert_newest(&mut self.samples, metric, sample);
         }

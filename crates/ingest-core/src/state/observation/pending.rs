@@ -19,9 +19,9 @@ impl Observations {
         Self { devices: HashMap::new(), max_devices }
     }
 
-    /// Adds an event; `received_us` is the broker's time of its message.
-    pub fn observe(&mut self, received_us: i64, event: Event) {
-        let newer = Observation::of(received_us, event);
+    /// Adds an event; `received_us` is the broker's time of its message, which `is_new` where its row was not stored before.
+    pub fn observe(&mut self, received_us: i64, is_new: bool, event: Event) {
+        let newer = Observation::of(received_us, is_new, event);
         match self.devices.get_mut(&newer.device.key) {
             Some(older) => older.merge(newer),
             None => drop(self.devices.insert(newer.device.key.clone(), newer)),

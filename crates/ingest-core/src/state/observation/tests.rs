@@ -80,7 +80,7 @@ fn the_newest_event_wins_whatever_the_order_of_arrival() {
     for order in [[10, 20], [20, 10]] {
         let mut seen = all();
         for event_us in order {
-            seen.observe(1, telemetry(event_us, &format!(r#"{{"a":{event_us},"b":true}}"#)));
+            seen.observe(1, true, telemetry(event_us, &format!(r#"{{"a":{event_us},"b":true}}"#)));
         }
         assert_eq!(values(&only(seen)), [value("a", 20, "20"), value("b", 20, "true")]);
     }
@@ -89,9 +89,9 @@ fn the_newest_event_wins_whatever_the_order_of_arrival() {
 #[test]
 fn each_metric_is_as_new_as_the_newest_message_that_holds_it() {
     let mut seen = all();
-    seen.observe(1, telemetry(10, r#"{"a":1,"b":1}"#));
-    seen.observe(1, telemetry(30, r#"{"a":3}"#));
-    seen.observe(1, telemetry(20, r#"{"b":2,"c":2,"c":2.5}"#));
+    seen.observe(1, true, telemetry(10, r#"{"a":1,"b":1}"#));
+    seen.observe(1, true, telemetry(30, r#"{"a":3}"#));
+    seen.observe(1, true, telemetry(20, r#"{"b":2,"c":2,"c":2.5}"#));
     assert_eq!(values(&only(seen)), [value("a", 30, "3"), value("b", 20, "2"), value("c", 20, "2.5")]);
 }
 
@@ -99,9 +99,9 @@ fn each_metric_is_as_new_as_the_newest_message_that_holds_it() {
 fn metrics_come_in_the_order_in_which_they_were_first_seen() {
     let mut seen = all();
     // By the broker's times: neither those of the events nor the order of arrival decide.
-    seen.observe(3, telemetry(10, r#"{"z":1,"a":1,"m":1}"#));
-    seen.observe(2, telemetry(30, r#"{"x":1,"a":1}"#));
-    seen.observe(1, telemetry(20, r#"{"z":1,"a":1,"m":1}"#));
+    seen.observe(3, true, telemetry(10, r#"{"z":1,"a":1,"m":1}"#));
+    seen.observe(2, true, telemetry(30, r#"{"x":1,"a":1}"#));
+    seen.observe(1, true, telemetry(20, r#"{"z":1,"a":1,"m":1}"#));
     assert_eq!(order(&only(seen)), ["z", "a", "m", "x"]);
 }
 
@@ -111,7 +111,7 @@ fn a_metric_keeps_its_place_when_its_payload_is_parsed_early() {
     for (received_us, metrics) in
         [r#"{"e":1}"#, r#"{"d":1}"#, r#"{"c":1}"#, r#"{"b":1}"#, r#"{"a":1}"#, r#"{"e":1,"f":1}"#].iter().enumerate()
     {
-        seen.observe(received_us as i64, telemetry(received_us as i64, metrics));
+        seen.observe(received_us as i64, true, telemetry(received_us as i64, metrics));
     }
     assert_eq!(order(&only(seen)), ["e", "d", "c", "b", "a", "f"]);
 }
@@ -120,8 +120,8 @@ fn a_metric_keeps_its_place_when_its_payload_is_parsed_early() {
 fn a_time_far_ahead_counts_as_the_brokers() {
     let mut seen = all();
     let ahead = Event { location: Some((1.0, 0.0)), ..telemetry(i64::MAX, r#"{"a":1}"#) };
-    seen.observe(1_000, ahead);
-    seen.observe(2_000, Event { location: Some((2.0, 0.0)), ..telemetry(2_000, r#"{"a":2}"#) });
+    seen.observe(1_000, true, ahead);
+    seen.observe(2_000, true, Event { location: Some((2.0, 0.0)), ..telemetry(2_000, r#"{"a":2}"#) });
     let observation = only(seen);
     assert_eq!(values(&observation), [value("a", 2_000, "2")]);
     assert_eq!(observation.location, Some(Location { event_us: 2_000, latitude: 2.0, longitude: 0.0 }));
@@ -130,8 +130,8 @@ fn a_time_far_ahead_counts_as_the_brokers() {
 #[test]
 fn every_message_updates_last_seen_and_only_a_heartbeat_measures_nothing() {
     let mut seen = all();
-    seen.observe(100, event("d1", MsgType::Heartbeat, 5, r#"{"h":1}"#));
-    seen.observe(300, event("d1", MsgType::Other("alert".into()), 5, r#"{"a":1}"#));
+    seen.observe(100, true, event("d1", MsgType::Heartbeat, 5, r#"{"h":1}"#));
+    seen.observe(300, true, event("d1", MsgType::Other("alert".into()), 5, r#"{"a":1}"#));
     let observation = only(seen);
     assert_eq!((observation.seen_us, observation.heartbeat_us, observation.telemetry_us), (300, Some(100), None));
     assert_eq!((observation.events, values(&observation)), (2, vec![value("a", 5, "1")]));
@@ -141,17 +141,17 @@ fn every_message_updates_last_seen_and_only_a_heartbeat_measures_nothing() {
 fn the_newest_position_wins() {
     let mut seen = all();
     for (event_us, latitude) in [(10, 1.0), (30, 3.0), (20, 2.0)] {
-        seen.observe(1, Event { location: Some((latitude, 0.0)), ..telemetry(event_us, "{}") });
+        seen.observe(1, true, Event { location: Some((latitude, 0.0)), ..telemetry(event_us, "{}") });
     }
-    seen.observe(1, telemetry(40, "{}"));
+    seen.observe(1, true, telemetry(40, "{}"));
     assert_eq!(only(seen).location, Some(Location { event_us: 30, latitude: 3.0, longitude: 0.0 }));
 }
 
 #[test]
 fn the_latest_look_up_of_the_device_counts() {
     let mut seen = all();
-    seen.observe(2, Event { device: device("d1", 30), ..telemetry(1, "{}") });
-    seen.observe(1, Event { device: device("d1", 10), ..telemetry(9, "{}") });
+    seen.observe(2, true, Event { device: device("d1", 30), ..telemetry(1, "{}") });
+    seen.observe(1, true, Event { device: device("d1", 10), ..telemetry(9, "{}") });
     assert_eq!(only(seen).device.sensor_limit, 30);
 }
 
@@ -159,7 +159,7 @@ fn the_latest_look_up_of_the_device_counts() {
 fn a_device_that_sends_ever_other_metrics_stays_small_and_keeps_its_newest_values() {
     let mut seen = all();
     for number in 0..2_000_i64 {
-        seen.observe(number, telemetry(number, &format!(r#"{{"m{number}":{number},"common":{number}}}"#)));
+        seen.observe(number, true, telemetry(number, &format!(r#"{{"m{number}":{number},"common":{number}}}"#)));
     }
     let observation = only(seen);
     assert!(observation.signatures().is_none());
@@ -177,8 +177,8 @@ fn the_devices_that_were_silent_longest_are_evicted_first() {
     let mut seen = Observations::new(10);
     for number in 0..11 {
         let id = format!("d{number:02}");
-        seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
-        seen.observe(number, event(&id, MsgType::Heartbeat, 0, "{}"));
+        seen.observe(number, true, event(&id, MsgType::Heartbeat, 0, "{}"));
+        seen.observe(number, true, event(&id, MsgType::Heartbeat, 0, "{}"));
         assert_eq!(seen.evict(), if number < 10 { 0 } else { 4 });
     }
     let left = seen.take();
@@ -206,7 +206,7 @@ proptest! {
         flush_failed_after in 0..12_usize,
     ) {
         let mut expected = all();
-        in_order.into_iter().for_each(|(received_us, event)| expected.observe(received_us, event));
+        in_order.into_iter().for_each(|(received_us, event)| expected.observe(received_us, true, event));
         let expected = only(expected);
 
         let mut seen = all();
@@ -215,7 +215,7 @@ proptest! {
             if number == flush_failed_after {
                 failed = seen.take();
             }
-            seen.observe(received_us, event);
+            seen.observe(received_us, true, event);
         }
         failed.into_iter().for_each(|observation| seen.put_back(observation));
         let found = only(seen);
