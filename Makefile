@@ -11,6 +11,7 @@
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
 # make soak    the ways in with 100,000 messages each and processes killed among them, and NATS frozen for half a minute
 # make openapi  the gateway's HTTP against its OpenAPI document, for about a minute
+# make console  the console in a browser, for about half a minute
 # make fuzz    every fuzz target for FUZZ_SECONDS (30), where there are a nightly toolchain and cargo-fuzz
 # make coverage  which lines the tests run; needs cargo-llvm-cov
 #
@@ -27,8 +28,8 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 # One after the other and the cheap ones first: what fails, fails early and at the end of the output.
 .NOTPARALLEL:
-.PHONY: check setup lint words imports compose deny doc smoke test test-current soak openapi fuzz coverage
-check: words imports compose lint deny doc smoke test test-current openapi fuzz
+.PHONY: check setup lint words imports compose deny doc smoke test test-current soak openapi console fuzz coverage
+check: words imports compose lint deny doc smoke test test-current openapi console fuzz
 
 setup:
 	scripts/setup
@@ -82,6 +83,10 @@ soak: setup
 # As test-current: left out where schemathesis could not be installed.
 openapi: setup
 	scripts/check-openapi $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+
+# As openapi: left out where there is no browser, or where its driver could not be installed.
+console: setup
+	scripts/check-console $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
 
 fuzz:
 	scripts/fuzz

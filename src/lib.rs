@@ -12,6 +12,7 @@ mod http;
 mod message;
 mod metrics;
 mod nats;
+mod observe;
 mod outbox;
 mod postgres;
 mod provision;
@@ -21,6 +22,7 @@ mod runtime;
 mod sink;
 mod source;
 mod supervisor;
+mod tap;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod validate;

@@ -2,7 +2,9 @@
 
 mod config;
 mod key;
+mod log_in;
 mod server;
+mod sessions;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::server::{Parts, start};

@@ -13,7 +13,9 @@ use actix_web::{App, Error, HttpResponse, HttpServer, web};
 use slog::Logger;
 
 use super::Config;
-use super::key::{KeyGuard, require_key};
+use super::key::{KeyGuard, LogInPage, require_key};
+use super::log_in::{LOG_IN, LOG_OUT, log_in, log_out};
+use super::sessions::CONSOLE;
 use crate::metrics::{AdminRequests, Endpoint};
 use crate::runtime::connections::Connections;
 use crate::runtime::problem::problem;
@@ -36,6 +38,8 @@ pub(crate) struct Parts<Open, Keyed> {
     pub open: Open,
     /// Adds what needs the key.
     pub keyed: Keyed,
+    /// What a browser is shown that opens the console without the key.
+    pub log_in_page: LogInPage,
 }
 
 /// Starts serving on the current system; returns the bound address.
@@ -47,8 +51,8 @@ where
     Open: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
     Keyed: Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 {
-    let Parts { config, requests, log, open, keyed } = parts;
-    let (guard, requests) = (web::Data::new(KeyGuard::new(config.key, log)), web::Data::from(requests));
+    let Parts { config, requests, log, open, keyed, log_in_page } = parts;
+    let (guard, requests) = (web::Data::new(KeyGuard::new(config.key, log_in_page, log)), web::Data::from(requests));
     let connections = Arc::<Connections>::default();
     let server = HttpServer::new(move || {
         // Whatever has no resource needs the key, too: strangers learn of nothing that is there.
@@ -58,6 +62,8 @@ where
             .app_data(guard.clone())
             .app_data(requests.clone())
             .wrap(from_fn(count))
+            .route(LOG_IN, web::post().to(log_in))
+            .route(LOG_OUT, web::post().to(log_out))
             .configure(open.clone())
             .service(keyed)
     })
@@ -105,6 +111,11 @@ fn endpoint(pattern: Option<&str>, method: &Method) -> Endpoint {
         Some("/api/admin/devices/{tenant_id}/{device_id}/revoke") => Endpoint::Revoke,
         Some("/api/admin/devices/{tenant_id}/{device_id}/rotate-token") => Endpoint::RotateToken,
         Some("/api/device/activate") => Endpoint::Activate,
+        Some("/actors") => Endpoint::Actors,
+        Some(CONSOLE) => Endpoint::Console,
+        Some("/console/events") => Endpoint::Events,
+        Some(LOG_IN) => Endpoint::LogIn,
+        Some("/tap") => Endpoint::Tap,
         _ => Endpoint::Other,
     }
 }

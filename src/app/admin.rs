@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use deadpool_postgres::Pool;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -12,7 +12,7 @@ use slog::{Logger, info, o};
 
 use crate::admin;
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::observe::{self, Observer, Sources};
 use crate::postgres::connector::Connector;
 use crate::postgres::{self, pool};
 use crate::provision::api::DatabaseState;
@@ -20,11 +20,12 @@ use crate::provision::{self, Activations, Devices, TenantDatabases};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failures::Failures;
 use crate::sink::influx::{Backend, Presence, Provisioned};
+use crate::tap::{self, Taps};
 
 /// Connections to PostgreSQL for administration. Not those of the writers: whoever asks a lot delays no row.
 pub(crate) const CONNECTIONS: usize = 4;
 
-/// Starts the listener, where a key is set; returns its address.
+/// Starts the listener, where a key is set.
 ///
 /// It does not wait for PostgreSQL: while that is away it answers so.
 ///
@@ -32,9 +33,10 @@ pub(crate) const CONNECTIONS: usize = 4;
 /// A sentence that names the setting.
 pub(super) fn start(
     config: &Config,
-    metrics: &Metrics,
+    observed: Sources,
+    taps: &Arc<Taps>,
     log: &Logger,
-) -> Result<Option<(SocketAddr, ServerHandle)>, String> {
+) -> Result<Option<AdminListener>, String> {
     if config.admin.key.is_empty() {
         info!(log, "no admin listener: ADMIN_KEY is not set");
         return Ok(None);
@@ -55,14 +57,46 @@ pub(super) fn start(
         databases,
         log: log_of("provision"),
     };
+    let requests = observed.metrics.admin.clone();
+    let observer = Observer::start(observed).map_err(|error| format!("no thread can be started: {error}"))?;
+    let (activation, devices) = (provision::activation(Data::new(activations)), provision::devices(Data::new(devices)));
+    let shown = observe::shown(Data::from(observer.clone()));
+    let tap = tap::route(taps.clone());
     let parts = admin::Parts {
         config: config.admin.clone(),
-        requests: metrics.admin.clone(),
+        requests,
         log: log_of("admin"),
-        open: provision::activation(Data::new(activations)),
-        keyed: provision::devices(Data::new(devices)),
+        open: move |service: &mut ServiceConfig| {
+            activation(service);
+            observe::assets(service);
+        },
+        keyed: move |service: &mut ServiceConfig| {
+            devices(service);
+            shown(service);
+            tap(service);
+        },
+        log_in_page: observe::log_in_page,
     };
-    admin::start(parts).map(Some).map_err(|error| error.to_string())
+    let (address, server) = admin::start(parts).map_err(|error| error.to_string())?;
+    Ok(Some(AdminListener { address, server, observer, taps: taps.clone() }))
+}
+
+/// The running listener, and what it shows.
+pub(super) struct AdminListener {
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: ServerHandle,
+    observer: Arc<Observer>,
+    taps: Arc<Taps>,
+}
+
+impl AdminListener {
+    /// Ends it. Whoever watches has seen the drain.
+    pub(super) async fn stop(self) {
+        self.observer.end();
+        self.taps.end();
+        self.server.stop(true).await;
+    }
 }
 
 fn pool_for(config: &postgres::Config) -> Result<Pool, String> {

@@ -16,14 +16,17 @@ use crate::config::Config;
 use crate::delivery::Lane;
 use crate::http;
 use crate::metrics::Metrics;
+use crate::observe::Sources;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
+use crate::runtime::instances::Instances;
 use crate::runtime::log_queue;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
+use crate::tap::Taps;
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 ///
@@ -46,15 +49,18 @@ pub(crate) async fn run(
         Err(why) => return Err((Exit::Config, why.to_string())),
     };
     info!(log, "listening"; "http" => %address);
-    let admin = match admin::start(&config, &metrics, &log) {
+    let instances = Arc::<Instances>::default();
+    let observed = Sources { metrics: metrics.clone(), readiness: readiness.clone(), instances: instances.clone() };
+    let taps = Arc::<Taps>::default();
+    let admin = match admin::start(&config, observed, &taps, &log) {
         Ok(started) => started,
         Err(why) => {
             server.stop(false).await;
             return Err((Exit::Config, why));
         }
     };
-    if let Some((address, _)) = &admin {
-        info!(log, "listening"; "admin" => %address);
+    if let Some(admin) = &admin {
+        info!(log, "listening"; "admin" => %admin.address);
     }
 
     let connected = tokio::select! {
@@ -69,14 +75,14 @@ pub(crate) async fn run(
             info!(log, "dependencies connected");
             failpoint::pass("dependencies");
             actix_rt::spawn(log_capacity_advice(config.clone(), log.clone()));
-            let environment = Environment { log, metrics, readiness };
-            run_tree(Ingredients { config, dependencies, stats }, environment, signals).await
+            let environment = Environment { log, metrics, readiness, instances };
+            run_tree(Ingredients { config, dependencies, stats, taps }, environment, signals).await
         }
         Ok(None) => Ok(()),
         Err(failure) => Err(failure),
     };
-    if let Some((_, admin)) = admin {
-        admin.stop(true).await;
+    if let Some(admin) = admin {
+        admin.stop().await;
     }
     server.stop(false).await;
     ended

@@ -25,6 +25,7 @@ use crate::sink::state::silence::{self, SilenceWatcher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
 use crate::supervisor::child::{BuildError, Factory, need};
+use crate::tap::Taps;
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.
@@ -35,6 +36,8 @@ pub(crate) struct Ingredients {
     pub dependencies: Dependencies,
     /// What the children show at `/stats`.
     pub stats: Arc<Stats>,
+    /// What validators offer messages to.
+    pub taps: Arc<Taps>,
 }
 
 /// The list.
@@ -263,12 +266,14 @@ fn validator(ingredients: Arc<Ingredients>, shard: usize, shards: usize) -> Fact
             writer: need(&addresses.write, "writer")?,
             registry: need(&addresses.resolve, "registry")?,
             changes: need(&addresses.subscribe, "registry")?,
+            taps: ingredients.taps.clone(),
             spawn,
         };
         let validator = start(&place, Validator::new(parts, shards));
         addresses.validators.push(validator.clone().recipient());
         Ok(validator.recipient())
     })
+    .told_apart_by(shard)
 }
 
 fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
@@ -287,4 +292,5 @@ fn consumer(ingredients: Arc<Ingredients>, lane: Lane) -> Factory<Addresses> {
         addresses.consumers.push(consumer.clone().recipient());
         Ok(consumer.recipient())
     })
+    .told_apart_by(lane.consumer())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{backfill, check_config, doctor, generated, provision_tenants, quarantine, simulate};
+use super::{backfill, check_config, doctor, explain, generated, provision_tenants, quarantine, simulate, tap, top};
 
 /// Validates IoT messages from NATS JetStream and makes them durable in PostgreSQL and InfluxDB before it acknowledges
 /// them.
@@ -68,6 +68,22 @@ pub(crate) enum Command {
     /// Look at refused messages, and send them through the pipeline again.
     #[command(subcommand)]
     Quarantine(quarantine::Action),
+    /// Tell what became of one message, and what would become of it now.
+    ///
+    /// Dated steps from the stream, PostgreSQL, the outbox and the registry, and one sentence at the end. Nothing is changed at
+    /// any server. Exit codes: 0 it was found, 1 no trace of it, 64 bad arguments, 69 a server can't be reached (what the others
+    /// know is told).
+    Explain(explain::Options),
+    /// Look at messages of a running node as its checks decide them: one JSON line each, without tokens.
+    ///
+    /// Asks the node's admin listener; ends by itself after --limit messages or 10 minutes, and with Ctrl-C. Exit codes: 0 ended,
+    /// 64 bad arguments or a wrong key, 69 the node can't be reached, or has ended it.
+    Tap(tap::Options),
+    /// Watch the actors and lanes of running nodes, side by side; lines where standard output is no terminal.
+    ///
+    /// Asks each node's admin listener. Keys: q quit, p pause, s sort, arrows move. Exit codes: 0 ended, 64 no key or a wrong one, a
+    /// wrong URL, 69 none of the nodes can be reached at the start.
+    Top(top::Options),
     /// Print the completions of a shell, for its folder of completions.
     Completions(generated::CompletionsOptions),
     /// Print a page of the manual; `ingest-node man | man -l -` shows it.

@@ -8,9 +8,12 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use super::cli::{Cli, Command};
-use super::{backfill, check_config, doctor, generated, migrate, provision_tenants, quarantine, run, simulate};
+use super::{
+    backfill, check_config, doctor, explain, generated, migrate, provision_tenants, quarantine, run, simulate, tap, top,
+};
 use crate::app;
 use crate::config::{Config, ConfigErrors, Env, Loaded};
+use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::logging;
 use crate::runtime::terminal::{print, print_error};
@@ -38,6 +41,9 @@ pub fn run_program() -> ExitCode {
         Command::ProvisionTenants(options) => configured(load, |loaded| provision_tenants(loaded, options)),
         Command::Backfill(options) => configured(load, |loaded| backfill(loaded, options)),
         Command::Simulate(options) => configured(load, |loaded| simulate(loaded, options)),
+        Command::Explain(options) => configured(load, |loaded| explain(loaded, options)),
+        Command::Tap(options) => configured(load, |loaded| tap(loaded, options)),
+        Command::Top(options) => configured(load, |loaded| top(loaded, options)),
         Command::Completions(options) => generated::completions(Cli::command(), options),
         Command::Man(options) => generated::man(Cli::command(), options),
         Command::Quarantine(action) => configured(load, |loaded| quarantine(loaded, action)),
@@ -80,6 +86,23 @@ fn quarantine(loaded: &Loaded, action: &quarantine::Action) -> Exit {
     on_runtime(async {
         let done = quarantine::run(&loaded.config, action, &log).await;
         done.map_or_else(|(exit, why)| fail(exit, why), |()| Exit::Ok)
+    })
+}
+
+/// `explain`: what became of a message.
+fn explain(loaded: &Loaded, options: &explain::Options) -> Exit {
+    on_runtime(async { explain::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
+}
+
+/// `tap`: looks at messages of a running node.
+fn tap(loaded: &Loaded, options: &tap::Options) -> Exit {
+    on_runtime(async { tap::run(&loaded.config, options).await.unwrap_or_else(|(exit, why)| fail(exit, why)) })
+}
+
+/// `top`: watches running nodes.
+fn top(loaded: &Loaded, options: &top::Options) -> Exit {
+    on_runtime(async {
+        top::run(&loaded.config, options).await.unwrap_or_else(|error| fail(error.exit(), error_chain(&error)))
     })
 }
 

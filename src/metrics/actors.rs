@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -15,16 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use serde::Serialize;
 
-/// The messages of a role's actors in one generation, and the time that they took.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    running: AtomicI64,
-    received: AtomicU64,
-    handled: AtomicU64,
-    /// Left in the queue of an actor that has ended.
-    lost: AtomicU64,
-    busy_us: AtomicU64,
-}
+use super::traffic::{Counts, Traffic};
 
 /// What the supervisor and the actors of a role have counted.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,6 +39,22 @@ pub struct ActorFigures {
     pub last_exit: Option<&'static str>,
 }
 
+/// How an actor ended without being asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LastExit {
+    /// `panicked`, `stopped` or `stalled`.
+    pub cause: &'static str,
+    /// When.
+    pub at: SystemTime,
+}
+
+impl LastExit {
+    /// An exit that has just been noticed.
+    pub(crate) fn now(cause: &'static str) -> Self {
+        Self { cause, at: SystemTime::now() }
+    }
+}
+
 /// All roles.
 #[derive(Debug, Default)]
 pub struct Actors(Mutex<BTreeMap<&'static str, Role>>);
@@ -56,45 +62,10 @@ pub struct Actors(Mutex<BTreeMap<&'static str, Role>>);
 #[derive(Debug, Default)]
 struct Role {
     traffic: Arc<Traffic>,
-    before: Totals,
+    /// What earlier generations have counted.
+    before: Counts,
     restarts: u64,
     last_exit: Option<&'static str>,
-}
-
-/// What earlier generations have counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Totals {
-    received: u64,
-    handled: u64,
-    busy_us: u64,
-}
-
-impl Traffic {
-    /// An actor begins.
-    pub(crate) fn started(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An actor ends, with so many messages in its queue.
-    pub(crate) fn ended(&self, queued: usize) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
-        self.lost.fetch_add(queued as u64, Ordering::Relaxed);
-    }
-
-    /// Messages were taken into an actor's queue.
-    pub(crate) fn received(&self, messages: usize) {
-        self.received.fetch_add(messages as u64, Ordering::Relaxed);
-    }
-
-    /// One of them was handled.
-    pub(crate) fn handled(&self) {
-        self.handled.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An actor has worked for so long.
-    pub(crate) fn worked(&self, time: Duration) {
-        self.busy_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
-    }
 }
 
 impl Actors {
@@ -130,25 +101,19 @@ impl Actors {
 
 impl Role {
     /// Over all generations.
-    fn totals(&self) -> Totals {
-        let Traffic { received, handled, busy_us, .. } = &*self.traffic;
-        Totals {
-            received: self.before.received + received.load(Ordering::Relaxed),
-            handled: self.before.handled + handled.load(Ordering::Relaxed),
-            busy_us: self.before.busy_us + busy_us.load(Ordering::Relaxed),
-        }
+    fn totals(&self) -> Counts {
+        self.before.and(self.traffic.counts())
     }
 
     fn figures(&self) -> ActorFigures {
-        let (Totals { received, handled, busy_us }, before) = (self.totals(), self.before);
-        let (lost, running) = (self.traffic.lost.load(Ordering::Relaxed), self.traffic.running.load(Ordering::Relaxed));
+        let (current, totals) = (self.traffic.counts(), self.totals());
         ActorFigures {
-            state: if running > 0 { "running" } else { "stopped" },
-            running,
-            queue: (received - before.received).saturating_sub(handled - before.handled + lost),
-            received,
-            handled,
-            busy_seconds: busy_us as f64 / 1e6,
+            state: if current.running > 0 { "running" } else { "stopped" },
+            running: current.running,
+            queue: current.queue(),
+            received: totals.received,
+            handled: totals.handled,
+            busy_seconds: totals.busy_us as f64 / 1e6,
             restarts: self.restarts,
             last_exit: self.last_exit,
         }
@@ -199,6 +164,8 @@ fn gauge<N: EncodeGaugeValue>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

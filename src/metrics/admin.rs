@@ -21,12 +21,34 @@ pub(crate) enum Endpoint {
     RotateToken,
     /// A device is activated.
     Activate,
+    /// The actors are asked for.
+    Actors,
+    /// The console is opened.
+    Console,
+    /// The console's events are asked for.
+    Events,
+    /// Somebody logs in at the console.
+    LogIn,
+    /// Messages are looked at as they are decided.
+    Tap,
     /// Anything else.
     Other,
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] = [Self::Register, Self::List, Self::Revoke, Self::RotateToken, Self::Activate, Self::Other];
+    const ALL: [Self; 11] = [
+        Self::Register,
+        Self::List,
+        Self::Revoke,
+        Self::RotateToken,
+        Self::Activate,
+        Self::Actors,
+        Self::Console,
+        Self::Events,
+        Self::LogIn,
+        Self::Tap,
+        Self::Other,
+    ];
 
     /// The label.
     fn value(self) -> &'static str {
@@ -36,15 +58,21 @@ impl Endpoint {
             Self::Revoke => "revoke",
             Self::RotateToken => "rotate_token",
             Self::Activate => "activate",
+            Self::Actors => "actors",
+            Self::Console => "console",
+            Self::Events => "events",
+            Self::LogIn => "log_in",
+            Self::Tap => "tap",
             Self::Other => "other",
         }
     }
 }
 
 /// The statuses that have series of their own; the last stands for all others.
-const STATUSES: [(u16, &str); 11] = [
+const STATUSES: [(u16, &str); 12] = [
     (200, "200"),
     (201, "201"),
+    (303, "303"),
     (400, "400"),
     (401, "401"),
     (404, "404"),

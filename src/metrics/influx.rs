@@ -6,9 +6,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::batchers::BatcherFigures;
 use super::exposition::Exposition;
 use super::label::{FlushResult, LineResult, Per, RequestStatus, ServerLimit};
 use super::outbox::OutboxBacklogs;
+use super::reading::Reading;
 use ingest_core::influx::line_protocol::Skipped;
 
 /// Lines to InfluxDB.
@@ -38,6 +40,8 @@ pub struct InfluxMetrics {
     pub outbox: Arc<OutboxBacklogs>,
     /// `ingest_influx_batchers`: tenants with a batcher.
     pub batchers: Gauge,
+    /// The batchers one by one, for whoever shows them.
+    pub(crate) batchers_shown: Arc<Reading<BatcherFigures>>,
     /// `ingest_influx_breakers_open`: tenants whose database does not take writes now.
     pub breakers_open: Gauge,
     /// `ingest_influx_limit_refusals_total{limit}`: writes that the server refused at one of its capacity limits.
@@ -64,6 +68,7 @@ impl InfluxMetrics {
                 .default("influx_vanished_lines", "Lines owed that can't be replayed: their rows are gone"),
             outbox: exposition.collector(),
             batchers: exposition.default("influx_batchers", "Tenants with a batcher"),
+            batchers_shown: Arc::default(),
             breakers_open: exposition
                 .default("influx_breakers_open", "Tenants whose database does not take writes now"),
             limits: exposition.default("influx_limit_refusals", "What the server had no room for"),

@@ -2,7 +2,9 @@
 
 mod actors;
 mod admin;
+mod batchers;
 mod broker;
+mod console;
 mod consumer;
 mod counted;
 mod event_lag;
@@ -28,12 +30,15 @@ mod registry;
 mod retention;
 mod routes;
 mod state;
+mod traffic;
 mod validation;
 mod window_bytes;
 
-pub(crate) use self::actors::Traffic;
+pub(crate) use self::actors::LastExit;
 pub(crate) use self::admin::{AdminRequests, Endpoint};
+pub(crate) use self::batchers::{BatcherFigures, BatcherReading};
 pub(crate) use self::broker::{BrokerReport, Unknown};
+pub(crate) use self::console::ConsoleMetrics;
 pub(crate) use self::event_lag::EventLags;
 pub(crate) use self::gateway::{FailureReason, GatewayMetrics, Publication, RequestFault};
 pub(crate) use self::health::Health;
@@ -42,9 +47,12 @@ pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
 pub(crate) use self::label::{
     ErrorClass, Label, LineResult, MsgKind, Per, ReplayClaim, RequestStatus, RetainedTable, ServerLimit,
 };
+pub(crate) use self::ledger::Ledger;
 pub(crate) use self::mqtt::{MqttDrop, MqttMetrics, MqttQos};
 pub use self::node::Metrics;
 pub(crate) use self::outbox::OutboxBacklog;
-pub(crate) use self::postgres::{PostgresMetrics, count_error};
+pub(crate) use self::postgres::{PostgresMetrics, TenantRejection, count_error};
 pub(crate) use self::postgres_pool::PoolFigures;
+pub(crate) use self::reading::Reading;
 pub(crate) use self::retention::RetentionFigures;
+pub(crate) use self::traffic::{Counts, Traffic};

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::actors::Actors;
 use super::admin::AdminRequests;
+use super::console::ConsoleMetrics;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
@@ -60,6 +61,8 @@ pub struct Metrics {
     pub nats: NatsMetrics,
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
+    /// Who watches the console.
+    pub console: ConsoleMetrics,
     /// The gateway's ways in.
     pub(crate) gateway: Arc<GatewayMetrics>,
     /// The gateway's session at the MQTT broker.
@@ -135,6 +138,7 @@ impl Metrics {
         let retention = RetentionMetrics::new(&mut exposition);
         let nats_mqtt = exposition.collect(NatsMqttMessages::new(lanes));
         let admin = exposition.collector();
+        let console = ConsoleMetrics::new(&mut exposition);
         exposition.shows(shown.gateway);
         let gateway = Arc::new(GatewayMetrics::new(&mut exposition));
         let mqtt = MqttMetrics::new(&mut exposition);
@@ -152,6 +156,7 @@ impl Metrics {
             nats_mqtt,
             nats,
             admin,
+            console,
             gateway,
             mqtt,
             log_lines_dropped,

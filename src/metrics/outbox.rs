@@ -1,6 +1,7 @@
 //! The outbox backlog per tenant: series that exist while a tenant has outbox entries, for a bounded number of tenants.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::collector::Collector;
@@ -22,17 +23,36 @@ pub struct OutboxBacklog {
     pub replay: Option<(f64, f64)>,
 }
 
-/// The tenants with a backlog, as last read.
+/// The tenants with a backlog, as last counted.
 #[derive(Debug, Default)]
-pub struct OutboxBacklogs(Mutex<Vec<OutboxBacklog>>);
+pub struct OutboxBacklogs(Mutex<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    backlogs: Vec<OutboxBacklog>,
+    /// When they were counted, and until when that holds; `None` where nobody counts.
+    time: Option<(Instant, Instant)>,
+}
 
 impl OutboxBacklogs {
-    /// Replaces the tenants shown.
-    pub fn set(&self, backlogs: Vec<OutboxBacklog>) {
-        *self.lock() = backlogs;
+    /// Replaces the tenants shown. Another count is due by then.
+    pub fn set(&self, backlogs: Vec<OutboxBacklog>, next_by: Instant) {
+        *self.lock() = Count { backlogs, time: Some((Instant::now(), next_by)) };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<OutboxBacklog>> {
+    /// Nobody counts any more.
+    pub fn clear(&self) {
+        *self.lock() = Count::default();
+    }
+
+    /// The tenants with a backlog and the age of the count; `None` where there is none that still holds.
+    pub(crate) fn current(&self, now: Instant) -> Option<(Vec<OutboxBacklog>, Duration)> {
+        let count = self.lock();
+        let (counted, next_by) = count.time?;
+        (now <= next_by).then(|| (count.backlogs.clone(), now.saturating_duration_since(counted)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Count> {
         self.0.lock()
     }
 }
@@ -51,9 +71,9 @@ impl Collector for OutboxBacklogs {
                 of.replay.map(|(_, eta)| eta)
             }),
         ];
-        let backlogs = self.lock();
+        let count = self.lock();
         for (name, help, value) in SERIES {
-            let samples: Vec<_> = backlogs.iter().filter_map(|of| Some((of, value(of)?))).collect();
+            let samples: Vec<_> = count.backlogs.iter().filter_map(|of| Some((of, value(of)?))).collect();
             if samples.is_empty() {
                 continue;
             }
@@ -63,5 +83,21 @@ impl Collector for OutboxBacklogs {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_unknown_once_the_next_one_is_overdue() {
+        let (backlogs, now) = (OutboxBacklogs::default(), Instant::now());
+        assert_eq!(backlogs.current(now), None, "nobody has counted");
+        backlogs.set(vec![OutboxBacklog { lines: 5, ..OutboxBacklog::default() }], now + Duration::from_secs(30));
+        assert_eq!(backlogs.current(now).map(|(of, _)| of[0].lines), Some(5));
+        assert_eq!(backlogs.current(now + Duration::from_secs(31)), None);
+        backlogs.clear();
+        assert_eq!(backlogs.current(now), None);
     }
 }

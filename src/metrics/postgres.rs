@@ -10,6 +10,7 @@ use super::exposition::Exposition;
 use super::label::{Effect, ErrorClass, FlushResult, Per};
 use super::postgres_pool::PoolFigures;
 use super::reading::Reading;
+use ingest_core::message::rejection::Reason;
 
 /// Errors are recognised in conversions, where no actor's metrics are at hand: they are counted for the whole process.
 static ERRORS: LazyLock<Per<ErrorClass, Counter>> = LazyLock::new(Per::default);
@@ -17,6 +18,17 @@ static ERRORS: LazyLock<Per<ErrorClass, Counter>> = LazyLock::new(Per::default);
 /// Counts an error of PostgreSQL (`ingest_postgres_errors_total{class}`).
 pub(crate) fn count_error(class: ErrorClass) {
     ERRORS.of(class).inc();
+}
+
+/// Messages of one tenant that were rejected for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TenantRejection {
+    /// Why.
+    pub reason: Reason,
+    /// The tenant that it is counted for, `unknown`, or `others`.
+    pub tenant: String,
+    /// How many.
+    pub count: u64,
 }
 
 /// Transactions in PostgreSQL.
@@ -40,6 +52,10 @@ pub struct PostgresMetrics {
     pub quarantine_capped: Counter,
     /// `ingest_quarantine_dropped_total`: rejections that PostgreSQL can't even count.
     pub quarantine_dropped: Counter,
+    /// Rejected messages of the last one to two minutes by reason and tenant, a bounded number of pairs; never a series.
+    pub(crate) recent_rejections: Arc<Reading<Vec<TenantRejection>>>,
+    /// The same of points that InfluxDB has rejected.
+    pub(crate) recent_rejected_points: Arc<Reading<Vec<TenantRejection>>>,
     /// `ingest_rejections_of_stored_rows_total`: redelivered messages that are rejected now and whose row was stored.
     pub rejections_of_stored_rows: Counter,
     /// `ingest_shadow_reports_total{result}`.
@@ -63,6 +79,8 @@ impl PostgresMetrics {
             quarantine_capped: exposition.default("quarantine_capped", "Rejected messages counted only, over the cap"),
             quarantine_dropped: exposition
                 .default("quarantine_dropped", "Rejected messages that can't even be counted"),
+            recent_rejections: Arc::default(),
+            recent_rejected_points: Arc::default(),
             rejections_of_stored_rows: exposition
                 .default("rejections_of_stored_rows", "Redelivered messages rejected now, stored before"),
             shadow_reports: exposition.default("shadow_reports", "Valid shadow reports, by their effect"),

@@ -29,7 +29,8 @@ fn table() -> String {
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.state.readings.published("acme", 1);
     metrics.state.readings.set_silent(Some(vec![("acme".to_owned(), 1)]));
-    metrics.influx.outbox.set(vec![OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() }]);
+    let backlog = OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() };
+    metrics.influx.outbox.set(vec![backlog], Instant::now());
     let scrape = metrics.open_metrics().unwrap();
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
     for metric in scrape.split("# HELP ").skip(1) {

@@ -23,6 +23,11 @@ impl WindowBytes {
         Self { lanes, bytes: Default::default() }
     }
 
+    /// A lane's bytes.
+    pub(crate) fn of(&self, lane: Lane) -> u64 {
+        u64::try_from(self.bytes[lane.index()].load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
     /// Sets a lane's bytes.
     pub fn set(&self, lane: Lane, bytes: usize) {
         self.bytes[lane.index()].store(i64::try_from(bytes).unwrap_or(i64::MAX), Ordering::Relaxed);

@@ -19,6 +19,8 @@ use crate::runtime::log_once::LogOnce;
 /// outbox.
 const EVERY: Duration = Duration::from_secs(2);
 const PAUSE_PER_COUNT: u32 = 20;
+/// A count that is so late makes the one before unknown.
+const OVERDUE: Duration = Duration::from_secs(15);
 
 /// Entries of a compact page, and pages per round as long as they find something.
 const PAGE_ROWS: i64 = 2_000;
@@ -120,7 +122,7 @@ impl Monitor {
             rates.update(since);
             Report::of(entries, |tenant_id| rates.of(tenant_id))
         };
-        self.metrics.outbox.set(report.backlogs);
+        self.metrics.outbox.set(report.backlogs, self.count_at + EVERY + OVERDUE);
         self.backlog.set(report.state);
     }
 }
@@ -129,7 +131,7 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         // The metrics outlive this generation.
         self.metrics.unconfirmed_lines.dec_by(self.free_lines);
-        self.metrics.outbox.set(Vec::new());
+        self.metrics.outbox.clear();
     }
 }
 

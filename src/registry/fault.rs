@@ -13,7 +13,7 @@ use crate::runtime::error_chain::error_chain;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It is away, or does not let the node in.
     #[error("{0}")]
     Away(String),
@@ -41,7 +41,7 @@ impl Fault {
     }
 
     /// Whether nothing at all can be asked.
-    pub(super) fn is_of_the_connection(&self) -> bool {
+    pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Fault::Away(_) | Fault::Silent)
     }
 }

@@ -13,8 +13,11 @@ mod resolve;
 mod routes;
 mod settings;
 mod tenants;
+mod today;
 mod writable;
 
 pub use self::actor::{Parts, Registry};
 pub use self::config::Config;
+pub(crate) use self::fault::Fault;
 pub use self::query::replay_key;
+pub(crate) use self::today::{DeviceToday, device_today, settings_today};

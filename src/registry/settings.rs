@@ -28,16 +28,20 @@ pub(super) struct SettingsBook {
 }
 
 /// What was read.
-struct SettingsRead {
-    rows: Vec<(String, String)>,
+pub(super) struct SettingsRead {
+    /// The rows that are ours.
+    pub rows: Vec<(String, String)>,
     /// What signs replays; `None` where it can't be read.
-    replay_key: Option<Option<proof::Key>>,
+    pub replay_key: Option<Option<proof::Key>>,
     /// What the session may do; `None` where it can't be read.
-    access: Option<Access>,
+    pub access: Option<Access>,
 }
 
 /// The rows of `app_settings` that are ours, whatever their columns' types; a value that is too long is none.
-async fn settings(pool: &Pool) -> Result<SettingsRead, Fault> {
+///
+/// # Errors
+/// Where the database is at fault.
+pub(super) async fn settings(pool: &Pool) -> Result<SettingsRead, Fault> {
     const SQL: &str = "SELECT key::text, left(value::text, 256) FROM app_settings \
                        WHERE value IS NOT NULL AND key::text = ANY($1)";
     let ours: Vec<&str> = Settings::seed().iter().map(|(key, _)| *key).collect();

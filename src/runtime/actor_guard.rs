@@ -15,6 +15,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct ActorGuard {
     name: &'static str,
+    instance: Arc<str>,
     generation: u64,
     exits: UnboundedSender<ActorExit>,
     heartbeat: Arc<Heartbeat>,
@@ -25,6 +26,8 @@ pub struct ActorGuard {
 pub struct ActorExit {
     /// The actor's role.
     pub name: &'static str,
+    /// Its own name, where there are several of its role.
+    pub instance: Arc<str>,
     /// The generation that it belonged to.
     pub generation: u64,
     /// `panicked` or `stopped`.
@@ -66,14 +69,15 @@ impl Heartbeat {
 }
 
 impl ActorGuard {
-    /// A guard for an actor of this generation; its exit goes to `exits`.
+    /// A guard for the actor of this role, own name and generation; its exit goes to `exits`.
     pub fn new(
         name: &'static str,
+        instance: Arc<str>,
         generation: u64,
         exits: UnboundedSender<ActorExit>,
         heartbeat: Arc<Heartbeat>,
     ) -> Self {
-        Self { name, generation, exits, heartbeat }
+        Self { name, instance, generation, exits, heartbeat }
     }
 
     /// The actor made progress: a chunk done, an attempt ended, a retry begun.
@@ -86,9 +90,11 @@ impl ActorGuard {
         self.heartbeat.busy.store(busy, Ordering::Relaxed);
     }
 
-    /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled.
-    pub fn watch_thread(&self, thread: &ArbiterHandle) {
-        self.heartbeat.threads.lock().push(Heartbeat::of_thread(thread));
+    /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled. Returns the thread's.
+    pub fn watch_thread(&self, thread: &ArbiterHandle) -> Arc<Heartbeat> {
+        let heartbeat = Heartbeat::of_thread(thread);
+        self.heartbeat.threads.lock().push(heartbeat.clone());
+        heartbeat
     }
 }
 
@@ -96,6 +102,11 @@ impl Drop for ActorGuard {
     fn drop(&mut self) {
         let cause = if std::thread::panicking() { "panicked" } else { "stopped" };
         // An error means that the supervisor has ended already.
-        let _ = self.exits.send(ActorExit { name: self.name, generation: self.generation, cause });
+        let _ = self.exits.send(ActorExit {
+            name: self.name,
+            instance: self.instance.clone(),
+            generation: self.generation,
+            cause,
+        });
     }
 }

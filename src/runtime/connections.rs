@@ -33,9 +33,29 @@ struct Open {
 
 /// A connection's slot, freed on drop.
 #[derive(Debug)]
-struct Slot {
+pub(crate) struct Slot {
     number: u64,
     connections: Arc<Connections>,
+}
+
+/// A connection that is held as long as its owner wants it.
+#[derive(Debug)]
+pub(crate) struct Held(TcpStream);
+
+impl Held {
+    /// Closes the connection, also where its peer does not read.
+    pub(crate) fn close(&self) {
+        // An error means that it has ended already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl Slot {
+    /// Takes the connection from those that make room for others; whoever holds it bounds how many there are. `None` where it is
+    /// held already, or is about to be closed.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        self.connections.open().sockets.remove(&self.number).map(|(_, socket)| Held(socket))
+    }
 }
 
 impl Connections {
@@ -120,6 +140,22 @@ mod tests {
         assert_eq!(connections.open().sockets.len(), MOST);
         let closed: Vec<usize> = (0..MOST).filter(|at| is_closed(&mut held[*at].0)).collect();
         assert_eq!((closed, is_closed(&mut newest)), (vec![0], false));
+    }
+
+    #[test]
+    fn a_connection_that_is_held_takes_no_slot_and_stays_until_it_is_closed() {
+        let (connections, listener) = (Arc::<Connections>::default(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let now = Instant::now();
+        let (mut client, server) = pair(&listener);
+        let slot = connections.slot(server, now);
+        let held = slot.hold().unwrap();
+        assert!(slot.hold().is_none());
+        assert_eq!(connections.open().sockets.len(), 0);
+        let (_, server) = pair(&listener);
+        let _later = connections.slot(server, now + LONGEST);
+        assert!(!is_closed(&mut client));
+        held.close();
+        assert!(is_closed(&mut client));
     }
 
     #[test]

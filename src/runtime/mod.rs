@@ -11,6 +11,7 @@ pub(crate) mod exit;
 pub(crate) mod failpoint;
 pub(crate) mod failures;
 pub(crate) mod fault;
+pub(crate) mod instances;
 pub(crate) mod last_word;
 pub(crate) mod log_level;
 pub(crate) mod log_once;

@@ -71,6 +71,17 @@ impl Condition {
 const MESSAGES_OF_NODE: &[Condition] = &[Condition::Influx];
 const MESSAGES_OF_GATEWAY: &[Condition] = &[Condition::Postgres, Condition::Registry, Condition::Writable];
 
+/// A component of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// As in `ingest_component_up`.
+    pub name: &'static str,
+    /// Why it does not do its work; empty while it does.
+    pub reasons: Vec<String>,
+    /// Whether the node is not ready without it.
+    pub is_required: bool,
+}
+
 /// Readiness of the node. Any thread sets conditions, any thread reads.
 #[derive(Debug)]
 pub struct Readiness {
@@ -174,15 +185,24 @@ impl Readiness {
     /// The same as figures, with each component that is known.
     pub fn health(&self) -> Health {
         let state = self.state();
-        let mut components: Vec<(&'static str, bool)> = Vec::with_capacity(state.conditions.len());
-        for (condition, down) in &state.conditions {
-            match components.iter_mut().find(|(name, _)| *name == condition.name()) {
-                Some((_, is_up)) => *is_up &= down.is_none(),
-                None => components.push((condition.name(), down.is_none())),
-            }
-        }
+        let components = state.components().into_iter().map(|of| (of.name, of.reasons.is_empty())).collect();
         let ready = !state.draining && state.down().all(|(condition, _)| !state.is_required(condition));
         Health { ready, components }
+    }
+
+    /// Each component that is known, with why it does not do its work.
+    pub(crate) fn components(&self) -> Vec<Component> {
+        self.state().components()
+    }
+
+    /// The messages that were set, each as `subject: message`.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.state().messages.iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
+    }
+
+    /// Whether the drain has begun.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state().draining
     }
 
     /// The supervisor's heartbeat, every second.
@@ -205,6 +225,19 @@ impl Readiness {
 }
 
 impl State {
+    /// Conditions of one name are one component, which works while all of them hold.
+    fn components(&self) -> Vec<Component> {
+        let mut components: Vec<Component> = Vec::with_capacity(self.conditions.len());
+        for (condition, down) in &self.conditions {
+            let (name, is_required) = (condition.name(), self.is_required(*condition));
+            match components.iter_mut().find(|component| component.name == name) {
+                Some(component) => component.reasons.extend(down.clone()),
+                None => components.push(Component { name, reasons: down.iter().cloned().collect(), is_required }),
+            }
+        }
+        components
+    }
+
     fn is_required(&self, condition: Condition) -> bool {
         !self.optional.contains(&condition)
     }

@@ -38,7 +38,7 @@ impl SpawnContext {
         let context = Self {
             thread: Arbiter::current(),
             traffic: metrics.actors.traffic(name),
-            actor_guard: ActorGuard::new(name, 1, exits, heartbeat),
+            actor_guard: ActorGuard::new(name, name.into(), 1, exits, heartbeat),
             log: Logger::root(Discard, o!()),
             metrics,
             readiness: Readiness::new(),
@@ -57,7 +57,7 @@ impl SpawnContext {
 pub(crate) struct Place {
     /// The thread.
     pub thread: ArbiterHandle,
-    /// The traffic of its role.
+    /// Its traffic.
     pub traffic: Arc<Traffic>,
 }
 

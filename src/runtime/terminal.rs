@@ -5,7 +5,13 @@ use std::io::{self, Write};
 
 /// Writes to standard output; a closed pipe is ignored.
 pub(crate) fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = try_print(text);
+}
+
+/// Writes to standard output; whether somebody is there to read it.
+pub(crate) fn try_print(text: &str) -> bool {
+    let mut output = io::stdout();
+    output.write_all(text.as_bytes()).and_then(|()| output.flush()).is_ok()
 }
 
 /// Writes one line to standard error; failures are ignored.

@@ -1,6 +1,8 @@
 //! Children of the supervisor: the factory that builds one, and the handle of a running one.
 
 use std::error::Error;
+use std::fmt::Display;
+use std::sync::Arc;
 
 use actix::Recipient;
 use thiserror::Error;
@@ -41,6 +43,8 @@ pub(crate) type Build<W> = Box<dyn Fn(&mut W, SpawnContext) -> Result<Recipient<
 pub(crate) struct Factory<W> {
     /// The role; also the `actor` label of its restarts.
     pub name: &'static str,
+    /// Its own name: the role where there is one of it.
+    pub instance: Arc<str>,
     /// The value of the log key `component`.
     pub component: &'static str,
     /// Children of the same thread name share a thread.
@@ -57,13 +61,19 @@ impl<W> Factory<W> {
         thread: &str,
         build: impl Fn(&mut W, SpawnContext) -> Result<Recipient<Drain>, BuildError> + 'static,
     ) -> Self {
-        Self { name, component, thread: thread.to_owned(), build: Box::new(build) }
+        Self { name, instance: name.into(), component, thread: thread.to_owned(), build: Box::new(build) }
+    }
+
+    /// One of several of its role, told apart by this: a number, a consumer.
+    pub(crate) fn told_apart_by(self, what: impl Display) -> Self {
+        Self { instance: format!("{}-{what}", self.name).into(), ..self }
     }
 }
 
 /// A running child.
 pub(super) struct Child {
     pub name: &'static str,
+    pub instance: Arc<str>,
     pub thread: String,
     pub stall: StallDetector,
     pub drain: Recipient<Drain>,

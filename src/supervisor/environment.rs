@@ -5,8 +5,9 @@ use std::sync::Arc;
 use actix_rt::ArbiterHandle;
 use slog::{Logger, o};
 
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Traffic};
 use crate::runtime::actor_guard::ActorGuard;
+use crate::runtime::instances::Instances;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::spawn::SpawnContext;
 
@@ -19,20 +20,22 @@ pub(crate) struct Environment {
     pub metrics: Arc<Metrics>,
     /// The node's readiness.
     pub readiness: Arc<Readiness>,
+    /// Every actor by its own name.
+    pub instances: Arc<Instances>,
 }
 
 impl Environment {
-    /// The spawn context for a child of this role and component.
+    /// The spawn context for a child of this component.
     pub(super) fn spawn_context(
         &self,
-        name: &'static str,
         component: &'static str,
         thread: ArbiterHandle,
         actor_guard: ActorGuard,
+        traffic: Arc<Traffic>,
     ) -> SpawnContext {
         SpawnContext {
             thread,
-            traffic: self.metrics.actors.traffic(name),
+            traffic,
             actor_guard,
             log: self.log.new(o!("component" => component)),
             metrics: self.metrics.clone(),

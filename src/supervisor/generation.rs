@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Recipient;
-use actix_rt::{Arbiter, ArbiterHandle};
+use actix_rt::Arbiter;
 use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +16,7 @@ use super::environment::Environment;
 use super::stall::StallDetector;
 use crate::message::{Drain, Release};
 use crate::runtime::actor_guard::{ActorExit, ActorGuard, Heartbeat};
+use crate::runtime::instances::Begins;
 
 /// One life of the actor tree.
 pub(super) struct Generation {
@@ -29,6 +30,7 @@ pub(super) struct Generation {
 /// A thread that children run on.
 struct Thread {
     arbiter: Arbiter,
+    heartbeat: Arc<Heartbeat>,
     stall: StallDetector,
 }
 
@@ -43,10 +45,12 @@ pub(super) struct NotBuilt {
 /// A detected stall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stall {
-    /// The child that the restart is attributed to.
+    /// The role of the child that the restart is attributed to.
     pub actor: &'static str,
+    /// Its own name.
+    pub instance: Arc<str>,
     /// The thread and its children, where the whole thread has stalled.
-    pub thread: Option<(String, Vec<&'static str>)>,
+    pub thread: Option<(String, Vec<Arc<str>>)>,
 }
 
 impl Generation {
@@ -65,22 +69,11 @@ impl Generation {
         let mut wiring = W::default();
         environment.metrics.actors.next_generation();
         for factory in factories {
-            let heartbeat = Arc::new(Heartbeat::default());
-            let actor_guard = ActorGuard::new(factory.name, number, exits.clone(), heartbeat.clone());
-            let thread = generation.thread(&factory.thread, now_ms);
-            let drain = (factory.build)(
-                &mut wiring,
-                environment.spawn_context(factory.name, factory.component, thread, actor_guard),
-            )
-            .map_err(|why| NotBuilt { child: factory.name, why });
-            match drain {
-                Ok(drain) => {
-                    let (thread, stall) = (factory.thread.clone(), StallDetector::new(heartbeat, now_ms));
-                    generation.children.push(Child { name: factory.name, thread, stall, drain });
-                }
+            match generation.child(factory, &mut wiring, environment, exits, now_ms) {
+                Ok(child) => generation.children.push(child),
                 Err(why) => {
                     generation.stop_threads();
-                    return Err(why);
+                    return Err(NotBuilt { child: factory.name, why });
                 }
             }
         }
@@ -88,14 +81,40 @@ impl Generation {
         Ok(generation)
     }
 
+    fn child<W: Wiring>(
+        &mut self,
+        factory: &Factory<W>,
+        wiring: &mut W,
+        environment: &Environment,
+        exits: &UnboundedSender<ActorExit>,
+        now_ms: u64,
+    ) -> Result<Child, BuildError> {
+        let Factory { name, instance, thread, .. } = factory;
+        let (heartbeat, generation) = (Arc::new(Heartbeat::default()), self.number);
+        let actor_guard = ActorGuard::new(name, instance.clone(), generation, exits.clone(), heartbeat.clone());
+        let Thread { arbiter, heartbeat: thread_heartbeat, .. } = self.thread(thread, now_ms);
+        let traffic = environment.instances.begin(Begins {
+            name: instance.clone(),
+            generation,
+            thread: thread.as_str().into(),
+            thread_heartbeat: thread_heartbeat.clone(),
+            heartbeat: heartbeat.clone(),
+            role_traffic: environment.metrics.actors.traffic(name),
+        });
+        let context = environment.spawn_context(factory.component, arbiter.handle(), actor_guard, traffic);
+        let drain = (factory.build)(wiring, context)?;
+        let stall = StallDetector::new(heartbeat, now_ms);
+        Ok(Child { name, instance: instance.clone(), thread: thread.clone(), stall, drain })
+    }
+
     /// The thread of this name, started where there is none.
-    fn thread(&mut self, name: &str, now_ms: u64) -> ArbiterHandle {
+    fn thread(&mut self, name: &str, now_ms: u64) -> &Thread {
         let start = || {
             let arbiter = Arbiter::new();
-            let stall = StallDetector::new(Heartbeat::of_thread(&arbiter.handle()), now_ms);
-            Thread { arbiter, stall }
+            let heartbeat = Heartbeat::of_thread(&arbiter.handle());
+            Thread { arbiter, stall: StallDetector::new(heartbeat.clone(), now_ms), heartbeat }
         };
-        self.threads.entry(name.to_owned()).or_insert_with(start).arbiter.handle()
+        self.threads.entry(name.to_owned()).or_insert_with(start)
     }
 
     /// Finds a thread whose event loop has not run for `bound_ms`, or a child that has work and makes no progress.
@@ -105,12 +124,13 @@ impl Generation {
         if let Some(name) = name {
             let residents: Vec<&Child> = self.children.iter().filter(|child| child.thread == *name).collect();
             let stalled = residents.iter().find(|child| child.stall.is_busy()).or(residents.first())?;
-            let names = residents.iter().map(|child| child.name).collect();
-            return Some(Stall { actor: stalled.name, thread: Some((name.clone(), names)) });
+            let names = residents.iter().map(|child| child.instance.clone()).collect();
+            let thread = Some((name.clone(), names));
+            return Some(Stall { actor: stalled.name, instance: stalled.instance.clone(), thread });
         }
-        let child =
-            self.children.iter_mut().find_map(|child| child.stall.is_stalled(now_ms, bound_ms).then_some(child.name));
-        child.map(|actor| Stall { actor, thread: None })
+        let mut children = self.children.iter_mut();
+        let child = children.find_map(|child| child.stall.is_stalled(now_ms, bound_ms).then_some(&*child))?;
+        Some(Stall { actor: child.name, instance: child.instance.clone(), thread: None })
     }
 
     /// Asks every child to finish, top-down: from the door to the sinks. Whoever does not answer holds up the rest; the
@@ -224,7 +244,7 @@ mod tests {
             Ok(stub.recipient())
         };
         // Each has a thread of its own: nothing but the drain's order keeps them apart.
-        Factory { name, component: "test", thread: name.to_owned(), build: Box::new(build) }
+        Factory::new(name, "test", name, build)
     }
 
     #[actix::test]
@@ -232,7 +252,8 @@ mod tests {
         let journal = Journal::default();
         let factories: Vec<_> = ["sink", "router", "source"].map(|name| factory(name, journal.clone())).into();
         let log = Logger::root(Discard, o!());
-        let environment = Environment { log, metrics: Metrics::new(), readiness: Readiness::new() };
+        let (metrics, readiness, instances) = (Metrics::new(), Readiness::new(), Arc::default());
+        let environment = Environment { log, metrics, readiness, instances };
         let (exits, _exited) = unbounded_channel();
         let generation = Generation::build(1, &factories, &environment, &exits, 0).unwrap();
         assert_eq!(generation.drain().await, Ok(()));

@@ -74,7 +74,10 @@ impl<W: Wiring> Root<W> {
         factories: Vec<Factory<W>>,
         environment: Environment,
     ) -> (Self, oneshot::Receiver<Ending>) {
-        factories.iter().for_each(|factory| drop(environment.metrics.actors.traffic(factory.name)));
+        for factory in &factories {
+            environment.metrics.actors.traffic(factory.name);
+            environment.instances.list(factory.instance.clone(), factory.name);
+        }
         let (ending, ended) = oneshot::channel();
         let root = Self {
             budget: Budget::new(config.restart_budget, config.restart_window_secs * 1_000),
@@ -116,14 +119,15 @@ impl<W: Wiring> Root<W> {
             }
             Err(why) => {
                 error!(self.log, "generation not built"; "generation" => self.number, "why" => %why);
-                self.restart("root", ctx);
+                self.restart("root", "root", ctx);
             }
         }
     }
 
     /// Stops the running generation and builds the next after a backoff, or ends when the restart budget is spent.
-    fn restart(&mut self, actor: &'static str, ctx: &mut Context<Self>) {
+    fn restart(&mut self, actor: &'static str, instance: &str, ctx: &mut Context<Self>) {
         self.environment.metrics.actors.restarted(actor);
+        self.environment.instances.restarted(instance);
         self.environment.readiness.down(Condition::Tree, format!("restarting after {actor}"));
         let now_ms = self.now_ms();
         if now_ms - self.built_ms > self.config.restart_window_secs * 1_000 {
@@ -177,10 +181,11 @@ impl<W: Wiring> Root<W> {
             Some((thread, actors)) => {
                 error!(self.log, "thread stands still"; "thread" => thread, "actors" => actors.join(", "));
             }
-            None => error!(self.log, "child has work and stands still"; "actor" => stall.actor),
+            None => error!(self.log, "child has work and stands still"; "actor" => &*stall.instance),
         }
         self.environment.metrics.actors.exited(stall.actor, "stalled");
-        self.restart(stall.actor, ctx);
+        self.environment.instances.exited(&stall.instance, "stalled");
+        self.restart(stall.actor, &stall.instance, ctx);
     }
 
     fn log_stats(&self) {
@@ -214,9 +219,11 @@ impl<W: Wiring> StreamHandler<ActorExit> for Root<W> {
         if self.draining || self.generation.as_ref().is_none_or(|running| running.number != exit.generation) {
             return;
         }
-        error!(self.log, "actor exited"; "actor" => exit.name, "cause" => exit.cause, "generation" => exit.generation);
+        error!(self.log, "actor exited"; "actor" => &*exit.instance, "cause" => exit.cause,
+            "generation" => exit.generation);
         self.environment.metrics.actors.exited(exit.name, exit.cause);
-        self.restart(exit.name, ctx);
+        self.environment.instances.exited(&exit.instance, exit.cause);
+        self.restart(exit.name, &exit.instance, ctx);
     }
 }
 

@@ -66,7 +66,10 @@ mod tests {
 
     fn child() -> (ActorGuard, StallDetector) {
         let heartbeat = Arc::new(Heartbeat::default());
-        (ActorGuard::new("child", 1, unbounded_channel().0, heartbeat.clone()), StallDetector::new(heartbeat, 0))
+        (
+            ActorGuard::new("child", "child".into(), 1, unbounded_channel().0, heartbeat.clone()),
+            StallDetector::new(heartbeat, 0),
+        )
     }
 
     #[test]

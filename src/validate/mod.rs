@@ -4,6 +4,7 @@ mod check;
 mod chunk_metrics;
 mod config;
 mod inquiry;
+mod outcome;
 mod validator;
 
 pub(crate) use self::config::{Config, SubjectCheck};

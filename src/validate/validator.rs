@@ -9,6 +9,7 @@ use slog::error;
 use super::check::{Valid, check};
 use super::chunk_metrics::ChunkCounts;
 use super::inquiry::Inquiry;
+use super::outcome::{Outcome, tapped};
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Opening, Origin, Replay, Settlement};
 use crate::devices::{Answered, Buckets, DeferredDeliveries, DeviceCache, Link};
@@ -17,6 +18,7 @@ use crate::metrics::ReplayClaim;
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::{failpoint, panics};
+use crate::tap::Taps;
 use ingest_core::flow::disposition::Verdict;
 use ingest_core::influx::point::Layout;
 use ingest_core::message::device::DeviceKey;
@@ -24,6 +26,7 @@ use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::{Reason, Rejection};
 use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::proof;
+use ingest_core::tap;
 use ingest_core::validate::event::QuarantineRecord;
 use ingest_core::validate::settings::Settings;
 use ingest_core::validate::{self, Checks, Policy, quarantine_record};
@@ -45,6 +48,8 @@ pub(crate) struct Parts {
     pub registry: Recipient<Resolve>,
     /// Who tells of changes.
     pub changes: Recipient<Subscribe>,
+    /// Who looks at messages as they are decided.
+    pub taps: Arc<Taps>,
 }
 
 /// One validator; a device always meets the same one, so nothing here needs a lock.
@@ -62,22 +67,6 @@ pub(crate) struct Validator {
     started: Instant,
     reported_entries: i64,
     drained: DrainWaiters,
-}
-
-/// What becomes of a message.
-enum Outcome {
-    Valid(Valid),
-    Refused {
-        rejection: Rejection,
-        /// No device of its tenant is registered.
-        of_unknown_tenant: bool,
-    },
-    /// The registry must be asked first; whether it may provision the device.
-    Waits {
-        may_provision: bool,
-    },
-    /// It is not the node's.
-    Ignored,
 }
 
 impl Validator {
@@ -120,6 +109,7 @@ impl Validator {
         let mut counts = ChunkCounts::default();
         let mut write = Write::default();
         let (mut unknown, mut ignored) = (Vec::new(), Vec::new());
+        let taps = self.parts.taps.offered();
         for (lane, mut delivery, opened, answer) in chunk {
             if !lane.takes(&delivery.subject) {
                 ignored.push(delivery);
@@ -130,12 +120,17 @@ impl Validator {
             let envelope = match opened {
                 Ok(envelope) => envelope,
                 Err(rejection) => {
+                    tapped(taps.as_ref(), &delivery, None, tap::Verdict::Rejected(&rejection));
                     counts.refused(&delivery, rejection.reason);
                     write.refusals.push(self.refused(delivery, None, rejection));
                     continue;
                 }
             };
-            match self.validate(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut counts) {
+            let outcome = self.validate(lane, &delivery, &envelope, answer.as_ref(), now_ms, &mut counts);
+            if let Some(verdict) = outcome.verdict() {
+                tapped(taps.as_ref(), &delivery, Some(&envelope), verdict);
+            }
+            match outcome {
                 Outcome::Valid(Valid::Event(event)) => {
                     counts.accepted(delivery.origin.received_us, &event);
                     write.events.push((delivery, event));

@@ -5,6 +5,8 @@
 //! - `load`, `crash`, `shutdown`, `outage`, `staleness`, `startup`: what holds under load, faults and outages.
 //! - `outages`: a table of outages, and how each of them shows.
 //! - `door`: what is refused before anything is looked up, and what is kept of it.
+//! - `explain`: what became of one message.
+//! - `tap`: messages as they are decided. `top`: the actors of running nodes, as lines.
 //! - `doctor`: what is careless or can't work, named before it hurts.
 //! - `postgres`, `registry`, `routes`, `state`: those components on their own, with deliveries made by the test.
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
@@ -21,6 +23,7 @@
 //! - `unknown_tenants`: what messages of unregistered tenants cost.
 //! - `rights`: the users and roles of the documentation are enough.
 //! - `row_security`: what PostgreSQL keeps from the node's role, or locks. `provision`: databases before points.
+//! - `observe`: every actor as `/actors` shows it, the console, who may watch it.
 //! - `provisioning`: the admin listener, its key, and devices that are registered over HTTP.
 //! - `gateway`: ways in over HTTP, with a node behind them.
 //! - `backfill`: rows written to InfluxDB again.
@@ -46,6 +49,7 @@ mod crash;
 mod doctor;
 mod document;
 mod door;
+mod explain;
 mod figures;
 mod flood;
 mod gateway;
@@ -56,6 +60,7 @@ mod load;
 mod malformed;
 mod missing_readings;
 mod mqtt_lane;
+mod observe;
 mod outage;
 mod outages;
 mod postgres;
@@ -78,7 +83,9 @@ mod soak;
 mod staleness;
 mod startup;
 mod state;
+mod tap;
 mod tenants;
+mod top;
 mod traffic;
 mod unknown_senders;
 mod unknown_tenants;

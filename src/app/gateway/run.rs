@@ -77,7 +77,7 @@ pub(crate) async fn run(
                 Ok(ingredients) => {
                     let listener = &ingredients.listener;
                     info!(log, "listening for devices"; "http" => %listener.address(), "tls" => listener.is_tls());
-                    let environment = Environment { log, metrics, readiness };
+                    let environment = Environment { log, metrics, readiness, instances: Arc::default() };
                     let factories = tree::factories(Arc::new(ingredients));
                     supervise(supervisor, factories, environment, signals, async || ()).await
                 }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::table::{table, visible};
+use super::table::table;
+use ingest_core::message::visible::visible;
 
 /// A row of `quarantine_events`. Times are ISO 8601 text, UTC.
 #[derive(Debug, Serialize)]
-pub(super) struct Event {
+pub(in crate::commands) struct Event {
     pub id: i64,
     pub refused_at: Option<String>,
     pub received_at: Option<String>,

@@ -1,7 +1,8 @@
 //! `ingest-node quarantine`: what was refused, and sending it through the pipeline again once its cause is gone.
 
-mod event;
-mod query;
+pub(super) mod event;
+pub(super) mod query;
+pub(super) mod replayable;
 mod reprocess;
 mod table;
 
@@ -88,7 +89,7 @@ impl Filter {
 }
 
 /// Every reason code; help and errors list them.
-fn reason_parser() -> impl TypedValueParser<Value = Reason> {
+pub(super) fn reason_parser() -> impl TypedValueParser<Value = Reason> {
     PossibleValuesParser::new(Reason::ALL.map(Reason::as_str)).try_map(|code| {
         let is_named = |reason: &Reason| reason.as_str().eq_ignore_ascii_case(&code);
         Reason::ALL.into_iter().find(is_named).ok_or("no reason code")

@@ -33,7 +33,7 @@ pub(super) async fn newest(database: &Client, selection: &Selection<'_>) -> Resu
 }
 
 /// The events of these ids, in their order.
-pub(super) async fn by_ids(database: &Client, ids: &[i64]) -> Result<Vec<Event>, Error> {
+pub(in crate::commands) async fn by_ids(database: &Client, ids: &[i64]) -> Result<Vec<Event>, Error> {
     let columns = columns();
     let sql = format!(
         "SELECT {columns} FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted (id, place)
@@ -42,14 +42,26 @@ pub(super) async fn by_ids(database: &Client, ids: &[i64]) -> Result<Vec<Event>,
     Ok(database.query(&sql, &[&ids]).await?.iter().map(read).collect())
 }
 
-/// The ids of events in the order in which the broker had them; those replayed before only if they are wanted `again`.
-pub(super) async fn oldest_ids(database: &Client, selection: &Selection<'_>, again: bool) -> Result<Vec<i64>, Error> {
+/// The ids of events in the order in which the broker had them; those replayed before only if they are wanted `again`, and
+/// `event` alone where one is named.
+pub(super) async fn oldest_ids(
+    database: &Client,
+    selection: &Selection<'_>,
+    again: bool,
+    event: Option<i64>,
+) -> Result<Vec<i64>, Error> {
     let sql = format!(
         "SELECT id::bigint FROM quarantine_events WHERE {WHICH} AND ($5 OR replayed_at IS NULL)
+           AND ($6::bigint IS NULL OR id = $6)
          ORDER BY received_at, stream_seq, id LIMIT $4"
     );
     let [tenant, reason, since, limit] = selection.parameters();
-    Ok(database.query(&sql, &[tenant, reason, since, limit, &again]).await?.iter().map(|row| row.get(0)).collect())
+    Ok(database
+        .query(&sql, &[tenant, reason, since, limit, &again, &event])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect())
 }
 
 /// Remembers that the stream has these events again.

@@ -15,15 +15,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Client;
 
 use super::event::Event;
+use super::replayable::Replayable;
 use super::{Filter, query};
 use crate::config::Config;
-use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
 use crate::registry;
 use crate::runtime::error_chain::error_chain;
 use ingest_core::message::names::subject_of_device;
-use ingest_core::message::rejection::Reason;
-use ingest_core::message::topic::Topic;
 use ingest_core::reprocess::proof;
 use ingest_core::reprocess::proof::{Key, Origin};
 
@@ -40,6 +38,9 @@ pub(crate) struct Options {
     /// Which events.
     #[command(flatten)]
     pub filter: Filter,
+    /// Only the event of this id.
+    #[arg(long, value_name = "ID")]
+    pub event: Option<i64>,
     /// Say what would be replayed, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -102,7 +103,9 @@ async fn replay_all(
     summary: &mut Summary,
 ) -> Result<(), String> {
     let away = |error: tokio_postgres::Error| format!("PostgreSQL does not answer: {}", error_chain(&error));
-    let ids = query::oldest_ids(database, &options.filter.selection(i64::MAX), options.again).await.map_err(away)?;
+    let ids = query::oldest_ids(database, &options.filter.selection(i64::MAX), options.again, options.event)
+        .await
+        .map_err(away)?;
     let key = registry::replay_key(database).await.map_err(away)?;
     let key = key.ok_or("the database has no key for replays that this role may read: ingest_node.secrets shows no 32 bytes named 'replay'")?;
     let asks_token = config.validate.require_token && !options.trust;
@@ -171,35 +174,11 @@ struct RouteMessage {
 impl RouteMessage {
     /// The message of an event, or why there is none.
     fn of(event: &Event, trust: bool, asks_token: bool, key: &Key) -> Result<Self, &'static str> {
-        if event.reason == Reason::PointRefused.as_str() {
-            return Err("InfluxDB refused the point; the row is stored");
-        }
-        let Some(payload) = &event.payload else { return Err("its payload is kept as bytes, as jsonb can't hold it") };
-        let Some(text) = event.topic.as_deref() else { return Err("its topic is not known") };
-        let Some(topic) = Topic::parse(text) else { return Err("its topic names no device") };
-        let (Some(stream), Some(stream_seq), Some(received_us)) = (&event.stream, event.stream_seq, event.received_us)
-        else {
-            return Err("it has no stream and sequence: an earlier system stored it");
-        };
-        let Some(lane) = Lane::of_stream(stream).and_then(|lane| lane.for_replay(text)) else {
-            return Err("its stream is none that the node reads");
-        };
-        if event.is_mirrored {
-            return Err("raw_events holds it as a mirrored reject; delete that row first");
-        }
-        if event.reason == Reason::SubjectMismatch.as_str() && !trust {
-            return Err("it came on another's subject; --trust replays it all the same");
-        }
-        if lane.has_rows() && asks_token && !event.authenticated {
-            return Err("its sender had not proven who it is; --trust replays it all the same");
-        }
-        let body = proof::envelope(text, payload.get());
-        let facts = Origin {
-            stream: stream.clone(),
-            stream_seq: stream_seq as u64,
-            received_us,
-            trusted: trust || event.authenticated,
-        };
+        let Replayable { topic_text: text, topic, payload, lane, stream, stream_seq, received_us } =
+            Replayable::of(event, trust, asks_token)?;
+        let body = proof::envelope(text, payload);
+        let facts =
+            Origin { stream: stream.to_owned(), stream_seq, received_us, trusted: trust || event.authenticated };
         Ok(Self {
             id: event.id,
             subject: subject_of_device(lane.subjects().trim_end_matches(".>"), topic.tenant, topic.device),
@@ -240,6 +219,7 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
+    use ingest_core::message::rejection::Reason;
     use serde_json::value::RawValue;
 
     use super::*;

@@ -1,4 +1,6 @@
-//! Text for a terminal. What devices sent is shown, never obeyed.
+//! Text for a terminal.
+
+use ingest_core::message::visible::visible;
 
 /// Longest cell; `show` and `--json` have the whole.
 const WIDEST: usize = 60;
@@ -23,20 +25,6 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl Iterator<Ite
     text
 }
 
-/// The text with everything escaped that could move a cursor or turn the direction of writing.
-pub(super) fn visible(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns(c) {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
 fn cut(cell: &str) -> String {
     if cell.chars().count() <= WIDEST {
         return cell.to_owned();
@@ -58,10 +46,5 @@ mod tests {
     fn a_cell_that_is_too_long_is_cut() {
         let text = table(["X"], [["é".repeat(100)]].into_iter());
         assert_eq!(text.lines().nth(1).unwrap(), format!("{}…", "é".repeat(59)));
-    }
-
-    #[test]
-    fn what_a_device_sent_does_not_reach_the_terminal() {
-        assert_eq!(visible("a\u{1b}[2J\nb\u{9b}\u{202e}é"), "a\\u{1b}[2J\\nb\\u{9b}\\u{202e}é");
     }
 }

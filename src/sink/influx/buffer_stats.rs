@@ -3,6 +3,7 @@
 //! The router takes lines into a tenant's buffer when it hands them to the batcher, the batcher ends them there when
 //! their fate is known. What a dead batcher has left open is reset, so that nothing is ever miscounted for good.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,16 +13,22 @@ use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use super::batch::Entry;
-use crate::metrics::{InfluxMetrics, Label, LineResult};
+use super::batcher_life::BatcherLife;
+use crate::metrics::{BatcherFigures, BatcherReading, InfluxMetrics, Label, LineResult, Traffic};
 
 /// What is kept of a line beside its text: half as much again, with a line of usual length.
 const BESIDE_A_LINE: u64 = size_of::<Entry>() as u64;
+
+/// Batchers that are shown one by one.
+const MOST_SHOWN: usize = 20;
 
 /// All buffers of a router.
 #[derive(Debug)]
 pub(super) struct Buffers {
     tenants: Mutex<BTreeMap<Arc<str>, Arc<BufferStats>>>,
     total: Arc<Total>,
+    /// The traffic of all batchers.
+    batchers: Arc<Traffic>,
 }
 
 /// What all buffers have in common.
@@ -40,7 +47,7 @@ struct Total {
 
 impl Buffers {
     /// No buffers yet. `lost_as`: what becomes of lines whose batcher dies, deliveries or best effort.
-    pub(super) fn new(metrics: InfluxMetrics, lost_as: LineResult) -> Arc<Self> {
+    pub(super) fn new(metrics: InfluxMetrics, lost_as: LineResult, batchers: Arc<Traffic>) -> Arc<Self> {
         let counter = || AtomicU64::new(0);
         let total = Total {
             metrics,
@@ -51,12 +58,12 @@ impl Buffers {
             waits_until_ms: counter(),
             started: Instant::now(),
         };
-        Arc::new(Self { tenants: Mutex::default(), total: Arc::new(total) })
+        Arc::new(Self { tenants: Mutex::default(), total: Arc::new(total), batchers })
     }
 
     /// Opens a tenant's buffer.
     pub(super) fn open(&self, tenant_id: &Arc<str>) -> Arc<BufferStats> {
-        let buffer = Arc::new(BufferStats::new(self.total.clone()));
+        let buffer = Arc::new(BufferStats::new(self.total.clone(), &self.batchers));
         self.tenants().insert(tenant_id.clone(), buffer.clone());
         buffer
     }
@@ -87,6 +94,23 @@ impl Buffers {
         now < self.total.started + until
     }
 
+    /// The batchers one by one, as many as are shown.
+    pub(super) fn figures(&self) -> BatcherFigures {
+        let tenants = self.tenants();
+        let mut shown: Vec<(&Arc<str>, &Arc<BufferStats>)> = tenants.iter().collect();
+        // In steps of thousands, so that those that are well keep their places.
+        shown.sort_by_cached_key(|(_, buffer)| {
+            Reverse((buffer.is_failing(), buffer.held_lines() / 1_000, buffer.requests.load(Ordering::Relaxed)))
+        });
+        shown.truncate(MOST_SHOWN);
+        BatcherFigures {
+            tenants: tenants.len() as u64,
+            held_lines: self.held_lines(),
+            held_bytes: self.held_bytes(),
+            shown: shown.into_iter().map(|(tenant_id, buffer)| buffer.figures(tenant_id)).collect(),
+        }
+    }
+
     /// The tenants' states for `/stats`.
     pub(super) fn to_json(&self) -> Value {
         let tenants = self.tenants();
@@ -103,6 +127,8 @@ impl Buffers {
 #[derive(Debug)]
 pub(super) struct BufferStats {
     total: Arc<Total>,
+    /// The batcher as an actor.
+    pub(super) life: BatcherLife,
     held_lines: AtomicU64,
     held_bytes: AtomicU64,
     in_flight: AtomicU64,
@@ -117,10 +143,11 @@ pub(super) struct BufferStats {
 }
 
 impl BufferStats {
-    fn new(total: Arc<Total>) -> Self {
+    fn new(total: Arc<Total>, batchers: &Arc<Traffic>) -> Self {
         let counter = || AtomicU64::new(0);
         Self {
             total,
+            life: BatcherLife::new(batchers),
             held_lines: counter(),
             held_bytes: counter(),
             in_flight: counter(),
@@ -235,20 +262,41 @@ impl BufferStats {
         }
     }
 
-    fn to_json(&self, tenant_id: &str) -> Value {
-        let ended = |result: LineResult| self.ended[result.index()].load(Ordering::Relaxed);
-        let breaker = match (self.open.load(Ordering::Relaxed), self.is_failing()) {
+    fn figures(&self, tenant_id: &Arc<str>) -> BatcherReading {
+        let is_open = self.open.load(Ordering::Relaxed);
+        self.life.add_to(BatcherReading {
+            tenant_id: tenant_id.clone(),
+            is_waiting: is_open,
+            breaker: self.breaker(),
+            held_lines: self.held_lines(),
+            held_bytes: self.held_bytes(),
+            requests_in_flight: self.in_flight.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            requests_failed: self.failures.load(Ordering::Relaxed),
+            lines_ok: self.ended[LineResult::Ok.index()].load(Ordering::Relaxed),
+            lines_ended: self.ended.iter().map(|ended| ended.load(Ordering::Relaxed)).sum(),
+            last_error: self.last_error.lock().clone(),
+            ..BatcherReading::default()
+        })
+    }
+
+    fn breaker(&self) -> &'static str {
+        match (self.open.load(Ordering::Relaxed), self.is_failing()) {
             (true, _) => "open",
             (false, true) => "troubled",
             (false, false) => "closed",
-        };
+        }
+    }
+
+    fn to_json(&self, tenant_id: &str) -> Value {
+        let ended = |result: LineResult| self.ended[result.index()].load(Ordering::Relaxed);
         json!({
             "tenant_id": tenant_id,
             "held_lines": self.held_lines(),
             "requests_in_flight": self.in_flight.load(Ordering::Relaxed),
             "requests": self.requests.load(Ordering::Relaxed),
             "requests_failed": self.failures.load(Ordering::Relaxed),
-            "breaker": breaker,
+            "breaker": self.breaker(),
             "last_error": *self.last_error.lock(),
             "misfits": *self.type_conflicts.lock(),
             "lines": {
@@ -275,7 +323,7 @@ mod tests {
     #[test]
     fn every_line_is_held_until_its_fate_is_known() {
         let metrics = Metrics::new();
-        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Deferred);
+        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Deferred, Arc::default());
         let buffer = buffers.open(&"acme".into());
         buffer.enqueue(10, 1_000);
         buffer.resize(200, 100);
@@ -292,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_wait_that_the_server_asked_for_is_no_standstill_until_it_is_over() {
-        let buffers = Buffers::new(Metrics::new().influx.clone(), LineResult::Deferred);
+        let buffers = Buffers::new(Metrics::new().influx.clone(), LineResult::Deferred, Arc::default());
         let (one, other, now) = (buffers.open(&"acme".into()), buffers.open(&"zeta".into()), Instant::now());
         assert!(!buffers.is_waiting(now));
         one.waits_until(now + Duration::from_secs(60));
@@ -304,7 +352,7 @@ mod tests {
     #[test]
     fn what_a_dead_batcher_held_is_written_off() {
         let metrics = Metrics::new();
-        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Returned);
+        let buffers = Buffers::new(metrics.influx.clone(), LineResult::Returned, Arc::default());
         let buffer = buffers.open(&"acme".into());
         buffer.enqueue(10, 1_000);
         buffer.request_sent();

@@ -3,6 +3,7 @@
 mod backend;
 mod batch;
 mod batcher;
+mod batcher_life;
 mod breaker;
 mod buffer_stats;
 mod catalog;

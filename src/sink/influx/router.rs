@@ -15,12 +15,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::backend::Backend;
 use super::batcher;
 use super::batcher::{Batcher, BatcherExited, DrainBatcher, ExitGuard, StopIdle};
+use super::batcher_life::BatcherThread;
 use super::buffer_stats::{BufferStats, Buffers};
 use super::server_health::ServerHealth;
 use super::{Config, tenants};
 use crate::delivery::Settlement;
 use crate::message::{Drain, Point, Points, QuarantinePoints, TenantsRegistered};
-use crate::metrics::{LineResult, Metrics, Traffic};
+use crate::metrics::{BatcherFigures, LineResult, Metrics};
 use crate::outbox::policy::WritePolicy;
 use crate::runtime::actor_guard::ActorGuard;
 use crate::runtime::spawn::{Place, SpawnContext, start_with};
@@ -64,10 +65,8 @@ pub(crate) struct Router {
     buffers: Arc<Buffers>,
     condition: Arc<ServerHealth>,
     tenants: HashMap<Arc<str>, Tenant>,
-    threads: Vec<Arbiter>,
+    threads: Vec<(Arbiter, BatcherThread)>,
     instances: u64,
-    /// The traffic of all batchers.
-    batchers: Arc<Traffic>,
     attempts_seen: u64,
     quarantine: Recipient<QuarantinePoints>,
     /// Tenants that are to have their databases.
@@ -95,7 +94,10 @@ impl Router {
             WritePolicy::BestEffort => LineResult::Deferred,
             WritePolicy::Required => LineResult::Returned,
         };
-        let buffers = Buffers::new(metrics.influx.clone(), lost_as);
+        let buffers = Buffers::new(metrics.influx.clone(), lost_as, metrics.actors.traffic("batcher"));
+        let shown = Arc::downgrade(&buffers);
+        let read = move || shown.upgrade().map_or_else(BatcherFigures::default, |buffers| buffers.figures());
+        metrics.influx.batchers_shown.read_from(read);
         let shown = Arc::downgrade(&buffers);
         stats.register("influx", move || shown.upgrade().map_or(Value::Null, |buffers| buffers.to_json()));
         let (new_tenants, provisioning) = unbounded_channel();
@@ -104,7 +106,6 @@ impl Router {
             provisioning: Some(provisioning),
             config: Arc::new(config),
             backend,
-            batchers: metrics.actors.traffic("batcher"),
             metrics,
             log,
             actor_guard,
@@ -157,7 +158,7 @@ impl Router {
             target: self.backend.open(tenant_id),
             is_sole: self.backend.is_per_tenant(),
             config: self.config.clone(),
-            buffer,
+            buffer: buffer.clone(),
             condition: self.condition.clone(),
             metrics: self.metrics.influx.clone(),
             quarantine: self.quarantine.clone(),
@@ -165,8 +166,8 @@ impl Router {
         };
         let exit_guard =
             ExitGuard { tenant_id: tenant_id.clone(), instance: self.instances, router: router.recipient() };
-        let thread = self.threads[self.instances as usize % self.threads.len()].handle();
-        let place = Place { thread, traffic: self.batchers.clone() };
+        let (arbiter, thread) = &self.threads[self.instances as usize % self.threads.len()];
+        let place = Place { thread: arbiter.handle(), traffic: buffer.life.begins(thread.clone()) };
         start_with(&place, move |_| Batcher::new(parts, exit_guard))
     }
 
@@ -240,8 +241,12 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        self.threads = (0..self.config.batch.threads.max(1)).map(|_| Arbiter::new()).collect();
-        self.threads.iter().for_each(|thread| self.actor_guard.watch_thread(&thread.handle()));
+        let thread = |number: usize| {
+            let arbiter = Arbiter::new();
+            let heartbeat = self.actor_guard.watch_thread(&arbiter.handle());
+            (arbiter, BatcherThread { name: format!("batchers-{number}").into(), heartbeat })
+        };
+        self.threads = (0..self.config.batch.threads.max(1)).map(thread).collect();
         ctx.run_interval(TICK, |this, _| this.tick());
         if let Some(tenants) = self.provisioning.take() {
             let provision = tenants::provision(self.backend.clone(), tenants, self.log.clone());
@@ -252,7 +257,7 @@ impl Actor for Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        for thread in &self.threads {
+        for (thread, _) in &self.threads {
             thread.stop();
         }
         for tenant in self.tenants.values() {
@@ -310,7 +315,9 @@ impl Handler<BatcherExited> for Router {
         let lines = tenant.buffer.reset();
         self.metrics.influx.batchers.dec();
         self.metrics.actors.restarted("batcher");
-        self.metrics.actors.exited("batcher", if died.panicked { "panicked" } else { "stopped" });
+        let cause = if died.panicked { "panicked" } else { "stopped" };
+        self.metrics.actors.exited("batcher", cause);
+        tenant.buffer.life.exited(cause);
         self.actor_guard.progress();
         error!(self.log, "a batcher died";
             "tenant_id" => %died.tenant_id, "panicked" => died.panicked, "lines" => lines);

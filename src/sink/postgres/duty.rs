@@ -1,5 +1,6 @@
 //! What a writer is for.
 
+use crate::metrics::{Metrics, Reading, TenantRejection};
 use crate::runtime::readiness::Condition;
 
 /// Two writers share the same machinery and never wait for each other.
@@ -17,6 +18,14 @@ impl Duty {
         match self {
             Duty::Messages => Condition::Postgres,
             Duty::RejectedPoints => Condition::PointQuarantine,
+        }
+    }
+
+    /// Where the latest of its rejections are read.
+    pub(super) fn recent_rejections(self, metrics: &Metrics) -> &Reading<Vec<TenantRejection>> {
+        match self {
+            Duty::Messages => &metrics.postgres.recent_rejections,
+            Duty::RejectedPoints => &metrics.postgres.recent_rejected_points,
         }
     }
 

@@ -20,14 +20,14 @@ use crate::world::{DEADLINE, World};
 const LANE: (&str, &str) = ("$MQTT_msgs", "ingest-mqtt");
 
 /// A world whose nats-server takes MQTT, and the port for that.
-async fn mqtt_world() -> (World, u16) {
+pub(crate) async fn mqtt_world() -> (World, u16) {
     let port = free_port();
     let config = format!("server_name: mqtt\nmqtt {{ listen: \"127.0.0.1:{port}\" }}\n");
     (World::with_nats(Nats::start_configured(&config)).await, port)
 }
 
 /// A node of this world that reads the lane.
-fn node(world: &World) -> NodeBuilder {
+pub(crate) fn node(world: &World) -> NodeBuilder {
     world.node().env("NATS_MQTT", 1)
 }
 
@@ -37,12 +37,12 @@ fn topic(device: &Device, kind: &str) -> String {
 }
 
 /// A message of a device.
-fn message(device: &Device, kind: &str, payload: &Value) -> (String, Vec<u8>) {
+pub(crate) fn message(device: &Device, kind: &str, payload: &Value) -> (String, Vec<u8>) {
     (topic(device, kind), payload.to_string().into_bytes())
 }
 
 /// Publishes messages with QoS 1, and returns when the server has acknowledged each.
-fn publish(port: u16, messages: impl IntoIterator<Item = (String, Vec<u8>)>) {
+pub(crate) fn publish(port: u16, messages: impl IntoIterator<Item = (String, Vec<u8>)>) {
     tokio::task::block_in_place(|| {
         let mut device = MqttDevice::connect(port, "device", None).expect("a connection");
         device.publish(messages, |_| ()).expect("acknowledgements");
@@ -50,7 +50,7 @@ fn publish(port: u16, messages: impl IntoIterator<Item = (String, Vec<u8>)>) {
 }
 
 /// Waits until the server has nothing more for the lane.
-async fn wait_settled(world: &World) {
+pub(crate) async fn wait_settled(world: &World) {
     wait_for("every message of the lane to be settled", 3 * DEADLINE, async || {
         let info = consumer_info(&world.jetstream, LANE.0, LANE.1).await;
         info.is_some_and(|info| info.num_pending == 0 && info.num_ack_pending == 0)

@@ -1,5 +1,6 @@
 //! Messages: envelope, topic, payload, metrics and time, why one is rejected, and what the quarantine retains of it.
 
+pub(crate) mod compact;
 pub mod device;
 pub mod digest;
 pub mod envelope;
@@ -18,3 +19,4 @@ pub mod rejection;
 pub mod storable;
 pub mod timestamp;
 pub mod topic;
+pub mod visible;

@@ -33,6 +33,19 @@ pub fn topic(subject: &str) -> Option<ByteString> {
     Some(levels?.join("/").into())
 }
 
+/// The filter of the subjects under which the server stores a device's messages; `None` where an id holds what makes its topics no
+/// topics of a device, or looks like a wildcard.
+pub fn of_device(tenant: &str, device: &str) -> Option<String> {
+    let is_level = |id: &str| {
+        !id.is_empty()
+            && !matches!(id, "*" | ">")
+            && !id.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control())
+    };
+    let token = |id: &str| id.replace('.', "//");
+    let holds = is_level(tenant) && is_level(device);
+    holds.then(|| format!("{PREFIX}tenant.{}.device.{}.>", token(tenant), token(device)))
+}
+
 /// The level of a topic that this token stands for; `None` where it stands for none.
 fn level(token: &str) -> Option<String> {
     if token == "/" {

@@ -17,6 +17,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::message::compact::compact;
+
 /// The header's name.
 pub const HEADER: &str = "Ingest-Replay";
 
@@ -105,24 +107,9 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The envelope of a reprocessed message. `payload` is JSON text.
+/// The envelope of a reprocessed message. `payload` is JSON text; the blanks that PostgreSQL puts into it would count as its size.
 pub fn envelope(topic: &str, payload: &str) -> String {
     format!(r#"{{"topic":{},"payload":{}}}"#, serde_json::Value::from(topic), compact(payload))
-}
-
-/// JSON text without the blanks that PostgreSQL puts between its tokens: they would count as the payload's size.
-fn compact(json: &str) -> String {
-    let (mut in_string, mut escaped) = (false, false);
-    let is_kept = |c: &char| {
-        if in_string {
-            in_string = escaped || *c != '"';
-            escaped = !escaped && *c == '\\';
-            return true;
-        }
-        in_string = *c == '"';
-        !c.is_ascii_whitespace()
-    };
-    json.chars().filter(is_kept).collect()
 }
 
 #[cfg(test)]

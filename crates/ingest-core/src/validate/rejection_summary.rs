@@ -88,6 +88,13 @@ impl RejectionSummary {
         self.reasons.is_empty()
     }
 
+    /// How often each reason and tenant came in the period so far.
+    pub fn counts(&self) -> impl Iterator<Item = (Reason, &str, u64)> {
+        self.reasons.iter().flat_map(|(reason, of_reason)| {
+            of_reason.tenants.iter().map(|(tenant, of_tenant)| (*reason, tenant.as_str(), of_tenant.count))
+        })
+    }
+
     /// Ends the period: what it had, by reason and tenant.
     pub fn take(&mut self) -> Vec<SummaryLine> {
         let Self { reasons, .. } = std::mem::take(self);
@@ -151,6 +158,10 @@ mod tests {
         ] {
             summary.add(&rejected(reason, tenant, "d"));
         }
+        let so_far: Vec<_> = summary.counts().collect();
+        let expected =
+            [(Reason::DeviceRevoked, "a", 1), (Reason::TokenInvalid, "a", 1), (Reason::TokenInvalid, "b", 2)];
+        assert_eq!(so_far, expected);
         let expected = [
             line(Reason::DeviceRevoked, "a", 1, ""),
             line(Reason::TokenInvalid, "a", 1, ""),

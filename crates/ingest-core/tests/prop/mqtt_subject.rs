@@ -1,6 +1,6 @@
 //! The topic of a message that nats-server took over MQTT, against the server's own rule.
 
-use ingest_core::message::mqtt_subject::{PREFIX, is_of_a_device, topic};
+use ingest_core::message::mqtt_subject::{PREFIX, is_of_a_device, of_device, topic};
 use proptest::prelude::*;
 
 /// nats-server 2.15.1, `mqttToNATSSubjectConversion`, for a topic without blanks, `+` and `#`, which it refuses.
@@ -55,5 +55,12 @@ proptest! {
         if let (Some(a), Some(b)) = (of(&one), of(&other)) {
             prop_assert_eq!(a == b, one == other);
         }
+    }
+
+    #[test]
+    fn the_filter_of_a_device_is_the_beginning_of_the_servers_subject(tenant in "[a-z0-9_.-]{1,12}", device in "[A-Za-z0-9:.]{1,12}") {
+        let filter = of_device(&tenant, &device).expect("ids that are levels");
+        let made = subject(&format!("tenant/{tenant}/device/{device}/telemetry"));
+        prop_assert_eq!(made.strip_prefix(filter.trim_end_matches('>')), Some("telemetry"));
     }
 }

@@ -25,9 +25,7 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
     let lane = async |lane: Lane| {
         let about = format!("stream {}", lane.stream());
         match (stream_info(&session.context, lane.stream()).await, lane.owner()) {
-            (Ok(found), Owner::Server) => {
-                server_stream::assess(about, lane.stream(), lane.subjects(), found.as_ref())
-            }
+            (Ok(found), Owner::Server) => server_stream::assess(about, lane.stream(), lane.subjects(), found.as_ref()),
             (Ok(Some(info)), Owner::Node) => assess(&about, &info, lane_differences(&info, lane), is_clustered),
             (other, _) => vec![absent(&about, other.err(), config)],
         }

@@ -106,7 +106,7 @@ impl Writer {
             store: Arc::new(store),
             gate,
             faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone(), parts.duty),
-            rejections: RejectionLog::new(parts.spawn.log.clone()),
+            rejections: RejectionLog::new(parts.spawn.log.clone(), parts.duty.recent_rejections(&parts.spawn.metrics)),
             parts,
             queue: Queue::default(),
             waiting_since: None,

@@ -4,9 +4,11 @@
 
 mod calendar;
 mod epoch;
+mod shown;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use self::epoch::from_number;
+pub use self::shown::to_text;
 pub use self::text::from_text;
