@@ -1,6 +1,13 @@
-# Build: docker build -t ingest-node .
-ARG BUILD=rust:1.95-slim-bookworm
-ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
+# The image of ingest-node. `scripts/image NAME:TAG` builds it, with both images below by digest:
+#
+#   docker build --build-arg BUILD=rust:1.95-slim-bookworm@sha256:... \
+#                --build-arg RUNTIME=gcr.io/distroless/cc-debian12:nonroot@sha256:... \
+#                --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" --tag ingest-node .
+#
+# Neither has a default: a tag can be moved, and a digest that is written here would go without their security fixes.
+# `docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot` prints the digest of today.
+ARG BUILD
+ARG RUNTIME
 
 FROM ${BUILD} AS build
 WORKDIR /src
@@ -20,9 +27,19 @@ RUN install --directory --owner=65532 --group=65532 /data
 FROM scratch AS debug
 COPY --from=build /usr/local/bin/ingest-node.debug /
 
-# glibc, root certificates (for TLS) and nothing else: no shell, no package manager. For builds that can be repeated, name both
-# images by digest: --build-arg RUNTIME=gcr.io/distroless/cc-debian12@sha256:...
+# glibc, root certificates (for TLS) and nothing else: no shell, no package manager.
 FROM ${RUNTIME}
+ARG RUNTIME
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="ingest-node" \
+      org.opencontainers.image.description="IoT messages from NATS JetStream into PostgreSQL and InfluxDB" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${RUNTIME}"
 COPY --from=build /usr/local/bin/ingest-node /usr/local/bin/ingest-node
 COPY --from=build --chown=65532:65532 /data /data
 WORKDIR /

@@ -6,6 +6,8 @@
 # make compose  docker-compose.yml, where there is a Docker client with Compose
 # make deny    licences, bans and sources of the dependencies
 # make doc     the documentation of every item, without a broken link
+# make k8s     the Helm chart and the kustomize base: schemas, lint, and what we ask of them (scripts/k8s)
+# make monitoring  alerts and dashboard: promtool, and whether they name what there is
 # make smoke   the program as it is released, without the tests' feature: its command line, and a short demonstration
 # make test    every test, against real servers
 # make test-current  tests of the servers once more, on current versions of nats-server and PostgreSQL
@@ -26,10 +28,16 @@ CARGO ?= cargo
 # Where scripts/setup puts cargo-deny and its like.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-# One after the other and the cheap ones first: what fails, fails early and at the end of the output.
-.NOTPARALLEL:
-.PHONY: check setup lint words imports compose deny doc smoke test test-current soak openapi console fuzz coverage
-check: words imports compose lint deny doc smoke test test-current openapi console fuzz
+.PHONY: check setup lint words imports compose deny doc smoke k8s monitoring test test-current soak openapi console fuzz coverage
+
+# The cheap ones first: what fails, fails early. Then those that wait for servers more than they compute, side by side, each with its
+# output in one piece. What needs a program that could not be installed is left out, and says so.
+check: export WHAT_IS_MISSING := --if-installed
+check:
+	$(MAKE) words imports compose deny lint doc smoke
+	$(CARGO) test --workspace --locked --no-run
+	$(MAKE) --jobs=4 --output-sync=target k8s monitoring test test-current openapi console
+	$(MAKE) fuzz
 
 setup:
 	scripts/setup
@@ -64,15 +72,22 @@ smoke: setup
 	scripts/smoke "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 	DEMO_MESSAGES=5000 "$${CARGO_TARGET_DIR:-target}/debug/demo" "$${CARGO_TARGET_DIR:-target}/debug/ingest-node"
 
+# It asks the program which settings there are.
+k8s: setup
+	scripts/check-k8s $(WHAT_IS_MISSING)
+
+monitoring: setup
+	scripts/check-monitoring $(WHAT_IS_MISSING)
+
 # Tests wait for servers more than they compute: eight at once take a third of the time of two, on two cores as well.
 test: export RUST_TEST_THREADS ?= 8
 test: setup
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-# As a part of `check` it is left out where there are none: they come as wheels, and not for every machine.
-test-current: export RUST_TEST_THREADS ?= 8
+# They come as wheels, and not for every machine.
+test-current: export RUST_TEST_THREADS ?= 4
 test-current: setup
-	scripts/test-current $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+	scripts/test-current $(WHAT_IS_MISSING)
 
 # Tests of `make test`, with more of everything.
 soak: export KILL_MESSAGES ?= 100000
@@ -80,13 +95,11 @@ soak: export FREEZE_SECONDS ?= 30
 soak: setup
 	$(CARGO) test --workspace --locked --test it -- --test-threads=1 killed_twenty_times is_frozen
 
-# As test-current: left out where schemathesis could not be installed.
 openapi: setup
-	scripts/check-openapi $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+	scripts/check-openapi $(WHAT_IS_MISSING)
 
-# As openapi: left out where there is no browser, or where its driver could not be installed.
 console: setup
-	scripts/check-console $(if $(filter check,$(MAKECMDGOALS)),--if-installed)
+	scripts/check-console $(WHAT_IS_MISSING)
 
 fuzz:
 	scripts/fuzz

@@ -3,13 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::http::{KeepAlive, Method, StatusCode};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, Error, HttpResponse, HttpServer, web};
+use actix_web::{Error, HttpResponse, web};
 use slog::Logger;
 
 use super::Config;
@@ -17,14 +16,8 @@ use super::key::{KeyGuard, LogInPage, require_key};
 use super::log_in::{LOG_IN, LOG_OUT, log_in, log_out};
 use super::sessions::CONSOLE;
 use crate::metrics::{AdminRequests, Endpoint};
-use crate::runtime::connections::Connections;
+use crate::runtime::listener::listen;
 use crate::runtime::problem::problem;
-
-/// Timeout of a request's head; bodies have one of their own where they are read.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Connections that actix serves before others wait; [`Connections`] keeps fewer.
-const MAX_CONNECTIONS: usize = 1_024;
 
 /// What is served, and to whom.
 pub(crate) struct Parts<Open, Keyed> {
@@ -53,38 +46,18 @@ where
 {
     let Parts { config, requests, log, open, keyed, log_in_page } = parts;
     let (guard, requests) = (web::Data::new(KeyGuard::new(config.key, log_in_page, log)), web::Data::from(requests));
-    let connections = Arc::<Connections>::default();
-    let server = HttpServer::new(move || {
+    listen(("ADMIN_BIND", config.bind), move |app| {
         // Whatever has no resource needs the key, too: strangers learn of nothing that is there.
         let keyed =
             web::scope("").wrap(from_fn(require_key)).configure(keyed.clone()).default_service(web::to(nothing_here));
-        App::new()
-            .app_data(guard.clone())
-            .app_data(requests.clone())
+        let counted = web::scope("")
             .wrap(from_fn(count))
             .route(LOG_IN, web::post().to(log_in))
             .route(LOG_OUT, web::post().to(log_out))
             .configure(open.clone())
-            .service(keyed)
+            .service(keyed);
+        app.app_data(guard.clone()).app_data(requests.clone()).service(counted);
     })
-    .workers(1)
-    .on_connect(move |connection, data| connections.admit(connection, data))
-    .max_connections(MAX_CONNECTIONS)
-    .client_request_timeout(HEAD_TIMEOUT)
-    // One request per connection: an idle one would take a slot.
-    .keep_alive(KeepAlive::Disabled)
-    .shutdown_timeout(1)
-    // The supervisor handles SIGTERM.
-    .disable_signals()
-    .bind(config.bind)
-    .map_err(|error| {
-        io::Error::new(error.kind(), format!("ADMIN_BIND {} can't be listened on: {error}", config.bind))
-    })?;
-    let address = server.addrs().first().copied().unwrap_or(config.bind);
-    let server = server.run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok((address, handle))
 }
 
 async fn nothing_here() -> HttpResponse {

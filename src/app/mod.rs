@@ -5,6 +5,7 @@ pub(crate) mod admin;
 mod dependencies;
 pub(crate) mod gateway;
 pub(crate) mod preflight;
+mod probes;
 pub(crate) mod reload;
 pub(crate) mod run;
 mod supervise;

@@ -8,20 +8,19 @@ use slog::{Logger, info, warn};
 
 use super::admin;
 use super::dependencies::connect_all;
+use super::probes;
 use super::reload::{self, Reloads};
 use super::supervise::supervise;
 use super::tree::{self, Ingredients};
 use crate::app::preflight::capacity;
 use crate::config::Config;
 use crate::delivery::Lane;
-use crate::http;
 use crate::metrics::Metrics;
 use crate::observe::Sources;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
 use crate::runtime::instances::Instances;
-use crate::runtime::log_queue;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
@@ -41,14 +40,7 @@ pub(crate) async fn run(
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
     let lanes = config.nats.lanes();
     let (readiness, metrics, stats) = (Readiness::of(lanes), Metrics::of(lanes), Stats::new());
-    let shown = readiness.clone();
-    metrics.health.read_from(move || shown.health());
-    metrics.log_lines_dropped.read_from(log_queue::dropped);
-    let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats.clone()) {
-        Ok(started) => started,
-        Err(why) => return Err((Exit::Config, why.to_string())),
-    };
-    info!(log, "listening"; "http" => %address);
+    let server = probes::serve(&config, &readiness, &metrics, &stats, &log)?;
     let instances = Arc::<Instances>::default();
     let observed = Sources { metrics: metrics.clone(), readiness: readiness.clone(), instances: instances.clone() };
     let taps = Arc::<Taps>::default();

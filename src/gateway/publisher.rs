@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{ContextBuilder, PublishAckFuture, PublishError, PublishErrorKind};
@@ -10,6 +11,7 @@ use async_nats::jetstream::{self, Context as JetStream, ErrorCode};
 use async_nats::{Client, header};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use super::Config;
 use crate::metrics::{GatewayMetrics, Metrics, Publication};
@@ -42,6 +44,9 @@ pub(crate) enum NotStored {
     /// The broker did not take it or did not answer.
     #[error(transparent)]
     Refused(#[from] PublishError),
+    /// The stream did not acknowledge it in time.
+    #[error("no acknowledgement within {0:?}")]
+    Unanswered(Duration),
     /// Another stream has taken its subject; that one is read by nobody.
     #[error("stream {found} takes subjects of {}", expected.name())]
     OtherStream {
@@ -85,6 +90,7 @@ pub(crate) struct Publisher {
     waiting: Waiting,
     metrics: Arc<GatewayMetrics>,
     window_bytes: usize,
+    timeout: Duration,
 }
 
 impl Publisher {
@@ -109,6 +115,7 @@ impl Publisher {
             bytes: Arc::new(Semaphore::new(window_bytes)),
             metrics: metrics.gateway.clone(),
             window_bytes,
+            timeout: config.publish_timeout(),
         }
     }
 
@@ -161,7 +168,8 @@ impl Publisher {
         }
         match self.jetstream.send_publish(subject, publish).await {
             Ok(acknowledgement) => {
-                Ok(Pending { via, stream, acknowledgement, metrics: self.metrics.clone(), _credit: credit })
+                let deadline = Instant::now() + self.timeout;
+                Ok(Pending { via, stream, acknowledgement, timeout: self.timeout, deadline, credit })
             }
             Err(error) => {
                 count(&self.metrics, via, Publication::Failed);
@@ -200,30 +208,32 @@ pub(crate) struct Pending {
     via: Via,
     stream: IntakeStream,
     acknowledgement: PublishAckFuture,
-    metrics: Arc<GatewayMetrics>,
-    _credit: Credit,
+    timeout: Duration,
+    deadline: Instant,
+    credit: Credit,
 }
 
 impl Pending {
-    /// Waits for the stream's acknowledgement, as long as `publish_timeout_secs`.
+    /// Waits for the stream's acknowledgement, until `publish_timeout_secs` after it was sent.
     ///
     /// # Errors
     /// There is none, or one of a stream that is not the right one.
     pub(crate) async fn stored(self) -> Result<Stored, NotStored> {
-        let acknowledged = match self.acknowledgement.await {
-            Ok(ack) if ack.stream != self.stream.name() => {
+        let acknowledged = match timeout_at(self.deadline, self.acknowledgement.into_future()).await {
+            Err(_) => Err(NotStored::Unanswered(self.timeout)),
+            Ok(Ok(ack)) if ack.stream != self.stream.name() => {
                 Err(NotStored::OtherStream { expected: self.stream, found: ack.stream })
             }
-            Ok(ack) if ack.duplicate => Ok(Stored::Duplicate),
-            Ok(_) => Ok(Stored::New),
-            Err(error) => Err(error.into()),
+            Ok(Ok(ack)) if ack.duplicate => Ok(Stored::Duplicate),
+            Ok(Ok(_)) => Ok(Stored::New),
+            Ok(Err(error)) => Err(error.into()),
         };
         let result = match &acknowledged {
             Ok(Stored::New) => Publication::Stored,
             Ok(Stored::Duplicate) => Publication::Duplicate,
             Err(_) => Publication::Failed,
         };
-        count(&self.metrics, self.via, result);
+        count(&self.credit.metrics, self.via, result);
         acknowledged
     }
 }

@@ -1,27 +1,17 @@
-//! HTTP server: a thread of its own, so that probes are answered however busy the actors are, and bounds on every
-//! connection, so that slow or many clients do not block them.
+//! HTTP server for probes, scrapes and autoscalers: answered however busy the actors are.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::KeepAlive;
-use actix_web::{App, HttpServer, web};
+use actix_web::web;
 
 use super::{Config, lag, metrics, probes, stats};
 use crate::metrics::Metrics;
-use crate::runtime::connections::Connections;
+use crate::runtime::listener::listen;
 use crate::runtime::readiness::Readiness;
 use crate::runtime::stats::Stats;
-
-/// Timeout of a request's head; every legitimate request fits into one packet.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Connections that actix serves before others wait. Not reached, as [`Connections`] keeps fewer; those that it closes take
-/// a moment to end.
-const MAX_CONNECTIONS: usize = 1_024;
 
 /// Starts serving on the current system; returns the bound address.
 ///
@@ -35,43 +25,22 @@ pub(crate) fn start(
     metrics: Arc<Metrics>,
     stats: Arc<Stats>,
 ) -> io::Result<(SocketAddr, ServerHandle)> {
-    let connections = Arc::<Connections>::default();
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(web::Data::from(readiness.clone()))
+    listen(("HTTP_BIND", config.bind), move |app| {
+        app.app_data(web::Data::from(readiness.clone()))
             .app_data(web::Data::from(metrics.clone()))
             .app_data(web::Data::from(stats.clone()))
             .service(web::resource("/health").get(probes::health))
             .service(web::resource("/ready").get(probes::ready))
             .service(web::resource("/metrics").get(metrics::scrape))
             .service(web::resource("/stats").get(stats::show))
-            .service(web::resource("/lag").get(lag::show))
+            .service(web::resource("/lag").get(lag::show));
     })
-    .workers(1)
-    .on_connect(move |connection, data| connections.admit(connection, data))
-    .max_connections(MAX_CONNECTIONS)
-    .client_request_timeout(HEAD_TIMEOUT)
-    // One request per connection: probes and scrapes are seconds apart, and idle connections would take slots.
-    .keep_alive(KeepAlive::Disabled)
-    .shutdown_timeout(1)
-    // The supervisor handles SIGTERM.
-    .disable_signals()
-    .bind(config.bind)
-    .map_err(|error| {
-        io::Error::new(error.kind(), format!("HTTP_BIND {} can't be listened on: {error}", config.bind))
-    })?;
-
-    let address = server.addrs().first().copied().unwrap_or(config.bind);
-    let server = server.run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok((address, handle))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use actix_web::http::StatusCode;
     use awc::http::header::{ACCEPT, CONTENT_TYPE};

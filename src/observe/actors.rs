@@ -16,6 +16,9 @@ use ingest_core::message::names::metric_label;
 /// The role of the batchers, which their router has and not the tree's list.
 const BATCHER: &str = "batcher";
 
+/// Who works so much of a second has work, also where nothing waits for it at the moment of the snapshot.
+const BUSY_SHARE: f64 = 0.02;
+
 /// An actor of the tree's list.
 pub(super) fn of_tree(
     actor: &InstanceReading,
@@ -25,19 +28,21 @@ pub(super) fn of_tree(
 ) -> ActorState {
     let reading = Reading {
         life: actor.generation.unwrap_or_default(),
-        has_work: actor.has_work,
+        has_work: actor.has_to_progress,
         progress: actor.progress,
         threads: &actor.threads,
     };
     let standing = progress.of(&actor.name, reading);
+    let counted = counted(&actor.name, &actor.counts, &actor.totals, actor.last_exit, rates);
+    let has_work = actor.has_work || counted.queue > 0 || counted.busy >= Some(BUSY_SHARE);
     ActorState {
         role: actor.role.to_owned(),
-        state: state(&actor.counts, actor.has_work, standing, is_draining).to_owned(),
+        state: state(&actor.counts, has_work, standing, is_draining).to_owned(),
         thread: actor.thread.as_deref().map(str::to_owned),
         generation: actor.generation,
         seconds_without_progress: without_progress(&actor.counts, standing),
         restarts: actor.restarts,
-        ..counted(&actor.name, &actor.counts, &actor.totals, actor.last_exit, rates)
+        ..counted
     }
 }
 
@@ -126,6 +131,7 @@ mod tests {
             counts,
             totals: Counts { received: 100 + counts.received, ..counts },
             has_work: false,
+            has_to_progress: true,
             progress: 0,
             threads: vec![0],
             restarts: 2,
@@ -165,6 +171,9 @@ mod tests {
         let later = Counts { received: 15, busy_us: 250_000, ..counts };
         let second = take(later, Some(Duration::from_secs(1)));
         assert_eq!((second.in_per_second, second.out_per_second, second.busy), (Some(10.0), Some(0.0), Some(0.25)));
+        assert_eq!(second.state, "busy");
+        let idle = take(Counts { handled: 15, ..later }, Some(Duration::from_secs(1)));
+        assert_eq!((idle.state.as_str(), idle.busy, idle.queue), ("running", Some(0.0), 0));
         assert_eq!((second.last_exit.as_deref(), second.restarts), (Some("panicked"), 2));
         assert_eq!(second.last_exit_at.as_deref(), Some("1970-01-01T00:00:00Z"));
     }

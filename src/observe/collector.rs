@@ -30,6 +30,8 @@ pub(super) struct Collector {
     sources: Sources,
     host: Option<String>,
     started: Instant,
+    /// The last snapshot in turn, and the last at all.
+    last_in_turn: Option<Instant>,
     last: Option<Instant>,
     rates: Rates,
     progress: Progress,
@@ -43,6 +45,7 @@ impl Collector {
             sources,
             host: host(),
             started,
+            last_in_turn: None,
             last: None,
             rates: Rates::default(),
             progress: Progress::default(),
@@ -50,11 +53,14 @@ impl Collector {
         }
     }
 
-    /// The snapshot of this moment.
-    pub(super) fn take(&mut self, now: Instant, time: SystemTime, viewers: Viewers) -> Snapshot {
-        let elapsed = self.last.replace(now).map(|last| now.saturating_duration_since(last));
-        self.rates.begin(elapsed);
-        self.progress.begin(elapsed.unwrap_or(Duration::ZERO));
+    /// The snapshot of this moment. One out of turn, between two of the clock's, repeats the rates of the last.
+    pub(super) fn take(&mut self, now: Instant, time: SystemTime, is_in_turn: bool, viewers: Viewers) -> Snapshot {
+        let since = |last: Option<Instant>| last.map(|last| now.saturating_duration_since(last));
+        self.progress.begin(since(self.last.replace(now)).unwrap_or(Duration::ZERO));
+        match is_in_turn {
+            true => self.rates.begin(since(self.last_in_turn.replace(now))),
+            false => self.rates.begin_between(),
+        }
         let Sources { metrics, readiness, instances } = self.sources.clone();
         let (read, batchers) = (instances.read(), metrics.influx.batchers_shown.read());
         let generation = read.iter().filter_map(|actor| actor.generation).max();
@@ -156,5 +162,71 @@ fn totals(metrics: &Metrics) -> Totals {
         influx_buffer: sums.influx_buffer,
         pending: sums.pending,
         restarts: metrics.actors.figures().values().map(|figures| figures.restarts).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{BatcherReading, Counts};
+    use crate::runtime::readiness::Condition;
+
+    fn collector() -> (Collector, Sources) {
+        let sources = Sources { metrics: Metrics::new(), readiness: Readiness::new(), instances: Arc::default() };
+        ["outbox-maintainer", "router", "writer"]
+            .into_iter()
+            .for_each(|role| sources.instances.list(role.into(), role));
+        (Collector::new(sources.clone(), Instant::now()), sources)
+    }
+
+    fn take(collector: &mut Collector) -> Snapshot {
+        collector.take(Instant::now(), SystemTime::UNIX_EPOCH, true, Viewers::default())
+    }
+
+    #[test]
+    fn actors_are_listed_from_the_top_with_the_batchers_after_their_router() {
+        let (mut collector, sources) = collector();
+        let batcher = |tenant: &str| BatcherReading {
+            tenant_id: tenant.into(),
+            counts: Counts { begun: 1, running: 1, ..Counts::default() },
+            ..BatcherReading::default()
+        };
+        let figures =
+            BatcherFigures { tenants: 7, shown: vec![batcher("b"), batcher("a")], ..BatcherFigures::default() };
+        sources.metrics.influx.batchers_shown.read_from(move || figures.clone());
+        let snapshot = take(&mut collector);
+        let names: Vec<_> = snapshot.actors.iter().map(|actor| (actor.name.as_str(), actor.state.as_str())).collect();
+        let expected = [
+            ("writer", "starting"),
+            ("router", "starting"),
+            ("batcher-a", "running"),
+            ("batcher-b", "running"),
+            ("outbox-maintainer", "starting"),
+        ];
+        assert_eq!((names, snapshot.actors_left_out), (expected.to_vec(), 5));
+        assert_eq!(snapshot.influx.map(|influx| (influx.tenants, influx.left_out)), Some((7, 5)));
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_never_0() {
+        let (mut collector, sources) = collector();
+        sources.readiness.down(Condition::Postgres, "connection refused");
+        let snapshot = serde_json::to_value(take(&mut collector)).unwrap();
+        for unknown in ["/influx", "/outbox", "/postgres_pool", "/totals/pending", "/lanes/0/lag_seconds"] {
+            assert!(snapshot.pointer(unknown).is_some_and(serde_json::Value::is_null), "{unknown}");
+        }
+        for unknown in ["/actors/0/generation", "/actors/0/in_per_second", "/flows/0/per_second", "/lanes/0/pending"] {
+            assert!(snapshot.pointer(unknown).is_some_and(serde_json::Value::is_null), "{unknown}");
+        }
+        assert_eq!(snapshot["as_of"], "1970-01-01T00:00:00Z");
+        let postgres = snapshot["conditions"].as_array().unwrap().iter().find(|of| of["name"] == "postgres").unwrap();
+        assert_eq!((&postgres["up"], &postgres["required"]), (&false.into(), &true.into()));
+        assert!(postgres["reason"].as_str().is_some_and(|why| why.starts_with("connection refused")), "{postgres}");
+        assert_eq!(snapshot["node"]["state"], "not_ready");
+        sources.readiness.begin_drain();
+        assert_eq!(take(&mut collector).node.state, "draining");
+        // A reader has the same type.
+        let read: Snapshot = serde_json::from_value(snapshot).unwrap();
+        assert_eq!(read.actors.len(), 3);
     }
 }

@@ -3,7 +3,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,14 +21,15 @@ use crate::runtime::connections::Held;
 
 /// Time from snapshot to snapshot.
 const PERIOD: Duration = Duration::from_secs(1);
+/// Time that changes of actors have to become complete before they are looked at.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// What was observed last.
 #[derive(Debug)]
 pub(crate) struct Observer {
     latest: Mutex<Latest>,
     viewers: Viewers,
-    /// Dropped, it ends the thread.
-    stop: Mutex<Option<Sender<()>>>,
+    has_ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -43,32 +45,50 @@ impl Observer {
     /// # Errors
     /// Where no thread can be started.
     pub(crate) fn start(sources: Sources) -> io::Result<Arc<Self>> {
-        let (stop, stopped) = channel();
-        let viewers = Viewers::new(sources.metrics.console.clone());
-        let observer = Arc::new(Self { latest: Mutex::default(), viewers, stop: Mutex::new(Some(stop)) });
+        let observer = Arc::new(Self {
+            latest: Mutex::default(),
+            viewers: Viewers::new(sources.metrics.console.clone()),
+            has_ended: AtomicBool::new(false),
+        });
+        let (changes, reported) = sync_channel(1);
+        sources.instances.report_changes(changes);
         let mut collector = Collector::new(sources, Instant::now());
-        observer.observe(&mut collector);
+        observer.observe(&mut collector, true);
         let shared = observer.clone();
-        thread::Builder::new().name("observe".to_owned()).spawn(move || shared.run(collector, &stopped))?;
+        thread::Builder::new().name("observe".to_owned()).spawn(move || shared.run(collector, &reported))?;
         Ok(observer)
     }
 
-    fn run(&self, mut collector: Collector, stopped: &Receiver<()>) {
+    fn run(&self, mut collector: Collector, changes: &Receiver<()>) {
         let mut next = Instant::now() + PERIOD;
-        while stopped.recv_timeout(next.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout) {
-            self.observe(&mut collector);
-            // After a pause of the process none is made up for.
-            next = (next + PERIOD).max(Instant::now());
+        while !self.has_ended.load(Ordering::Relaxed) {
+            let is_in_turn = match changes.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(()) => {
+                    // A generation changes all of its actors at once.
+                    thread::sleep(SETTLED);
+                    false
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    // After a pause of the process none is made up for.
+                    next = (next + PERIOD).max(Instant::now());
+                    true
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            self.observe(&mut collector, is_in_turn);
         }
     }
 
-    fn observe(&self, collector: &mut Collector) {
+    /// Takes a snapshot: in turn, or out of turn because an actor has begun or ended, which nobody should see a second late.
+    fn observe(&self, collector: &mut Collector, is_in_turn: bool) {
         let (now, time) = (Instant::now(), SystemTime::now());
-        let snapshot = Arc::new(collector.take(now, time, self.viewers.count()));
+        let snapshot = Arc::new(collector.take(now, time, is_in_turn, self.viewers.count()));
         let point = history::point(&snapshot, epoch_seconds(time));
         {
             let mut latest = self.latest.lock();
-            latest.history.add(point);
+            if is_in_turn {
+                latest.history.add(point);
+            }
             (latest.snapshot, latest.point) = (snapshot.clone(), point);
         }
         self.viewers.send(|| event("snapshot", &json!({"snapshot": &*snapshot, "point": point})), now);
@@ -97,7 +117,7 @@ impl Observer {
 
     /// Ends every stream and the observing.
     pub(crate) fn end(&self) {
-        self.stop.lock().take();
+        self.has_ended.store(true, Ordering::Relaxed);
         self.viewers.end();
     }
 }

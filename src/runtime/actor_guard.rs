@@ -39,6 +39,8 @@ pub struct ActorExit {
 pub struct Heartbeat {
     progress: AtomicU64,
     busy: AtomicBool,
+    /// Whether it has to make progress also without work.
+    is_always_on: AtomicBool,
     /// Heartbeats of the actor's own threads, beside the one it runs on.
     threads: Mutex<Vec<Arc<Heartbeat>>>,
 }
@@ -57,9 +59,15 @@ impl Heartbeat {
         heartbeat
     }
 
-    /// A number that changes with every progress, and whether the actor has work.
+    /// A number that changes with every progress, and whether it has to change.
     pub fn read(&self) -> (u64, bool) {
-        (self.progress.load(Ordering::Relaxed), self.busy.load(Ordering::Relaxed))
+        let has_to = self.has_work() || self.is_always_on.load(Ordering::Relaxed);
+        (self.progress.load(Ordering::Relaxed), has_to)
+    }
+
+    /// Whether the actor has work, as far as it says so.
+    pub(crate) fn has_work(&self) -> bool {
+        self.busy.load(Ordering::Relaxed)
     }
 
     /// The heartbeats of the actor's own threads.
@@ -88,6 +96,11 @@ impl ActorGuard {
     /// Whether the actor has work: only then does missing progress count as a stall.
     pub fn busy(&self, busy: bool) {
         self.heartbeat.busy.store(busy, Ordering::Relaxed);
+    }
+
+    /// The actor makes progress by the clock, whether it has work or not: missing progress always counts as a stall.
+    pub fn always_on(&self) {
+        self.heartbeat.is_always_on.store(true, Ordering::Relaxed);
     }
 
     /// Adds a thread of the actor's own to its heartbeat: when the thread stalls, the actor has stalled. Returns the thread's.

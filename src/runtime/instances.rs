@@ -1,6 +1,7 @@
 //! Every actor of the tree by its own name, and what is counted of it. Reading it asks no actor: one that is stuck is shown.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 
 use parking_lot::Mutex;
 
@@ -9,7 +10,11 @@ use crate::metrics::{Counts, LastExit, Traffic};
 
 /// The actors of the tree, in the order of its list.
 #[derive(Debug, Default)]
-pub struct Instances(Mutex<Vec<Instance>>);
+pub(crate) struct Instances {
+    list: Mutex<Vec<Instance>>,
+    /// Who wants to know of a change at once.
+    changes: Mutex<Option<SyncSender<()>>>,
+}
 
 /// One actor, over all generations.
 #[derive(Debug)]
@@ -65,10 +70,11 @@ pub(crate) struct InstanceReading {
     pub counts: Counts,
     /// The same over all generations.
     pub totals: Counts,
-    /// Whether it has work.
+    /// Whether it has work, as far as it says so.
     pub has_work: bool,
-    /// A number that changes with its progress.
+    /// A number that changes with its progress, and whether it has to.
     pub progress: u64,
+    pub has_to_progress: bool,
     /// The same of the threads that it runs on.
     pub threads: Vec<u64>,
     /// Restarts that it has caused.
@@ -81,7 +87,8 @@ impl Instances {
     /// Lists an actor that no generation has yet.
     pub(crate) fn list(&self, name: Arc<str>, role: &'static str) {
         let before = Counts::default();
-        self.0.lock().push(Instance { name, role, current: None, before, restarts: 0, last_exit: None });
+        self.list.lock().push(Instance { name, role, current: None, before, restarts: 0, last_exit: None });
+        self.changed();
     }
 
     /// An actor of a new generation; returns what counts its messages and its time.
@@ -106,15 +113,28 @@ impl Instances {
         self.with(name, |instance| instance.last_exit = Some(LastExit::now(cause)));
     }
 
+    /// Reports there when an actor is listed, begins, ends or is restarted, from now on. Several changes may be one report.
+    pub(crate) fn report_changes(&self, changes: SyncSender<()>) {
+        *self.changes.lock() = Some(changes);
+    }
+
     /// All of them at this moment.
     pub(crate) fn read(&self) -> Vec<InstanceReading> {
-        self.0.lock().iter().map(Instance::read).collect()
+        self.list.lock().iter().map(Instance::read).collect()
     }
 
     fn with(&self, name: &str, change: impl FnOnce(&mut Instance)) {
-        if let Some(found) = self.0.lock().iter_mut().find(|instance| *instance.name == *name) {
+        if let Some(found) = self.list.lock().iter_mut().find(|instance| *instance.name == *name) {
             change(found);
         }
+        self.changed();
+    }
+
+    fn changed(&self) {
+        // An error means that a report is under way, or that nobody reads them.
+        self.changes.lock().iter().for_each(|changes| {
+            let _ = changes.try_send(());
+        });
     }
 }
 
@@ -125,7 +145,7 @@ impl Instance {
 
     fn read(&self) -> InstanceReading {
         let current = self.current.as_ref();
-        let (progress, has_work) = current.map_or((0, false), |current| current.heartbeat.read());
+        let (progress, has_to_progress) = current.map_or((0, false), |current| current.heartbeat.read());
         let threads = current.map(|current| {
             let own = current.heartbeat.threads();
             std::iter::once(&current.thread_heartbeat).chain(&own).map(|thread| thread.read().0).collect()
@@ -137,8 +157,9 @@ impl Instance {
             thread: current.map(|current| current.thread.clone()),
             counts: current.map(|current| current.traffic.counts()).unwrap_or_default(),
             totals: self.totals(),
-            has_work,
+            has_work: current.is_some_and(|current| current.heartbeat.has_work()),
             progress,
+            has_to_progress,
             threads: threads.unwrap_or_default(),
             restarts: self.restarts,
             last_exit: self.last_exit,
@@ -148,6 +169,8 @@ impl Instance {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::sync_channel;
+
     use super::*;
 
     fn begin(instances: &Instances, generation: u64) -> (Arc<Traffic>, Arc<Heartbeat>) {
@@ -166,7 +189,11 @@ mod tests {
     #[test]
     fn what_an_actor_counts_adds_up_over_its_generations_and_its_queue_does_not() {
         let instances = Instances::default();
+        let (changes, reported) = sync_channel(1);
+        instances.report_changes(changes);
         instances.list("writer".into(), "writer");
+        instances.exited("nobody", "stopped");
+        assert!(reported.try_recv().is_ok() && reported.try_recv().is_err(), "one report of both");
         let listed = instances.read().remove(0);
         assert_eq!((listed.generation, listed.thread, listed.counts), (None, None, Counts::default()));
 

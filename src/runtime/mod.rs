@@ -13,6 +13,7 @@ pub(crate) mod failures;
 pub(crate) mod fault;
 pub(crate) mod instances;
 pub(crate) mod last_word;
+pub(crate) mod listener;
 pub(crate) mod log_level;
 pub(crate) mod log_once;
 pub(crate) mod log_queue;

@@ -261,3 +261,40 @@ impl<W: Wiring> Handler<Shutdown> for Root<W> {
 fn in_flight(metrics: &Metrics) -> u64 {
     metrics.ledgers.read().iter().map(|(_, ledger)| ledger.in_flight).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::Recipient;
+    use slog::Discard;
+
+    use super::*;
+    use crate::message::Release;
+    use crate::runtime::readiness::Readiness;
+    use crate::supervisor::child::BuildError;
+
+    #[derive(Default)]
+    struct Nothing;
+
+    impl Wiring for Nothing {
+        fn holders(&self) -> Vec<Recipient<Release>> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn every_actor_of_the_list_is_shown_by_its_own_name_before_it_is_built() {
+        let factory = |role| Factory::<Nothing>::new(role, "test", "thread", |_, _| Err(BuildError::Order("nobody")));
+        let list =
+            vec![factory("writer"), factory("validator").told_apart_by(0), factory("validator").told_apart_by(1)];
+        let environment = Environment {
+            log: Logger::root(Discard, o!()),
+            metrics: Metrics::new(),
+            readiness: Readiness::new(),
+            instances: std::sync::Arc::default(),
+        };
+        let _root = Root::new(Config::default(), list, environment.clone());
+        let shown: Vec<_> = environment.instances.read().into_iter().map(|of| (of.name.to_string(), of.role)).collect();
+        let expected = [("writer", "writer"), ("validator-0", "validator"), ("validator-1", "validator")];
+        assert_eq!(shown, expected.map(|(name, role)| (name.to_owned(), role)));
+    }
+}

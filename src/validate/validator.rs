@@ -284,8 +284,8 @@ impl Actor for Validator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // The clock proves that the actor turns: always busy, always getting on, or dead.
-        self.parts.spawn.actor_guard.busy(true);
+        // The clock makes progress as long as the thread runs.
+        self.parts.spawn.actor_guard.always_on();
         ctx.run_interval(TICK, |validator, _| validator.tick());
         self.parts
             .changes

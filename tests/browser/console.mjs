@@ -51,7 +51,10 @@ async function inspect(name) {
       assert.deepEqual(found, [], `${name}, ${colorScheme}, ${width} px`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name}, ${width} px: ${wide} px wider than the screen`);
-      if (screenshots) await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+      if (!screenshots) continue;
+      await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
+      const top = page.locator("#picture").last();
+      if (width === 1280 && name !== "log-in") await top.screenshot({ path: join(screenshots, `picture-${name}-${colorScheme}.png`) });
     }
   }
   await page.setViewportSize({ width: 1280, height: 900 });
@@ -95,7 +98,11 @@ async function main() {
   await page.locator("#rejected th", { hasText: markup }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
   // A plot of one second is a dull picture.
-  if (screenshots) await page.waitForTimeout(20_000);
+  for (let times = 0; screenshots && times < 40; times += 1) {
+    await please("publish");
+    await page.waitForTimeout(250 + 200 * Math.sin(times / 4));
+  }
+  if (screenshots) await please("publish");
   await inspect("console");
 
   // With the keyboard alone: from the skip link to the actors, and from a box to its row.

@@ -32,6 +32,7 @@
 //! - `secured`: servers that demand log-ins and TLS, and secrets that are rotated.
 //! - `settings`: what is said about careless ones.
 //! - `simulate`: the simulator, and the node against its expectations.
+//! - `rollout`: a new version comes and is taken back, in Kubernetes' order. `runbook`: its commands do what it says.
 //! - `soak`: how much the longest of them do.
 //! - `world`, `workload`, `traffic`, `ledger`: servers, messages with their expected results, a steady stream of
 //!   them, the node's delivery ledger. `document`: what the documentation tells operators to copy.
@@ -72,8 +73,10 @@ mod registry;
 mod replicas;
 mod retention;
 mod rights;
+mod rollout;
 mod routes;
 mod row_security;
+mod runbook;
 mod secured;
 mod settings;
 mod shutdown;

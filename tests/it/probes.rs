@@ -15,7 +15,7 @@ use crate::world::{DEADLINE, World, drain};
 /// Sockets that hold on to whatever they get.
 const HOGS: usize = 400;
 
-/// As long as Kubernetes waits for a probe (k8s/deployment.yaml).
+/// As long as Kubernetes waits for a probe (k8s/base/run-deployment.yaml).
 const PROBE: Duration = Duration::from_secs(2);
 
 /// On a machine that is busy with other things a probe may take so many times what one takes that nobody hinders.

@@ -7,12 +7,12 @@ use async_nats::Client;
 use slog::{Logger, info, o};
 
 use super::tree::{self, Ingredients};
+use crate::app::probes;
 use crate::app::reload::{self, Reloads};
 use crate::app::supervise::supervise;
 use crate::config::Config;
 use crate::gateway::Publisher;
 use crate::gateway::http::Listener;
-use crate::http;
 use crate::metrics::Metrics;
 use crate::nats::connect::{Observers, connect};
 use crate::nats::permissions::Permissions;
@@ -20,7 +20,6 @@ use crate::postgres::connector::Connector;
 use crate::postgres::pool;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
-use crate::runtime::log_queue;
 use crate::runtime::readiness::{Condition, Readiness};
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
@@ -45,14 +44,7 @@ pub(crate) async fn run(
 ) -> Result<(), (Exit, String)> {
     actix_rt::spawn(reload::run(config.clone(), reloads, log.clone()));
     let (readiness, metrics, stats) = (Readiness::of_gateway(conditions(&config)), Metrics::of_gateway(), Stats::new());
-    let shown = readiness.clone();
-    metrics.health.read_from(move || shown.health());
-    metrics.log_lines_dropped.read_from(log_queue::dropped);
-    let (address, server) = match http::start(&config.http, readiness.clone(), metrics.clone(), stats) {
-        Ok(started) => started,
-        Err(why) => return Err((Exit::Config, why.to_string())),
-    };
-    info!(log, "listening"; "http" => %address);
+    let server = probes::serve(&config, &readiness, &metrics, &stats, &log)?;
 
     let nats_log = log.new(o!("component" => "nats", "connection" => "gateway"));
     let observers =

@@ -139,6 +139,14 @@ impl Door {
         })
     }
 
+    /// Whether a message of the telemetry lane can be decided without asking the registry.
+    pub(crate) fn knows(&self, envelope: &Envelope) -> bool {
+        self.known.settings().is_some()
+            && Topic::parse(&envelope.topic).is_none_or(|topic| {
+                self.known.lookup(DeviceRef { tenant_id: topic.tenant, device_id: topic.device }).is_some()
+            })
+    }
+
     /// Runs the checks with what is known of the device, and once more with what the registry answers where nothing is.
     async fn decide<T>(
         &self,

@@ -38,10 +38,15 @@ pub(super) async fn batch(service: web::Data<Service>, request: HttpRequest, pay
     service.answer(take(&service, &request, payload).await)
 }
 
-/// A message of the batch that is being sent, or what is wrong with it.
+/// A message of the batch, or what is wrong with it.
 struct Item {
     device_id: Option<String>,
-    sent: Result<Pending, Failure>,
+    message: Result<Message, Failure>,
+}
+
+struct Message {
+    tenant_id: String,
+    envelope: Envelope,
 }
 
 async fn take(service: &Service, request: &HttpRequest, body: web::Payload) -> Result<HttpResponse, Failure> {
@@ -49,55 +54,78 @@ async fn take(service: &Service, request: &HttpRequest, body: web::Payload) -> R
     let key = idempotency_key(request.headers())?;
     let messages = messages(&body.bytes)?;
     let username = common_name(request);
-    let decided = messages.iter().map(|message| decide(service, message, username.clone()));
-    // Devices that are not known are looked up together.
-    let decided = join_all(decided).await;
-    let mut items = Vec::with_capacity(decided.len());
-    for (index, (device_id, decided)) in decided.into_iter().enumerate() {
-        // In the order of the request, and none waits for the stream to have the one before.
-        let sent = match decided {
-            Ok((envelope, tenant)) => {
-                let id = key.map(|key| message_id(&tenant, device_id.as_deref().unwrap_or_default(), key, Some(index)));
+    let mut items: Vec<Item> = messages.iter().map(|message| read(message, username.clone())).collect();
+    decide(service, &mut items).await;
+
+    // In the order of the request, and none waits for the stream to have the one before.
+    let mut sent: Vec<(Option<String>, Result<Pending, Failure>)> = Vec::with_capacity(items.len());
+    for (index, Item { device_id, message }) in items.into_iter().enumerate() {
+        let pending = match message {
+            Ok(Message { tenant_id, envelope }) => {
+                let device = device_id.as_deref().unwrap_or_default();
+                let id = key.map(|key| message_id(&tenant_id, device, key, Some(index)));
                 service.send(&envelope, id.as_deref()).await
             }
             Err(failure) => Err(failure),
         };
-        items.push(Item { device_id, sent });
+        sent.push((device_id, pending));
     }
     drop(body);
-    let stored = items.into_iter().map(async |Item { device_id, sent }| {
-        let stored = match sent {
+    // One after the other costs no time: all were sent, and the time that each has runs since then.
+    let mut stored = Vec::with_capacity(sent.len());
+    for (device_id, pending) in sent {
+        let result = match pending {
             Ok(pending) => service.stored(pending).await,
             Err(failure) => Err(failure),
         };
-        (device_id, stored)
-    });
-    Ok(conclude(service, join_all(stored).await))
+        stored.push((device_id, result));
+    }
+    Ok(conclude(service, stored))
 }
 
-/// Decides a message: what it names, its envelope, and its tenant.
-async fn decide(
-    service: &Service,
-    message: &str,
-    username: ByteString,
-) -> (Option<String>, Result<(Envelope, String), Failure>) {
+/// Reads a message: what it names, and its envelope.
+fn read(message: &str, username: ByteString) -> Item {
     let Some(names) = Names::of(message) else {
-        return (None, Err(Failure::check(Reason::InvalidPayload, "the message is not a JSON object")));
+        let failure = Failure::check(Reason::InvalidPayload, "the message is not a JSON object");
+        return Item { device_id: None, message: Err(failure) };
     };
     let device_id = names.device.map(|device| device.into_owned());
-    let decided = async {
+    let read = || {
         let missing = |name| Failure::check(Reason::InvalidPayload, format!("{name}: not a text"));
         let tenant = names.tenant.ok_or_else(|| missing("tenant_id"))?;
         let device = device_id.as_deref().ok_or_else(|| missing("device_id"))?;
         let msg_type = names.msg_type.unwrap_or_default();
         check_type(&msg_type)?;
         let envelope = envelope((&tenant, device), &msg_type, message, username)?;
-        service.check_streams()?;
-        service.door.telemetry(&envelope).await?;
-        Ok((envelope, tenant.into_owned()))
+        Ok(Message { tenant_id: tenant.into_owned(), envelope })
     };
-    let decided = decided.await;
-    (device_id, decided)
+    let message = read();
+    Item { device_id, message }
+}
+
+/// Decides each message that could be read. Those of known devices are decided at once; the others are looked up together.
+async fn decide(service: &Service, items: &mut [Item]) {
+    let mut unknown = Vec::new();
+    for item in items {
+        match &item.message {
+            Ok(Message { envelope, .. }) if !service.door.knows(envelope) => unknown.push(item),
+            _ => item.decide(service).await,
+        }
+    }
+    join_all(unknown.into_iter().map(|item| item.decide(service))).await;
+}
+
+impl Item {
+    async fn decide(&mut self, service: &Service) {
+        let Ok(Message { envelope, .. }) = &self.message else { return };
+        let decided = match service.check_streams() {
+            Ok(()) => service.door.telemetry(envelope).await.map_err(Failure::from),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = decided {
+            self.message = Err(failure);
+        }
+    }
 }
 
 fn conclude(service: &Service, items: Vec<(Option<String>, Result<bool, Failure>)>) -> HttpResponse {

@@ -10,7 +10,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-use super::tls::TlsError;
+use super::tls_error::TlsError;
 use crate::runtime::tls::NamedFile;
 
 /// Sessions that clients may resume, as many as rustls keeps by itself.

@@ -17,6 +17,7 @@ mod server;
 mod service;
 mod shapes;
 mod tls;
+mod tls_error;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::server::{Further, IngestServer, Listener, Parts};

@@ -7,10 +7,10 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, crypto};
-use thiserror::Error;
 
 use super::Config;
 use super::client_auth::ClientAuthority;
+use super::tls_error::TlsError;
 use crate::runtime::tls::{NamedFile, TlsFiles};
 
 /// The settings, as operators know them.
@@ -18,18 +18,6 @@ const CERTIFICATE: &str = "INGEST_TLS_CERT";
 const KEY: &str = "INGEST_TLS_KEY";
 const CLIENT_AUTHORITY: &str = "INGEST_TLS_CLIENT_CA";
 const CLIENT_REQUIRED: &str = "INGEST_TLS_CLIENT_REQUIRED";
-
-/// Why the settings make no TLS; one sentence that names the setting and the file.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub(crate) struct TlsError(String);
-
-impl TlsError {
-    /// As this sentence has it.
-    pub(super) fn new(sentence: &dyn std::fmt::Display) -> Self {
-        Self(sentence.to_string())
-    }
-}
 
 /// TLS of a server.
 #[derive(Clone)]
@@ -63,12 +51,14 @@ struct Identity {
 /// The settings contradict each other.
 fn identity(config: &Config) -> Result<Option<(NamedFile, NamedFile)>, TlsError> {
     let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
-    let identity = files.map_err(|error| TlsError(error.to_string()))?;
+    let identity = files.map_err(|error| TlsError::new(&error))?;
     if config.tls_client_required && config.tls_client_ca.is_none() {
-        return Err(TlsError(format!("{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both")));
+        return Err(TlsError::new(&format_args!(
+            "{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both"
+        )));
     }
     if config.tls_client_ca.is_some() && identity.is_none() {
-        return Err(TlsError(format!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
+        return Err(TlsError::new(&format_args!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
     }
     Ok(identity)
 }
@@ -92,7 +82,7 @@ impl ServerTls {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError(format!("TLS: {error}")))?;
+            .map_err(|error| TlsError::new(&format_args!("TLS: {error}")))?;
         let clients = match &config.tls_client_ca {
             None => None,
             Some(path) => {
@@ -145,10 +135,10 @@ impl ResolvesServerCert for Identity {
 }
 
 fn certified(certificate: &NamedFile, key: &NamedFile) -> Result<CertifiedKey, TlsError> {
-    let chain = certificate.certificates().map_err(|error| TlsError(error.to_string()))?;
-    let private = key.key().map_err(|error| TlsError(error.to_string()))?;
+    let chain = certificate.certificates().map_err(|error| TlsError::new(&error))?;
+    let private = key.key().map_err(|error| TlsError::new(&error))?;
     CertifiedKey::from_der(chain, private, &provider())
-        .map_err(|error| TlsError(format!("{key} does not belong to {}: {error}", certificate.setting)))
+        .map_err(|error| TlsError::new(&format_args!("{key} does not belong to {}: {error}", certificate.setting)))
 }
 
 /// The one implementation in the program.

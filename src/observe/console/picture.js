@@ -20,11 +20,24 @@ const TITLES = {
   "outbox-maintainer": "Outbox maintainer",
   redelivery: "Redelivery",
 };
+const title = (name) => TITLES[name] ?? name[0].toUpperCase() + name.slice(1).replaceAll("-", " ");
 // The servers, and the components of /ready that are about them.
 const SERVERS = { nats: ["nats"], postgres: ["postgres", "schema"], influx: ["influx"] };
 
-// Places of the boxes, [x, y, width, height], for wide screens and for narrow ones.
-function boxes(isWide, lanes) {
+// Places of the boxes, [x, y, width, height]. Roles that the picture does not know stand below the others.
+function boxes(isWide, lanes, others) {
+  const places = known(isWide, lanes);
+  const [columns, width, pitch] = isWide ? [4, 240, 270] : [2, 162, 182];
+  const [, bottom] = places.size;
+  others.forEach((name, place) => {
+    places[name] = [(isWide ? 20 : 8) + (place % columns) * pitch, bottom + 6 + Math.floor(place / columns) * 64, width, 52];
+  });
+  if (others.length > 0) places.size[1] += 12 + Math.ceil(others.length / columns) * 64;
+  return places;
+}
+
+// The boxes that the picture knows, for wide screens and for narrow ones.
+function known(isWide, lanes) {
   const list = 30 + 22 * Math.max(1, lanes);
   if (isWide) {
     const down = list - 96;
@@ -153,7 +166,8 @@ export class Picture {
   }
 
   build(isWide, roles, snapshot) {
-    const at = boxes(isWide, snapshot.lanes.length);
+    const others = [...roles.keys()].filter((name) => !(name in TITLES) && name !== "batcher");
+    const at = boxes(isWide, snapshot.lanes.length, others);
     const [width, height] = at.size;
     const has = (name) => at[name] && (name in SERVERS ? name !== "influx" || roles.has("router") : roles.has(name) || ["consumer", "validator", "registry", "writer", "publisher", "state-writer"].includes(name));
     for (const name of Object.keys(TITLES)) if (!has(name)) at[name] = null;
@@ -172,7 +186,7 @@ export class Picture {
       });
       return { group, from, to, whats, labels: texts };
     });
-    this.boxes = Object.keys(TITLES).filter((name) => at[name]).map((name) => box(svg, name, at[name], snapshot));
+    this.boxes = [...Object.keys(TITLES), ...others].filter((name) => at[name]).map((name) => box(svg, name, at[name], snapshot));
     this.place.replaceChildren(svg);
   }
 
@@ -209,7 +223,7 @@ function box(svg, name, [x, y, w, h], snapshot) {
   const inset = x + (isNarrow ? 11 : 14);
   const top = y + (isServer && !isNarrow ? 20 : 21);
   const shapeText = draw("text", { x: inset, y: top, class: "shape", "aria-hidden": "true" }, group);
-  draw("text", { x: inset + (isNarrow ? 14 : 16), y: top, class: "title" }, group).textContent = TITLES[name];
+  draw("text", { x: inset + (isNarrow ? 14 : 16), y: top, class: "title" }, group).textContent = title(name);
   const state = draw("text", { x: x + w - 12, y: top, class: "state", "text-anchor": "end" }, group);
   if (isNarrow) {
     state.setAttribute("x", inset);

@@ -53,7 +53,8 @@ export class Plots {
   // A point, or null where the connection is lost: then the last value is not shown as if it were one of now.
   add(point) {
     if (point) {
-      this.points.push(point);
+      // A snapshot out of turn has the figures of the last second again.
+      if (!this.last || point[0] - this.last[0] > 0.5) this.points.push(point);
       this.last = [point[0], performance.now()];
     }
     if (!this.last) return;

@@ -165,8 +165,8 @@ impl Actor for Consumer {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Always busy: the timer makes progress as long as the thread runs.
-        self.parts.spawn.actor_guard.busy(true);
+        // The timer makes progress as long as the thread runs.
+        self.parts.spawn.actor_guard.always_on();
         self.settle_handle = Some(SettleHandle::new(self.own.clone().recipient()));
         let log = self.parts.spawn.log.clone();
         self.acks = Some(AckSender::start(self.parts.client.clone(), self.own.clone().recipient(), log));

@@ -25,7 +25,6 @@ const WITHIN: Duration = Duration::from_secs(240);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_console_shows_in_a_browser_what_happens_and_where_it_hurts() {
     let mut world = World::with_own_postgres().await;
-    world.create_quickly_redelivering_consumers().await;
     let devices = ["acme", "globex", MARKUP, "routed"].map(|tenant| Device::active(tenant, "dev-1", "tok-1"));
     seed::devices(&world.database, &devices).await;
     seed::routes(&world.database, &[catch_all_route("routed")]).await;

@@ -2,11 +2,13 @@
 //! figure may claim that nothing waits while something does.
 //!
 //! - `outage`: what a row says, and the steps of every outage.
+//! - `recording`: figures of outages, for the tests of the alerts.
 //! - `postgres`, `nats`, `influx`, `senders`: the rows. `small_disk`: a disk that can be filled.
 
 mod influx;
 mod nats;
 mod outage;
 mod postgres;
+mod recording;
 mod senders;
 mod small_disk;

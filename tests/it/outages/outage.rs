@@ -6,6 +6,8 @@ use std::time::Duration;
 use ingest_kit::{Metrics, Node, NodeBuilder, wait_for};
 use serde_json::Value;
 
+use super::recording::Recording;
+use crate::runbook::names_the_cause;
 use crate::workload::{DEVICES, Workload};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
@@ -80,6 +82,8 @@ pub(super) const QUIET: Outage = Outage {
 pub(super) struct Scene {
     pub world: World,
     pub node: Node,
+    /// How it was started.
+    builder: NodeBuilder,
     load: Workload,
     published: usize,
     /// Where points are written to files, nobody counts them.
@@ -113,9 +117,10 @@ impl Scene {
     pub(super) async fn idle(world: World, node: NodeBuilder) -> Self {
         let load = Workload::good(2 * DEVICES);
         load.seed(&world).await;
+        let builder = node.clone();
         let node = start(node).await;
         wait_for("the lag", DEADLINE, async || node.get("/lag").await.is_some_and(|answer| answer.status == 200)).await;
-        Self { node, world, load, published: 0, has_points: true }
+        Self { node, builder, world, load, published: 0, has_points: true }
     }
 
     /// Publishes the next messages, each time of the same devices.
@@ -147,6 +152,8 @@ impl Scene {
         end: impl AsyncFnOnce(&mut Scene),
     ) {
         let before = self.show().await.expect("a node that answers");
+        let mut recording = Recording::new(outage.name);
+        recording.sample(&self.node).await;
         make(&mut self).await;
         if outage.publishes {
             self.publish().await;
@@ -155,6 +162,9 @@ impl Scene {
         if !outage.log.is_empty() {
             self.node.wait_logged(outage.log, 1).await;
         }
+        names_the_cause(outage.name, &self.node, &self.builder).await;
+        recording.sample(&self.node).await;
+        recording.sample_later(&self.node).await;
         end(&mut self).await;
         self.is_well(outage.name, &before).await;
         drain(self.node).await;

@@ -67,6 +67,11 @@ impl NodeBuilder {
         self
     }
 
+    /// Every variable that the node will have, but for `HTTP_BIND`.
+    pub fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Starts the node; [`Node::wait_ready`] waits until it is ready.
     pub fn start(self) -> Node {
         let port = free_port();
@@ -260,7 +265,7 @@ impl Node {
 
     /// Freezes it (SIGSTOP): its connections stay open and it does nothing.
     pub fn pause(&mut self) {
-        self.process.signal(Signal::STOP);
+        self.process.freeze();
     }
 
     /// Resumes it (SIGCONT).

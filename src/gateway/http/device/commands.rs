@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 use tokio_postgres::Row;
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use crate::gateway::http::answer::Rejected;
 use crate::gateway::http::failure::Failure;
-use crate::gateway::http::request::{common_name, decoded, envelope};
+use crate::gateway::http::request::decoded;
 use crate::gateway::http::service::Service;
 use crate::metrics::RequestFault;
 use ingest_core::http::{object, with_member};
@@ -70,9 +71,7 @@ pub(in crate::gateway::http) struct Acknowledged {
 )]
 pub(in crate::gateway::http) async fn pending(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
     let result = async {
-        let device = service.devices.authenticated(request.headers()).await?;
-        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
-        let rows = service.devices.reader().rows(PENDING, &[&tenant, &device]).await?;
+        let rows = Caller::of(&service, &request).await?.rows(PENDING, &[]).await?;
         let commands = rows.iter().filter_map(command).collect();
         Ok(HttpResponse::Ok().json(Pending { commands }))
     };
@@ -117,19 +116,15 @@ pub(in crate::gateway::http) async fn acknowledge(
 ) -> HttpResponse {
     let result = async {
         let body = service.bodies.read(request.headers(), payload).await?;
-        let device = service.devices.authenticated(request.headers()).await?;
-        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
+        let caller = Caller::of(&service, &request).await?;
         let id = decoded(request.uri().path().split('/').nth(4))?;
         let text = if body.bytes.is_empty() { "{}" } else { object(&body.bytes)? };
-        let payload = with_member(text, "command_id", &id);
-        let envelope = envelope((tenant, device), "commands/ack", payload, common_name(&request))?;
-        service.check_streams()?;
-        if id.contains('\0') || service.devices.reader().rows(WAITS, &[&tenant, &device, &&*id]).await?.is_empty() {
+        let message = caller.message("commands/ack", with_member(text, "command_id", &id))?;
+        if id.contains('\0') || caller.rows(WAITS, &[&&*id]).await?.is_empty() {
             return Err(Failure::request(RequestFault::NotFound, "no such command waits for the device"));
         }
-        service.door.command(&envelope).await?;
-        let pending = service.send(&envelope, None).await?;
-        service.stored(pending).await?;
+        service.door.command(&message).await?;
+        caller.store(&message, None).await?;
         Ok(HttpResponse::Ok().json(Acknowledged { command_id: id.into_owned(), acknowledged: true }))
     };
     service.answer(result.await)

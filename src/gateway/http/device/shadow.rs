@@ -5,12 +5,13 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use crate::gateway::http::answer::Rejected;
 use crate::gateway::http::failure::Failure;
-use crate::gateway::http::request::{common_name, envelope, idempotency_key};
+use crate::gateway::http::request::idempotency_key;
 use crate::gateway::http::service::Service;
 use crate::metrics::RequestFault;
-use ingest_core::http::{message_id, object};
+use ingest_core::http::object;
 
 const DESIRED: &str = "SELECT desired_state::text, desired_version::bigint FROM device_state
     WHERE tenant_id = $1 AND device_id = $2";
@@ -51,9 +52,7 @@ pub(in crate::gateway::http) struct Reported {
 )]
 pub(in crate::gateway::http) async fn desired(service: web::Data<Service>, request: HttpRequest) -> HttpResponse {
     let result = async {
-        let device = service.devices.authenticated(request.headers()).await?;
-        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
-        let rows = service.devices.reader().rows(DESIRED, &[&tenant, &device]).await?;
+        let rows = Caller::of(&service, &request).await?.rows(DESIRED, &[]).await?;
         let desired = rows.first().and_then(|row| {
             let text: String = row.try_get(0).ok()?;
             Some(Desired { desired: RawValue::from_string(text).ok()?, version: row.try_get(1).ok()? })
@@ -91,16 +90,11 @@ pub(in crate::gateway::http) async fn report(
 ) -> HttpResponse {
     let result = async {
         let body = service.bodies.read(request.headers(), payload).await?;
-        let device = service.devices.authenticated(request.headers()).await?;
-        let (tenant, device) = (&*device.key.tenant_id, &*device.key.device_id);
+        let caller = Caller::of(&service, &request).await?;
         let key = idempotency_key(request.headers())?;
-        let payload = object(&body.bytes)?;
-        let envelope = envelope((tenant, device), "shadow/reported", payload, common_name(&request))?;
-        service.check_streams()?;
-        let version = service.door.shadow(&envelope).await?;
-        let id = key.map(|key| message_id(tenant, device, key, None));
-        let pending = service.send(&envelope, id.as_deref()).await?;
-        service.stored(pending).await?;
+        let message = caller.message("shadow/reported", object(&body.bytes)?)?;
+        let version = service.door.shadow(&message).await?;
+        caller.store(&message, key).await?;
         Ok(HttpResponse::Ok().json(Reported { accepted: true, version }))
     };
     service.answer(result.await)

@@ -51,6 +51,7 @@ async fn main() -> ExitCode {
     println!("starting nats-server, PostgreSQL and Mosquitto below {}", dir.display());
     let mut system = System::start(&program, &dir).await;
     println!("the node is ready: http://{}/stats, /metrics, /ready", system.node.address());
+    println!("the gateway is ready: http://{}/metrics, /ready", system.gateway.address());
     println!("the gateway takes messages at http://{}/ingest/v1", system.http);
     let is_healthy = examine(system.doctor()).await;
 
