@@ -45,7 +45,8 @@ impl Gaps {
             }
         }
         if let Some(since) = self.silent_since_us {
-            let usual = self.usual_interval_ms.map_or_else(String::new, |ms| format!(", its usual interval is {ms} ms"));
+            let usual =
+                self.usual_interval_ms.map_or_else(String::new, |ms| format!(", its usual interval is {ms} ms"));
             let last = self.last_seen_us.map_or_else(String::new, |seen| format!(", last heard at {}", iso(seen)));
             parts.push(format!("silent since {}{last}{usual}", iso(since)));
         }
