@@ -68,7 +68,7 @@ async fn a_stalled_writer_thread_is_replaced() {
 async fn a_stalled_derived_state_thread_is_replaced() {
     survives(
         "state-writer=block@1",
-        &["outbox-maintainer", "quarantine-writer", "publisher", "state-writer", "redelivery"],
+        &["outbox-maintainer", "quarantine-writer", "publisher", "state-writer", "silence-watcher", "redelivery"],
     )
     .await;
 }

@@ -322,6 +322,8 @@ impl<'a> Gatherer<'a> {
             if let Some(found) = self.known(Source::Registry, found) {
                 self.facts.device = found;
             }
+            let gaps = registered::gaps(&database, key).await;
+            self.facts.gaps = self.known(Source::Postgres, gaps).flatten();
         }
         // What is stored stays stored, whatever the checks say by now.
         if let Some(content) = content.filter(|_| !self.facts.row().is_some_and(|row| row.accepted)) {

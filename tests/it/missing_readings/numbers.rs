@@ -44,6 +44,10 @@ async fn gaps_are_counted_filled_and_never_made_by_a_crash_of_the_node() {
     world.publish(readings(&device, [43, seq])).await;
     let expected = Some(([seq as i64, 1, 1, 1, 0], vec![42, 42]));
     wait_for("what came late and what came twice", DEADLINE, async || record(&world, &device).await == expected).await;
+    let explained = world.explain(&["--tenant", &device.tenant_id, "--device", &device.device_id]).await;
+    let said =
+        format!("device_gaps: of its numbers up to {seq} 1 are counted as missing (42); 1 came late; 1 came again");
+    explained.assert_step("postgresql", &said);
     world.publish(readings(&device, [1, 2])).await;
     let expected = Some(([2, 1, 1, 1, 1], vec![]));
     wait_for("the reset", DEADLINE, async || record(&world, &device).await == expected).await;

@@ -11,7 +11,7 @@ use super::shown;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// The list of the tree, top-down.
-const TREE: [&str; 13] = [
+const TREE: [&str; 14] = [
     "consumer-ingest-commands",
     "consumer-ingest-shadow",
     "consumer-ingest-workers",
@@ -20,6 +20,7 @@ const TREE: [&str; 13] = [
     "validator-0",
     "registry",
     "writer",
+    "silence-watcher",
     "state-writer",
     "publisher",
     "router",

@@ -14,6 +14,7 @@ mod tests;
 
 pub use self::facts::broker::{Consumer, ConsumerFacts, Message, MessageFacts, Stream, StreamFacts};
 pub use self::facts::device::{Device, DeviceFacts, Prospect};
+pub use self::facts::gaps::Gaps;
 pub use self::facts::stored::{Backfill, Command, Counted, Entry, Event, Reprocessing, Row, Shadow};
 pub use self::facts::{Facts, Points, Question, Unknown};
 pub use self::fate::Fate;

@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::facts::broker::{Consumer, Message, Progress, Stream, StreamFacts};
 use super::facts::device::{Device, Prospect};
+use super::facts::gaps::Gaps;
 use super::facts::stored::{Command, Event, Reprocessing, Row, Shadow};
 use super::fate::{self, only_counted};
 use super::step::{Source, Step};
@@ -22,6 +23,7 @@ pub fn steps(facts: &Facts) -> Vec<Step> {
     facts.command.iter().for_each(|command| steps.of_command(command));
     steps.of_consumer(facts);
     steps.of_device(&facts.device);
+    facts.gaps.iter().filter_map(Gaps::text).for_each(|text| steps.now(Source::Postgres, text));
     steps.of_prospect(&facts.prospect);
     for unknown in &facts.unknown {
         steps.now(unknown.source, format!("unknown: {}", detail(&unknown.why)));

@@ -2,10 +2,12 @@
 
 pub mod broker;
 pub mod device;
+pub mod gaps;
 pub mod stored;
 
 use self::broker::{Consumer, Message, Stream, StreamFacts};
 use self::device::{Device, Prospect};
+use self::gaps::Gaps;
 use self::stored::{Backfill, Command, Counted, Entry, Event, Row, Shadow};
 use super::step::Source;
 
@@ -86,6 +88,8 @@ pub struct Facts {
     pub command: Option<Command>,
     /// Its device.
     pub device: Device,
+    /// What is on record of its device's numbers, and of its silence.
+    pub gaps: Option<Gaps>,
     /// What would become of it now.
     pub prospect: Prospect,
     /// Where points go.
@@ -114,6 +118,7 @@ impl Facts {
             shadow: None,
             command: None,
             device: Device::Unknown,
+            gaps: None,
             prospect: Prospect::Unknown,
             points,
             others: Vec::new(),
