@@ -16,6 +16,7 @@ mod outbox;
 mod postgres;
 mod provision;
 mod registry;
+mod retention;
 mod runtime;
 mod sink;
 mod source;

@@ -15,6 +15,7 @@ use crate::outbox::policy::WritePolicy;
 use crate::outbox::redelivery::{self, Redelivery};
 use crate::outbox::redelivery_state::RedeliveryState;
 use crate::registry::{self, Registry};
+use crate::retention::{self, Retention};
 use crate::runtime::spawn::{start, start_with};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
@@ -38,6 +39,9 @@ pub(crate) struct Ingredients {
 /// The list.
 pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>> {
     let mut list = Vec::new();
+    if ingredients.config.retention.is_on() {
+        list.push(retention(ingredients.clone()));
+    }
     if ingredients.config.influx.write_enabled {
         list.push(outbox_maintainer(ingredients.clone()));
         list.push(quarantine_writer(ingredients.clone()));
@@ -57,7 +61,21 @@ pub(crate) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
     list
 }
 
-/// Lowest of all: it is drained when every point has been confirmed or deferred.
+/// Nobody sends to it, and it sends to nobody: below all others it delays none of them when they drain.
+fn retention(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
+    Factory::<Addresses>::new("retention", "retention", "side", move |_, spawn| {
+        let place = spawn.place();
+        let parts = retention::Parts {
+            config: ingredients.config.retention.clone(),
+            connector: ingredients.dependencies.connector.clone(),
+            stats: ingredients.stats.clone(),
+            spawn,
+        };
+        Ok(start(&place, Retention::new(parts)).recipient())
+    })
+}
+
+/// Below all that points pass: it is drained when every point has been confirmed or deferred.
 fn outbox_maintainer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("outbox-maintainer", "outbox", "side", move |addresses, spawn| {
         let place = spawn.place();

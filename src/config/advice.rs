@@ -9,6 +9,7 @@ use ingest_core::provision::admin_key;
 const GRACE_PERIOD_SECS: u64 = 30;
 /// In-progress signals go out at a third of `ack_wait`: with less than this, a short pause makes a redelivery.
 const SHORT_ACK_WAIT_SECS: u64 = 5;
+const DAY_SECS: u64 = 86_400;
 
 /// What may be doubtful.
 struct Advice {
@@ -38,6 +39,8 @@ const ADVICE: &[Advice] = &[
     Advice { keys: &["validate.require_token", "validate.cert_auth_enabled"], of: no_authentication },
     Advice { keys: &["nats.window", "nats.max_ack_pending", "nats.ack_wait_secs"], of: consumer_limits },
     Advice { keys: &["supervisor.drain_timeout_secs"], of: long_drain },
+    Advice { keys: &["retention.raw_events_days", "nats.stream_max_age_secs"], of: rows_younger_than_messages },
+    Advice { keys: &["retention.raw_events_days", "retention.quarantine_days"], of: rows_younger_than_rejections },
     Advice { keys: &["admin.bind", "admin.key"], of: open_admin_listener },
     Advice { keys: &["admin.key"], of: made_up_admin_key },
     Advice { keys: &["log.level"], of: trace },
@@ -158,6 +161,31 @@ fn long_drain(Config { supervisor, .. }: &Config) -> Option<String> {
              terminationGracePeriodSeconds is longer"
         ),
     )
+}
+
+fn rows_younger_than_messages(Config { retention, nats, .. }: &Config) -> Option<String> {
+    let kept_secs = u64::from(retention.raw_events_days?) * DAY_SECS;
+    when(
+        nats.stream_max_age_secs > kept_secs,
+        format!(
+            "RAW_EVENTS_RETENTION_DAYS ({} s) is shorter than nats.stream_max_age_secs ({}): after a long outage messages \
+             are stored into days that are dropped within the hour",
+            kept_secs, nats.stream_max_age_secs
+        ),
+    )
+}
+
+fn rows_younger_than_rejections(Config { retention, .. }: &Config) -> Option<String> {
+    let days = retention.raw_events_days?;
+    let longer = match retention.quarantine_days {
+        Some(quarantine_days) if quarantine_days <= days => return None,
+        Some(quarantine_days) => format!("QUARANTINE_RETENTION_DAYS is {quarantine_days}"),
+        None => "QUARANTINE_RETENTION_DAYS is not set".to_owned(),
+    };
+    Some(format!(
+        "RAW_EVENTS_RETENTION_DAYS is {days} and {longer}: a rejected message that is replayed after more than {days} days \
+         is stored on the day on which it first came, which is dropped within the hour; set both to the same"
+    ))
 }
 
 fn open_admin_listener(Config { admin, .. }: &Config) -> Option<String> {

@@ -59,6 +59,8 @@ fn example(value_type: ValueType) -> Example {
         ValueType::HttpUrl => Example::ToUncomment("http://127.0.0.1:8181".into()),
         ValueType::Choice(words) => Example::InWords(words[0].into()),
         ValueType::Networks => Example::InWords("10.0.0.0/8".into()),
+        ValueType::Whole { max: 65_535, .. } => Example::InWords(1883.into()),
+        ValueType::Whole { .. } => Example::InWords(30.into()),
         ValueType::Path => Example::InWords("/path/to/the-file.pem".into()),
         _ => Example::InWords("a-name".into()),
     }

@@ -2,7 +2,7 @@
 
 use crate::runtime::setting::Setting;
 use crate::runtime::value_type::{ValueType, whole};
-use crate::{admin, gateway, http, nats, postgres, registry, runtime, sink, supervisor, validate};
+use crate::{admin, gateway, http, nats, postgres, registry, retention, runtime, sink, supervisor, validate};
 
 /// The lists of the tables, in the order in which they are shown.
 const TABLES: &[&[Setting]] = &[
@@ -20,6 +20,7 @@ const TABLES: &[&[Setting]] = &[
     sink::influx::config::OutboxConfig::SETTINGS,
     sink::routes::Config::SETTINGS,
     sink::state::Config::SETTINGS,
+    retention::Config::SETTINGS,
     http::Config::SETTINGS,
     admin::Config::SETTINGS,
     gateway::Config::SETTINGS,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::logging;
 use crate::runtime::secret::Secret;
-use crate::{admin, gateway, http, nats, postgres, registry, sink, supervisor, validate};
+use crate::{admin, gateway, http, nats, postgres, registry, retention, sink, supervisor, validate};
 
 /// The configuration. Each component's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub routes: sink::routes::Config,
     /// Derived state.
     pub state: sink::state::Config,
+    /// How long rows are kept.
+    pub retention: retention::Config,
     /// Probes and metrics.
     pub http: http::Config,
     /// Administration.

@@ -35,6 +35,8 @@ const FAMILIES: &[&str] = &[
     "DRAIN_",
     "KAFKA_",
     "MQTT_",
+    "RAW_EVENTS",
+    "QUARANTINE_",
 ];
 
 /// What other clients of the same servers call it.
@@ -154,6 +156,8 @@ mod tests {
             ("HTTP_BIND_FILE", "HTTP_BIND"),
             ("LOGLEVEL", "LOG_LEVEL"),
             ("ADMIN_KEYS", "ADMIN_KEY"),
+            ("RAW_EVENTS_RETENTION", "RAW_EVENTS_RETENTION_DAYS"),
+            ("QUARANTINE_RETENTION_DAY", "QUARANTINE_RETENTION_DAYS"),
             ("ACTIVATION_TTL_SECONDS", "ACTIVATION_TTL_MINUTES"),
         ] {
             assert_eq!(misspelt(&[name]), [format!("{name} is not a setting; did you mean {meant}?")]);

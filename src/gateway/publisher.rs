@@ -83,7 +83,7 @@ pub(crate) struct Publisher {
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     waiting: Waiting,
-    metrics: GatewayMetrics,
+    metrics: Arc<GatewayMetrics>,
     window_bytes: usize,
 }
 
@@ -182,7 +182,7 @@ fn weight(bytes: usize, window_bytes: usize) -> u32 {
 /// Space for one message in the window, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Credit {
-    metrics: GatewayMetrics,
+    metrics: Arc<GatewayMetrics>,
     _message: OwnedSemaphorePermit,
     bytes: OwnedSemaphorePermit,
     _half: Option<Permits>,
@@ -200,7 +200,7 @@ pub(crate) struct Pending {
     via: Via,
     stream: IntakeStream,
     acknowledgement: PublishAckFuture,
-    metrics: GatewayMetrics,
+    metrics: Arc<GatewayMetrics>,
     _credit: Credit,
 }
 

@@ -143,7 +143,7 @@ impl Label for FailureReason {
 }
 
 /// Messages on their way into JetStream.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct GatewayMetrics {
     /// `ingest_gateway_http_published_total{result}`: messages that came over HTTP.
     pub http_published: Per<Publication, Counter>,

@@ -274,6 +274,16 @@ label! {
 }
 
 label! {
+    /// A table of the quarantine of which old rows are deleted.
+    pub(crate) RetainedTable = "table" {
+        /// The records.
+        Events = "quarantine_events",
+        /// The counters.
+        Counters = "quarantine_counters_minute",
+    }
+}
+
+label! {
     /// How a request to InfluxDB ended: the status of its answer, or why there was none.
     pub RequestStatus = "status" {
         /// Success; of writes only 204 confirms.

@@ -24,6 +24,7 @@ mod reading;
 #[cfg(test)]
 mod reference;
 mod registry;
+mod retention;
 mod routes;
 mod state;
 mod validation;
@@ -37,9 +38,12 @@ pub(crate) use self::gateway::{FailureReason, GatewayMetrics, Publication, Reque
 pub(crate) use self::health::Health;
 pub(crate) use self::influx::InfluxMetrics;
 pub use self::label::{Effect, FlushResult, LookupResult, Outcome};
-pub(crate) use self::label::{ErrorClass, Label, LineResult, MsgKind, Per, ReplayClaim, RequestStatus, ServerLimit};
+pub(crate) use self::label::{
+    ErrorClass, Label, LineResult, MsgKind, Per, ReplayClaim, RequestStatus, RetainedTable, ServerLimit,
+};
 pub(crate) use self::mqtt::{MqttDrop, MqttMetrics, MqttQos};
 pub use self::node::Metrics;
 pub(crate) use self::outbox::OutboxBacklog;
 pub(crate) use self::postgres::{PostgresMetrics, count_error};
 pub(crate) use self::postgres_pool::PoolFigures;
+pub(crate) use self::retention::RetentionFigures;

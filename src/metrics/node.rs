@@ -25,6 +25,7 @@ use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
 use super::reading::Reading;
 use super::registry::RegistryMetrics;
+use super::retention::RetentionMetrics;
 use super::routes::RouteMetrics;
 use super::state::StateMetrics;
 use super::validation::ValidationMetrics;
@@ -51,6 +52,8 @@ pub struct Metrics {
     pub routes: RouteMetrics,
     /// Derived state.
     pub state: StateMetrics,
+    /// Old rows that are dropped.
+    pub retention: RetentionMetrics,
     /// Messages of MQTT clients of nats-server.
     pub nats_mqtt: Arc<NatsMqttMessages>,
     /// The NATS connections.
@@ -58,7 +61,7 @@ pub struct Metrics {
     /// Requests to the admin listener.
     pub admin: Arc<AdminRequests>,
     /// The gateway's ways in.
-    pub(crate) gateway: GatewayMetrics,
+    pub(crate) gateway: Arc<GatewayMetrics>,
     /// The gateway's session at the MQTT broker.
     pub(crate) mqtt: MqttMetrics,
     /// `ingest_log_lines_dropped_total`: lines that the log had no room for, as nobody read it fast enough.
@@ -116,29 +119,25 @@ impl Metrics {
     fn shown(lanes: Lanes, shown: Shown) -> Arc<Self> {
         let mut exposition = Exposition::new();
         let health = exposition.collector();
+        let registry = RegistryMetrics::new(&mut exposition);
+        let postgres = PostgresMetrics::new(&mut exposition);
+        let nats = NatsMetrics::new(&mut exposition);
+        let log_lines_dropped = exposition
+            .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough.");
+        let actors = exposition.collector();
         exposition.shows(shown.run);
         let ledgers = exposition.collect(Ledgers::new(lanes));
         let consumers = ConsumerMetrics::new(&mut exposition, lanes);
         let validation = ValidationMetrics::new(&mut exposition);
-        exposition.shows(true);
-        let registry = RegistryMetrics::new(&mut exposition);
-        let postgres = PostgresMetrics::new(&mut exposition);
-        exposition.shows(shown.run);
         let influx = InfluxMetrics::new(&mut exposition);
         let routes = RouteMetrics::new(&mut exposition);
         let state = StateMetrics::new(&mut exposition);
+        let retention = RetentionMetrics::new(&mut exposition);
         let nats_mqtt = exposition.collect(NatsMqttMessages::new(lanes));
-        exposition.shows(true);
-        let nats = NatsMetrics::new(&mut exposition);
-        exposition.shows(shown.run);
         let admin = exposition.collector();
         exposition.shows(shown.gateway);
-        let gateway = GatewayMetrics::new(&mut exposition);
+        let gateway = Arc::new(GatewayMetrics::new(&mut exposition));
         let mqtt = MqttMetrics::new(&mut exposition);
-        exposition.shows(true);
-        let log_lines_dropped = exposition
-            .counted("log_lines_dropped", "Log lines that found no room, as the log was not read fast enough.");
-        let actors = exposition.collector();
         Arc::new(Self {
             health,
             ledgers,
@@ -149,6 +148,7 @@ impl Metrics {
             influx,
             routes,
             state,
+            retention,
             nats_mqtt,
             nats,
             admin,

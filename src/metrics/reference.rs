@@ -9,6 +9,7 @@ use super::health::Health;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
 use super::postgres_pool::PoolFigures;
+use super::retention::RetentionFigures;
 use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::ConsumerFigures;
 use ingest_core::flow::oldest::Age;
@@ -21,6 +22,8 @@ fn table() -> String {
     let metrics = Metrics::of_all(Lanes::with(|_| true));
     metrics.health.read_from(|| Health { ready: true, components: vec![("nats", true)] });
     metrics.postgres.pool.read_from(PoolFigures::default);
+    let retention = RetentionFigures { oldest_day_secs: Some(1), held_back: Some(1), success_age_secs: Some(1.0) };
+    metrics.retention.figures.read_from(move || retention);
     metrics.actors.restarted("writer");
     let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });

@@ -7,6 +7,7 @@ pub(crate) mod config;
 pub(crate) mod connector;
 pub(crate) mod errors;
 pub(crate) mod lease;
+pub(crate) mod partitions;
 pub(crate) mod pool;
 pub(crate) mod raw_events;
 pub(crate) mod schema;

@@ -10,6 +10,7 @@
 //! - `consumer`: the lanes' consumers between the broker's settings, answers and outages.
 //! - `quarantine`: listing rejected messages, and reprocessing them. `tenants`: tenants with unusual names.
 //! - `influx`: InfluxDB fails in every way it can; every point is compared with what its message asks for.
+//! - `retention`: what is old is dropped, and nothing else.
 //! - `replicas`: two nodes at once. `flood`: one tenant's trouble is its own. `malformed`,
 //!   `unknown_senders`: what no producer should send.
 //! - `mqtt_lane`: what MQTT clients of nats-server publish.
@@ -62,6 +63,7 @@ mod provisioning;
 mod quarantine;
 mod registry;
 mod replicas;
+mod retention;
 mod rights;
 mod routes;
 mod row_security;

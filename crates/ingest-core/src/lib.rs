@@ -4,7 +4,7 @@
 //! parameter, times are microseconds since the Unix epoch (`_us`), and the reason why a message is not accepted is a value
 //! ([`message::rejection::Rejection`]), never an error.
 //!
-//! Folders import each other one way: `message` and `flow` import no other; `http`, `influx`, `routes`, `reprocess` and `provision`
+//! Folders import each other one way: `message`, `flow` and `retention` import no other; `http`, `influx`, `routes`, `reprocess` and `provision`
 //! import `message`; `validate` imports all of these, and `state` imports the results of `validate`.
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ pub mod influx;
 pub mod message;
 pub mod provision;
 pub mod reprocess;
+pub mod retention;
 pub mod routes;
 pub mod state;
 pub mod validate;

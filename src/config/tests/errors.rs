@@ -16,6 +16,14 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
         (from_env([("PG_PORT", "0")]), "PG_PORT must be a whole number from 1 to 65535"),
         (from_env([("METRIC_MAP_CACHE_SIZE", "big")]), "METRIC_MAP_CACHE_SIZE must be a whole number, at least 0"),
         (
+            from_env([("RAW_EVENTS_RETENTION_DAYS", "0")]),
+            "RAW_EVENTS_RETENTION_DAYS must be a whole number from 1 to 36500",
+        ),
+        (
+            from_env([("QUARANTINE_RETENTION_DAYS", "-1")]),
+            "QUARANTINE_RETENTION_DAYS must be a whole number from 1 to 36500",
+        ),
+        (
             from_env([("PG_POOL_MIN", "5"), ("PG_POOL_MAX", "4")]),
             "postgres.pool_min (PG_POOL_MIN) must not exceed pool_max (PG_POOL_MAX)",
         ),
@@ -51,7 +59,7 @@ fn what_is_wrong_is_said_in_one_sentence_that_names_it() {
             from_file("h.toml", "no_such_key = 5"),
             &format!(
                 "{path}h.toml, line 1: unknown table or misplaced key no_such_key; the tables are nats, validate, \
-                 registry, postgres, influx, routes, state, http, admin, gateway, mqtt, gateway_http, log, supervisor"
+                 registry, postgres, influx, routes, state, retention, http, admin, gateway, mqtt, gateway_http, log, supervisor"
             ),
         ),
         (

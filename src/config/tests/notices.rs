@@ -31,6 +31,11 @@ fn doubtful_combinations_are_warned_of_and_good_ones_are_not() {
     noticed(&[], "[nats]\nmax_ack_pending = 10", "nats.window (20000) exceeds");
     noticed(&[], "[nats]\nack_wait_secs = 1", "nats.ack_wait_secs is 1");
     noticed(&[("DRAIN_TIMEOUT_SECONDS", "3600")], "", "terminationGracePeriodSeconds");
+    noticed(&[("RAW_EVENTS_RETENTION_DAYS", "30")], "", "QUARANTINE_RETENTION_DAYS is not set: a rejected message");
+    let short = [("RAW_EVENTS_RETENTION_DAYS", "30"), ("QUARANTINE_RETENTION_DAYS", "31")];
+    noticed(&short, "", "QUARANTINE_RETENTION_DAYS is 31");
+    let same = [("RAW_EVENTS_RETENTION_DAYS", "1"), ("QUARANTINE_RETENTION_DAYS", "1")];
+    noticed(&same, "[nats]\nstream_max_age_secs = 86401", "is shorter than nats.stream_max_age_secs (86401)");
     noticed(&[("LOG_LEVEL", "TRACE")], "", "LOG_LEVEL=trace");
     noticed(&[("INFLUX_URL", "http://h")], "", "did you mean INFLUXDB_URL?");
 }

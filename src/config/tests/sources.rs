@@ -45,6 +45,8 @@ fn every_field_of_every_component_is_a_setting_with_an_acceptable_default() {
         "influx.target.ca_file",
         "influx.target.org",
         "influx.target.bucket",
+        "retention.raw_events_days",
+        "retention.quarantine_days",
         "mqtt.host",
         "mqtt.port",
         "mqtt.username",

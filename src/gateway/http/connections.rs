@@ -24,7 +24,7 @@ pub(super) struct Connections {
     open: Mutex<Open>,
     most: usize,
     started: Instant,
-    metrics: GatewayMetrics,
+    metrics: Arc<GatewayMetrics>,
 }
 
 #[derive(Default)]
@@ -60,7 +60,7 @@ pub(super) struct Answering(Peer);
 
 impl Connections {
     /// None yet, and space for so many.
-    pub(super) fn new(most: usize, metrics: GatewayMetrics) -> Arc<Self> {
+    pub(super) fn new(most: usize, metrics: Arc<GatewayMetrics>) -> Arc<Self> {
         Arc::new(Self { open: Mutex::default(), most, started: Instant::now(), metrics })
     }
 

@@ -50,7 +50,7 @@ pub(super) struct Service {
     /// Whether the streams take messages.
     pub takes: Arc<AtomicBool>,
     /// The gateway's metrics.
-    pub metrics: GatewayMetrics,
+    pub metrics: Arc<GatewayMetrics>,
     /// For what no client can do anything about.
     pub log: Logger,
     /// Causes of refused publications that were logged.

@@ -12,7 +12,7 @@ use slog::{Logger, info};
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Error};
 
-use crate::postgres::types::UnixMicros;
+use crate::postgres::partitions;
 use ingest_core::flow::gaps::gaps;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -100,9 +100,7 @@ impl Partitions {
         if let Some(ours) = self.known().ours {
             return Ok(ours);
         }
-        let sql = "SELECT coalesce(bool_or(pg_get_partkeydef(oid) = 'RANGE (received_at)'), false) \
-                   FROM pg_class WHERE oid = to_regclass('raw_events') AND relkind = 'p'";
-        let ours = client.query_one(sql, &[]).await?.get(0);
+        let ours = partitions::are_by_received_at(client).await?;
         self.known().ours = Some(ours);
         Ok(ours)
     }
@@ -124,16 +122,7 @@ async fn make(client: &Client, day: Day, span: Range<i64>) -> Result<Vec<String>
 
 /// What the table's partitions cover, whoever made them.
 async fn covered(client: &Client) -> Result<Vec<Range<i64>>, Error> {
-    // The bounds are text only, as the session writes timestamps: ISO and UTC. MINVALUE and MAXVALUE have no quotes.
-    const SQL: &str = "
-        SELECT coalesce(substring(bounds FROM 'FROM \\(''([^'']+)''\\)')::timestamptz, '-infinity'),
-            coalesce(substring(bounds FROM 'TO \\(''([^'']+)''\\)')::timestamptz, 'infinity')
-        FROM pg_inherits i
-        JOIN pg_class c ON c.oid = i.inhrelid
-        CROSS JOIN pg_get_expr(c.relpartbound, c.oid) AS bounds
-        WHERE i.inhparent = 'raw_events'::regclass AND bounds LIKE 'FOR VALUES FROM%'";
-    let rows = client.query(SQL, &[]).await?;
-    Ok(rows.iter().map(|row| row.get::<_, UnixMicros>(0).0..row.get::<_, UnixMicros>(1).0).collect())
+    Ok(partitions::list(client).await?.into_iter().filter_map(|partition| partition.bounds).collect())
 }
 
 /// Whether there is a partition for a row of this moment, the default one included.
@@ -141,13 +130,8 @@ async fn covered(client: &Client) -> Result<Vec<Range<i64>>, Error> {
 /// # Errors
 /// When PostgreSQL does not answer.
 pub(crate) async fn has_place(client: &Client, at_us: i64) -> Result<bool, Error> {
-    const DEFAULT: &str = "
-        SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = 'raw_events'::regclass AND pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT')";
-    if covered(client).await?.iter().any(|partition| partition.contains(&at_us)) {
-        return Ok(true);
-    }
-    Ok(client.query_one(DEFAULT, &[]).await?.get(0))
+    let all = partitions::list(client).await?;
+    Ok(all.iter().any(|partition| partition.bounds.as_ref().is_none_or(|bounds| bounds.contains(&at_us))))
 }
 
 fn moment(unix_us: i64) -> Option<OffsetDateTime> {

@@ -5,6 +5,7 @@ use ingest_kit::{NodeBuilder, PgBouncer, Postgres};
 
 use super::doctor;
 use crate::postgres::roles::Role;
+use crate::retention::old_day;
 use crate::world::{World, migrate, node};
 
 /// A node of which only what is said about PostgreSQL is looked at.
@@ -116,6 +117,29 @@ async fn a_schema_that_the_node_cannot_work_with_is_named() {
     let report = doctor(on(&cluster.url(&latin))).await;
     admin.execute(&format!("DROP DATABASE {latin} WITH (FORCE)")).await;
     report.assert_names(&[("ERR", "postgresql schema", "encoding is LATIN1")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_said_how_fast_rows_grow_and_how_long_the_disk_lasts() {
+    let database = Postgres::shared().create_database().await;
+    migrate(&database).await;
+    for days_ago in 0..3 {
+        old_day(&database, days_ago, 300).await;
+    }
+    // The server is on this machine, and the role sees where.
+    let found = doctor(on(database.url())).await.found("postgresql disk");
+    let said = ["the database has ", "rows grow by ", " a day, they are kept for ever", " are free, which last for "];
+    assert!(said.iter().all(|part| found.contains(part)), "{found}");
+    let retention = on(database.url()).env("RAW_EVENTS_RETENTION_DAYS", 30).env("QUARANTINE_RETENTION_DAYS", 30);
+    let report = doctor(retention).await;
+    let found = report.found("postgresql disk");
+    assert!(found.contains("30 days of them level off at ") && found.contains(" are free, which "), "{found}");
+    assert_eq!(report.found("postgresql retention"), "rows are kept for 30 days, rejected messages for 30 days");
+
+    let role = Role::stranger(&database, "curious").await;
+    database.execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {}", role.name)).await;
+    let found = doctor(on(&role.url)).await.found("postgresql disk");
+    assert!(found.contains("free space is not known from here: 100 GiB last for "), "{found}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,4 +4,5 @@ mod gateway;
 mod nats;
 mod partitions;
 mod postgres;
+mod retention;
 mod roles;

@@ -176,6 +176,7 @@ async fn the_role_that_runs_can_change_no_table_and_delete_no_row() {
         "UPDATE ingest_node.secrets SET secret = ''",
         "INSERT INTO device_registry (tenant_id, device_id, site_id) VALUES ('t', 'd', 's')",
         "DROP FUNCTION ingest_make_partitions(date)",
+        "SELECT ingest_drop_partition('raw_events_20260209')",
     ] {
         let refused = ingest.batch_execute(statement).await.expect_err(statement);
         let code = refused.code().map(|code| code.code().to_owned());

@@ -21,7 +21,7 @@ mod proof;
 mod provision;
 mod rate_limit;
 mod redact;
-
+mod retention;
 mod sensor;
 mod timestamp;
 mod top_counts;

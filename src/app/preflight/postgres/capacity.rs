@@ -8,7 +8,7 @@ use crate::config::Config;
 
 const ABOUT: &str = "postgresql connections";
 
-/// Connections of a node beside its pool: LISTEN, outbox, and those of a restart.
+/// Connections of a node beside its pool: LISTEN, outbox, and those of a restart. Retention has one more.
 const BESIDE_THE_POOL: i64 = 4;
 
 /// What there is.
@@ -38,7 +38,7 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckR
     let found = Found { server: row.get(0), role: row.get(1), database: row.get(2), nodes };
     let pool = i64::try_from(config.postgres.pool_max).unwrap_or(i64::MAX);
     let of_admin = if config.admin.key.is_empty() { 0 } else { admin::CONNECTIONS as i64 };
-    Ok(assess(&found, pool, BESIDE_THE_POOL + of_admin))
+    Ok(assess(&found, pool, BESIDE_THE_POOL + of_admin + i64::from(config.retention.is_on())))
 }
 
 fn assess(found: &Found, pool_max: i64, beside: i64) -> Vec<CheckResult> {

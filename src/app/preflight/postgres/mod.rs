@@ -2,9 +2,11 @@
 
 mod capacity;
 mod content;
+mod disk;
 mod durability;
 mod partitions;
 mod pooler;
+mod retention;
 mod rights;
 mod schema;
 mod server;
@@ -90,6 +92,8 @@ async fn look(config: &Config, client: &Client, clocks: &Clocks, shared: &Later<
     }
     results.extend(said("postgresql rights", rights::check(config, client).await));
     results.extend(said("postgresql partitions", partitions::check(client).await));
+    results.extend(said("postgresql retention", retention::check(config, client).await));
+    results.extend(said("postgresql disk", disk::check(config, client).await));
     results.extend(said("postgresql contents", content::check(config, client).await));
     results
 }

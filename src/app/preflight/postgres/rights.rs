@@ -60,17 +60,24 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckR
 }
 
 /// What is needed with these settings.
-fn needed(auto_provision: bool, has_admin: bool) -> Vec<(&'static str, &'static str)> {
+fn needed(config: &Config) -> Vec<(&'static str, &'static str)> {
     let mut all = NEEDED.to_vec();
     let of_provisioning = all.pop();
-    if auto_provision {
+    if config.registry.auto_provision {
         all.extend(of_provisioning);
         all.push(("device_registry", "INSERT"));
     }
-    if has_admin {
+    if !config.admin.key.is_empty() {
         all.push(("device_registry", "INSERT"));
         all.push(("device_activation", "SELECT, INSERT, UPDATE, DELETE"));
         all.push(("device_token_history", "INSERT"));
+    }
+    if config.retention.raw_events_days.is_some() {
+        all.push(("influx_backfills", "SELECT"));
+    }
+    if config.retention.quarantine_days.is_some() {
+        all.push(("quarantine_events", "DELETE"));
+        all.push(("quarantine_counters_minute", "DELETE"));
     }
     all
 }
@@ -88,8 +95,7 @@ async fn tables(config: &Config, client: &Client) -> Result<Vec<CheckResult>, Er
         WHERE NOT has_table_privilege(c.oid, p.right_) OR NOT has_schema_privilege(c.relnamespace, 'USAGE')
         GROUP BY w.tbl, c.relnamespace
         ORDER BY w.tbl";
-    let (tables, rights): (Vec<&str>, Vec<&str>) =
-        needed(config.registry.auto_provision, !config.admin.key.is_empty()).into_iter().unzip();
+    let (tables, rights): (Vec<&str>, Vec<&str>) = needed(config).into_iter().unzip();
     let rows = client.query(SQL, &[&tables, &rights]).await?;
     Ok(rows
         .iter()
@@ -138,15 +144,25 @@ async fn sequences(client: &Client) -> Result<Vec<CheckResult>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::secret::Secret;
 
     #[test]
-    fn provisioning_devices_needs_more() {
-        let with = needed(true, false);
-        assert!(with.contains(&("subscriptions", "UPDATE")) && with.contains(&("device_registry", "INSERT")));
-        assert!(!needed(false, true).contains(&("subscriptions", "UPDATE")));
-        assert!(
-            needed(false, true).contains(&("device_token_history", "INSERT"))
-                && !with.contains(&("device_token_history", "INSERT"))
-        );
+    fn what_a_setting_switches_on_needs_more() {
+        let with = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            needed(&config)
+        };
+        let provisioning = with(|config| config.registry.auto_provision = true);
+        assert!(provisioning.contains(&("subscriptions", "UPDATE")));
+        assert!(provisioning.contains(&("device_registry", "INSERT")));
+        assert!(!provisioning.contains(&("device_token_history", "INSERT")));
+        let admin = with(|config| config.admin.key = Secret::new("key"));
+        assert!(admin.contains(&("device_token_history", "INSERT")) && !admin.contains(&("subscriptions", "UPDATE")));
+        let retention = with(|config| config.retention.quarantine_days = Some(1));
+        assert!(retention.contains(&("quarantine_events", "DELETE")));
+        assert!(!retention.contains(&("influx_backfills", "SELECT")));
+        assert!(with(|config| config.retention.raw_events_days = Some(1)).contains(&("influx_backfills", "SELECT")));
+        assert_eq!(with(|_| {}).len(), NEEDED.len() - 1);
     }
 }
