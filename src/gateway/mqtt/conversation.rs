@@ -14,7 +14,8 @@ use super::shared::Shared;
 use super::taker::{NotTaken, take};
 use crate::gateway::NotStored;
 
-/// Bound on the broker's answer to the subscription.
+/// Bound on the broker's answer to the subscription. What it owes the session may come first; then it counts from the last
+/// message.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// A broker that has sent nothing for so long has nothing left of a session that takes up nothing new.
@@ -83,7 +84,7 @@ async fn read(
     if let Err(error) = asked {
         return End::Lost(error.to_string());
     }
-    let answer_by = Instant::now() + ANSWER_WITHIN;
+    let mut answer_by = Instant::now() + ANSWER_WITHIN;
     let (mut is_answered, mut quiet_at) = (false, Instant::now() + QUIET);
     // Gone in a drain: then nothing is taken any more.
     let mut taken = Some(taken);
@@ -107,6 +108,9 @@ async fn read(
         };
         match event {
             Ok(Event::Incoming(Incoming::Publish(message))) => {
+                if purpose == Purpose::Serve && !is_answered {
+                    shared.receives();
+                }
                 // In a drain what still comes is left to the broker, which sends it again to the next connection.
                 let Some(taken) = &taken else { continue };
                 match take(shared, message).await {
@@ -117,6 +121,7 @@ async fn read(
                     Err(why) => return why.into(),
                 }
                 quiet_at = Instant::now() + QUIET;
+                answer_by = Instant::now() + ANSWER_WITHIN;
             }
             Ok(Event::Incoming(Incoming::SubAck(answer))) => {
                 if let Err(said) = granted(&answer) {

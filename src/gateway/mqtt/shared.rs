@@ -76,9 +76,16 @@ impl Shared {
         open(config, &config.client_id, clean_session, keep_alive).await
     }
 
+    /// The broker sends what it owes the session. It may answer the subscription after all of that: with many messages that is
+    /// minutes later.
+    pub(super) fn receives(&self) {
+        self.metrics.connected.set(1);
+        self.readiness.up(Condition::Mqtt);
+    }
+
     /// The broker has granted the subscription.
     pub(super) fn subscribed(&self, session_present: bool) {
-        self.metrics.connected.set(1);
+        self.receives();
         self.logged.lock().reset();
         let is_again = self.was_subscribed.swap(true, Ordering::Relaxed);
         if is_again {
@@ -93,7 +100,6 @@ impl Shared {
             );
         }
         info!(self.log, "mqtt subscribed"; "filter" => self.link.config.filter(), "session_present" => session_present);
-        self.readiness.up(Condition::Mqtt);
     }
 
     /// A message is dropped that no stream takes, whenever it is sent: it would come again for ever, and hold up all that come

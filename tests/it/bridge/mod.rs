@@ -1,6 +1,7 @@
 //! The gateway between a real Mosquitto and JetStream, with a node behind it.
 
 mod crash;
+mod late_answer;
 mod messages;
 mod outage;
 mod recipe;

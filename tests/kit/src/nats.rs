@@ -113,7 +113,9 @@ impl Nats {
 
     /// Freezes the server (SIGSTOP): its connections stay open and it answers nothing.
     pub fn pause(&mut self) {
-        self.signal(Signal::STOP);
+        if let Some(process) = &mut self.process {
+            process.freeze();
+        }
     }
 
     /// Resumes it (SIGCONT).

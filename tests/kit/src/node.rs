@@ -260,7 +260,7 @@ impl Node {
 
     /// Freezes it (SIGSTOP): its connections stay open and it does nothing.
     pub fn pause(&mut self) {
-        self.process.signal(Signal::STOP);
+        self.process.freeze();
     }
 
     /// Resumes it (SIGCONT).

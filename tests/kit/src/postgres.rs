@@ -15,7 +15,7 @@ use tokio_postgres::error::SqlState;
 use crate::database::{Database, DropDatabase};
 use crate::pki::Certified;
 use crate::ports::free_port;
-use crate::process::{LeashOf, Process, find_program, send};
+use crate::process::{LeashOf, Process, find_program, freeze, send};
 use crate::procfs::family;
 use crate::server_user::User;
 use crate::wait::wait_for;
@@ -187,7 +187,12 @@ impl Postgres {
 
     /// Freezes all its processes (SIGSTOP): connections stay open and nothing answers.
     pub fn pause(&self) {
-        self.send_to_all(Signal::STOP);
+        let process = self.process.as_ref().expect("a running server");
+        // It starts no others any more once it is frozen itself.
+        freeze(process.pid());
+        for pid in family(process.pid()) {
+            freeze(pid);
+        }
     }
 
     /// Resumes a frozen server (SIGCONT).

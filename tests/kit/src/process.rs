@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::procfs::is_stopped;
+
 /// Finds a program: in `PATH`, then in `also`.
 ///
 /// # Panics
@@ -76,6 +78,13 @@ impl Process {
         }
     }
 
+    /// As [`freeze`]; a child that has exited already is no mistake.
+    pub(crate) fn freeze(&mut self) {
+        if self.try_wait().is_none() {
+            freeze(self.child.id());
+        }
+    }
+
     /// The exit status, once it has one.
     pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
@@ -137,6 +146,19 @@ pub(crate) fn wait_listening(process: &mut Process, port: u16, log: &Path) {
 pub(crate) fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
+    }
+}
+
+/// Freezes a process (SIGSTOP), and returns when none of its threads runs any more: that takes a moment on a busy machine.
+///
+/// # Panics
+/// When one still runs after ten seconds.
+pub(crate) fn freeze(pid: u32) {
+    send(pid, Signal::STOP);
+    let start = Instant::now();
+    while !is_stopped(pid) {
+        assert!(start.elapsed() < Duration::from_secs(10), "process {pid} does not stop");
+        std::thread::sleep(Duration::from_millis(1)); // polls: a stop is announced to nobody but the parent, and not by thread
     }
 }
 

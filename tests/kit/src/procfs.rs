@@ -1,6 +1,7 @@
 //! Process figures from Linux's procfs: CPU time, memory, children.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// CPU time (user and system, all threads) that a process has used so far; `None` once it is gone.
@@ -40,9 +41,20 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
+/// Whether a process does nothing any more: each of its threads is stopped, or it is gone.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut states = threads.filter_map(|thread| Some(fields(&thread.path().join("stat"))?.first()?.clone()));
+    states.all(|state| matches!(&*state, "T" | "t" | "Z" | "X"))
+}
+
 /// The fields of `/proc/PID/stat` from the third (state) on: the second may hold blanks.
 fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    fields(Path::new(&format!("/proc/{pid}/stat")))
+}
+
+fn fields(stat: &Path) -> Option<Vec<String>> {
+    let text = fs::read_to_string(stat).ok()?;
     let (_, fields) = text.rsplit_once(") ")?;
     Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
 }
