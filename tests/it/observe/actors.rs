@@ -46,6 +46,8 @@ async fn every_actor_and_lane_is_shown_with_what_it_has_done() {
             && !snapshot["outbox"].is_null()
             && snapshot["rejections"]["tenants"][0]["count"] == 3
             && snapshot["lanes"].as_array().expect("lanes").iter().all(|lane| lane["pending"] == 0)
+            // A batcher's rates are known from its second snapshot on.
+            && snapshot["actors"].as_array().expect("a list").iter().all(|actor| actor["in_per_second"].is_number())
     })
     .await;
 
