@@ -8,7 +8,7 @@ use async_nats::Client;
 use async_nats::jetstream::context::ContextBuilder;
 use deadpool_postgres::Pool;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::json;
 
 use super::sight::Sight;
 use super::worker::Worker;
@@ -59,9 +59,9 @@ impl SilenceWatcher {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { spawn, config, pool, node_id, client, streams, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
-        let shown = Arc::<Mutex<Value>>::default();
+        let shown = Arc::new(Mutex::new(json!({"looks": false, "why_not": "it has not looked yet"})));
         let of = Arc::downgrade(&shown);
-        stats.register("silence-watcher", move || of.upgrade().map_or(Value::Null, |shown| shown.lock().clone()));
+        stats.register("silence-watcher", move || of.upgrade().map_or_else(|| json!({}), |shown| shown.lock().clone()));
         let every = Duration::from_secs(config.silence.look_secs);
         let jetstream = ContextBuilder::new().timeout(PUBLISH_TIMEOUT).ack_timeout(PUBLISH_TIMEOUT).build(client);
         let worker = Worker {
