@@ -34,6 +34,9 @@ async fn while_postgresql_is_away_known_devices_pass_up_to_a_bound_and_then_wait
     let count = async |name: &str| node.metrics().await.count(name, &[]);
     let accepted = async || count("ingest_events_accepted_total").await;
 
+    // When it begins to listen, it forgets what it has read before.
+    wait_for("LISTEN", DEADLINE, async || count("ingest_registry_listening").await == 1).await;
+
     let asked = Instant::now();
     world.publish(round(0)).await;
     wait_for("the devices to be known", DEADLINE, async || accepted().await == 50).await;

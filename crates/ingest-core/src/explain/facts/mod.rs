@@ -1,9 +1,9 @@
 //! What others have gathered about a message. What could not be asked is unknown, and never taken for absent.
 
-pub mod broker;
-pub mod device;
-pub mod gaps;
-pub mod stored;
+pub(super) mod broker;
+pub(super) mod device;
+pub(super) mod gaps;
+pub(super) mod stored;
 
 use self::broker::{Consumer, Message, Stream, StreamFacts};
 use self::device::{Device, Prospect};
