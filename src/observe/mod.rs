@@ -20,3 +20,4 @@ pub(crate) use self::collector::Sources;
 pub(crate) use self::console::log_in_page;
 pub(crate) use self::observer::Observer;
 pub(crate) use self::routes::{assets, shown};
+pub(crate) use self::snapshot::{ActorState, LaneState, Snapshot};

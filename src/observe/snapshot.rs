@@ -1,11 +1,13 @@
 //! The snapshot: what the node shows of itself at one moment, as `/actors` and the console's events have it (docs/observe.md).
 //!
-//! What is not known is null, never 0. Keys stay as they are; new ones may come.
+//! What is not known is null, never 0. Keys stay as they are; new ones may come, so what another version does not say is read as its
+//! default.
 
 use serde::{Deserialize, Serialize};
 
 /// Everything that is shown of a moment.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Snapshot {
     /// When it was taken, as RFC 3339 in UTC.
     pub as_of: String,
@@ -39,6 +41,7 @@ pub(crate) struct Snapshot {
 
 /// The process.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct NodeState {
     /// The name of its host, which under Kubernetes is the pod's; null where it has none.
     pub host: Option<String>,
@@ -58,6 +61,7 @@ pub(crate) struct NodeState {
 
 /// One actor.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct ActorState {
     /// Its own name: the role, and what tells it from others of the role (`validator-0`).
     pub name: String,
@@ -97,6 +101,7 @@ pub(crate) struct ActorState {
 
 /// What goes from one role, or server, to another.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Flow {
     /// A role; or `nats`, `postgres`, `influx`.
     pub from: String,
@@ -112,6 +117,7 @@ pub(crate) struct Flow {
 
 /// One lane: its ledger, which always balances, and the broker's figures, which are null while they are not known.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct LaneState {
     /// The stream.
     pub stream: String,
@@ -153,6 +159,7 @@ pub(crate) struct LaneState {
 
 /// What the batchers hold.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct InfluxState {
     /// Tenants with a batcher.
     pub tenants: u64,
@@ -168,6 +175,7 @@ pub(crate) struct InfluxState {
 
 /// One tenant's batcher.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct BatcherState {
     /// Whose lines.
     pub tenant: String,
@@ -191,6 +199,7 @@ pub(crate) struct BatcherState {
 
 /// What the outbox owes to tenants that are late, of all replicas.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct OutboxState {
     /// Lines of all tenants that are late.
     pub lines: i64,
@@ -204,6 +213,7 @@ pub(crate) struct OutboxState {
 
 /// What is owed to one tenant.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct OwedState {
     /// The tenant, as the label of the metrics has it.
     pub tenant: String,
@@ -219,6 +229,7 @@ pub(crate) struct OwedState {
 
 /// The pool of connections.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct PoolState {
     /// Connections that work uses.
     pub in_use: u64,
@@ -232,6 +243,7 @@ pub(crate) struct PoolState {
 
 /// One component's condition.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct ConditionState {
     /// The component, as in `ingest_component_up`.
     pub name: String,
@@ -245,6 +257,7 @@ pub(crate) struct ConditionState {
 
 /// Rejected messages.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Rejections {
     /// Every reason that came, the most frequent of the last five minutes first.
     pub reasons: Vec<ReasonState>,
@@ -254,6 +267,7 @@ pub(crate) struct Rejections {
 
 /// Rejections for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct ReasonState {
     /// The reason's code.
     pub reason: String,
@@ -267,6 +281,7 @@ pub(crate) struct ReasonState {
 
 /// Rejections of one tenant for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct TenantRejections {
     /// The tenant; `unknown` for all that are not registered, `others` for those beyond the bound.
     pub tenant: String,
@@ -278,6 +293,7 @@ pub(crate) struct TenantRejections {
 
 /// Counted since the start, as in the log's `stats` line.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Totals {
     /// Deliveries received.
     pub received: u64,
@@ -305,6 +321,7 @@ pub(crate) struct Totals {
 
 /// Who watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Viewers {
     /// Now.
     pub watching: u64,

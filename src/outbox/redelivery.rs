@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use tokio_util::sync::CancellationToken;
 
 use super::reader::Reader;
 use super::redelivery_state::RedeliveryState;
@@ -13,7 +12,7 @@ use crate::delivery::pending_ack::Outbox;
 use crate::message::{Drain, Points};
 use crate::postgres::connector::Connector;
 use crate::runtime::actor_guard::ActorGuard;
-use crate::runtime::drain::DrainWaiters;
+use crate::runtime::background::Background;
 use crate::runtime::spawn::SpawnContext;
 
 /// What redelivery is made of.
@@ -39,9 +38,7 @@ pub(crate) struct Parts {
 pub(crate) struct Redelivery {
     _actor_guard: ActorGuard,
     reader: Option<Reader>,
-    stop: CancellationToken,
-    has_ended: bool,
-    drained: DrainWaiters,
+    background: Background,
 }
 
 impl Redelivery {
@@ -50,13 +47,7 @@ impl Redelivery {
         let Parts { spawn, settings, connector, outbox, state, points } = parts;
         let SpawnContext { actor_guard, log, metrics, .. } = spawn;
         let reader = Reader::new(settings, connector, outbox, state, points, metrics.influx.clone(), log);
-        Self {
-            _actor_guard: actor_guard,
-            reader: Some(reader),
-            stop: CancellationToken::new(),
-            has_ended: false,
-            drained: DrainWaiters::default(),
-        }
+        Self { _actor_guard: actor_guard, reader: Some(reader), background: Background::default() }
     }
 }
 
@@ -67,11 +58,8 @@ impl Actor for Redelivery {
         let Some(reader) = self.reader.take() else { return };
         // Dropped wherever it is: the pending acks of what was not sent are dropped with it, so that its claims are released,
         // and a claim whose answer is lost is released with everything that this owner holds, by the maintainer's drain.
-        let work = self.stop.clone().run_until_cancelled_owned(reader.run());
-        ctx.spawn(work.into_actor(self).map(|_, this, _| {
-            this.has_ended = true;
-            this.drained.notify();
-        }));
+        let work = self.background.stop().run_until_cancelled_owned(reader.run());
+        ctx.spawn(work.into_actor(self).map(|_, this, _| this.background.ended()));
     }
 }
 
@@ -79,10 +67,6 @@ impl Handler<Drain> for Redelivery {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> ResponseFuture<()> {
-        self.stop.cancel();
-        if self.has_ended {
-            return Box::pin(std::future::ready(()));
-        }
-        Box::pin(self.drained.wait())
+        self.background.drain()
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::report::Report;
@@ -13,7 +12,7 @@ use crate::message::Drain;
 use crate::metrics::RetentionFigures;
 use crate::postgres::connector::Connector;
 use crate::runtime::actor_guard::ActorGuard;
-use crate::runtime::drain::DrainWaiters;
+use crate::runtime::background::Background;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::stats::Stats;
 
@@ -35,9 +34,7 @@ pub(crate) struct Parts {
 pub(crate) struct Retention {
     _actor_guard: ActorGuard,
     rounds: Option<Rounds>,
-    stop: CancellationToken,
-    has_ended: bool,
-    drained: DrainWaiters,
+    background: Background,
 }
 
 impl Retention {
@@ -45,7 +42,7 @@ impl Retention {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { spawn, config, connector, stats } = parts;
         let SpawnContext { actor_guard, log, metrics, readiness, .. } = spawn;
-        let (report, stop) = (Arc::<Report>::default(), CancellationToken::new());
+        let (report, background) = (Arc::<Report>::default(), Background::default());
         let (shown, settings) = (Arc::downgrade(&report), config.clone());
         stats.register("retention", move || shown.upgrade().map_or(Value::Null, |report| report.state(&settings)));
         let scraped = Arc::downgrade(&report);
@@ -53,15 +50,9 @@ impl Retention {
             .retention
             .figures
             .read_from(move || scraped.upgrade().map_or_else(RetentionFigures::default, |report| report.figures()));
-        let (logged, others, ended) = (log_once(), log_once(), stop.clone());
-        let rounds = Rounds { config, connector, stop: ended, report, log, metrics, readiness, logged, others };
-        Self {
-            _actor_guard: actor_guard,
-            rounds: Some(rounds),
-            stop,
-            has_ended: false,
-            drained: DrainWaiters::default(),
-        }
+        let (logged, others, stop) = (log_once(), log_once(), background.stop());
+        let rounds = Rounds { config, connector, stop, report, log, metrics, readiness, logged, others };
+        Self { _actor_guard: actor_guard, rounds: Some(rounds), background }
     }
 }
 
@@ -70,10 +61,7 @@ impl Actor for Retention {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         let Some(rounds) = self.rounds.take() else { return };
-        ctx.spawn(rounds.run().into_actor(self).map(|(), this, _| {
-            this.has_ended = true;
-            this.drained.notify();
-        }));
+        ctx.spawn(rounds.run().into_actor(self).map(|(), this, _| this.background.ended()));
     }
 }
 
@@ -81,10 +69,6 @@ impl Handler<Drain> for Retention {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Drain, _: &mut Context<Self>) -> ResponseFuture<()> {
-        self.stop.cancel();
-        if self.has_ended {
-            return Box::pin(std::future::ready(()));
-        }
-        Box::pin(self.drained.wait())
+        self.background.drain()
     }
 }

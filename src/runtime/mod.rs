@@ -1,6 +1,7 @@
 //! What every actor and command needs: guards, readiness, drain, logs, secrets, exit codes.
 
 pub(crate) mod actor_guard;
+pub(crate) mod background;
 pub(crate) mod bisect;
 pub(crate) mod client_address;
 pub(crate) mod connections;

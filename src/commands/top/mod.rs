@@ -1,6 +1,6 @@
 //! `ingest-node top`: the actors and lanes of running nodes, side by side.
 //!
-//! - `options`: which nodes. `poll`: asks each of them. `shown`: what of their answer is read.
+//! - `options`: which nodes. `poll`: asks each of them.
 //! - `rows`: what is shown of it, as text. `screen`: on a terminal, by `keys`. `plain`: as lines, anywhere else.
 
 mod command;
@@ -10,7 +10,6 @@ mod plain;
 mod poll;
 mod rows;
 mod screen;
-mod shown;
 mod terminal;
 
 pub(super) use self::command::run;

@@ -6,8 +6,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::shown::Shown;
 use crate::commands::admin_client::{Admin, AdminError};
+use crate::observe::Snapshot;
 
 /// Longest wait for a snapshot after its head.
 const BODY_BOUND: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ pub(super) struct Replica {
     /// Its admin listener.
     pub url: String,
     /// Its snapshot, or why there is none.
-    pub answer: Result<Shown, Unreachable>,
+    pub answer: Result<Snapshot, Unreachable>,
 }
 
 /// Why a node does not show itself.
@@ -44,7 +44,7 @@ pub(super) async fn poll(admins: &[Admin]) -> Vec<Replica> {
     join_all(admins.iter().map(one)).await
 }
 
-async fn ask(admin: &Admin) -> Result<Shown, AdminError> {
+async fn ask(admin: &Admin) -> Result<Snapshot, AdminError> {
     let away = |why: String| AdminError::Away { url: admin.url().to_owned(), why };
     let mut answer = admin.get("/actors").await?;
     let body = async {

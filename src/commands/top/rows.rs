@@ -1,7 +1,7 @@
 //! What is shown of the nodes, as text: a panel for each, with the same rows in the same order.
 
 use super::poll::Replica;
-use super::shown::{Actor, Lane, Shown};
+use crate::observe::{ActorState, LaneState, Snapshot};
 use ingest_core::message::visible::{detail, name};
 
 /// By what the actors are sorted.
@@ -72,8 +72,8 @@ fn names(replicas: &[Replica], sort: Sort) -> Vec<&str> {
             names.push(&actor.name);
         }
     }
-    let most = |name: &str, figure: fn(&Actor) -> u64| {
-        let of_node = |shown: &Shown| shown.actors.iter().find(|actor| actor.name == name).map_or(0, figure);
+    let most = |name: &str, figure: fn(&ActorState) -> u64| {
+        let of_node = |shown: &Snapshot| shown.actors.iter().find(|actor| actor.name == name).map_or(0, figure);
         replicas.iter().filter_map(|replica| replica.answer.as_ref().ok()).map(of_node).max().unwrap_or_default()
     };
     // The sort is stable: equal ones stay in their order.
@@ -114,14 +114,14 @@ fn panel(replica: &Replica, names: &[&str]) -> Panel {
     }
 }
 
-fn status(shown: &Shown) -> String {
+fn status(shown: &Snapshot) -> String {
     let state = if shown.node.state.is_empty() { "reachable" } else { &shown.node.state };
     let (generation, uptime) = (shown.node.generation, shown.node.uptime_seconds.max(0.0).round());
     format!("{}, generation {generation}, up {uptime} s", name(state))
 }
 
 /// A row stands out where its actor does not work, or was restarted.
-fn row(actor: &Actor) -> ([String; 6], bool) {
+fn row(actor: &ActorState) -> ([String; 6], bool) {
     let stands_out = !matches!(actor.state.as_str(), "running" | "busy" | "waiting" | "working") || actor.restarts > 0;
     let cells = [
         name(&actor.name),
@@ -134,7 +134,7 @@ fn row(actor: &Actor) -> ([String; 6], bool) {
     (cells, stands_out)
 }
 
-fn lane(lane: &Lane) -> [String; 6] {
+fn lane(lane: &LaneState) -> [String; 6] {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     [
         name(&lane.consumer),
@@ -155,7 +155,7 @@ pub(super) fn rate(rate: Option<f64>) -> String {
     }
 }
 
-fn notes(shown: &Shown) -> Vec<String> {
+fn notes(shown: &Snapshot) -> Vec<String> {
     let exits = shown.actors.iter().filter_map(|actor| {
         let exit = actor.last_exit.as_deref()?;
         Some(format!("{}: last exit {}", name(&actor.name), name(exit)))
