@@ -27,10 +27,10 @@ const NUMBER: &str = "NUMBER";
 /// A device's message, ready but for its time and number.
 struct Template {
     subject: String,
-    parts: Vec<Part>,
+    slots: Vec<Slot>,
 }
 
-enum Part {
+enum Slot {
     Text(String),
     Time,
     Number,
@@ -90,13 +90,13 @@ impl Publisher {
         // No two messages have the same time, so that each makes a point of its own, known by its time alone.
         self.last_us = (now_ns() / 1_000).max(self.last_us + 1);
         let devices = self.templates.len() as u64;
-        let Template { subject, parts } = &self.templates[(number % devices) as usize];
+        let Template { subject, slots } = &self.templates[(number % devices) as usize];
         let mut text = String::with_capacity(1_024);
-        for part in parts {
-            match part {
-                Part::Text(part) => text.push_str(part),
-                Part::Time => text.push_str(&self.last_us.to_string()),
-                Part::Number => text.push_str(&(number / devices + 1).to_string()),
+        for slot in slots {
+            match slot {
+                Slot::Text(piece) => text.push_str(piece),
+                Slot::Time => text.push_str(&self.last_us.to_string()),
+                Slot::Number => text.push_str(&(number / devices + 1).to_string()),
             }
         }
         (subject.clone(), text)
@@ -110,16 +110,16 @@ fn template(load: Load, number: usize) -> Template {
     payload["seq"] = json!(NUMBER);
     let message = outgoing(&device, "telemetry", "telemetry", &payload);
     let text = String::from_utf8(message.payload.to_vec()).expect("JSON is text");
-    let mut parts = Vec::new();
+    let mut slots = Vec::new();
     for (place, piece) in text.split(&format!("\"{TIME}\"")).enumerate() {
-        parts.extend((place > 0).then_some(Part::Time));
+        slots.extend((place > 0).then_some(Slot::Time));
         for (place, piece) in piece.split(&format!("\"{NUMBER}\"")).enumerate() {
-            parts.extend((place > 0).then_some(Part::Number));
-            parts.push(Part::Text(piece.to_owned()));
+            slots.extend((place > 0).then_some(Slot::Number));
+            slots.push(Slot::Text(piece.to_owned()));
         }
     }
-    assert_eq!(parts.len(), 5, "a place for the time, and one for the number");
-    Template { subject: message.subject, parts }
+    assert_eq!(slots.len(), 5, "a place for the time, and one for the number");
+    Template { subject: message.subject, slots }
 }
 
 pub(crate) fn now_ns() -> i64 {
