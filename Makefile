@@ -21,6 +21,7 @@
 # make bench   the node against the yardstick, on durable servers
 # make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 9 minutes
 # make bench-ways    how fast messages come in by each way in
+# make bench-observe  what it costs to see: missing readings, derived state, everything at once, and the console's snapshots; 10 minutes
 # make bench-cases   the node alone where it is harder: cold cache, bad messages, routes; and its memory per device
 
 CARGO ?= cargo
@@ -110,7 +111,7 @@ coverage: setup
 	scripts/coverage
 
 # All programs in one build, so that their dependencies are built once. Crashes on purpose come with the tests only.
-.PHONY: release demo bench bench-cases bench-influx bench-ways
+.PHONY: release demo bench bench-observe bench-cases bench-influx bench-ways
 release: setup
 	$(CARGO) build --release --locked -p ingest-node -p ingest-kit -p yardstick --bins
 
@@ -119,6 +120,9 @@ demo: release
 
 bench: release
 	target/release/drain target/release/ingest-node target/release/yardstick
+
+bench-observe: export BENCH_CASES ?= readings,derived,everything,observe
+bench-observe: bench
 
 bench-cases: export BENCH_CASES ?= cold,bad,routes,memory
 bench-cases: bench

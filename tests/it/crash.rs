@@ -41,6 +41,7 @@ async fn killing_the_node_under_load_loses_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_restart_budget_is_spent_exits_with_70() {
     let world = World::new().await;
+    world.create_quickly_redelivering_consumers().await;
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
     std::fs::write(&file, "[supervisor]\nrestart_budget = 0\n").expect("a file");

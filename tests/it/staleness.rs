@@ -13,7 +13,7 @@ use crate::world::{DEADLINE, LANES, World, drain, start};
 /// Answers are asked for again after this time, while that is possible.
 const TTL: Duration = Duration::from_secs(1);
 /// While it is not, they serve so long. Well above what stopping PostgreSQL takes on a busy machine.
-const MAX_STALENESS: Duration = Duration::from_secs(25);
+const MAX_STALENESS: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_postgresql_is_away_known_devices_pass_up_to_a_bound_and_then_wait_but_none_is_rejected() {

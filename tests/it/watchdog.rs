@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::pull;
 use ingest_kit::{Node, NodeBuilder, wait_for};
 use tempfile::TempDir;
 
@@ -34,12 +35,17 @@ async fn restarted(node: &Node) -> Vec<String> {
 /// Runs a load through a node one of whose threads blocks forever.
 async fn survives(failpoint: &str, residents: &[&str]) {
     let world = World::new().await;
-    world.create_quickly_redelivering_consumers().await;
+    // A request for messages outlives a consumer that stands still, and what comes for it is delivered again only then.
+    let (ack_wait, max_expires) = (Duration::from_secs(3), Duration::from_secs(4));
+    world
+        .create_consumers_like(pull::Config { ack_wait, max_expires, max_ack_pending: 60_000, ..Default::default() })
+        .await;
     let load = Workload::good(2_000);
     load.seed(&world).await;
     world.publish(load.messages.clone()).await;
     let (_dir, node) = watched(&world, 3);
-    let node = start(node.env("INGEST_FAILPOINTS", failpoint)).await;
+    // What the generation before owes is another owner's.
+    let node = start(node.env("INFLUX_TAKEOVER_SECONDS", 3).env("INGEST_FAILPOINTS", failpoint)).await;
     wait_for("a restart", SETTLED_WITHIN, async || !restarted(&node).await.is_empty()).await;
     let restarted = restarted(&node).await;
     assert!(restarted.iter().all(|actor| residents.contains(&actor.as_str())), "{restarted:?}");

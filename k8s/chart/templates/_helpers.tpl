@@ -145,3 +145,25 @@ priorityClassName: {{ . }}
     - { port: {{ $peer.port }}, protocol: TCP }
 {{- end }}
 {{- end }}
+
+{{/* The file of the nodes: what is given, and below it for how long data is kept. */}}
+{{- define "node.runConfig" -}}
+{{- $retention := .Values.run.retention }}
+{{- .Values.run.config | trim }}
+{{- if or $retention.rawEventsDays $retention.quarantineDays $retention.readerIndex }}
+{{- if regexMatch "(?m)^[ \t]*\\[[ \t]*retention[ \t]*\\]" .Values.run.config }}
+{{- fail "run.retention is set, and run.config has a table [retention]: say it in one of them" }}
+{{- end }}
+
+[retention]
+{{- with $retention.rawEventsDays }}
+raw_events_days = {{ int . }}
+{{- end }}
+{{- with $retention.quarantineDays }}
+quarantine_days = {{ int . }}
+{{- end }}
+{{- if $retention.readerIndex }}
+reader_index = true
+{{- end }}
+{{- end }}
+{{- end }}

@@ -44,6 +44,7 @@ async fn make_careless(nats: &Nats) {
             storage: StorageType::Memory,
             ..stream("ROUTES", "routes.>")
         },
+        Config { no_ack: true, ..stream("ALERTS", "alerts.acme") },
     ] {
         jetstream.create_stream(config).await.expect("a stream");
     }
@@ -99,6 +100,8 @@ async fn careless_streams_and_consumers_are_named() {
         ("WARN", "stream ROUTES", "max_msg_size is 1000"),
         ("WARN", "stream ROUTES", "duplicate_window is 1s"),
         ("WARN", "stream ROUTES", "its storage is memory"),
+        ("WARN", "stream ALERTS", "its subjects are alerts.acme"),
+        ("WARN", "stream ALERTS", "no_ack is set"),
         ("WARN", "consumer ingest-workers", "ack_wait is 1s"),
         ("WARN", "consumer ingest-workers", "max_ack_pending is 100"),
         ("WARN", "consumer ingest-workers", "max_deliver is 3"),
@@ -155,8 +158,11 @@ async fn what_is_missing_and_may_not_be_made_is_an_error() {
     report.assert_names(&[
         ("ERR", "stream TELEMETRY", "missing"),
         ("ERR", "stream ROUTES", "missing"),
+        ("WARN", "stream ALERTS", "missing, and NATS_CREATE is off: nobody is told"),
         ("ERR", "consumer ingest-shadow", "missing"),
     ]);
+    let report = doctor(on(nats.url()).env("NATS_CREATE", 0).env("DEVICE_SILENCE", 0)).await;
+    assert!(report.wrong("stream ALERTS").is_empty(), "{:#?}", report.found);
     let report = doctor(on(nats.url())).await;
     assert!(report.wrong("stream").is_empty() && report.wrong("consumer").is_empty(), "`run` makes them");
 }

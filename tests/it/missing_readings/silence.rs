@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use async_nats::jetstream::stream::Config;
 use ingest_kit::seed::{self, Device};
 use ingest_kit::{envelope, wait_for, wait_for_value};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 use super::{alerts, kinds_of, quickly, readings, record};
+use crate::consumer::wait_ready_shows;
 use crate::world::{DEADLINE, World, drain, start};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,6 +125,66 @@ async fn an_outage_of_postgresql_is_no_silence_of_the_devices() {
     assert!(moment(&told[0]["last_received_at"]) > heard, "{told:?}");
     assert_eq!(record(&world, &device).await, Some(([11, 0, 0, 0, 0], vec![])));
     drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_nats_is_no_silence_and_what_could_not_be_published_comes_once_after_it() {
+    let mut world = World::new().await;
+    let [silent, heard] = [envelope::device(1, 1), envelope::device(2, 1)];
+    seed::devices(&world.database, &[silent.clone(), heard.clone()]).await;
+    // No alert finds room in it.
+    let mut stream = Config {
+        name: "ALERTS".to_owned(),
+        subjects: vec!["alerts.>".to_owned()],
+        max_message_size: 1,
+        ..Config::default()
+    };
+    world.jetstream.create_stream(stream.clone()).await.unwrap();
+    let settings = quickly("min_secs = 3");
+    let node = start(settings.node(&world)).await;
+    world.publish(readings(&silent, 1..=10)).await;
+    let marked = "device_state WHERE silent_since IS NOT NULL AND NOT silence_alerted";
+    wait_for("its silence", DEADLINE, async || world.database.count(marked).await == 1).await;
+    wait_ready_shows(&node, 200, "alerts: not taken").await;
+    world.publish(readings(&heard, 1..=10)).await;
+    wait_for("the other device to be heard", DEADLINE, async || {
+        record(&world, &heard).await.is_some_and(|(numbers, _)| numbers[0] == 10)
+    })
+    .await;
+
+    world.nats.stop();
+    let away = OffsetDateTime::now_utc();
+    let looks = async || node.stats().await["actors"]["silence-watcher"]["looks"].as_bool();
+    wait_for("the node to be blind", DEADLINE, async || looks().await == Some(false)).await;
+    wait_for("an outage that is longer than silence", DEADLINE, async || {
+        OffsetDateTime::now_utc() - away > Duration::seconds(6)
+    })
+    .await;
+    assert_eq!(world.database.count(marked).await, 1, "nobody else");
+    let back = OffsetDateTime::now_utc();
+    world.nats.start_again();
+    stream.max_message_size = -1;
+    world.jetstream.update_stream(stream).await.unwrap();
+    // By now the device has been away for too long, had it been able to send.
+    wait_for("the first look after it", DEADLINE, async || looks().await == Some(true)).await;
+    world.publish(readings(&heard, [11])).await;
+
+    let told = wait_for_value("an alert of each", 2 * DEADLINE, async || {
+        let told = alerts(&world).await;
+        [&silent, &heard].iter().all(|device| !kinds_of(&told, device).is_empty()).then_some(told)
+    })
+    .await;
+    let of = |device: &Device| told.iter().find(|alert| alert["device_id"] == *device.device_id).unwrap();
+    assert!(moment(&of(&silent)["silent_since"]) < away, "{told:?}");
+    // Of its message after the outage, and not of those before.
+    assert!(moment(&of(&heard)["last_received_at"]) >= back, "{told:?}");
+    wait_for("no remark to be left", DEADLINE, async || {
+        node.get("/ready").await.is_some_and(|answer| !answer.body.contains("alerts"))
+    })
+    .await;
+    drain(node).await;
+    let told = alerts(&world).await;
+    assert_eq!([&silent, &heard].map(|device| kinds_of(&told, device)), [["device_silent"], ["device_silent"]]);
 }
 
 fn moment(value: &serde_json::Value) -> OffsetDateTime {

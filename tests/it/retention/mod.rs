@@ -1,6 +1,7 @@
 //! Retention: old partitions and records go, nothing else does, and nobody waits for it.
 
 mod index;
+mod outage;
 mod quarantine;
 mod replicas;
 mod rows;

@@ -51,6 +51,7 @@ async fn goes_on(world: &World, node: &Node, traffic: Traffic, published_before:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotated_password_of_nats_is_read_again() {
     let (mut world, dir) = (World::with_nats(Nats::start_configured(&users("hush-old"))).await, directory());
+    world.create_quickly_redelivering_consumers().await;
     let password = file(dir.path(), "password", "hush-old\n");
     let node = world.node().env("NATS_USER", "node").env("NATS_PASSWORD_FILE", password.display());
     let node = start(node).await;
@@ -128,6 +129,7 @@ async fn renewed_certificates_of_postgresql_count_from_the_next_connection_on() 
 async fn renewed_certificates_of_nats_count_from_the_next_connection_on() {
     let tls = Tls::new();
     let mut world = World::with_nats(tls.server(&tls.authority.server(&["localhost", "127.0.0.1"]))).await;
+    world.create_quickly_redelivering_consumers().await;
     let url = format!("tls://localhost:{}", world.nats.port());
     let node = start(tls.client(world.node()).env("NATS_URL", url)).await;
     let published = traffic(&world).await.stop().await;

@@ -50,6 +50,17 @@ prop_compose! {
 
 proptest! {
     #[test]
+    fn messages_are_added_one_by_one_as_they_are_merged(
+        messages in prop::collection::vec((-1..40_i64, 0..300_i64, any::<bool>(), any::<bool>()), 0..600),
+    ) {
+        let messages: Vec<Message> = messages.into_iter()
+            .map(|(seq, received_us, is_new, is_reading)| Message { seq, received_us, is_new, is_reading }).collect();
+        let mut added = Heard::default();
+        messages.iter().for_each(|message| added.add(*message));
+        prop_assert_eq!(added, heard(&messages));
+    }
+
+    #[test]
     fn a_whole_sequence_in_any_order_has_nothing_missing(messages in shuffled(), sizes in prop::collection::vec(1..9_usize, 1..6)) {
         let mut device = Continuity::default();
         hear_all(&mut device, &messages, &sizes);

@@ -63,7 +63,7 @@ async fn connect(config: &Config) -> Result<Session, CheckResult> {
 }
 
 async fn look(config: &Config, session: &Session, clocks: &Clocks) -> Vec<CheckResult> {
-    let mut results = server::check(session).await;
+    let mut results = server::check(config, session).await;
     if results.iter().any(|result| result.about == server::JETSTREAM && result.level == Level::Err) {
         return results;
     }

@@ -2,6 +2,7 @@
 
 use super::{ABOUT, Session};
 use crate::app::preflight::result::CheckResult;
+use crate::config::Config;
 use crate::nats::account::{AccountInfo, account};
 
 /// What a result about JetStream as a whole is about.
@@ -12,17 +13,18 @@ const VERSION: &str = "nats version";
 /// The oldest version that the node is tested with.
 const TESTED: (u64, u64, u64) = (2, 9, 10);
 
-/// Streams that the node makes where they are missing, and a consumer on all but one.
+/// Streams that the node makes where they are missing: of three lanes, and of route jobs. With alerts it is one more.
 const STREAMS: i64 = 4;
 
 /// Connection, version and JetStream.
-pub(super) async fn check(session: &Session) -> Vec<CheckResult> {
+pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult> {
+    let needed = STREAMS + i64::from(config.state.silence.enabled);
     let info = session.client.server_info();
     let name = if info.server_name.is_empty() { &info.server_id } else { &info.server_name };
     let cluster = info.cluster.as_deref().map(|cluster| format!(" of cluster {cluster}")).unwrap_or_default();
     let mut results = vec![CheckResult::ok(ABOUT, format!("connected to {name}{cluster}")), version(&info.version)];
     match account(&session.context).await {
-        Ok(Some(account)) => results.extend(limits(&account)),
+        Ok(Some(account)) => results.extend(limits(&account, needed)),
         // Not permitted: the node does without.
         Ok(None) => results.push(CheckResult::ok(JETSTREAM, "the account's limits are not shown")),
         Err(why) => results.push(CheckResult::err(
@@ -54,14 +56,14 @@ fn read(version: &str) -> Option<(u64, u64, u64)> {
 }
 
 /// The account's limits, as far as the node could meet them.
-fn limits(account: &AccountInfo) -> Vec<CheckResult> {
+fn limits(account: &AccountInfo, needed: i64) -> Vec<CheckResult> {
     let mut results = Vec::new();
     let limits = &account.limits;
     let (streams, most) = (account.streams, limits.max_streams);
-    if most > 0 && most < STREAMS {
+    if most > 0 && most < needed {
         results.push(CheckResult::warn(
             JETSTREAM,
-            format!("the account may have {most} streams ({streams} are there), the node needs {STREAMS}"),
+            format!("the account may have {most} streams ({streams} are there), the node needs {needed}"),
             "raise max_streams of the account",
         ));
     }

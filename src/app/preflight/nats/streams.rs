@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::delivery::{Lane, Owner};
 use crate::nats::provision::{ApiError, stream_info};
 use crate::sink::routes::stream as jobs;
+use crate::sink::state::silence as alerts;
 
 /// An outage that a stream should outlast: a night without anybody.
 const OUTAGE: Duration = Duration::from_secs(24 * 3_600);
@@ -37,8 +38,23 @@ pub(super) async fn check(config: &Config, session: &Session) -> Vec<CheckResult
             other => vec![absent(&about, other.err(), config)],
         }
     };
-    let (mut results, jobs) = tokio::join!(join_all(config.nats.lanes().iter().map(lane)), jobs);
-    results.push(jobs);
+    let alerts = async {
+        if !config.state.silence.enabled {
+            return Vec::new();
+        }
+        let about = format!("stream {}", alerts::STREAM);
+        match stream_info(&session.context, alerts::STREAM).await {
+            Ok(Some(info)) => assess(&about, &info, alerts::differences(&info.config), is_clustered),
+            Ok(None) if !config.nats.create => vec![CheckResult::warn(
+                about,
+                "missing, and NATS_CREATE is off: nobody is told of devices that fall silent",
+                "make it with the subjects alerts.>, let the node do so with NATS_CREATE=1, or set DEVICE_SILENCE=0",
+            )],
+            other => vec![absent(&about, other.err(), config)],
+        }
+    };
+    let (mut results, jobs, alerts) = tokio::join!(join_all(config.nats.lanes().iter().map(lane)), jobs, alerts);
+    results.extend([jobs, alerts]);
     results.concat()
 }
 

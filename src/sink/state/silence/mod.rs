@@ -10,5 +10,5 @@ mod stream;
 mod watcher;
 mod worker;
 
-pub(crate) use self::stream::STREAM;
+pub(crate) use self::stream::{STREAM, differences};
 pub(crate) use self::watcher::{Parts, SilenceWatcher};

@@ -79,10 +79,10 @@ impl Heard {
     }
 
     /// Adds a message.
-    fn add(&mut self, message: Message) {
+    pub fn add(&mut self, message: Message) {
         let at = message.received_us;
         self.arrived((at, at), 1, 0);
-        if message.seq > 0 && !self.is_cut {
+        if message.seq > 0 {
             self.push(Run::of(message));
         }
     }

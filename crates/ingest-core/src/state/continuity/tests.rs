@@ -11,7 +11,7 @@ fn message(seq: i64, received_s: i64) -> Message {
 /// What one flush has heard.
 fn heard(messages: impl IntoIterator<Item = Message>) -> Heard {
     let mut heard = Heard::default();
-    messages.into_iter().for_each(|message| heard.merge(Heard::of(message)));
+    messages.into_iter().for_each(|message| heard.add(message));
     heard
 }
 

@@ -56,52 +56,80 @@ pub struct Location {
 impl Observation {
     /// The observation that one event makes.
     pub(super) fn of(received_us: i64, is_new: bool, event: Event) -> Self {
+        let mut observation = Self {
+            device: event.device.clone(),
+            seen_us: received_us,
+            heartbeat_us: None,
+            telemetry_us: None,
+            location: None,
+            events: 0,
+            heard: Heard::default(),
+            payloads: Vec::new(),
+            samples: BTreeMap::new(),
+        };
+        observation.add(received_us, is_new, event);
+        observation
+    }
+
+    /// Adds an event; of equal times the later one wins. This is what every message costs: as a rule no memory.
+    pub(super) fn add(&mut self, received_us: i64, is_new: bool, event: Event) {
         let Event { device, msg_type, seq, event_us, payload, location, metrics_signature, .. } = event;
         let event_us = observed_us(event_us, received_us);
         let is_heartbeat = msg_type == MsgType::Heartbeat;
+        self.seen(device, received_us);
+        if is_heartbeat {
+            self.heartbeat_us = self.heartbeat_us.max(Some(received_us));
+        }
+        if msg_type == MsgType::Telemetry {
+            self.telemetry_us = self.telemetry_us.max(Some(received_us));
+        }
+        self.located(location.map(|(latitude, longitude)| Location { event_us, latitude, longitude }));
+        self.events += 1;
+        self.heard.add(Message { seq, received_us, is_new, is_reading: !is_heartbeat });
         // Any type but a heartbeat carries measurements.
-        let report = (!is_heartbeat).then_some(LatestPayload {
-            signature: metrics_signature,
-            first_seen_us: received_us,
-            event_us,
-            payload,
-        });
-        Self {
-            device,
-            seen_us: received_us,
-            heartbeat_us: is_heartbeat.then_some(received_us),
-            telemetry_us: (msg_type == MsgType::Telemetry).then_some(received_us),
-            location: location.map(|(latitude, longitude)| Location { event_us, latitude, longitude }),
-            events: 1,
-            heard: Heard::of(Message { seq, received_us, is_new, is_reading: !is_heartbeat }),
-            payloads: report.into_iter().collect(),
-            samples: BTreeMap::new(),
+        if !is_heartbeat {
+            self.report(LatestPayload { signature: metrics_signature, first_seen_us: received_us, event_us, payload });
+            self.bound();
         }
     }
 
     /// Adds a later observation; of equal times the later one wins.
     pub fn merge(&mut self, later: Observation) {
-        if later.seen_us >= self.seen_us {
-            self.device = later.device;
-        }
-        self.seen_us = self.seen_us.max(later.seen_us);
+        self.seen(later.device, later.seen_us);
         self.heartbeat_us = self.heartbeat_us.max(later.heartbeat_us);
         self.telemetry_us = self.telemetry_us.max(later.telemetry_us);
-        let located_us = |location: Option<Location>| location.map(|location| location.event_us);
-        if located_us(later.location) >= located_us(self.location) {
-            self.location = later.location;
-        }
+        self.located(later.location);
         self.events += later.events;
         self.heard.merge(later.heard);
         for (metric, sample) in later.samples {
             insert_newest(&mut self.samples, metric, sample);
         }
-        for report in later.payloads {
-            match self.payloads.iter_mut().find(|known| known.signature == report.signature) {
-                Some(known) => known.merge(report),
-                None => self.payloads.push(report),
-            }
+        later.payloads.into_iter().for_each(|report| self.report(report));
+        self.bound();
+    }
+
+    fn seen(&mut self, device: Arc<Device>, seen_us: i64) {
+        if seen_us >= self.seen_us {
+            (self.device, self.seen_us) = (device, seen_us);
         }
+    }
+
+    fn located(&mut self, later: Option<Location>) {
+        let located_us = |location: Option<Location>| location.map(|location| location.event_us);
+        if located_us(later) >= located_us(self.location) {
+            self.location = later;
+        }
+    }
+
+    fn report(&mut self, report: LatestPayload) {
+        match self.payloads.iter_mut().find(|known| known.signature == report.signature) {
+            Some(known) => known.merge(report),
+            None => self.payloads.push(report),
+        }
+    }
+
+    /// Keeps what is retained within its bounds.
+    fn bound(&mut self) {
         while self.payloads.len() > MAX_REPORTS {
             self.parse_oldest_early();
         }

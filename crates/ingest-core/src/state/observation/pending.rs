@@ -21,10 +21,12 @@ impl Observations {
 
     /// Adds an event; `received_us` is the broker's time of its message, which `is_new` where its row was not stored before.
     pub fn observe(&mut self, received_us: i64, is_new: bool, event: Event) {
-        let newer = Observation::of(received_us, is_new, event);
-        match self.devices.get_mut(&newer.device.key) {
-            Some(older) => older.merge(newer),
-            None => drop(self.devices.insert(newer.device.key.clone(), newer)),
+        match self.devices.get_mut(&event.device.key) {
+            Some(known) => known.add(received_us, is_new, event),
+            None => {
+                let first = Observation::of(received_us, is_new, event);
+                self.devices.insert(first.device.key.clone(), first);
+            }
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Load {
     pub bad_one_in: u64,
     /// One of so many is hotter than 80 degrees; 0 = none.
     pub hot_one_in: u64,
+    /// Each device counts its messages (`seq`) from 1 on; else the messages are counted in all.
+    pub counted: bool,
 }
 
 /// Which messages the tenants' routes match. Every tenant has the same.
@@ -44,8 +46,12 @@ pub(crate) struct Case {
     pub routes: Routes,
     /// Whether points are written, too.
     pub points: bool,
-    /// Whether the node keeps the record of unconfirmed points.
-    pub outbox: bool,
+    /// Settings of the node, by their names in the environment.
+    pub env: &'static [(&'static str, &'static str)],
+    /// Settings that have no name there, as TOML.
+    pub file: &'static str,
+    /// Whether somebody watches the console.
+    pub watched: bool,
     /// Whether the node speaks TLS to PostgreSQL.
     pub tls: bool,
     /// Whether the yardstick runs beside the node.
@@ -61,6 +67,7 @@ pub(crate) fn all() -> Vec<Case> {
         tenants: setting("BENCH_TENANTS", 20),
         bad_one_in: 0,
         hot_one_in: 0,
+        counted: false,
     };
     let many = Load { devices: good.devices.max(100_000), ..good };
     let warm = Case {
@@ -69,7 +76,9 @@ pub(crate) fn all() -> Vec<Case> {
         load: good,
         routes: Routes::None,
         points: false,
-        outbox: true,
+        env: &[],
+        file: "",
+        watched: false,
         tls: false,
         yardstick: true,
         cold: false,
@@ -102,6 +111,9 @@ impl Load {
     pub(crate) fn message(&self, seq: u64) -> Outgoing {
         let device = self.device(seq as usize % self.devices);
         let mut payload = payload(&device, seq);
+        if self.counted {
+            payload["seq"] = json!(seq / self.devices as u64 + 1);
+        }
         if self.is_bad(seq) {
             payload["provision_token"] = json!("another");
         }

@@ -19,6 +19,10 @@
 //! | `memory` | what a cached device costs: a node's resident memory after 1000 devices, and after 100000 |
 //! | `outbox` | `points` with the record of unconfirmed points, in pairs with runs without it |
 //! | `tls` | `rows` over TLS to PostgreSQL, in pairs with runs over plain text |
+//! | `readings` | `rows` of 20000 devices (or `BENCH_DEVICES`) that count their messages, in pairs with runs with `DEVICE_SILENCE=0`: what the look-out for silence costs. Numbers are looked at in both |
+//! | `derived` | the same, in pairs with runs that write no derived state meanwhile: numbers, silence, last seen and sensors, all together |
+//! | `everything` | the same with retention every second, the index for readers, the admin listener and one viewer of the console, in pairs with runs without all of these and with `DEVICE_SILENCE=0` |
+//! | `observe` | messages at a steady rate (`BENCH_RATE`), no InfluxDB: CPU of the thread that takes the snapshots, `BENCH_SECONDS` without a viewer of the console and as long with one |
 //!
 //! In the following cases messages come at a steady rate while the node runs, and the stand-in answers every write only
 //! after a second, as InfluxDB 3 does with its default WAL flush interval (`make bench-influx`):
@@ -31,22 +35,25 @@
 //! | `replay` | the same messages, stored by a node that found no InfluxDB: the time until the next one has replayed them all |
 //! | `hang` | 50 tenants, 10000 messages/s; in the second half one tenant's database does not answer at all |
 //!
-//! Derived state (sensors, last seen, positions) is written in every case, as it always is.
+//! Derived state (sensors, last seen, missing readings, positions) is written in every case, as it always is.
 //!
 //! | environment | default | |
 //! |---|---|---|
 //! | `BENCH_CASES` | rows,points,mixed | cases, by name; they run in the order above |
 //! | `BENCH_MESSAGES` | 500000 | messages in the stream |
-//! | `BENCH_DEVICES` | 1000 | devices that send them |
+//! | `BENCH_DEVICES` | 1000 | devices that send them; 20000 by default in `readings`, `derived` and `everything` |
 //! | `BENCH_TENANTS` | 20 | tenants that own the devices; in `durable-behind` and `replay` 1 by default, fixed in the steady cases |
 //! | `BENCH_PAIRS` | 3 | pairs of runs per case; runs where the yardstick has no part |
 //! | `BENCH_SECONDS` | 60 | how long messages come in a steady case, after a warm-up; in `hang` each half |
+//! | `BENCH_RATE` | 5000 | messages per second in `observe` |
 //! | `BENCH_WAITING` | 300000 | messages that wait in `durable-behind` and `replay` |
 //! | `BENCH_NODE_ENV` | | further settings of the node: `NAME=value` separated by blanks |
 #![forbid(unsafe_code)]
 
 mod cases;
 mod measure;
+mod observe;
+mod pairs;
 mod publisher;
 mod steady;
 mod stub;
@@ -62,7 +69,8 @@ use ingest_kit::{Authority, Database, Nats, Node, NodeBuilder, Postgres, Postgre
 use tempfile::NamedTempFile;
 
 use self::cases::{Case, Load, Routes};
-use self::measure::{Mark, Marks, Run, summary, summary_alone, summary_with};
+use self::measure::{Mark, Marks, Run, summary, summary_alone};
+use self::observe::{OBSERVE, Viewer, watched};
 use self::stub::{INFLUX_STUB, INFLUX_WATCH, LineCounter, count_lines, watch_lines};
 
 const STREAM: &str = "TELEMETRY";
@@ -92,9 +100,9 @@ async fn compare(node: &Path, yardstick: &Path) {
     let wanted = std::env::var("BENCH_CASES").unwrap_or_else(|_| "rows,points,mixed".to_owned());
     let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
     let (cases, steady) = (cases::all(), steady::all());
-    let names =
-        cases.iter().map(|case| case.name).chain(steady.iter().map(|case| case.name)).chain([MEMORY, OUTBOX, TLS]);
-    let names: Vec<&str> = names.collect();
+    let pairs = pairs::all(&cases);
+    let names = cases.iter().map(|case| case.name).chain(pairs.iter().map(|pair| pair.name));
+    let names: Vec<&str> = names.chain(steady.iter().map(|case| case.name)).chain([MEMORY, OBSERVE]).collect();
     for name in &wanted {
         assert!(names.contains(name), "BENCH_CASES: there is no case {name:?}, but there are {names:?}");
     }
@@ -106,13 +114,11 @@ async fn compare(node: &Path, yardstick: &Path) {
     if wanted.contains(&MEMORY) {
         summaries.push(bench.measure_memory(&cases[0]).await);
     }
-    if wanted.contains(&OUTBOX) {
-        let without = Case { outbox: false, ..cases[1].clone() };
-        summaries.push(bench.measure_pairs(OUTBOX, "the record", &cases[1], &without).await);
+    for pair in pairs.iter().filter(|pair| wanted.contains(&pair.name)) {
+        summaries.push(bench.measure_pairs(pair).await);
     }
-    if wanted.contains(&TLS) {
-        let with = Case { tls: true, ..cases[0].clone() };
-        summaries.push(bench.measure_pairs(TLS, "TLS", &with, &cases[0]).await);
+    if wanted.contains(&OBSERVE) {
+        summaries.push(bench.measure_observer().await);
     }
     for case in steady.iter().filter(|case| wanted.contains(&case.name)) {
         summaries.push(bench.measure_steady(case).await);
@@ -125,12 +131,6 @@ async fn compare(node: &Path, yardstick: &Path) {
 
 /// The case that is no race: what a cached device costs.
 const MEMORY: &str = "memory";
-
-/// The case that races the node against itself: with the record of unconfirmed points, and without.
-const OUTBOX: &str = "outbox";
-
-/// Another: over TLS to PostgreSQL, and over plain text.
-const TLS: &str = "tls";
 
 /// Servers, and a stream full of messages.
 struct Bench {
@@ -214,23 +214,6 @@ impl Bench {
         )
     }
 
-    /// What something costs: pairs of runs of the same case, with it and without; its line.
-    async fn measure_pairs(&mut self, title: &str, what: &str, with: &Case, without: &Case) -> String {
-        self.fill(with.load).await;
-        let mut pairs = Vec::new();
-        for pair in 1..=setting("BENCH_PAIRS", 3_usize) {
-            // Each goes first in every other pair: neither has the better place.
-            let with_first = pair % 2 == 1;
-            let (first, second) = if with_first { (with, without) } else { (without, with) };
-            let (first, second) = (self.run_node(first).await, self.run_node(second).await);
-            let (with, without) = if with_first { (first, second) } else { (second, first) };
-            println!("{title:>15}, pair {pair}: with      {with}");
-            println!("{title:>15}, pair {pair}: without   {without}");
-            pairs.push((with, without));
-        }
-        summary_with(title, what, &pairs)
-    }
-
     /// Registers the devices and fills the stream, unless it holds just this.
     async fn fill(&mut self, load: Load) {
         if self.load == Some(load) {
@@ -312,20 +295,25 @@ impl Bench {
         self.reset(case.routes).await;
         let stub = case.points.then(LineCounter::start);
         let mut node = self.node(stub.as_ref().map(|stub| &*stub.url));
-        // The setting has no name in the environment: it is none to be changed in passing.
+        // Some settings have no name in the environment: they are none to be changed in passing.
         let (file, roots) = (temporary(""), temporary(self.authority.pem()));
         if case.tls {
             let url = self.postgres.url(self.database.name()).replace("127.0.0.1", "localhost");
             let roots = roots.path().to_string_lossy().into_owned();
             node = node.env("DATABASE_URL", url).env("PG_SSLMODE", "verify-full").env("PG_SSLROOTCERT", roots);
         }
-        if !case.outbox {
-            std::fs::write(&file, "[influx.outbox]\nenabled = false\n").expect("a temporary file");
+        if !case.file.is_empty() {
+            std::fs::write(&file, case.file).expect("a temporary file");
             node = node.arguments(&["--config", &file.path().to_string_lossy(), "run"]);
         }
+        for (name, value) in case.env {
+            node = node.env(name, value);
+        }
+        let (node, shown) = if case.watched { watched(node) } else { (node, String::new()) };
         let started = Instant::now();
         let mut node = node.start();
         let pid = node.pid();
+        let viewer = case.watched.then(|| Viewer::start(shown));
 
         let mut marks = Marks::default();
         let mut all_cached = None;
@@ -348,6 +336,9 @@ impl Bench {
                 all_cached = Some(Instant::now());
             }
             tokio::time::sleep(LOOK_EVERY).await; // polls: the acknowledgement floor is the server's word on what is done
+        }
+        if let Some(viewer) = viewer {
+            assert!(viewer.finish() > 0, "somebody has watched");
         }
         let peak_rss = procfs::peak_rss_bytes(pid).unwrap_or_default();
         let rss = procfs::rss_bytes(pid).unwrap_or_default();

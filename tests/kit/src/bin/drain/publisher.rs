@@ -20,14 +20,20 @@ const TICK: Duration = Duration::from_millis(10);
 const BURST: u64 = 1_000;
 const UNDER_WAY: usize = 8;
 
-/// Stands in a template for the time. Letters only: its text is the same in JSON.
+/// Stand in a template for the time and for the device's count of its messages. Letters only: their text is the same in JSON.
 const TIME: &str = "TIME";
+const NUMBER: &str = "NUMBER";
 
-/// A device's message, ready but for its time.
+/// A device's message, ready but for its time and number.
 struct Template {
     subject: String,
-    before: String,
-    after: String,
+    slots: Vec<Slot>,
+}
+
+enum Slot {
+    Text(String),
+    Time,
+    Number,
 }
 
 /// Publishes the messages of a load, its devices in turn.
@@ -83,8 +89,17 @@ impl Publisher {
     fn message(&mut self, number: u64) -> (String, String) {
         // No two messages have the same time, so that each makes a point of its own, known by its time alone.
         self.last_us = (now_ns() / 1_000).max(self.last_us + 1);
-        let Template { subject, before, after } = &self.templates[number as usize % self.templates.len()];
-        (subject.clone(), format!("{before}{}{after}", self.last_us))
+        let devices = self.templates.len() as u64;
+        let Template { subject, slots } = &self.templates[(number % devices) as usize];
+        let mut text = String::with_capacity(1_024);
+        for slot in slots {
+            match slot {
+                Slot::Text(piece) => text.push_str(piece),
+                Slot::Time => text.push_str(&self.last_us.to_string()),
+                Slot::Number => text.push_str(&(number / devices + 1).to_string()),
+            }
+        }
+        (subject.clone(), text)
     }
 }
 
@@ -92,10 +107,19 @@ fn template(load: Load, number: usize) -> Template {
     let device = load.device(number);
     let mut payload = payload(&device, number as u64);
     payload["ts"] = json!(TIME);
+    payload["seq"] = json!(NUMBER);
     let message = outgoing(&device, "telemetry", "telemetry", &payload);
     let text = String::from_utf8(message.payload.to_vec()).expect("JSON is text");
-    let (before, after) = text.split_once(&format!("\"{TIME}\"")).expect("a place for the time");
-    Template { subject: message.subject, before: before.to_owned(), after: after.to_owned() }
+    let mut slots = Vec::new();
+    for (place, piece) in text.split(&format!("\"{TIME}\"")).enumerate() {
+        slots.extend((place > 0).then_some(Slot::Time));
+        for (place, piece) in piece.split(&format!("\"{NUMBER}\"")).enumerate() {
+            slots.extend((place > 0).then_some(Slot::Number));
+            slots.push(Slot::Text(piece.to_owned()));
+        }
+    }
+    assert_eq!(slots.len(), 5, "a place for the time, and one for the number");
+    Template { subject: message.subject, slots }
 }
 
 pub(crate) fn now_ns() -> i64 {

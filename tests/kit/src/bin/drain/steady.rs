@@ -17,7 +17,7 @@ use crate::{Bench, CONSUMER, DEADLINE, STREAM, setting};
 const LATENCY: Duration = Duration::from_secs(1);
 
 /// Warm-up before anything is measured: until then caches are cold.
-const WARM_UP_SECS: u64 = 5;
+pub(crate) const WARM_UP_SECS: u64 = 5;
 
 /// Time between two samples.
 const SAMPLE_EVERY: Duration = Duration::from_millis(500);
@@ -46,7 +46,13 @@ pub(crate) struct Steady {
 
 /// Every case, in the order in which they run.
 pub(crate) fn all() -> Vec<Steady> {
-    let load = |tenants| Load { devices: setting("BENCH_DEVICES", 1_000), tenants, bad_one_in: 0, hot_one_in: 0 };
+    let load = |tenants| Load {
+        devices: setting("BENCH_DEVICES", 1_000),
+        tenants,
+        bad_one_in: 0,
+        hot_one_in: 0,
+        counted: true,
+    };
     let one = Steady { name: "durable-one", load: load(1), per_second: 20_000, waiting: 0, owed: false, hang: false };
     let many = Steady { name: "durable-many", load: load(200), per_second: 40_000, ..one };
     let behind = Steady {
@@ -244,6 +250,6 @@ impl Run {
 }
 
 /// How long the messages of a case come, once it is warm; in `hang` twice as long.
-fn seconds() -> u64 {
+pub(crate) fn seconds() -> u64 {
     setting("BENCH_SECONDS", 60)
 }
