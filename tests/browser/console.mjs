@@ -86,6 +86,7 @@ async function main() {
   const weight = await page.evaluate(() => performance.getEntries().filter((of) => of.name.includes("/console") && !of.name.endsWith("/events")).reduce((all, of) => all + (of.transferSize ?? 0), 0));
   console.log(`first paint after ${Math.round(paint)} ms, ${weight} bytes`);
   assert.ok(weight < 100_000, `${weight} bytes`);
+  await page.locator("#missing td", { hasText: /^No number is missing/ }).waitFor();
   await please("publish");
   await row("batcher-acme").waitFor();
   await attention("Nothing: all components work");
@@ -93,14 +94,25 @@ async function main() {
   assert.ok(shown.length >= 14);
   for (const { name, role } of shown) {
     assert.equal(await row(name).count(), 1, name);
-    if (role !== "batcher") assert.ok((await page.locator("#picture a").count()) > 8);
+    if (role !== "batcher") assert.equal(await page.locator(`#picture .box[data-role="${role}"][data-place=known]`).count(), 1, role);
   }
-  for (const title of ["Consumers", "Validators", "Registry", "Writer", "Publisher", "State writer", "Router, batchers", "PostgreSQL", "InfluxDB"]) {
+  assert.equal(await page.locator("#picture .box[data-place=below]").count(), 0);
+  for (const title of ["Consumers", "Validators", "Registry", "Writer", "Publisher", "State writer", "Silence watcher", "Retention", "Router, batchers", "PostgreSQL", "InfluxDB"]) {
     assert.equal(await page.locator("#picture .title", { hasText: new RegExp(`^${title}$`) }).count(), 1, title);
   }
   // Names from outside are text.
   await page.locator("#rejected th", { hasText: markup }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
+  // Missing numbers, of whom, and what to type. They count as missing a second later, with what comes after them.
+  const missing = page.locator('#missing tbody tr[data-key="globex"]');
+  for (let times = 0; times < 60 && (await missing.count()) === 0; times += 1) {
+    await please("publish");
+    await missing.waitFor({ timeout: 1_000 }).catch(() => {});
+  }
+  await missing.locator("td").first().filter({ hasText: /^[1-9]/ }).waitFor();
+  await page.locator("#devices td", { hasText: /^ingest-node explain --tenant=globex --device=dev-1$/ }).first().waitFor();
+  const words = await page.evaluate(async () => (await import("/console/text.js")).word("a b'; rm"));
+  assert.equal(words, "'a b'\\''; rm'");
   // A plot of one second is a dull picture.
   for (let times = 0; screenshots && times < 40; times += 1) {
     await please("publish");
