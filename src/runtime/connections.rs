@@ -23,7 +23,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// What the system keeps at most of what was sent to a peer that holds its connection and does not read. By itself it would keep
 /// megabytes, and minutes would pass until anybody noticed.
-const HELD_SEND_BUFFER: u32 = 64 * 1024;
+const HELD_SEND_BUFFER: u32 = 32 * 1024;
 
 /// The open connections.
 #[derive(Debug, Default)]

@@ -56,12 +56,23 @@ async function inspect(name) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name}, ${width} px: ${wide} px wider than the screen`);
       if (!screenshots) continue;
+      if (name === "console") await load();
       await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
-      const top = page.locator("#picture").last();
-      if (width === 1280 && name !== "log-in") await top.screenshot({ path: join(screenshots, `picture-${name}-${colorScheme}.png`) });
+      // What docs/images has: the page down to its plots.
+      if (width !== 1280 || name === "log-in") continue;
+      const bottom = await page.evaluate(() => document.getElementById("plots").getBoundingClientRect().bottom + scrollY);
+      await page.screenshot({ path: join(screenshots, `top-${name}-${colorScheme}.png`), fullPage: true, clip: { x: 0, y: 0, width, height: Math.ceil(bottom) + 12 } });
     }
   }
   await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+// A node at rest makes a dull picture.
+async function load() {
+  for (let times = 0; times < 40; times += 1) {
+    await please("publish");
+    if ((await page.locator(".arrow[data-flows=yes]").count()) > 8) return;
+  }
 }
 
 const row = (name) => page.locator(`#actor-table tbody tr[data-key="${name}"]`);
@@ -118,7 +129,6 @@ async function main() {
     await please("publish");
     await page.waitForTimeout(250 + 200 * Math.sin(times / 4));
   }
-  if (screenshots) await please("publish");
   await inspect("console");
 
   // With the keyboard alone: from the skip link to the actors, and from a box to its row.

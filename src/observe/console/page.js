@@ -53,7 +53,7 @@ const TABLES = {
     rows: (snapshot) => snapshot.rejections.tenants.map((of) => [`${of.tenant} ${of.reason}`, [of.tenant, of.reason, count(of.count)]]),
   },
   missing: {
-    columns: ["Tenant", "Missing", "Came late", "Came again", "Counted anew", "Silent devices", "Alerts"],
+    columns: ["Tenant", "Missing", "Late", "Repeats", "Resets", "Silent now", "Alerts"],
     empty: (snapshot) => `No number is missing${snapshot.missing_readings.silent_devices ? ", and no device is silent" : "; whether devices are silent another replica knows"}.`,
     rows: (snapshot) => snapshot.missing_readings.tenants.map((of) => [of.tenant, [
       of.tenant === "%other" ? "all others" : of.tenant, count(of.missing), count(of.late), count(of.repeats), count(of.resets), count(of.silent), count(of.alerts)]]),
@@ -81,7 +81,7 @@ const TABLES = {
   },
 };
 const ROW_HEADS = new Set(["lanes", "actor-table", "conditions", "reasons", "rejected", "missing", "devices", "owed", "batchers"]);
-const TEXTS = new Set(["State", "Why", "Last exit", "Thread", "Reason", "Last error", "Breaker", "What", "Command"]);
+const TEXTS = new Set(["State", "Why", "Last exit", "Thread", "Reason", "Last error", "Breaker", "Tenant", "What", "Command"]);
 const PROSE = new Set(["Why", "Last error"]);
 const classes = (name) => (name === "Command" ? { class: "text command" } : PROSE.has(name) ? { class: "text prose" } : TEXTS.has(name) ? { class: "text" } : {});
 

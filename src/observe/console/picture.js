@@ -55,9 +55,9 @@ function known(isWide, lanes, retains) {
       redelivery: [80, at(400), 220, 52],
       router: [80, at(500), 260, 66],
       publisher: [430, at(500), 260, 66],
-      "state-writer": retains ? [702, at(500), 200, 66] : [800, at(500), 240, 66],
-      retention: [914, at(500), 200, 66],
-      "silence-watcher": [880, at(140), 200, 66],
+      "state-writer": retains ? [706, at(500), 200, 66] : [800, at(500), 240, 66],
+      retention: [916, at(500), 200, 66],
+      "silence-watcher": [840, at(140), 240, 66],
       influx: [80, at(614), 260, 58],
       "quarantine-writer": [430, at(614), 260, 58],
       "outbox-maintainer": [800, at(614), 240, 58],
@@ -110,7 +110,7 @@ function arrows(isWide, at) {
       ["writer", "publisher", ["jobs"], straight("writer", "publisher")],
       ["writer", "state-writer", ["updates"], fork("state-writer", writer.right - 40)],
       ["consumer", "nats", ["settled"], [[writer.left, settle], [40, settle], [40, of("nats").y], [of("nats").left, of("nats").y]]],
-      ["state-writer", "postgres", [], at.retention ? upward("state-writer", of("postgres").left + 12) : upward("state-writer", of("postgres").x), false],
+      ["state-writer", "postgres", [], at.retention ? upward("state-writer", of("postgres").left + 18) : upward("state-writer", of("postgres").x), false],
     );
     if (at.retention) list.push(["retention", "postgres", [], upward("retention", of("retention").x), false]);
     if (at["silence-watcher"]) {
