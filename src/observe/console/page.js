@@ -54,7 +54,7 @@ const TABLES = {
   },
   missing: {
     columns: ["Tenant", "Missing", "Late", "Repeats", "Resets", "Silent now", "Alerts"],
-    empty: (snapshot) => `No number is missing${snapshot.missing_readings.silent_devices ? ", and no device is silent" : "; whether devices are silent another replica knows"}.`,
+    empty: (snapshot) => `No number is missing${silence(snapshot)}.`,
     rows: (snapshot) => snapshot.missing_readings.tenants.map((of) => [of.tenant, [
       of.tenant === "%other" ? "all others" : of.tenant, count(of.missing), count(of.late), count(of.repeats), count(of.resets), count(of.silent), count(of.alerts)]]),
   },
@@ -80,6 +80,13 @@ const TABLES = {
       of.tenant, [of.breaker, of.breaker], count(of.held_lines), bytes(of.held_bytes), count(of.requests), count(of.requests_failed), count(of.lines_ok), of.last_error ?? ""]]),
   },
 };
+// What is known of silent devices where there are no figures.
+function silence({ missing_readings: { silent_devices: silent }, actors }) {
+  if (silent) return ", and no device is silent";
+  const looks = actors.some((actor) => actor.role === "silence-watcher");
+  return looks ? "; silent devices are counted by another replica, or not known yet" : "; silent devices are not looked for (DEVICE_SILENCE=0)";
+}
+
 const ROW_HEADS = new Set(["lanes", "actor-table", "conditions", "reasons", "rejected", "missing", "devices", "owed", "batchers"]);
 const TEXTS = new Set(["State", "Why", "Last exit", "Thread", "Reason", "Last error", "Breaker", "Tenant", "What", "Command"]);
 const PROSE = new Set(["Why", "Last error"]);
