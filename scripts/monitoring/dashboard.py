@@ -56,11 +56,24 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             (f"sum(rate(ingest_quarantine_events_total{AT}{RATE}))", "stored"),
             (f"sum(rate(ingest_quarantine_capped_total{AT}{RATE}))", "counted only"),
             (f"sum(rate(ingest_quarantine_dropped_total{AT}{RATE}))", "not even counted")]),
+    ]),
+    ("Kept and dropped", [
         ("Oldest day that is kept", "dateTimeAsIso", [(f"min(ingest_retention_oldest_day_seconds{AT}) * 1000", "from")]),
         ("Days kept because InfluxDB is owed points of them", "short", [(f"max(ingest_retention_held_back_partitions{AT})", "days")]),
         ("Partitions dropped, steps that failed", "short", [
             (f"sum(increase(ingest_retention_partitions_dropped_total{AT}{RATE}))", "partitions dropped"),
             (f"sum(increase(ingest_retention_errors_total{AT}{RATE}))", "failed")]),
+        ("Time since the last complete round of retention", "s", [(f"max(ingest_retention_last_success_age_seconds{AT})", "age")]),
+    ]),
+    ("Missing readings", [
+        ("Numbers that go missing, without those that come late", "ops", [
+            (f"topk(8, sum by (tenant) (rate(ingest_readings_missing_total{AT}{RATE}) - rate(ingest_readings_late_total{AT}{RATE})))", "{{tenant}}")]),
+        ("Late, repeated, counted from the start again", "ops", [
+            (f"sum(rate(ingest_readings_late_total{AT}{RATE}))", "late"),
+            (f"sum(rate(ingest_readings_repeated_total{AT}{RATE}))", "repeated"),
+            (f"sum(rate(ingest_device_seq_resets_total{AT}{RATE}))", "resets")]),
+        ("Silent devices", "short", [(f"topk(8, max by (tenant) (ingest_devices_silent{AT}))", "{{tenant}}")]),
+        ("Alerts of devices, published", "short", [(f"sum by (tenant) (increase(ingest_device_alerts_total{AT}{RATE}))", "{{tenant}}")]),
     ]),
     ("InfluxDB", [
         ("Lines, by what became of them", "ops", [(f"sum by (result) (rate(ingest_influx_lines_total{AT}{RATE}))", "{{result}}")]),

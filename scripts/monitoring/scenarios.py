@@ -103,9 +103,28 @@ CASES: dict[str, list[dict]] = {
     "IngestRejectionsUncounted": READY + [rising("ingest_quarantine_dropped_total")],
     "IngestRouteJobsWait": READY + [constant("ingest_route_deliveries_waiting", "7")],
     "IngestRouteJobsLost": READY + [rising("ingest_route_jobs_given_up_total")],
+    # Two hundred devices leave out one number in twenty; what came late and what was rejected is not lost.
+    "IngestReadingsMissing": READY + [rising('ingest_readings_missing_total{tenant="acme"}', 60), rising('ingest_readings_late_total{tenant="acme"}', 5),
+                                      rising('ingest_rejections_total{reason="TOKEN_INVALID"}', 5), rising('ingest_events_accepted_total{msg_type="telemetry"}', 1000)],
+    # Two have been silent for long, and a tenant's site goes dark.
+    "IngestDevicesSilent": READY + [constant('ingest_devices_silent{tenant="acme"}', "2"),
+                                    {"series": labelled('ingest_devices_silent{tenant="globex"}'), "values": f"_x{QUIET // STEP} 40+0x{OUTAGE // STEP - 2}"}],
     "IngestGatewayMqttDown": READY + [constant('ingest_component_up{component="mqtt"}', "0")],
     "IngestGatewayMqttSessionLost": READY + [rising("ingest_gateway_mqtt_sessions_lost_total")],
     "IngestGatewayUnavailable": READY + [rising('ingest_gateway_refusals_total{reason="STREAM_UNAVAILABLE"}')],
     "IngestOpenFiles": READY + [constant("process_open_fds", "900"), constant("process_max_fds", "1024")],
     "IngestLogLinesDropped": READY + [rising("ingest_log_lines_dropped_total")],
+}
+
+# What must wake nobody.
+NONE: dict[str, list[dict]] = {
+    "one device among many loses every other message": READY + [
+        rising('ingest_readings_missing_total{tenant="acme"}', 6), rising('ingest_readings_late_total{tenant="acme"}', 0),
+        rising('ingest_rejections_total{reason="TOKEN_INVALID"}', 0), rising('ingest_events_accepted_total{msg_type="telemetry"}', 1000)],
+    "rejected numbers are missing": READY + [
+        rising('ingest_readings_missing_total{tenant="acme"}', 100), rising('ingest_readings_late_total{tenant="acme"}', 0),
+        rising('ingest_rejections_total{reason="INVALID_PAYLOAD"}', 100), rising('ingest_events_accepted_total{msg_type="telemetry"}', 900),
+        rising('ingest_deliveries_received_total{consumer="ingest-workers"}', 1000)],
+    "a fleet that has been silent for long is counted again after an outage": READY + [
+        {"series": labelled('ingest_devices_silent{tenant="acme"}'), "values": f"500+0x{QUIET // STEP - 1} _x10 500+0x{OUTAGE // STEP - 11}"}],
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
@@ -10,6 +11,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::noted_devices::{DeviceGap, DeviceGaps, SilentDevice};
+use ingest_core::message::device::DeviceKey;
 use ingest_core::message::names::{OTHER_TENANTS_LABEL, metric_label};
 use ingest_core::state::continuity::Found;
 
@@ -20,21 +23,46 @@ const NAMED: usize = 20;
 #[derive(Debug, Default)]
 pub struct MissingReadings {
     found: Mutex<BTreeMap<String, Counts>>,
-    /// Of the replica that looks for silent devices; the largest first.
-    silent: Mutex<Option<Vec<(String, i64)>>>,
+    gaps: Mutex<DeviceGaps>,
+    /// Of the replica that looks for silent devices.
+    silent: Mutex<Option<Silent>>,
 }
 
+/// What was counted of one tenant since the start.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    found: Found,
-    alerts: u64,
+pub struct Counts {
+    /// What the numbers of its devices have shown.
+    pub found: Found,
+    /// Alerts published.
+    pub alerts: u64,
+}
+
+/// The silent devices.
+#[derive(Clone, Debug, Default)]
+pub struct Silent {
+    /// How many each tenant has; the largest first.
+    pub tenants: Vec<(String, i64)>,
+    /// Those that fell silent last, the latest first.
+    pub devices: Vec<SilentDevice>,
+}
+
+/// All of it at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct MissingFigures {
+    /// Per tenant, by the label of the metrics.
+    pub tenants: Vec<(String, Counts)>,
+    /// Devices of which numbers went missing within the last hour, those with most first.
+    pub gaps: Vec<DeviceGap>,
+    /// The silent devices; `None` where another replica looks for them, or nobody can.
+    pub silent: Option<Silent>,
 }
 
 impl MissingReadings {
-    /// Adds what was found of a tenant's devices.
-    pub fn add(&self, tenant_id: &str, found: Found) {
+    /// Adds what was found of a device of which so many numbers are missing now.
+    pub fn add(&self, device: &DeviceKey, found: Found, missing: u64) {
         if found.is_any() {
-            self.count(tenant_id, |counts| counts.found += found);
+            self.count(&device.tenant_id, |counts| counts.found += found);
+            self.gaps.lock().note(device, found, missing, Instant::now());
         }
     }
 
@@ -43,9 +71,23 @@ impl MissingReadings {
         self.count(tenant_id, |counts| counts.alerts += alerts);
     }
 
-    /// Replaces the numbers of silent devices; `None` where another replica looks for them.
-    pub fn set_silent(&self, tenants: Option<Vec<(String, i64)>>) {
-        *self.silent.lock() = tenants.map(bounded);
+    /// Replaces the silent devices; `None` where another replica looks for them.
+    pub fn set_silent(&self, silent: Option<Silent>) {
+        *self.silent.lock() = silent.map(|silent| Silent { tenants: bounded(silent.tenants), ..silent });
+    }
+
+    /// All of it, for what shows it: in bounded memory, and nothing for which a message would wait.
+    pub fn read(&self, now: Instant) -> MissingFigures {
+        MissingFigures {
+            tenants: self.found.lock().iter().map(|(tenant, counts)| (tenant.clone(), *counts)).collect(),
+            gaps: self.gaps.lock().read(now),
+            silent: self.silent.lock().clone(),
+        }
+    }
+
+    /// Alerts published since the start, of all tenants.
+    pub fn alerts(&self) -> u64 {
+        self.found.lock().values().map(|counts| counts.alerts).sum()
     }
 
     fn count(&self, tenant_id: &str, count: impl FnOnce(&mut Counts)) {
@@ -91,10 +133,11 @@ impl Collector for MissingReadings {
             }
         }
         let silent = self.silent.lock();
-        let Some(silent) = silent.as_ref().filter(|silent| !silent.is_empty()) else { return Ok(()) };
+        let tenants = silent.as_ref().map(|silent| &silent.tenants).filter(|tenants| !tenants.is_empty());
+        let Some(tenants) = tenants else { return Ok(()) };
         let help = "Devices that are silent, by the replica that looks for them.";
         let mut family = encoder.encode_descriptor("devices_silent", help, None, MetricType::Gauge)?;
-        for (tenant, devices) in silent {
+        for (tenant, devices) in tenants {
             ConstGauge::new(*devices).encode(family.encode_family(&[("tenant", tenant.as_str())])?)?;
         }
         Ok(())
@@ -104,18 +147,28 @@ impl Collector for MissingReadings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::MOST_DEVICES;
 
     #[test]
     fn tenants_beyond_the_bound_are_counted_together() {
         let readings = MissingReadings::default();
         for number in 0..50 {
-            readings.add(&format!("t{number}"), Found { missing: 1, ..Found::default() });
+            readings.add(&device(&format!("t{number}")), Found { missing: 1, ..Found::default() }, 1);
         }
-        readings.add("t0", Found { missing: 1, late: 2, ..Found::default() });
-        readings.add("quiet", Found::default());
+        readings.add(&device("t0"), Found { missing: 1, late: 2, ..Found::default() }, 2);
+        readings.add(&device("quiet"), Found::default(), 3);
+        readings.published("t49", 4);
         let tenants = readings.found.lock();
         assert_eq!((tenants.len(), tenants["t0"].found.missing, tenants["t0"].found.late), (NAMED + 1, 2, 2));
         assert_eq!(tenants.values().map(|counts| counts.found.missing).sum::<u64>(), 51);
+        drop(tenants);
+        let read = readings.read(Instant::now());
+        assert_eq!((read.tenants.len(), read.gaps.len(), read.gaps[0].missing), (NAMED + 1, MOST_DEVICES, 2));
+        assert_eq!((read.gaps[0].key.clone(), read.silent.is_none(), readings.alerts()), (device("t0"), true, 4));
+    }
+
+    fn device(tenant: &str) -> DeviceKey {
+        DeviceKey::new(tenant, "dev-1")
     }
 
     #[test]
@@ -129,7 +182,7 @@ mod tests {
 
     fn readings_of(tenants: Vec<(String, i64)>, check: impl FnOnce(&[(String, i64)])) {
         let readings = MissingReadings::default();
-        readings.set_silent(Some(tenants));
-        check(readings.silent.lock().as_deref().unwrap_or_default());
+        readings.set_silent(Some(Silent { tenants, devices: Vec::new() }));
+        check(&readings.read(Instant::now()).silent.unwrap().tenants);
     }
 }

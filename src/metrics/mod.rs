@@ -19,6 +19,7 @@ mod mqtt;
 mod nats;
 mod nats_mqtt;
 mod node;
+mod noted_devices;
 mod outbox;
 mod postgres;
 mod postgres_pool;
@@ -48,8 +49,10 @@ pub(crate) use self::label::{
     ErrorClass, Label, LineResult, MsgKind, Per, ReplayClaim, RequestStatus, RetainedTable, ServerLimit,
 };
 pub(crate) use self::ledger::Ledger;
+pub(crate) use self::missing_readings::{MissingFigures, Silent};
 pub(crate) use self::mqtt::{MqttDrop, MqttMetrics, MqttQos};
 pub use self::node::Metrics;
+pub(crate) use self::noted_devices::{MOST_DEVICES, SilentDevice};
 pub(crate) use self::outbox::OutboxBacklog;
 pub(crate) use self::postgres::{PostgresMetrics, TenantRejection, count_error};
 pub(crate) use self::postgres_pool::PoolFigures;

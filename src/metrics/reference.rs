@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::broker::BrokerReport;
 use super::health::Health;
+use super::missing_readings::Silent;
 use super::node::Metrics;
 use super::outbox::OutboxBacklog;
 use super::postgres_pool::PoolFigures;
@@ -28,7 +29,7 @@ fn table() -> String {
     let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.state.readings.published("acme", 1);
-    metrics.state.readings.set_silent(Some(vec![("acme".to_owned(), 1)]));
+    metrics.state.readings.set_silent(Some(Silent { tenants: vec![("acme".to_owned(), 1)], devices: Vec::new() }));
     let backlog = OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() };
     metrics.influx.outbox.set(vec![backlog], Instant::now());
     let scrape = metrics.open_metrics().unwrap();

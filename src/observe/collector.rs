@@ -8,7 +8,7 @@ use super::progress::Progress;
 use super::rates::{Rates, rounded};
 use super::rejections::RecentReasons;
 use super::snapshot::{ActorState, ConditionState, NodeState, Snapshot, Totals, Viewers};
-use super::{flows, lanes, sinks};
+use super::{flows, lanes, missing_readings, sinks};
 use crate::metrics::{BatcherFigures, Metrics};
 use crate::runtime::instances::{InstanceReading, Instances};
 use crate::runtime::readiness::{Component, Readiness};
@@ -79,6 +79,7 @@ impl Collector {
             conditions: conditions(&readiness),
             notes: readiness.notes(),
             rejections: self.reasons.read(&metrics, &mut self.rates, now),
+            missing_readings: missing_readings::missing_readings(&metrics, now),
             totals: totals(&metrics),
             viewers,
         }

@@ -29,6 +29,7 @@ pub(super) fn flows(metrics: &Metrics, rates: &mut Rates) -> Vec<Flow> {
         ("router", "quarantine-writer", "refused", influx.lines.of(LineResult::Refused).get()),
         ("router", "outbox-maintainer", "deferred", influx.lines.of(LineResult::Deferred).get()),
         ("consumer", "nats", "settled", settled),
+        ("silence-watcher", "nats", "alerts", metrics.state.readings.alerts()),
     ];
     let flow = |(from, to, what, total): (&str, &str, &str, u64)| Flow {
         per_second: rates.of(format!("{from} {to} {what}"), total),

@@ -7,6 +7,7 @@ mod console;
 mod flows;
 mod history;
 mod lanes;
+mod missing_readings;
 mod observer;
 mod progress;
 mod rates;

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub notes: Vec<String>,
     /// Rejected messages.
     pub rejections: Rejections,
+    /// Readings that did not come, and devices that are silent.
+    pub missing_readings: MissingState,
     /// Counted since the start.
     pub totals: Totals,
     /// Who watches `/console/events`.
@@ -289,6 +291,67 @@ pub(crate) struct TenantRejections {
     pub reason: String,
     /// How many.
     pub count: u64,
+}
+
+/// Readings that did not come.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct MissingState {
+    /// Tenants that there is anything to tell of, those of which most is missing first; the last may stand for the remaining
+    /// ones, as `%other`.
+    pub tenants: Vec<TenantMissing>,
+    /// Devices of which numbers went missing within the last hour, those with most first.
+    pub devices: Vec<DeviceMissing>,
+    /// Devices that fell silent last, the latest first; null where another replica looks for them, or nobody can.
+    pub silent_devices: Option<Vec<DeviceSilent>>,
+}
+
+/// What is missing of one tenant's devices; counted since the start but for `silent`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct TenantMissing {
+    /// The tenant, as the label of the metrics has it.
+    pub tenant: String,
+    /// Numbers that did not come, without those that came late.
+    pub missing: u64,
+    /// Numbers that were missing, and came.
+    pub late: u64,
+    /// Readings with a number that had come before.
+    pub repeats: u64,
+    /// How often devices began to count again.
+    pub resets: u64,
+    /// Devices that are silent; null where this replica does not look for them.
+    pub silent: Option<i64>,
+    /// Alerts that this replica has published.
+    pub alerts: u64,
+}
+
+/// A device of which numbers are missing.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct DeviceMissing {
+    /// Its tenant's id.
+    pub tenant: String,
+    /// Its id.
+    pub device: String,
+    /// Numbers that are missing, as `device_state` has them.
+    pub missing: u64,
+    /// Time since more of them went missing.
+    pub found_seconds_ago: f64,
+}
+
+/// A device that is silent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct DeviceSilent {
+    /// Its tenant's id.
+    pub tenant: String,
+    /// Its id.
+    pub device: String,
+    /// Since when it counts as silent, as RFC 3339 in UTC.
+    pub silent_since: String,
+    /// Its latest message; null where none is on record.
+    pub last_seen_at: Option<String>,
 }
 
 /// Counted since the start, as in the log's `stats` line.

@@ -13,12 +13,17 @@ use std::time::{Duration, Instant};
 use actix_web::dev::Extensions;
 use actix_web::rt::net;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::net::TcpSocket;
 
 /// Most connections at once.
 const MOST: usize = 256;
 
 /// A connection older than this is closed when the next one arrives: no request takes as long.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// What the system keeps at most of what was sent to a peer that holds its connection and does not read. By itself it would keep
+/// megabytes, and minutes would pass until anybody noticed.
+const HELD_SEND_BUFFER: u32 = 32 * 1024;
 
 /// The open connections.
 #[derive(Debug, Default)]
@@ -54,7 +59,12 @@ impl Slot {
     /// Takes the connection from those that make room for others; whoever holds it bounds how many there are. `None` where it is
     /// held already, or is about to be closed.
     pub(crate) fn hold(&self) -> Option<Held> {
-        self.connections.open().sockets.remove(&self.number).map(|(_, socket)| Held(socket))
+        let (_, socket) = self.connections.open().sockets.remove(&self.number)?;
+        // Where it can't be set the peer is only dropped later.
+        if let Ok(same) = socket.try_clone() {
+            let _ = TcpSocket::from_std_stream(same).set_send_buffer_size(HELD_SEND_BUFFER);
+        }
+        Some(Held(socket))
     }
 }
 

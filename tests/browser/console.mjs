@@ -56,12 +56,23 @@ async function inspect(name) {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${name}, ${width} px: ${wide} px wider than the screen`);
       if (!screenshots) continue;
+      if (name === "console") await load();
       await page.screenshot({ path: join(screenshots, `${name}-${colorScheme}-${width}.png`), fullPage: true });
-      const top = page.locator("#picture").last();
-      if (width === 1280 && name !== "log-in") await top.screenshot({ path: join(screenshots, `picture-${name}-${colorScheme}.png`) });
+      // What docs/images has: the page down to its plots.
+      if (width !== 1280 || name === "log-in") continue;
+      const bottom = await page.evaluate(() => document.getElementById("plots").getBoundingClientRect().bottom + scrollY);
+      await page.screenshot({ path: join(screenshots, `top-${name}-${colorScheme}.png`), fullPage: true, clip: { x: 0, y: 0, width, height: Math.ceil(bottom) + 12 } });
     }
   }
   await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+// A node at rest makes a dull picture.
+async function load() {
+  for (let times = 0; times < 40; times += 1) {
+    await please("publish");
+    if ((await page.locator(".arrow[data-flows=yes]").count()) > 8) return;
+  }
 }
 
 const row = (name) => page.locator(`#actor-table tbody tr[data-key="${name}"]`);
@@ -86,6 +97,7 @@ async function main() {
   const weight = await page.evaluate(() => performance.getEntries().filter((of) => of.name.includes("/console") && !of.name.endsWith("/events")).reduce((all, of) => all + (of.transferSize ?? 0), 0));
   console.log(`first paint after ${Math.round(paint)} ms, ${weight} bytes`);
   assert.ok(weight < 100_000, `${weight} bytes`);
+  await page.locator("#missing td", { hasText: /^No number is missing/ }).waitFor();
   await please("publish");
   await row("batcher-acme").waitFor();
   await attention("Nothing: all components work");
@@ -93,20 +105,30 @@ async function main() {
   assert.ok(shown.length >= 14);
   for (const { name, role } of shown) {
     assert.equal(await row(name).count(), 1, name);
-    if (role !== "batcher") assert.ok((await page.locator("#picture a").count()) > 8);
+    if (role !== "batcher") assert.equal(await page.locator(`#picture .box[data-role="${role}"][data-place=known]`).count(), 1, role);
   }
-  for (const title of ["Consumers", "Validators", "Registry", "Writer", "Publisher", "State writer", "Router, batchers", "PostgreSQL", "InfluxDB"]) {
+  assert.equal(await page.locator("#picture .box[data-place=below]").count(), 0);
+  for (const title of ["Consumers", "Validators", "Registry", "Writer", "Publisher", "State writer", "Silence watcher", "Retention", "Router, batchers", "PostgreSQL", "InfluxDB"]) {
     assert.equal(await page.locator("#picture .title", { hasText: new RegExp(`^${title}$`) }).count(), 1, title);
   }
   // Names from outside are text.
   await page.locator("#rejected th", { hasText: markup }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
+  // Missing numbers, of whom, and what to type. They count as missing a second later, with what comes after them.
+  const missing = page.locator('#missing tbody tr[data-key="globex"]');
+  for (let times = 0; times < 60 && (await missing.count()) === 0; times += 1) {
+    await please("publish");
+    await missing.waitFor({ timeout: 1_000 }).catch(() => {});
+  }
+  await missing.locator("td").first().filter({ hasText: /^[1-9]/ }).waitFor();
+  await page.locator("#devices td", { hasText: /^ingest-node explain --tenant=globex --device=dev-1$/ }).first().waitFor();
+  const words = await page.evaluate(async () => (await import("/console/text.js")).word("a b'; rm"));
+  assert.equal(words, "'a b'\\''; rm'");
   // A plot of one second is a dull picture.
   for (let times = 0; screenshots && times < 40; times += 1) {
     await please("publish");
     await page.waitForTimeout(250 + 200 * Math.sin(times / 4));
   }
-  if (screenshots) await please("publish");
   await inspect("console");
 
   // With the keyboard alone: from the skip link to the actors, and from a box to its row.

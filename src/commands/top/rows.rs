@@ -168,9 +168,16 @@ fn notes(shown: &Snapshot) -> Vec<String> {
         let oldest = outbox.oldest_seconds.map_or_else(String::new, |secs| format!(", the oldest {secs} s old"));
         format!("owed to InfluxDB: {} points{oldest}", outbox.lines)
     });
+    let tenants = &shown.missing_readings.tenants;
+    let missing: u64 = tenants.iter().map(|tenant| tenant.missing).sum();
+    let silent = tenants.iter().filter_map(|tenant| tenant.silent).reduce(|all, of| all + of);
+    let readings = (missing > 0 || silent > Some(0)).then(|| {
+        let silent = silent.map_or_else(|| "-".to_owned(), |silent| silent.to_string());
+        format!("readings missing: {missing}; devices silent: {silent}")
+    });
     let left_out = (shown.actors_left_out > 0).then(|| format!("{} actors are not shown", shown.actors_left_out));
     let others = shown.node.reasons.iter().chain(&shown.notes).map(|note| detail(note));
-    let mut notes: Vec<String> = down.chain(exits).chain(owed).chain(left_out).collect();
+    let mut notes: Vec<String> = down.chain(exits).chain(owed).chain(readings).chain(left_out).collect();
     for note in others {
         if !notes.iter().any(|known| known.contains(&note)) {
             notes.push(note);
@@ -196,6 +203,7 @@ pub(super) mod tests {
             "lanes": [{"consumer": "ingest-workers", "in_flight": 4, "pending": null, "ack_pending": 4, "lag_seconds": 2.04}],
             "outbox": {"lines": 12, "oldest_seconds": 90},
             "conditions": [{"name": "postgres", "up": false, "reason": "away", "required": true}],
+            "missing_readings": {"tenants": [{"tenant": "acme", "missing": 7, "silent": null}, {"tenant": "b", "missing": 1}]},
             "unknown_member": {}
         });
         let one =
@@ -218,7 +226,12 @@ pub(super) mod tests {
         assert_eq!(lanes[0], ["ingest-workers", "-", "4", "-", "4", "2.0"].map(str::to_owned));
         assert_eq!(
             notes,
-            &["postgres: away", "writer: last exit panicked", "owed to InfluxDB: 12 points, the oldest 90 s old"]
+            &[
+                "postgres: away",
+                "writer: last exit panicked",
+                "owed to InfluxDB: 12 points, the oldest 90 s old",
+                "readings missing: 8; devices silent: -"
+            ]
         );
         assert_eq!(
             (panels[1].status.as_str(), &*panels[1].notes),

@@ -2,7 +2,7 @@
 
 import { Picture, rowId } from "./picture.js";
 import { Plots } from "./plots.js";
-import { UNKNOWN, ago, bytes, count, element, percent, rate, shape, span, tone, write } from "./text.js";
+import { UNKNOWN, ago, bytes, count, element, percent, rate, shape, span, tone, word, write } from "./text.js";
 
 // Events come every second. After so long without one, what was shown is not known any more.
 const SILENT_MS = 3_500;
@@ -52,6 +52,20 @@ const TABLES = {
     empty: "None.",
     rows: (snapshot) => snapshot.rejections.tenants.map((of) => [`${of.tenant} ${of.reason}`, [of.tenant, of.reason, count(of.count)]]),
   },
+  missing: {
+    columns: ["Tenant", "Missing", "Late", "Repeats", "Resets", "Silent now", "Alerts"],
+    empty: (snapshot) => `No number is missing${silence(snapshot)}.`,
+    rows: (snapshot) => snapshot.missing_readings.tenants.map((of) => [of.tenant, [
+      of.tenant === "%other" ? "all others" : of.tenant, count(of.missing), count(of.late), count(of.repeats), count(of.resets), count(of.silent), count(of.alerts)]]),
+  },
+  devices: {
+    columns: ["Device", "Tenant", "What", "Command"],
+    empty: "None.",
+    rows: ({ missing_readings: { devices, silent_devices: silent }, as_of }) => [
+      ...devices.map((of) => [of, `${count(of.missing)} missing, the last found ${span(of.found_seconds_ago)} ago`]),
+      ...(silent ?? []).map((of) => [of, `silent, last heard ${ago(of.last_seen_at, as_of)}`]),
+    ].map(([of, what], place) => [`${place} ${of.tenant} ${of.device}`, [of.device, of.tenant, what, `ingest-node explain --tenant=${word(of.tenant)} --device=${word(of.device)}`]]),
+  },
   owed: {
     columns: ["Tenant", "Lines", "Oldest", "Written later", "Done in"],
     empty: "Nothing.",
@@ -66,10 +80,17 @@ const TABLES = {
       of.tenant, [of.breaker, of.breaker], count(of.held_lines), bytes(of.held_bytes), count(of.requests), count(of.requests_failed), count(of.lines_ok), of.last_error ?? ""]]),
   },
 };
-const ROW_HEADS = new Set(["lanes", "actor-table", "conditions", "reasons", "rejected", "owed", "batchers"]);
-const TEXTS = new Set(["State", "Why", "Last exit", "Thread", "Reason", "Last error", "Breaker"]);
+// What is known of silent devices where there are no figures.
+function silence({ missing_readings: { silent_devices: silent }, actors }) {
+  if (silent) return ", and no device is silent";
+  const looks = actors.some((actor) => actor.role === "silence-watcher");
+  return looks ? "; silent devices are counted by another replica, or not known yet" : "; silent devices are not looked for (DEVICE_SILENCE=0)";
+}
+
+const ROW_HEADS = new Set(["lanes", "actor-table", "conditions", "reasons", "rejected", "missing", "devices", "owed", "batchers"]);
+const TEXTS = new Set(["State", "Why", "Last exit", "Thread", "Reason", "Last error", "Breaker", "Tenant", "What", "Command"]);
 const PROSE = new Set(["Why", "Last error"]);
-const classes = (name) => (PROSE.has(name) ? { class: "text prose" } : TEXTS.has(name) ? { class: "text" } : {});
+const classes = (name) => (name === "Command" ? { class: "text command" } : PROSE.has(name) ? { class: "text prose" } : TEXTS.has(name) ? { class: "text" } : {});
 
 for (const [id, { columns }] of Object.entries(TABLES)) {
   const row = element("tr");
@@ -84,7 +105,7 @@ function fillTable(id, snapshot) {
   const body = at(id).tBodies[0];
   let list = rows(snapshot);
   if (!isLive) list = list.map(([key, cells]) => [key, cells.map((cell, place) => (place === 0 && ROW_HEADS.has(id) ? cell : Array.isArray(cell) ? ["unknown", "unknown"] : UNKNOWN))]);
-  const note = !isLive || unknown?.(snapshot) ? "Not known." : empty;
+  const note = !isLive || unknown?.(snapshot) ? "Not known." : typeof empty === "function" ? empty(snapshot) : empty;
   if (list.length === 0) {
     body.replaceChildren(element("tr"));
     body.rows[0].append(element("td", note ?? "", { colspan: columns.length, class: "text" }));

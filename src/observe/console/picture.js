@@ -15,6 +15,8 @@ const TITLES = {
   router: "Router, batchers",
   publisher: "Publisher",
   "state-writer": "State writer",
+  "silence-watcher": "Silence watcher",
+  retention: "Retention",
   influx: "InfluxDB",
   "quarantine-writer": "Quarantine writer",
   "outbox-maintainer": "Outbox maintainer",
@@ -25,8 +27,8 @@ const title = (name) => TITLES[name] ?? name[0].toUpperCase() + name.slice(1).re
 const SERVERS = { nats: ["nats"], postgres: ["postgres", "schema"], influx: ["influx"] };
 
 // Places of the boxes, [x, y, width, height]. Roles that the picture does not know stand below the others.
-function boxes(isWide, lanes, others) {
-  const places = known(isWide, lanes);
+function boxes(isWide, lanes, has, others) {
+  const places = known(isWide, lanes, has("retention"));
   const [columns, width, pitch] = isWide ? [4, 240, 270] : [2, 162, 182];
   const [, bottom] = places.size;
   others.forEach((name, place) => {
@@ -37,7 +39,7 @@ function boxes(isWide, lanes, others) {
 }
 
 // The boxes that the picture knows, for wide screens and for narrow ones.
-function known(isWide, lanes) {
+function known(isWide, lanes, retains) {
   const list = 30 + 22 * Math.max(1, lanes);
   if (isWide) {
     const down = list - 96;
@@ -53,7 +55,9 @@ function known(isWide, lanes) {
       redelivery: [80, at(400), 220, 52],
       router: [80, at(500), 260, 66],
       publisher: [430, at(500), 260, 66],
-      "state-writer": [800, at(500), 240, 66],
+      "state-writer": retains ? [706, at(500), 200, 66] : [800, at(500), 240, 66],
+      retention: [916, at(500), 200, 66],
+      "silence-watcher": [840, at(140), 240, 66],
       influx: [80, at(614), 260, 58],
       "quarantine-writer": [430, at(614), 260, 58],
       "outbox-maintainer": [800, at(614), 240, 58],
@@ -62,7 +66,7 @@ function known(isWide, lanes) {
   const [left, right, width, full] = [8, 190, 162, 344];
   const at = (row) => 70 + list + 34 + row * 102;
   return {
-    size: [360, at(5) + 14],
+    size: [360, at(5) + (retains ? 66 : 14)],
     nats: [left, 4, full, 48],
     consumer: [left, 86, full, list],
     validator: [left, at(0) + 16, width, 62],
@@ -75,7 +79,9 @@ function known(isWide, lanes) {
     publisher: [right, at(3) + 16, width, 62],
     redelivery: [left, at(4) - 2, width, 50],
     "outbox-maintainer": [right, at(4) - 2, width, 50],
-    "quarantine-writer": [left, at(4) + 60, full, 46],
+    "quarantine-writer": [left, at(4) + 60, width, 46],
+    "silence-watcher": [right, at(4) + 60, width, 46],
+    retention: [left, at(4) + 118, width, 46],
   };
 }
 
@@ -99,12 +105,22 @@ function arrows(isWide, at) {
     const split = (writer.bottom + of("publisher").top) / 2;
     const fork = (to, from) => [[from, writer.bottom], [from, split], [of(to).x, split], [of(to).x, of(to).top]];
     const settle = writer.y - 18;
+    const upward = (from, x) => [[x, of(from).top], [x, of("postgres").bottom]];
     list.push(
       ["writer", "publisher", ["jobs"], straight("writer", "publisher")],
       ["writer", "state-writer", ["updates"], fork("state-writer", writer.right - 40)],
       ["consumer", "nats", ["settled"], [[writer.left, settle], [40, settle], [40, of("nats").y], [of("nats").left, of("nats").y]]],
-      ["state-writer", "postgres", [], [[of("postgres").x, of("state-writer").top], [of("postgres").x, of("postgres").bottom]], false],
+      ["state-writer", "postgres", [], at.retention ? upward("state-writer", of("postgres").left + 18) : upward("state-writer", of("postgres").x), false],
     );
+    if (at.retention) list.push(["retention", "postgres", [], upward("retention", of("retention").x), false]);
+    if (at["silence-watcher"]) {
+      const [beside, alerts] = [of("postgres").right + 22, of("nats").right - 40];
+      const { right, y, top } = of("silence-watcher");
+      list.push(
+        ["silence-watcher", "postgres", [], [[right, y], [beside, y], [beside, of("postgres").y], [of("postgres").right, of("postgres").y]], false],
+        ["silence-watcher", "nats", ["alerts"], [[alerts, top], [alerts, of("nats").bottom]]],
+      );
+    }
     if (at.router) {
       const low = of("router").bottom + 16;
       const between = (of("router").right + of("quarantine-writer").left) / 2;
@@ -167,7 +183,7 @@ export class Picture {
 
   build(isWide, roles, snapshot) {
     const others = [...roles.keys()].filter((name) => !(name in TITLES) && name !== "batcher");
-    const at = boxes(isWide, snapshot.lanes.length, others);
+    const at = boxes(isWide, snapshot.lanes.length, (name) => roles.has(name), others);
     const [width, height] = at.size;
     const has = (name) => at[name] && (name in SERVERS ? name !== "influx" || roles.has("router") : roles.has(name) || ["consumer", "validator", "registry", "writer", "publisher", "state-writer"].includes(name));
     for (const name of Object.keys(TITLES)) if (!has(name)) at[name] = null;
@@ -187,6 +203,7 @@ export class Picture {
       return { group, from, to, whats, labels: texts };
     });
     this.boxes = [...Object.keys(TITLES), ...others].filter((name) => at[name]).map((name) => box(svg, name, at[name], snapshot));
+    for (const { name, group } of this.boxes) Object.assign(group.dataset, { role: name, place: others.includes(name) ? "below" : "known" });
     this.place.replaceChildren(svg);
   }
 

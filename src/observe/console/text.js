@@ -51,6 +51,11 @@ export function span(seconds) {
   return words.slice(0, 2).join(" ");
 }
 
+// A word of a command line. Names come from outside, and a shell must take each as one word.
+export function word(name) {
+  return /^[\w.:@%+=/][\w.:@%+=/-]*$/.test(name) ? name : `'${name.replaceAll("'", "'\\''")}'`;
+}
+
 // How long ago a time was, by the node's own clock.
 export function ago(time, asOf) {
   if (!time || !asOf) return UNKNOWN;

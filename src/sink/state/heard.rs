@@ -2,7 +2,6 @@
 //! replicas that have heard of the same device add to each other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use deadpool_postgres::{ClientWrapper, Transaction};
 use tokio_postgres::Error;
@@ -42,16 +41,19 @@ impl<'a> Row<'a> {
 /// What is on record of devices.
 type Known = HashMap<DeviceKey, Continuity>;
 
-/// Writes when devices were last heard of, and what their messages' numbers show; what that is, tenant by tenant. Rows are
+/// What was found of a device, and how many of its numbers are missing now.
+pub(super) type FoundOf<'a> = (&'a DeviceKey, Found, u64);
+
+/// Writes when devices were last heard of, and what their messages' numbers show; what that is, device by device. Rows are
 /// made where they are missing, but never for a device that is gone meanwhile.
 ///
 /// # Errors
 /// When PostgreSQL does not answer or refuses one: then nothing is written.
-pub(super) async fn write(
+pub(super) async fn write<'a>(
     client: &mut ClientWrapper,
-    rows: &[Row<'_>],
+    rows: &[Row<'a>],
     rules: &Rules,
-) -> Result<Vec<(Arc<str>, Found)>, Error> {
+) -> Result<Vec<FoundOf<'a>>, Error> {
     let mut transaction = client.transaction().await?;
     let (mut known, mut now_us) = read(&transaction, rows).await?;
     if rows.iter().any(|one| !known.contains_key(one.key)) {
@@ -66,7 +68,8 @@ pub(super) async fn write(
     let mut heard = Vec::new();
     for row in rows {
         if let Some(mut continuity) = known.remove(row.key) {
-            found.push((row.key.tenant_id.clone(), continuity.hear(row.heard, now_us, rules)));
+            let of_device = continuity.hear(row.heard, now_us, rules);
+            found.push((row.key, of_device, u64::try_from(continuity.numbering.missing).unwrap_or_default()));
             heard.push((*row, continuity));
         }
     }

@@ -77,7 +77,8 @@ impl Store {
     /// Writes what was heard of devices, and counts what it shows.
     async fn heard(&self, client: &mut Object, rows: &[Row<'_>]) -> Result<(), Error> {
         let found = heard::write(client, rows, &self.rules).await?;
-        found.iter().for_each(|(tenant_id, found)| self.metrics.state.readings.add(tenant_id, *found));
+        let readings = &self.metrics.state.readings;
+        found.iter().for_each(|(device, found, missing)| readings.add(device, *found, *missing));
         Ok(())
     }
 

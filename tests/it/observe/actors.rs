@@ -7,7 +7,8 @@ use ingest_kit::seed::{self, Device, catch_all_route};
 use ingest_kit::wait_for;
 use serde_json::{Value, json};
 
-use super::shown;
+use super::{shown, shown_by};
+use crate::consumer::Configured;
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
 /// The list of the tree, top-down.
@@ -34,7 +35,12 @@ async fn every_actor_and_lane_is_shown_with_what_it_has_done() {
     let device = Device::active("acme", "dev-1", "tok-1");
     let stranger = Device { token: Some("wrong".to_owned()), ..device.clone() };
     seed::devices(&world.database, std::slice::from_ref(&device)).await;
-    let (node, shown) = shown(&world);
+    // Missing numbers and silence show within seconds.
+    let settings = Configured::with(
+        "[state]\nflush_interval_secs = 1\nflush_interval_max_secs = 1\nmissing_after_secs = 1\n\
+         [state.silence]\nlook_secs = 1\nfactor = 2\nmin_secs = 1\n",
+    );
+    let (node, shown) = shown_by(settings.node(&world));
     let node = start(node).await;
     world.publish((0..20).map(|seq| telemetry(&device, seq))).await;
     world.publish((20..23).map(|seq| telemetry(&stranger, seq))).await;
@@ -95,6 +101,35 @@ async fn every_actor_and_lane_is_shown_with_what_it_has_done() {
     assert!(snapshot["conditions"].as_array().expect("a list").iter().all(|of| of["up"] == true));
     assert!(snapshot["postgres_pool"]["max"].as_u64().is_some_and(|max| max > 0));
     wait_for("the next one", DEADLINE, async || shown.snapshot().await["as_of"] != snapshot["as_of"]).await;
+
+    // The device leaves out 23 to 29; the numbers that were rejected are missing, too. Then it falls silent.
+    let mut seq = 30;
+    wait_for("the missing numbers", DEADLINE, async || {
+        world.publish([telemetry(&device, seq)]).await;
+        seq += 1;
+        shown.snapshot().await["missing_readings"]["devices"][0]["missing"] == 10
+    })
+    .await;
+    wait_for("its silence", DEADLINE, async || shown.snapshot().await["missing_readings"]["tenants"][0]["silent"] == 1)
+        .await;
+    let missing = shown.snapshot().await["missing_readings"].clone();
+    let tenant = &missing["tenants"][0];
+    let figures = ["tenant", "missing", "late", "repeats", "resets"].map(|figure| tenant[figure].clone());
+    assert_eq!(figures, [json!("acme"), json!(10), json!(0), json!(0), json!(0)], "{missing}");
+    assert_eq!((missing["tenants"].as_array().map(Vec::len), missing["devices"].as_array().map(Vec::len)), (Some(1), Some(1)));
+    for device in [&missing["devices"][0], &missing["silent_devices"][0]] {
+        assert_eq!((&device["tenant"], &device["device"]), (&json!("acme"), &json!("dev-1")), "{missing}");
+    }
+    assert!(missing["devices"][0]["found_seconds_ago"].is_number(), "{missing}");
+    assert!(["silent_since", "last_seen_at"].iter().all(|time| missing["silent_devices"][0][*time].is_string()));
+    wait_for("the alert of it", DEADLINE, async || {
+        let snapshot = shown.snapshot().await;
+        let flows = snapshot["flows"].as_array().expect("flows");
+        let published = flows.iter().find(|flow| flow["from"] == "silence-watcher" && flow["what"] == "alerts");
+        published.is_some_and(|flow| flow["total"].as_u64() >= Some(1))
+            && snapshot["missing_readings"]["tenants"][0]["alerts"].as_u64() >= Some(1)
+    })
+    .await;
 
     assert_eq!(shown.get_with("/actors", &["X-Admin-Key: wrong"]).await.status, 401);
     assert_eq!(shown.get_with("/actors", &[]).await.status, 401);

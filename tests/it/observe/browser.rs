@@ -10,7 +10,8 @@ use ingest_kit::wait_for;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use super::{KEY, shown};
+use super::{KEY, shown_by};
+use crate::consumer::Configured;
 use crate::world::{DEADLINE, World, start};
 
 /// A name that would be markup where it is not taken as text.
@@ -28,7 +29,12 @@ async fn the_console_shows_in_a_browser_what_happens_and_where_it_hurts() {
     let devices = ["acme", "globex", MARKUP, "routed"].map(|tenant| Device::active(tenant, "dev-1", "tok-1"));
     seed::devices(&world.database, &devices).await;
     seed::routes(&world.database, &[catch_all_route("routed")]).await;
-    let (node, shown) = shown(&world);
+    // Missing numbers show within seconds, and the tree has every actor that settings add.
+    let settings = Configured::with(
+        "[state]\nflush_interval_secs = 1\nflush_interval_max_secs = 1\nmissing_after_secs = 1\n",
+    );
+    let (node, shown) = shown_by(settings.node(&world));
+    let node = node.env("RAW_EVENTS_RETENTION_DAYS", 30);
     let mut node = start(node.env("INGEST_FAILPOINTS", "publisher=panic@1")).await;
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -53,9 +59,9 @@ async fn the_console_shows_in_a_browser_what_happens_and_where_it_hurts() {
                     for _ in 0..10 {
                         seq += 1;
                         let wrong = Device { token: Some("wrong".to_owned()), ..devices[2].clone() };
-                        world
-                            .publish([telemetry(&devices[0], seq), telemetry(&devices[1], seq), telemetry(&wrong, seq)])
-                            .await;
+                        // The second one leaves out every sixth number.
+                        let sent = [(&devices[0], seq), (&devices[1], seq + seq / 5), (&wrong, seq)];
+                        world.publish(sent.map(|(device, seq)| telemetry(device, seq))).await;
                     }
                 }
                 "do kill" => {

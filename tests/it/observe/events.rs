@@ -1,9 +1,10 @@
-//! `/console/events`: at most sixteen watch, others are answered meanwhile, and a drain ends the streams.
+//! `/console/events`: at most sixteen watch, others are answered meanwhile, one that does not read is closed, and a drain ends the
+//! streams.
 
 use ingest_kit::wait_for;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{KEY, Shown, shown};
 use crate::world::{DEADLINE, World, start};
@@ -16,7 +17,17 @@ struct Viewer {
 
 impl Viewer {
     async fn of(shown: &Shown) -> Self {
-        let mut socket = TcpStream::connect(&shown.address).await.expect("a connection");
+        Self::on(TcpStream::connect(&shown.address).await.expect("a connection")).await
+    }
+
+    /// One whose system takes hardly anything for it before it reads.
+    async fn with_little_room(shown: &Shown) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(1024).expect("a small buffer");
+        Self::on(socket.connect(shown.address.parse().expect("an address")).await.expect("a connection")).await
+    }
+
+    async fn on(mut socket: TcpStream) -> Self {
         let request = format!("GET /console/events HTTP/1.1\r\nHost: admin\r\nX-Admin-Key: {KEY}\r\n\r\n");
         socket.write_all(request.as_bytes()).await.expect("a request");
         let mut lines = BufReader::new(socket);
@@ -49,8 +60,11 @@ async fn sixteen_may_watch_and_starve_nobody_until_the_drain_ends_their_streams(
     let world = World::new().await;
     let (node, shown) = shown(&world);
     let mut node = start(node).await;
+    // It reads the first line and no more.
+    let stuck = Viewer::with_little_room(&shown).await;
+    assert!(stuck.status.contains(" 200 "), "{}", stuck.status);
     let mut viewers = Vec::new();
-    for _ in 0..16 {
+    for _ in 1..16 {
         let viewer = Viewer::of(&shown).await;
         assert!(viewer.status.contains(" 200 "), "{}", viewer.status);
         viewers.push(viewer);
@@ -71,11 +85,23 @@ async fn sixteen_may_watch_and_starve_nobody_until_the_drain_ends_their_streams(
         assert_ne!(one["snapshot"]["as_of"], other["snapshot"]["as_of"]);
         assert!(other["point"].as_array().is_some_and(|point| point[0].is_number()));
     }
-    assert_eq!(shown.snapshot().await["viewers"]["watching"], 16);
-    assert_eq!(node.metrics().await.count("ingest_console_viewers", &[]), 16);
+    let figures = async || {
+        let metrics = node.metrics().await;
+        ["viewers", "viewers_dropped_total"].map(|of| metrics.count(&format!("ingest_console_{of}"), &[]))
+    };
+    assert_eq!((figures().await, &shown.snapshot().await["viewers"]["watching"]), ([16, 0], &16.into()));
 
-    // Who leaves makes room.
-    viewers.truncate(15);
+    // Who does not read is closed, and nobody else notices.
+    wait_for("the end of who does not read", DEADLINE, async || figures().await == [15, 1]).await;
+    let mut left = Vec::new();
+    let mut socket = stuck.lines.into_inner();
+    let ended = tokio::time::timeout(DEADLINE, socket.read_to_end(&mut left)).await.expect("its end in time");
+    assert!(ended.is_err() || !left.ends_with(b"0\r\n\r\n"), "it is cut off, and not told that this is all");
+    for viewer in &mut viewers {
+        assert!(viewer.next("snapshot").await.is_some());
+    }
+    // Who leaves makes room, too.
+    viewers.truncate(14);
     wait_for("a place", DEADLINE, async || {
         let viewer = Viewer::of(&shown).await;
         let is_in = viewer.status.contains(" 200 ");

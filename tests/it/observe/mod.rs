@@ -21,8 +21,13 @@ struct Shown {
 
 /// A node with an admin listener, to be started, and where that is.
 fn shown(world: &World) -> (NodeBuilder, Shown) {
+    shown_by(world.node())
+}
+
+/// The same of a node with settings of its own.
+fn shown_by(node: NodeBuilder) -> (NodeBuilder, Shown) {
     let address = format!("127.0.0.1:{}", free_port());
-    (world.node().env("ADMIN_BIND", &address).env("ADMIN_KEY", KEY), Shown { address })
+    (node.env("ADMIN_BIND", &address).env("ADMIN_KEY", KEY), Shown { address })
 }
 
 impl Shown {

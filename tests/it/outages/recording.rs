@@ -1,6 +1,6 @@
 //! Figures of outages as they are, for the tests of the alerts (`monitoring/recorded`): before, when it shows, and a while later.
 //!
-//! A tool that is off unless `RECORD_OUTAGES` names a folder; `scripts/record-outages` does.
+//! A tool that is off unless `RECORD_OUTAGES` names a folder; `scripts/record-monitoring` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

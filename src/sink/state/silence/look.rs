@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use tokio_postgres::{Client, Error};
 
+use crate::metrics::{MOST_DEVICES, Silent, SilentDevice};
 use crate::postgres::types::UnixMicros;
 use crate::sink::state::record;
+use ingest_core::message::device::DeviceKey;
 use ingest_core::state::continuity::{Assessment, Limits};
 
 /// Devices that are looked at together.
@@ -85,8 +87,27 @@ pub(super) async fn page(client: &Client, limits: &Limits, seen: (i64, i64)) -> 
     Ok(Looked { silent, is_full: rows.len() as i64 >= PAGE })
 }
 
+/// The devices that are silent: how many of each tenant, and those that fell silent last.
+pub(super) async fn silent(client: &Client) -> Result<Silent, Error> {
+    Ok(Silent { tenants: counted(client).await?, devices: latest(client).await? })
+}
+
+async fn latest(client: &Client) -> Result<Vec<SilentDevice>, Error> {
+    const SQL: &str = "
+        SELECT tenant_id, device_id, silent_since, last_seen_at FROM device_state
+        WHERE silent_since IS NOT NULL AND returned_at IS NULL
+        ORDER BY silent_since DESC, tenant_id, device_id LIMIT $1";
+    let rows = client.query(SQL, &[&(MOST_DEVICES as i64)]).await?;
+    let device = |row: &tokio_postgres::Row| SilentDevice {
+        key: DeviceKey::new(row.get(0), row.get(1)),
+        silent_since_us: row.get::<_, UnixMicros>(2).0,
+        last_seen_us: row.get::<_, Option<UnixMicros>>(3).map(|seen| seen.0),
+    };
+    Ok(rows.iter().map(device).collect())
+}
+
 /// How many devices of each tenant are silent.
-pub(super) async fn silent(client: &Client) -> Result<Vec<(String, i64)>, Error> {
+async fn counted(client: &Client) -> Result<Vec<(String, i64)>, Error> {
     const SQL: &str = "SELECT tenant_id, count(*) FROM device_state WHERE silent_since IS NOT NULL GROUP BY tenant_id";
     let rows = client.query(SQL, &[]).await?;
     let tenants: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
