@@ -7,7 +7,7 @@ use ingest_core::message::device::DeviceKey;
 use ingest_core::state::continuity::Found;
 
 /// Devices in each list.
-pub const MOST_DEVICES: usize = 10;
+pub(crate) const MOST_DEVICES: usize = 10;
 /// A device is listed for so long after numbers of it went missing.
 const LISTED: Duration = Duration::from_secs(3_600);
 

@@ -63,7 +63,8 @@ fn tenants(figures: &MissingFigures) -> Vec<TenantMissing> {
         sum.resets += tenant.resets;
         sum.alerts += tenant.alerts;
         // A tenant whose number is not known is among the others' already.
-        sum.silent = figures.silent.as_ref().map(|_| sum.silent.unwrap_or_default() + tenant.silent.unwrap_or_default());
+        sum.silent =
+            figures.silent.as_ref().map(|_| sum.silent.unwrap_or_default() + tenant.silent.unwrap_or_default());
     }
     shown.extend(others);
     shown

@@ -116,7 +116,10 @@ async fn every_actor_and_lane_is_shown_with_what_it_has_done() {
     let tenant = &missing["tenants"][0];
     let figures = ["tenant", "missing", "late", "repeats", "resets"].map(|figure| tenant[figure].clone());
     assert_eq!(figures, [json!("acme"), json!(10), json!(0), json!(0), json!(0)], "{missing}");
-    assert_eq!((missing["tenants"].as_array().map(Vec::len), missing["devices"].as_array().map(Vec::len)), (Some(1), Some(1)));
+    assert_eq!(
+        (missing["tenants"].as_array().map(Vec::len), missing["devices"].as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
     for device in [&missing["devices"][0], &missing["silent_devices"][0]] {
         assert_eq!((&device["tenant"], &device["device"]), (&json!("acme"), &json!("dev-1")), "{missing}");
     }

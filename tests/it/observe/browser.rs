@@ -30,9 +30,8 @@ async fn the_console_shows_in_a_browser_what_happens_and_where_it_hurts() {
     seed::devices(&world.database, &devices).await;
     seed::routes(&world.database, &[catch_all_route("routed")]).await;
     // Missing numbers show within seconds, and the tree has every actor that settings add.
-    let settings = Configured::with(
-        "[state]\nflush_interval_secs = 1\nflush_interval_max_secs = 1\nmissing_after_secs = 1\n",
-    );
+    let settings =
+        Configured::with("[state]\nflush_interval_secs = 1\nflush_interval_max_secs = 1\nmissing_after_secs = 1\n");
     let (node, shown) = shown_by(settings.node(&world));
     let node = node.env("RAW_EVENTS_RETENTION_DAYS", 30);
     let mut node = start(node.env("INGEST_FAILPOINTS", "publisher=panic@1")).await;
