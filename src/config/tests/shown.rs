@@ -94,6 +94,11 @@ proptest! {
         let parts = from_env([("PG_PASS", secret.as_str())]).unwrap();
         prop_assert!(!parts.show(Selection::All).unwrap().contains("s3cr3t"));
     }
+}
+
+proptest! {
+    // Each case goes through all settings.
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn an_error_never_holds_the_value(value in "[a-z:/@]{0,5}s3cr3t[a-z:/@]{0,5}") {
