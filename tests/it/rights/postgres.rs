@@ -149,7 +149,7 @@ async fn without_the_right_to_the_function_rows_go_into_partitions_of_others() {
     let world = roles.world().await;
     let load = Workload::good(50);
     load.seed(&world).await;
-    let node = roles.node(&world).start();
+    let node = start(roles.node(&world)).await;
     node.wait_logged("partitions were not made ahead", 1).await;
     world.publish(load.messages.clone()).await;
     // A default partition is no promise of a day of its own: the node asks for one, and stores the rows without.
