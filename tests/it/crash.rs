@@ -8,6 +8,9 @@ use crate::ledger::InvariantChecker;
 use crate::workload::{Workload, acked};
 use crate::world::{DEADLINE, LANES, World, drain, start};
 
+/// Messages of a load that meets panics.
+const MESSAGES: usize = 3_000;
+
 /// Longest time for a few thousand messages including one redelivery.
 const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -85,8 +88,9 @@ async fn a_panic_in_a_batcher_loses_and_doubles_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_panics_at_once_lose_and_double_nothing() {
-    survives("validator=panic@2;writer=panic@2;batcher=panic@1").await;
+async fn panics_in_several_places_lose_and_double_nothing() {
+    // What panics while another's generation ends is not told apart. So the first message goes alone, and meets one after the other.
+    survives_in_parts(1, "validator=panic@1;batcher=panic@1;writer=panic@2").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,14 +105,22 @@ async fn a_panic_in_a_consumer_during_settlement_loses_and_doubles_nothing() {
 
 /// Runs a load through a node that panics at failpoints and recovers by restarts.
 async fn survives(failpoints: &str) {
+    survives_in_parts(MESSAGES, failpoints).await;
+}
+
+/// The same with a load whose first messages are settled before the rest is published.
+async fn survives_in_parts(first: usize, failpoints: &str) {
     let world = World::new().await;
     world.create_quickly_redelivering_consumers().await;
-    let load = Workload::with_bad(3_000, 100);
+    let load = Workload::with_bad(MESSAGES, 100);
     load.seed(&world).await;
-    world.publish(load.messages.clone()).await;
+    let (first, rest) = load.messages.split_at(first);
+    world.publish(first.to_vec()).await;
 
     let mut node = start(world.node().env("INGEST_FAILPOINTS", failpoints)).await;
     let checker = InvariantChecker::of(&node);
+    world.wait_settled(LANES[0], SETTLED_WITHIN).await;
+    world.publish(rest.to_vec()).await;
     world.wait_settled(LANES[0], SETTLED_WITHIN).await;
     load.assert_all_there(&world).await;
     checker.finish().await;
@@ -116,12 +128,10 @@ async fn survives(failpoints: &str) {
     assert_eq!(in_flight, 0, "the deliveries of an exited consumer are still counted");
 
     let restarts = node.metrics().await.by_label_of("ingest_actor_restarts_total", &[], "actor");
-    let places = failpoints.split(';').filter_map(|entry| entry.split(['-', '=']).next());
-    let places: Vec<_> = places.map(|place| if place == "source" { "consumer" } else { place }).collect();
-    assert_eq!(node.wait_logged("panic, thread", places.len()).await, places.len(), "panics");
-    // Of several at once, a generation ends for the first, and the others with it.
-    let was_counted = places.iter().any(|place| restarts.get(*place).is_some_and(|count| *count > 0));
-    assert!(was_counted, "{places:?}: {restarts:?}");
+    for place in failpoints.split(';').filter_map(|entry| entry.split(['-', '=']).next()) {
+        let place = if place == "source" { "consumer" } else { place };
+        assert!(restarts.get(place).is_some_and(|count| *count > 0), "{place} was never restarted: {restarts:?}");
+    }
     node.wait_ready(DEADLINE).await;
     drain(node).await;
 }
