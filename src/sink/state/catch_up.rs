@@ -68,7 +68,7 @@ pub(super) async fn read(client: &Client, node_id: &str) -> Result<Vec<Reread>, 
         if msg_type == MsgType::Telemetry.as_str() {
             device.telemetry_us = Some(received_us);
         }
-        device.heard.merge(Heard::of(message));
+        device.heard.add(message);
     }
     let mut devices: Vec<Reread> = devices.into_values().collect();
     devices.sort_unstable_by(|a, b| a.key.cmp(&b.key));

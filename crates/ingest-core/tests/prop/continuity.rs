@@ -11,9 +11,14 @@ fn message(seq: i64, received_us: i64) -> Message {
     Message { seq, received_us, is_new: true, is_reading: true }
 }
 
+/// What was heard of each message, merged one after the other.
 fn heard(messages: &[Message]) -> Heard {
     let mut heard = Heard::default();
-    messages.iter().for_each(|message| heard.merge(Heard::of(*message)));
+    for message in messages {
+        let mut one = Heard::default();
+        one.add(*message);
+        heard.merge(one);
+    }
     heard
 }
 

@@ -106,9 +106,11 @@ async fn latest(client: &Client) -> Result<Vec<SilentDevice>, Error> {
     Ok(rows.iter().map(device).collect())
 }
 
-/// How many devices of each tenant are silent.
+/// How many devices of each tenant are silent. One that has come back is not, although its return may not be published yet.
 async fn counted(client: &Client) -> Result<Vec<(String, i64)>, Error> {
-    const SQL: &str = "SELECT tenant_id, count(*) FROM device_state WHERE silent_since IS NOT NULL GROUP BY tenant_id";
+    const SQL: &str = "
+        SELECT tenant_id, count(*) FROM device_state
+        WHERE silent_since IS NOT NULL AND returned_at IS NULL GROUP BY tenant_id";
     let rows = client.query(SQL, &[]).await?;
     let tenants: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     Ok(tenants.into_iter().collect())

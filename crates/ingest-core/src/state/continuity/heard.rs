@@ -71,13 +71,6 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// One message.
-    pub fn of(message: Message) -> Self {
-        let mut heard = Self::default();
-        heard.add(message);
-        heard
-    }
-
     /// Adds a message.
     pub fn add(&mut self, message: Message) {
         let at = message.received_us;
