@@ -1,24 +1,58 @@
 //! Free loopback ports.
 
-use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// A loopback TCP port that was free a moment ago and that this process has not returned before: tests of one binary
-/// run side by side, and a server that is down for a while must get its port back.
+/// Where they are handed out: below those that Linux gives to outgoing connections (32768 and above). One of these would take
+/// the port of a server that is down for a while.
+const RANGE: Range<u16> = 20_000..32_000;
+/// Ports that a process claims together, by listening at the first.
+const BLOCK: u16 = 100;
+const BLOCKS: u16 = (RANGE.end - RANGE.start) / BLOCK;
+
+/// What this process has claimed.
+struct Claimed {
+    left: Range<u16>,
+    /// Of every block the first port: no other process of ours claims it.
+    marks: Vec<TcpListener>,
+}
+
+/// A loopback TCP port that is free, and that no process of ours returns as long as this one lives: tests run side by side,
+/// and a server that is down for a while must get its port back.
 ///
 /// # Panics
-/// When the machine has no free port left.
+/// When no port is left.
 pub fn free_port() -> u16 {
-    static HANDED_OUT: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut handed_out = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
-    let handed_out = handed_out.get_or_insert_default();
-    for _ in 0..1_000 {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free loopback port");
-        let port = listener.local_addr().expect("the address of a bound listener").port();
-        if handed_out.insert(port) {
+    static CLAIMED: Mutex<Claimed> = Mutex::new(Claimed { left: 0..0, marks: Vec::new() });
+    let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        if let Some(port) = claimed.left.find(|port| listen(*port).is_some()) {
             return port;
         }
+        let first_choice = std::process::id() % u32::from(BLOCKS);
+        let blocks = (0..BLOCKS).map(|number| (first_choice as u16 + number) % BLOCKS);
+        let mut starts = blocks.map(|block| RANGE.start + block * BLOCK);
+        let (start, mark) = starts.find_map(|start| Some((start, listen(start)?))).expect("a loopback port that is left");
+        claimed.marks.push(mark);
+        claimed.left = start + 1..start + BLOCK;
     }
-    panic!("no loopback port left that this process has not used yet");
+}
+
+fn listen(port: u16) -> Option<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_handed_out_once_below_those_of_outgoing_connections() {
+        let ports: Vec<u16> = (0..250).map(|_| free_port()).collect();
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
+        assert!(ports.iter().all(|port| RANGE.contains(port) && listen(*port).is_some()));
+    }
 }
