@@ -73,7 +73,9 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             (f"sum(rate(ingest_readings_repeated_total{AT}{RATE}))", "repeated"),
             (f"sum(rate(ingest_device_seq_resets_total{AT}{RATE}))", "resets")]),
         ("Silent devices", "short", [(f"topk(8, max by (tenant) (ingest_devices_silent{AT}))", "{{tenant}}")]),
-        ("Alerts of devices, published", "short", [(f"sum by (tenant) (increase(ingest_device_alerts_total{AT}{RATE}))", "{{tenant}}")]),
+        ("Alerts of devices", "short", [
+            (f"sum by (tenant) (increase(ingest_device_alerts_total{AT}{RATE}))", "{{tenant}}"),
+            (f"max(ingest_device_alerts_unpublished{AT})", "devices whose alert is not published yet")]),
     ]),
     ("InfluxDB", [
         ("Lines, by what became of them", "ops", [(f"sum by (result) (rate(ingest_influx_lines_total{AT}{RATE}))", "{{result}}")]),

@@ -109,6 +109,7 @@ CASES: dict[str, list[dict]] = {
     # Two have been silent for long, and a tenant's site goes dark.
     "IngestDevicesSilent": READY + [constant('ingest_devices_silent{tenant="acme"}', "2"),
                                     {"series": labelled('ingest_devices_silent{tenant="globex"}'), "values": f"_x{QUIET // STEP} 40+0x{OUTAGE // STEP - 2}"}],
+    "IngestDeviceAlertsUnpublished": READY + [constant("ingest_device_alerts_unpublished", "3")],
     "IngestGatewayMqttDown": READY + [constant('ingest_component_up{component="mqtt"}', "0")],
     "IngestGatewayMqttSessionLost": READY + [rising("ingest_gateway_mqtt_sessions_lost_total")],
     "IngestGatewayUnavailable": READY + [rising('ingest_gateway_refusals_total{reason="STREAM_UNAVAILABLE"}')],
@@ -125,6 +126,8 @@ NONE: dict[str, list[dict]] = {
         rising('ingest_readings_missing_total{tenant="acme"}', 100), rising('ingest_readings_late_total{tenant="acme"}', 0),
         rising('ingest_rejections_total{reason="INVALID_PAYLOAD"}', 100), rising('ingest_events_accepted_total{msg_type="telemetry"}', 900),
         rising('ingest_deliveries_received_total{consumer="ingest-workers"}', 1000)],
+    "alerts beyond a tenant's quota wait for the next minute": READY + [
+        constant("ingest_device_alerts_unpublished", "3"), rising('ingest_device_alerts_total{tenant="acme"}', 5)],
     "a fleet that has been silent for long is counted again after an outage": READY + [
         {"series": labelled('ingest_devices_silent{tenant="acme"}'), "values": f"500+0x{QUIET // STEP - 1} _x10 500+0x{OUTAGE // STEP - 11}"}],
 }

@@ -26,6 +26,8 @@ pub struct MissingReadings {
     gaps: Mutex<DeviceGaps>,
     /// Of the replica that looks for silent devices.
     silent: Mutex<Option<Silent>>,
+    /// Of the same.
+    unpublished: Mutex<Option<usize>>,
 }
 
 /// What was counted of one tenant since the start.
@@ -74,6 +76,11 @@ impl MissingReadings {
     /// Replaces the silent devices; `None` where another replica looks for them.
     pub fn set_silent(&self, silent: Option<Silent>) {
         *self.silent.lock() = silent.map(|silent| Silent { tenants: bounded(silent.tenants), ..silent });
+    }
+
+    /// Replaces the number of alerts that are to be published; `None` where another replica publishes them.
+    pub fn set_unpublished(&self, alerts: Option<usize>) {
+        *self.unpublished.lock() = alerts;
     }
 
     /// All of it, for what shows it: in bounded memory, and nothing for which a message would wait.
@@ -131,6 +138,11 @@ impl Collector for MissingReadings {
             for (tenant, counts) in &*tenants {
                 ConstCounter::new(count(counts)).encode(family.encode_family(&[("tenant", tenant.as_str())])?)?;
             }
+        }
+        if let Some(alerts) = *self.unpublished.lock() {
+            let help = "Devices whose alert is not published yet, by the replica that publishes them.";
+            let unpublished = encoder.encode_descriptor("device_alerts_unpublished", help, None, MetricType::Gauge)?;
+            ConstGauge::new(alerts as i64).encode(unpublished)?;
         }
         let silent = self.silent.lock();
         let tenants = silent.as_ref().map(|silent| &silent.tenants).filter(|tenants| !tenants.is_empty());

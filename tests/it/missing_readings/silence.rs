@@ -146,6 +146,8 @@ async fn an_outage_of_nats_is_no_silence_and_what_could_not_be_published_comes_o
     let marked = "device_state WHERE silent_since IS NOT NULL AND NOT silence_alerted";
     wait_for("its silence", DEADLINE, async || world.database.count(marked).await == 1).await;
     wait_ready_shows(&node, 200, "alerts: not taken").await;
+    let unpublished = async || node.metrics().await.get("ingest_device_alerts_unpublished", &[]);
+    assert_eq!(unpublished().await, Some(1.0));
     world.publish(readings(&heard, 1..=10)).await;
     wait_for("the other device to be heard", DEADLINE, async || {
         record(&world, &heard).await.is_some_and(|(numbers, _)| numbers[0] == 10)
@@ -182,6 +184,7 @@ async fn an_outage_of_nats_is_no_silence_and_what_could_not_be_published_comes_o
         node.get("/ready").await.is_some_and(|answer| !answer.body.contains("alerts"))
     })
     .await;
+    wait_for("no alert to be left", DEADLINE, async || unpublished().await == Some(0.0)).await;
     drain(node).await;
     let told = alerts(&world).await;
     assert_eq!([&silent, &heard].map(|device| kinds_of(&told, device)), [["device_silent"], ["device_silent"]]);

@@ -90,7 +90,7 @@ impl Worker {
     /// No looks any more: another replica may have them.
     pub(super) async fn end(&mut self) {
         self.has_ended = true;
-        self.metrics.state.readings.set_silent(None);
+        self.looks_no_more();
         let holder = self.node_id.clone();
         // Where it fails, the lease expires.
         let _ = self.run(async |client| look::release(client, &holder).await).await;
@@ -110,7 +110,7 @@ impl Worker {
         };
         let lease_secs = (self.config.silence.look_secs * LEASE_LOOKS + self.config.write_timeout_secs) as f64;
         if !self.run(async |client| look::lease(client, &node_id, lease_secs).await).await? {
-            self.metrics.state.readings.set_silent(None);
+            self.looks_no_more();
             *self.shown.lock() = json!({"looks": false, "why_not": "another replica does"});
             return Ok(());
         }
@@ -136,8 +136,14 @@ impl Worker {
     /// Nothing is assessed now.
     fn rest(&mut self, why_not: &str) {
         self.sight.lost();
-        self.metrics.state.readings.set_silent(None);
+        self.looks_no_more();
         *self.shown.lock() = json!({"looks": false, "why_not": why_not});
+    }
+
+    /// What only the replica that looks can say is not said any more.
+    fn looks_no_more(&self) {
+        self.metrics.state.readings.set_silent(None);
+        self.metrics.state.readings.set_unpublished(None);
     }
 
     async fn mark(&mut self, seen: (i64, i64)) -> Result<(), Failure> {
@@ -164,6 +170,8 @@ impl Worker {
             return Ok(());
         }
         let pending = self.run(async |client| alerts::pending(client).await).await?;
+        let mut unpublished = pending.len();
+        self.metrics.state.readings.set_unpublished(Some(unpublished));
         if pending.is_empty() {
             return Ok(());
         }
@@ -185,6 +193,8 @@ impl Worker {
                 done.extend(places.iter().map(|place| &pending[*place]));
             }
             self.run(async |client| alerts::published(client, &done).await).await?;
+            unpublished -= done.len();
+            self.metrics.state.readings.set_unpublished(Some(unpublished));
             // Its devices are fewer now, or more.
             self.looks = 0;
             if let Some(error) = results.into_iter().find_map(Result::err) {
