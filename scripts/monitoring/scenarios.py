@@ -127,7 +127,8 @@ NONE: dict[str, list[dict]] = {
         rising('ingest_rejections_total{reason="INVALID_PAYLOAD"}', 100), rising('ingest_events_accepted_total{msg_type="telemetry"}', 900),
         rising('ingest_deliveries_received_total{consumer="ingest-workers"}', 1000)],
     "alerts beyond a tenant's quota wait for the next minute": READY + [
-        constant("ingest_device_alerts_unpublished", "3"), rising('ingest_device_alerts_total{tenant="acme"}', 5)],
+        constant("ingest_device_alerts_unpublished", "3"),
+        {"series": labelled('ingest_device_alerts_total{tenant="acme"}'), "values": f"0+5x{(QUIET + OUTAGE) // STEP - 1}"}],
     "a fleet that has been silent for long is counted again after an outage": READY + [
         {"series": labelled('ingest_devices_silent{tenant="acme"}'), "values": f"500+0x{QUIET // STEP - 1} _x10 500+0x{OUTAGE // STEP - 11}"}],
 }

@@ -33,7 +33,8 @@ pub fn free_port() -> u16 {
         let first_choice = std::process::id() % u32::from(BLOCKS);
         let blocks = (0..BLOCKS).map(|number| (first_choice as u16 + number) % BLOCKS);
         let mut starts = blocks.map(|block| RANGE.start + block * BLOCK);
-        let (start, mark) = starts.find_map(|start| Some((start, listen(start)?))).expect("a loopback port that is left");
+        let (start, mark) =
+            starts.find_map(|start| Some((start, listen(start)?))).expect("a loopback port that is left");
         claimed.marks.push(mark);
         claimed.left = start + 1..start + BLOCK;
     }
