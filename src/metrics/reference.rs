@@ -30,6 +30,7 @@ fn table() -> String {
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.state.readings.published("acme", 1);
     metrics.state.readings.set_silent(Some(Silent { tenants: vec![("acme".to_owned(), 1)], devices: Vec::new() }));
+    metrics.state.readings.set_unpublished(Some(1));
     let backlog = OutboxBacklog { replay: Some((1.0, 1.0)), ..OutboxBacklog::default() };
     metrics.influx.outbox.set(vec![backlog], Instant::now());
     let scrape = metrics.open_metrics().unwrap();

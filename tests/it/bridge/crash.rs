@@ -18,8 +18,8 @@ async fn a_gateway_that_is_killed_twenty_times_loses_and_doubles_nothing() {
     drain(start(bridge.gateway()).await).await;
     bridge.publish(telemetry(0..messages)).await;
     for round in 0..soak::KILLS {
-        // Between PubAck and PUBACK, or between PUBLISH and publication.
-        let place = if round % 2 == 0 { "mqtt-stored" } else { "mqtt-received" };
+        // Between PUBLISH and publication, or between PubAck and PUBACK: the last one, so that a message surely comes again after it.
+        let place = if round % 2 == 0 { "mqtt-received" } else { "mqtt-stored" };
         // So that the last one finds something.
         let failpoint = format!("{place}=kill@{}", messages / (soak::KILLS + 2) + round);
         let mut gateway = bridge.gateway().env("INGEST_FAILPOINTS", failpoint).start();
