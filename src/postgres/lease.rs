@@ -22,7 +22,7 @@ pub(crate) async fn bounded<T>(
         let Some(client) = &mut lease.0 else { return Err(transient("no connection")) };
         let result = work(client).await;
         if result.as_ref().err().is_none_or(Failure::leaves_connection_usable) {
-            lease.nack_excess();
+            lease.give_back();
         }
         result
     };
@@ -39,7 +39,7 @@ pub(crate) async fn bounded<T>(
 struct Lease(Option<Object>);
 
 impl Lease {
-    fn nack_excess(mut self) {
+    fn give_back(mut self) {
         self.0.take();
     }
 }

@@ -183,7 +183,7 @@ impl DerivedStateWriter {
         let Some(round) = &self.round else { return };
         let is_last = self.drained.is_awaited() && self.heard.is_empty();
         if self.ends && !is_last {
-            return self.end_round(ctx);
+            return self.end_round(false, ctx);
         }
         let Some(store) = self.store.take() else { return };
         let (node_id, began) = (self.parts.node_id.clone(), round.began);
@@ -191,7 +191,7 @@ impl DerivedStateWriter {
             let result = store.flushed(&node_id, began, is_last).await;
             (store, result)
         };
-        ctx.spawn(reported.into_actor(self).map(|(store, result), state_writer, ctx| {
+        ctx.spawn(reported.into_actor(self).map(move |(store, result), state_writer, ctx| {
             state_writer.store = Some(store);
             match result {
                 Ok(()) => state_writer.logged.forget("reporting"),
@@ -201,15 +201,16 @@ impl DerivedStateWriter {
                 }
                 Err(_) => {}
             }
-            state_writer.end_round(ctx);
+            state_writer.end_round(is_last, ctx);
         }));
     }
 
-    fn end_round(&mut self, ctx: &mut Context<Self>) {
+    /// A drain that came while the round was reported takes another one: the last report takes this writer off the list.
+    fn end_round(&mut self, is_last: bool, ctx: &mut Context<Self>) {
         let Some(round) = self.round.take() else { return };
         self.parts.spawn.actor_guard.busy(false);
         if self.drained.is_awaited() {
-            if !self.heard.is_empty() {
+            if !self.heard.is_empty() || !is_last {
                 return self.begin_round(ctx);
             }
             self.drained.notify();

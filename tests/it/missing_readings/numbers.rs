@@ -52,10 +52,11 @@ async fn gaps_are_counted_filled_and_never_made_by_a_crash_of_the_node() {
     let expected = Some(([2, 1, 1, 1, 1], vec![]));
     wait_for("the reset", DEADLINE, async || record(&world, &device).await == expected).await;
 
-    let metrics = node.metrics().await;
-    let of = |name: &str| metrics.get(&format!("ingest_{name}_total"), &[("tenant", &device.tenant_id)]);
-    assert_eq!(
-        ["readings_missing", "readings_late", "readings_repeated", "device_seq_resets"].map(of),
-        [2.0, 1.0, 1.0, 1.0].map(Some)
-    );
+    // The node counts once PostgreSQL has answered.
+    let counted = async || {
+        let metrics = node.metrics().await;
+        let of = |name: &str| metrics.get(&format!("ingest_{name}_total"), &[("tenant", &device.tenant_id)]);
+        ["readings_missing", "readings_late", "readings_repeated", "device_seq_resets"].map(of)
+    };
+    wait_for("the same in figures", DEADLINE, async || counted().await == [2.0, 1.0, 1.0, 1.0].map(Some)).await;
 }

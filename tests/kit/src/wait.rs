@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// Time between two looks at a condition: short against everything we wait for, long against what a look costs.
-const POLL: Duration = Duration::from_millis(20);
+/// Least and most time between two looks at a condition: short against everything we wait for, long against what a look costs.
+/// Between them it is a twentieth of what has been waited: most looks are new connections to a server that others use, too.
+const POLL_MIN: Duration = Duration::from_millis(20);
+const POLL_MAX: Duration = Duration::from_millis(100);
 
 /// Waits until `condition` holds.
 ///
@@ -24,7 +26,7 @@ pub async fn wait_for_value<T>(what: &str, deadline: Duration, mut look: impl As
             return found;
         }
         assert!(start.elapsed() < deadline, "waited {deadline:?} in vain for: {what}");
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep((start.elapsed() / 20).clamp(POLL_MIN, POLL_MAX)).await;
     }
 }
 
