@@ -31,15 +31,15 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 .PHONY: check setup lint words imports compose deny doc smoke k8s monitoring test test-current soak openapi console fuzz coverage
 
-# The cheap ones first: what fails, fails early. Two of them wait for servers more than they compute, so they run side by side, each with its
-# output in one piece. What needs a program that could not be installed is left out, and says so.
+# The cheap ones first: what fails, fails early. Some wait for servers or by the clock more than they compute, so they run side by side, each with
+# its output in one piece. What needs a program that could not be installed is left out, and says so.
 check: export WHAT_IS_MISSING := --if-installed
 check:
 	$(MAKE) words imports compose deny lint doc smoke
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) k8s monitoring test
-	$(MAKE) --jobs=2 --output-sync=target test-current openapi
-	$(MAKE) console fuzz
+	$(MAKE) --jobs=2 --output-sync=target test-current openapi fuzz
+	$(MAKE) console
 
 setup:
 	scripts/setup
