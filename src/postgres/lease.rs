@@ -22,7 +22,7 @@ pub(crate) async fn bounded<T>(
         let Some(client) = &mut lease.0 else { return Err(transient("no connection")) };
         let result = work(client).await;
         if result.as_ref().err().is_none_or(Failure::leaves_connection_usable) {
-            lease.give_back();
+            lease.return_to_pool();
         }
         result
     };
@@ -39,7 +39,7 @@ pub(crate) async fn bounded<T>(
 struct Lease(Option<Object>);
 
 impl Lease {
-    fn give_back(mut self) {
+    fn return_to_pool(mut self) {
         self.0.take();
     }
 }
