@@ -7,7 +7,9 @@ pub(crate) mod http;
 pub(crate) mod mqtt;
 mod publisher;
 mod stream_watch;
+mod streams;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::publisher::{NotStored, Pending, Publisher, Via};
 pub(crate) use self::stream_watch::{Parts as StreamWatchParts, StreamWatch};
+pub(crate) use self::streams::Streams;

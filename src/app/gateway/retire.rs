@@ -1,13 +1,12 @@
 //! `ingest-node gateway --retire`: ends the session at the MQTT broker for good, when nothing is left in it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use slog::{Logger, info, o};
 
 use crate::app::reload::Reloads;
 use crate::config::Config;
-use crate::gateway::{Publisher, mqtt};
+use crate::gateway::{Publisher, Streams, mqtt};
 use crate::metrics::Metrics;
 use crate::nats::connect::{Observers, connect};
 use crate::runtime::exit::Exit;
@@ -37,7 +36,7 @@ async fn retire(config: Config, log: Logger) -> Result<(), (Exit, String)> {
         publisher: Publisher::new(&config.gateway, client.clone(), &Metrics::new()),
         client,
         config: config.mqtt,
-        takes: Arc::new(AtomicBool::new(true)),
+        streams: Arc::new(Streams::taking()),
     };
     let retired = mqtt::retire(link, log.new(o!("component" => "mqtt"))).await;
     let was_known = retired.map_err(|error| (Exit::Unavailable, error.to_string()))?;

@@ -47,8 +47,8 @@ pub(crate) async fn run(
     let server = probes::serve(&config, &readiness, &metrics, &stats, &log)?;
 
     let nats_log = log.new(o!("component" => "nats", "connection" => "gateway"));
-    let observers =
-        Observers { readiness: Some(readiness.clone()), permissions: Some(Permissions::new(metrics.clone())) };
+    let permissions = Permissions::new(metrics.clone());
+    let observers = Observers { readiness: Some(readiness.clone()), permissions: Some(permissions.clone()) };
     let connected = tokio::select! {
         connected = connect(&config.nats, "gateway", observers, &nats_log) => connected.map(Some),
         () = signals.stop() => {
@@ -65,7 +65,7 @@ pub(crate) async fn run(
                 .read_from(move || shown.statistics().connects.load(Ordering::Relaxed).saturating_sub(1));
             info!(log, "dependencies connected");
             let supervisor = config.supervisor.clone();
-            match ingredients(config, client, &metrics) {
+            match ingredients(config, client, permissions, &metrics) {
                 Ok(ingredients) => {
                     let listener = &ingredients.listener;
                     info!(log, "listening for devices"; "http" => %listener.address(), "tls" => listener.is_tls());
@@ -87,12 +87,17 @@ pub(crate) async fn run(
 ///
 /// # Errors
 /// A sentence that names the setting that can't work.
-fn ingredients(config: Config, client: Client, metrics: &Arc<Metrics>) -> Result<Ingredients, String> {
+fn ingredients(
+    config: Config,
+    client: Client,
+    permissions: Arc<Permissions>,
+    metrics: &Arc<Metrics>,
+) -> Result<Ingredients, String> {
     let connector = Connector::new(&config.postgres).map_err(|error| error_chain(&error))?;
     let pool = pool::pool(&config.postgres, &connector).map_err(|error| error_chain(&error))?;
     let shown = pool.clone();
     metrics.postgres.pool.read_from(move || pool::figures(&shown));
     let listener = Listener::bind(&config.gateway_http).map_err(|error| error.to_string())?;
     let publisher = Publisher::new(&config.gateway, client.clone(), metrics);
-    Ok(Ingredients { config, client, publisher, takes: Arc::default(), connector, pool, listener })
+    Ok(Ingredients { config, client, permissions, publisher, streams: Arc::default(), connector, pool, listener })
 }

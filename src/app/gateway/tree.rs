@@ -1,7 +1,6 @@
 //! The list of the gateway's children, bottom-up: what others send to comes first. Draining goes the other way.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use actix_web::web::Data;
 use async_nats::Client;
@@ -12,7 +11,8 @@ use super::wiring::Addresses;
 use crate::config::Config;
 use crate::gateway::gate::{DoorParts, Gate, GateParts};
 use crate::gateway::http::{self, Further, IngestServer, Listener};
-use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, mqtt};
+use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, Streams, mqtt};
+use crate::nats::permissions::Permissions;
 use crate::postgres::connector::Connector;
 use crate::provision::{self, Activations};
 use crate::registry::{self, Registry};
@@ -29,8 +29,10 @@ pub(super) struct Ingredients {
     pub client: Client,
     /// Publishes on it, within one window for all ways in.
     pub publisher: Publisher,
+    /// What the server has denied it.
+    pub permissions: Arc<Permissions>,
     /// Whether the streams take messages.
-    pub takes: Arc<AtomicBool>,
+    pub streams: Arc<Streams>,
     /// Makes connections to PostgreSQL outside of the pool.
     pub connector: Connector,
     /// Connections to PostgreSQL, made when they are needed.
@@ -59,7 +61,7 @@ fn mqtt_session(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             publish_timeout: ingredients.config.gateway.publish_timeout(),
             publisher: ingredients.publisher.clone(),
             client: ingredients.client.clone(),
-            takes: ingredients.takes.clone(),
+            streams: ingredients.streams.clone(),
         };
         Ok(start(&place, mqtt::Session::new(mqtt::Parts { spawn, link })).recipient())
     })
@@ -68,7 +70,8 @@ fn mqtt_session(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn stream_watch(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("stream-watch", "gateway", "side", move |_, spawn| {
         let place = spawn.place();
-        let parts = StreamWatchParts { client: ingredients.client.clone(), takes: ingredients.takes.clone(), spawn };
+        let (client, permissions) = (ingredients.client.clone(), ingredients.permissions.clone());
+        let parts = StreamWatchParts { client, permissions, streams: ingredients.streams.clone(), spawn };
         Ok(start(&place, StreamWatch::new(parts)).recipient())
     })
 }
@@ -126,7 +129,7 @@ fn ingest_server(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
             listener: ingredients.listener.clone(),
             door: need(&addresses.door, "gate")?,
             publisher: ingredients.publisher.clone(),
-            takes: ingredients.takes.clone(),
+            streams: ingredients.streams.clone(),
             pool: ingredients.pool.clone(),
             further: activation(&ingredients, &spawn),
             drain_secs: ingredients.config.supervisor.longest_wait_secs(),

@@ -8,7 +8,7 @@ use actix::prelude::*;
 use super::door::{Door, DoorParts, now_us};
 use super::known::Known;
 use super::question::{Ask, Waiter};
-use crate::devices::{Answered, DeferredDeliveries};
+use crate::devices::{Answered, DeferredMessages};
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
 use crate::runtime::spawn::{SpawnContext, start};
 use ingest_core::message::device::DeviceKey;
@@ -36,7 +36,7 @@ pub(crate) struct Gate {
     known: Arc<Known>,
     registry: Recipient<Resolve>,
     changes: Recipient<Subscribe>,
-    waiting: DeferredDeliveries<Waiter>,
+    waiting: DeferredMessages<Waiter>,
     bucket_ttl_us: i64,
     reported_entries: i64,
 }
@@ -52,7 +52,7 @@ impl Gate {
             known: known.clone(),
             registry,
             changes,
-            waiting: DeferredDeliveries::new(),
+            waiting: DeferredMessages::new(),
             bucket_ttl_us: i64::try_from(bucket_ttl_secs).unwrap_or(i64::MAX).saturating_mul(1_000_000),
             reported_entries: 0,
         };

@@ -12,6 +12,7 @@ use super::service::Service;
 use crate::gateway::publisher::Pending;
 use ingest_core::http::{Names, message_id, messages};
 use ingest_core::message::envelope::Envelope;
+use ingest_core::message::intake::IntakeStream;
 use ingest_core::message::rejection::Reason;
 
 /// Takes up to a hundred messages of any devices.
@@ -118,7 +119,7 @@ async fn decide(service: &Service, items: &mut [Item]) {
 impl Item {
     async fn decide(&mut self, service: &Service) {
         let Ok(Message { envelope, .. }) = &self.message else { return };
-        let decided = match service.check_streams() {
+        let decided = match service.check_stream(IntakeStream::Telemetry) {
             Ok(()) => service.door.telemetry(envelope).await.map_err(Failure::from),
             Err(failure) => Err(failure),
         };

@@ -8,6 +8,7 @@ use super::request::{PathNames, common_name, envelope, idempotency_key, token};
 use super::service::{Service, payload};
 use crate::metrics::RequestFault;
 use ingest_core::http::{message_id, object};
+use ingest_core::message::intake::IntakeStream;
 
 /// Takes one message of a device.
 ///
@@ -50,7 +51,7 @@ async fn take(service: &Service, request: &HttpRequest, body: web::Payload) -> R
     let id = key.map(|key| message_id(&names.tenant, &names.device, key, None));
     let envelope = envelope((&names.tenant, &names.device), &names.msg_type, payload, common_name(request))?;
     drop(body);
-    service.check_streams()?;
+    service.check_stream(IntakeStream::Telemetry)?;
     let entered = service.door.telemetry(&envelope).await?;
     let pending = service.send(&envelope, id.as_deref()).await?;
     let is_replayed = service.stored(pending).await?;

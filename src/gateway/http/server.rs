@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -25,6 +24,7 @@ use super::service::Service;
 use super::tls::{Renewed, ServerTls};
 use super::tls_error::TlsError;
 use super::{Config, batch, ingest, openapi};
+use crate::gateway::Streams;
 use crate::gateway::gate::{Door, now_us};
 use crate::gateway::publisher::Publisher;
 use crate::message::Drain;
@@ -124,7 +124,7 @@ pub(crate) struct Parts {
     /// Sends what has passed.
     pub publisher: Publisher,
     /// Whether the streams take messages.
-    pub takes: Arc<AtomicBool>,
+    pub streams: Arc<Streams>,
     /// What devices read.
     pub pool: Pool,
     /// The activation of devices, behind the same limits.
@@ -149,7 +149,7 @@ pub(crate) struct IngestServer {
 impl IngestServer {
     /// A server that does not serve yet.
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { spawn, config, listener, door, publisher, takes, pool, further, drain_secs } = parts;
+        let Parts { spawn, config, listener, door, publisher, streams, pool, further, drain_secs } = parts;
         let metrics = spawn.metrics.gateway.clone();
         let service = Service {
             devices: Devices::new(door.clone(), pool, config.readers, spawn.log.clone()),
@@ -159,7 +159,7 @@ impl IngestServer {
             document: openapi::text(further.document),
             trusted_proxies: config.trusted_proxies.clone(),
             publisher,
-            takes,
+            streams,
             metrics: metrics.clone(),
             log: spawn.log.clone(),
             logged: Service::nothing_logged(),

@@ -1,7 +1,6 @@
 //! What every worker of the server shares: the door, the publisher, the limits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -14,6 +13,7 @@ use super::body::BodyReader;
 use super::device::Devices;
 use super::failure::Failure;
 use super::limits::Limits;
+use crate::gateway::Streams;
 use crate::gateway::gate::Door;
 use crate::gateway::publisher::{NotStored, Pending, Publisher, Stored, Via};
 use crate::metrics::{FailureReason, GatewayMetrics, RequestFault};
@@ -22,7 +22,7 @@ use crate::runtime::error_chain::error_chain;
 use crate::runtime::failpoint;
 use crate::runtime::log_once::LogOnce;
 use ingest_core::message::envelope::Envelope;
-use ingest_core::message::intake::Intake;
+use ingest_core::message::intake::{Intake, IntakeStream};
 use ingest_core::message::rejection::Reason;
 use ingest_core::message::topic::Topic;
 
@@ -48,7 +48,7 @@ pub(super) struct Service {
     /// Sends what has passed.
     pub publisher: Publisher,
     /// Whether the streams take messages.
-    pub takes: Arc<AtomicBool>,
+    pub streams: Arc<Streams>,
     /// The gateway's metrics.
     pub metrics: Arc<GatewayMetrics>,
     /// For what no client can do anything about.
@@ -63,14 +63,14 @@ impl Service {
         Mutex::new(LogOnce::new(MOST_LOGGED))
     }
 
-    /// Whether a message may be decided now: what the streams do not take need not be.
+    /// Whether a message may be decided now: what its stream does not take need not be.
     ///
     /// # Errors
-    /// They take nothing.
-    pub(super) fn check_streams(&self) -> Result<(), Failure> {
-        match self.takes.load(Ordering::Relaxed) {
+    /// It takes nothing.
+    pub(super) fn check_stream(&self, stream: IntakeStream) -> Result<(), Failure> {
+        match self.streams.takes(stream) {
             true => Ok(()),
-            false => Err(Failure::request(RequestFault::StreamUnavailable, "the streams do not take messages now")),
+            false => Err(Failure::request(RequestFault::StreamUnavailable, "the stream does not take messages now")),
         }
     }
 

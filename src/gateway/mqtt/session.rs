@@ -99,7 +99,7 @@ async fn live(shared: &Shared) {
 /// Waits until the streams take messages; `false` once a drain is asked for. Without a connection the broker keeps what comes,
 /// and nothing has to be sent a second time.
 async fn streams_take(shared: &Shared) -> bool {
-    while !shared.stop.is_cancelled() && !shared.streams_take() {
+    while !shared.stop.is_cancelled() && !shared.link.streams.all_take() {
         shared.waits("waits until the streams take messages");
         tokio::select! {
             () = shared.stop.cancelled() => {}

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::connection::{ConnectError, Connection, open};
-use crate::gateway::{NotStored, Publisher};
+use crate::gateway::{NotStored, Publisher, Streams};
 use crate::metrics::{Metrics, MqttDrop, MqttMetrics};
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
@@ -29,8 +29,8 @@ pub(crate) struct Link {
     pub publisher: Publisher,
     /// The connection that it publishes on.
     pub client: Client,
-    /// Whether the streams take messages.
-    pub takes: Arc<AtomicBool>,
+    /// Whether the streams take messages, and how large ones.
+    pub streams: Arc<Streams>,
 }
 
 /// The link, with where it reports.
@@ -58,11 +58,6 @@ impl Shared {
             was_subscribed: AtomicBool::new(false),
             logged: Mutex::new(LogOnce::new(MAX_LOGGED)),
         }
-    }
-
-    /// Whether the streams take messages.
-    pub(super) fn streams_take(&self) -> bool {
-        self.link.takes.load(Ordering::Relaxed)
     }
 
     /// Opens a connection to the session, or to a clean one.

@@ -39,7 +39,11 @@ pub(super) async fn take(shared: &Shared, message: Publish) -> Result<Received, 
         metrics.dropped.of(MqttDrop::Retained).inc();
         return Ok(Received { packet, publication: None });
     }
-    let max_bytes = shared.link.client.server_info().max_payload.saturating_sub(HEADERS);
+    let max_bytes = |stream| {
+        let of_server = shared.link.client.server_info().max_payload;
+        let of_stream = shared.link.streams.max_message_bytes(stream).unwrap_or(of_server);
+        of_server.min(of_stream).saturating_sub(HEADERS)
+    };
     let Some(intake) = intake(&topic, &payload, max_bytes, now_ms()) else {
         metrics.dropped.of(MqttDrop::Own).inc();
         return Ok(Received { packet, publication: None });
@@ -48,7 +52,7 @@ pub(super) async fn take(shared: &Shared, message: Publish) -> Result<Received, 
     // The envelope is a copy.
     drop((topic, payload));
     failpoint::pass("mqtt-received");
-    if !shared.streams_take() {
+    if !shared.link.streams.takes(intake.stream) {
         return Err(NotTaken::Streams);
     }
     // Whoever holds the window's space has a PubAck or gives up within the publish timeout.

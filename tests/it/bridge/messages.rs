@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use async_nats::jetstream::stream::Config;
 use ingest_kit::envelope::device;
 use ingest_kit::seed::Command;
 use ingest_kit::{MqttMessage, seed, wait_for};
@@ -122,6 +123,28 @@ async fn garbage_of_every_kind_is_quarantined_with_its_code_and_ends_nothing() {
     let metrics = gateway.metrics().await;
     assert_eq!(metrics.count("ingest_gateway_mqtt_reconnects_total", &[]), 0, "{}", gateway.log());
     assert_eq!(metrics.count("ingest_actor_restarts_total", &[]), 0, "{}", gateway.log());
+    drain(gateway).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_larger_than_its_stream_takes_is_not_lost_but_rejected_by_the_pipeline() {
+    let bridge = Bridge::new().await;
+    let small = Config {
+        name: "TELEMETRY".to_owned(),
+        subjects: vec!["telemetry.>".to_owned()],
+        max_message_size: 2_000,
+        ..Config::default()
+    };
+    bridge.world.jetstream.create_stream(small).await.unwrap();
+    let node = bridge.world.start_node().await;
+    let gateway = start(bridge.gateway()).await;
+    bridge.publish([on(&device(0, 2), "telemetry", with(0, "pad", json!("x".repeat(4_000))))]).await;
+    bridge.publish(telemetry(1..2)).await;
+    bridge.assert_stored_once(1).await;
+    let kept = "quarantine_events WHERE reason = 'INVALID_PAYLOAD'";
+    wait_for("the rejection", DEADLINE, async || bridge.world.database.count(kept).await == 1).await;
+    assert_eq!(counted(&gateway, DROPPED, "reason", "too_large").await, 0);
     drain(gateway).await;
     drain(node).await;
 }

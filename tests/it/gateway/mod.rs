@@ -11,6 +11,7 @@ mod openapi;
 mod outage;
 mod registry;
 mod slow;
+mod streams;
 mod tls;
 
 use std::collections::BTreeMap;

@@ -19,4 +19,5 @@ pub mod pull_status;
 pub mod rate_limit;
 pub mod restart;
 pub mod shard;
+pub mod space;
 pub mod top_counts;

@@ -17,22 +17,28 @@ use super::topic::{self, Topic};
 ///
 /// One JSON text is passed on byte for byte. What is none becomes a JSON string, so that the pipeline rejects it as
 /// `INVALID_PAYLOAD`: other text as it is, other bytes in base64. A topic that is not a device's goes to `TELEMETRY`, where the
-/// pipeline rejects it as `BAD_TOPIC_FORMAT`. Of a message whose envelope would be larger than `max_bytes` the beginning is
-/// passed on as such a string; it is refused as too large where the pipeline's limit is lower than the broker's. `now_ms` is
-/// the time of arrival in Unix milliseconds.
-pub fn intake(topic: &str, payload: &[u8], max_bytes: usize, now_ms: i64) -> Option<Intake> {
+/// pipeline rejects it as `BAD_TOPIC_FORMAT`. Of a message whose envelope would be larger than its stream's `max_bytes` the
+/// beginning is passed on as such a string; it is refused as too large where the pipeline's limit is lower than the broker's.
+/// `now_ms` is the time of arrival in Unix milliseconds.
+pub fn intake(
+    topic: &str,
+    payload: &[u8],
+    max_bytes: impl FnOnce(IntakeStream) -> usize,
+    now_ms: i64,
+) -> Option<Intake> {
     let parsed = Topic::parse(topic);
     if parsed.as_ref().is_some_and(is_own) {
         return None;
     }
+    let stream = parsed.as_ref().map_or(IntakeStream::Telemetry, IntakeStream::of);
     let with_payload = |head: Head| -> Bytes {
-        let left = max_bytes.saturating_sub(head.bytes());
+        let left = max_bytes(stream).saturating_sub(head.bytes());
         head.envelope(&payload_text(payload, left))
     };
     Some(match parsed {
         Some(parsed) => Intake::of_device(&parsed, with_payload(Head::of(topic, &parsed, "", now_ms))),
         None => Intake {
-            stream: IntakeStream::Telemetry,
+            stream,
             // No tenant has this token.
             subject: format!("telemetry.{}", subject_token("")),
             // Longer than every device's topic, it is none in any case.
@@ -109,7 +115,7 @@ mod tests {
     const TOPIC: &str = "tenant/acme/device/dev-1/telemetry";
 
     fn opened(topic: &str, payload: &[u8], max_bytes: usize) -> Envelope {
-        let intake = intake(topic, payload, max_bytes, 1).unwrap();
+        let intake = intake(topic, payload, |_| max_bytes, 1).unwrap();
         Envelope::open(&intake.envelope).unwrap()
     }
 
@@ -136,7 +142,7 @@ mod tests {
         let payloads = [vec![b'"'; 3_000], vec![1; 3_000], vec![0xff; 3_000], "é".repeat(1_500).into_bytes()];
         for payload in payloads.iter().chain([&[b"{\"a\":\"", &[b'x'; 3_000][..], b"\"}"].concat()]) {
             for max in 500..520 {
-                let intake = intake(TOPIC, payload, max, 1).unwrap();
+                let intake = intake(TOPIC, payload, |_| max, 1).unwrap();
                 assert!(intake.envelope.len() <= max && intake.envelope.len() > max - 8, "{}", intake.envelope.len());
                 assert!(Envelope::open(&intake.envelope).is_ok());
             }
@@ -147,19 +153,19 @@ mod tests {
     fn a_topic_that_is_no_devices_goes_where_it_is_rejected() {
         let long = format!("tenant/acme/device/dev-1/{}", "é".repeat(2_000));
         for topic in ["tenant/acme/device/dev-1", "tenant//device/d/telemetry", "", &long] {
-            let intake = intake(topic, b"{}", MAX, 1).unwrap();
+            let intake = intake(topic, b"{}", |_| MAX, 1).unwrap();
             assert_eq!((intake.stream, &*intake.subject), (IntakeStream::Telemetry, "telemetry.%"), "{topic}");
             let envelope = Envelope::open(&intake.envelope).unwrap();
             assert!(topic.starts_with(&*envelope.topic) && envelope.topic.len() <= topic::MAX_BYTES + 4);
             assert_eq!(Topic::parse(&envelope.topic), None);
         }
-        let known = intake("tenant/a/device/d/commands/ack", b"{}", MAX, 1).unwrap();
+        let known = intake("tenant/a/device/d/commands/ack", b"{}", |_| MAX, 1).unwrap();
         assert_eq!((known.stream, &*known.subject), (IntakeStream::Commands, "commands.a.d"));
     }
 
     #[test]
     fn the_platforms_own_messages_are_not_taken_in() {
-        let is_own = |rest: &str| intake(&format!("tenant/a/device/d/{rest}"), b"{}", MAX, 1).is_none();
+        let is_own = |rest: &str| intake(&format!("tenant/a/device/d/{rest}"), b"{}", |_| MAX, 1).is_none();
         assert!(is_own("commands") && is_own("shadow/desired"));
         for rest in ["commands/ack", "commands/", "shadow", "shadow/reported", "shadow/desired/x", "telemetry"] {
             assert!(!is_own(rest), "{rest}");

@@ -32,7 +32,7 @@ proptest! {
         payload in payloads(),
         max_bytes in 0_usize..600,
     ) {
-        let Some(intake) = intake(&topic, &payload, max_bytes, 1) else {
+        let Some(intake) = intake(&topic, &payload, |_| max_bytes, 1) else {
             prop_assert!(topic.ends_with("/commands") || topic.ends_with("/shadow/desired"), "{}", topic);
             return Ok(());
         };
@@ -47,7 +47,7 @@ proptest! {
 
     #[test]
     fn what_fits_is_passed_on_whole(payload in payloads()) {
-        let intake = intake("tenant/a/device/d/telemetry", &payload, 10_000, 1).unwrap();
+        let intake = intake("tenant/a/device/d/telemetry", &payload, |_| 10_000, 1).unwrap();
         let passed = Envelope::open(&intake.envelope).unwrap().payload;
         match str::from_utf8(&payload) {
             Ok(text) if serde_json::from_str::<Value>(text).is_ok() => prop_assert_eq!(&*passed, text.trim()),

@@ -13,6 +13,8 @@ use crate::gateway::http::service::Service;
 use ingest_core::http::message_id;
 use ingest_core::message::device::Device;
 use ingest_core::message::envelope::Envelope;
+use ingest_core::message::intake::IntakeStream;
+use ingest_core::message::topic::Topic;
 
 /// The active device whose token a request shows.
 pub(super) struct Caller<'a> {
@@ -45,13 +47,14 @@ impl<'a> Caller<'a> {
         self.service.devices.reader().rows(sql, &[&names, further].concat()).await
     }
 
-    /// A message of the device's; the streams take messages.
+    /// A message of the device's; its stream takes messages.
     ///
     /// # Errors
-    /// They take none now.
+    /// It takes none now.
     pub(super) fn message(&self, msg_type: &str, payload: impl Into<ByteString>) -> Result<Envelope, Failure> {
         let envelope = envelope(self.names(), msg_type, payload, common_name(self.request))?;
-        self.service.check_streams()?;
+        let topic = Topic::parse(&envelope.topic);
+        self.service.check_stream(topic.as_ref().map_or(IntakeStream::Telemetry, IntakeStream::of))?;
         Ok(envelope)
     }
 
