@@ -12,9 +12,10 @@ use crate::runtime::terminal::{print, print_error};
 pub(crate) struct Options {
     /// Also look at machine and servers, as `doctor` does. Exit code 69 if one can't be reached, 1 if there is something to
     /// be fixed.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     pub online: bool,
-    /// One JSON object: settings (key, env, value, source), notices, errors. With errors the exit code is 64.
+    /// One JSON object: settings (key, env, value, source), notices, errors; with --online also findings, as `doctor --json` has
+    /// them. With errors the exit code is 64, and no server is asked.
     #[arg(long)]
     pub json: bool,
     /// Only what the file or the environment sets, and what follows from that.
@@ -26,7 +27,7 @@ pub(crate) struct Options {
 pub(crate) fn run(gathered: Gathered, options: &Options) -> Exit {
     let selection = if options.changed { Selection::Changed } else { Selection::All };
     if options.json {
-        return print_json(gathered, selection);
+        return print_json(gathered, selection, options.online);
     }
     gathered.notices().iter().for_each(|notice| print(&format!("# WARN  {notice}\n")));
     let loaded = match gathered.accept() {
@@ -46,15 +47,25 @@ pub(crate) fn run(gathered: Gathered, options: &Options) -> Exit {
     if options.online { actix_rt::System::new().block_on(ask_servers(&loaded)) } else { Exit::Ok }
 }
 
-fn print_json(gathered: Gathered, selection: Selection) -> Exit {
-    match gathered.to_json(selection) {
-        Ok(object) => print(&format!("{object}\n")),
-        Err(error) => print_error(error),
-    }
-    match gathered.accept() {
+fn print_json(gathered: Gathered, selection: Selection, online: bool) -> Exit {
+    let mut object = match gathered.to_json(selection) {
+        Ok(object) => object,
+        Err(error) => {
+            print_error(error);
+            return Exit::Config;
+        }
+    };
+    let exit = match gathered.accept() {
+        Ok(loaded) if online => {
+            let results = actix_rt::System::new().block_on(preflight::check(&loaded));
+            object["findings"] = serde_json::json!(results);
+            preflight::exit(&results)
+        }
         Ok(_) => Exit::Ok,
         Err(_) => Exit::Config,
-    }
+    };
+    print(&format!("{object}\n"));
+    exit
 }
 
 /// What `doctor` finds. The notices stand above the settings already.

@@ -18,12 +18,12 @@ impl Env {
         Self(std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect())
     }
 
-    /// The names of the variables that are set, sorted. An empty one counts as not set.
-    pub(super) fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> =
-            self.0.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        names
+    /// The variables that are set, by name. An empty one counts as not set.
+    pub(super) fn set(&self) -> Vec<(&str, &str)> {
+        let set = self.0.iter().filter(|(_, value)| !value.is_empty());
+        let mut set: Vec<_> = set.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default())).collect();
+        set.sort_unstable();
+        set
     }
 
     /// The files that secrets are read from, each after the variable that names it.

@@ -68,7 +68,7 @@ impl Config {
         let (mut layered, mut diagnostics) = (LayeredConfig::default(), Diagnostics::default());
         layered.read_file(named, &mut diagnostics);
         layered.read_env(env, &mut diagnostics);
-        diagnostics.notices.extend(variables::misspelt(&env.names()));
+        diagnostics.notices.extend(variables::misspelt(&env.set()));
         let (mut config, sources) = layered.build(&mut diagnostics);
         if !sources.contains_key("postgres.pool_min") {
             // Who asks for a small pool need not know of our minimum.

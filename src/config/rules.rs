@@ -92,6 +92,19 @@ const BACKEND: &[&str] = &[
     "influx.target.database_layout",
 ];
 
+/// The settings of the log-in to NATS.
+const LOGIN: &[&str] = &[
+    "nats.url",
+    "nats.user",
+    "nats.password",
+    "nats.token",
+    "nats.nkey_seed",
+    "nats.creds_file",
+    "nats.ca_file",
+    "nats.cert_file",
+    "nats.key_file",
+];
+
 /// Adds every rule that is broken to the errors.
 pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     for Rule { keys, holds, sentence } in RULES {
@@ -101,10 +114,8 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     }
     let is_table_read =
         |table: &[Setting], diagnostics: &Diagnostics| table.iter().all(|setting| diagnostics.is_read(setting.key));
-    if is_table_read(nats::config::Config::SETTINGS, diagnostics)
-        && let Err(error) = nats::login::check(&config.nats)
-    {
-        diagnostics.error(error.to_string());
+    if LOGIN.iter().all(|key| diagnostics.is_read(key)) {
+        diagnostics.errors.extend(nats::login::problems(&config.nats).iter().map(ToString::to_string));
     }
     if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
         && let Err(error) = Connector::new(&config.postgres)

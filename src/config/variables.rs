@@ -60,11 +60,12 @@ const SYNONYMS: [(&str, &str); 13] = [
 /// Edit distance up to which a name without the beginning of a family is taken for one of ours.
 const STRANGER_DISTANCE: usize = 2;
 
-/// A sentence for each of these names that looks like a setting and is none.
-pub(super) fn misspelt(names: &[&str]) -> Vec<String> {
+/// A sentence for each of these variables whose name looks like a setting's and is none.
+pub(super) fn misspelt(variables: &[(&str, &str)]) -> Vec<String> {
     let known = known();
-    let strangers = names.iter().filter(|name| !known.iter().any(|known| known == *name) && !is_service_link(name));
-    strangers.filter_map(|name| notice(name, &known)).collect()
+    let is_known = |name: &str| known.iter().any(|known| known == name);
+    let strangers = variables.iter().filter(|(name, value)| !is_known(name) && !is_service_link(name, value));
+    strangers.filter_map(|(name, _)| notice(name, &known)).collect()
 }
 
 /// Every variable that is read.
@@ -81,14 +82,15 @@ fn known() -> Vec<String> {
 }
 
 /// Kubernetes sets such variables for every Service of the namespace, whatever it is called.
-fn is_service_link(name: &str) -> bool {
+fn is_service_link(name: &str, value: &str) -> bool {
     let is_port = |rest: &str| {
         let (number, protocol) = rest.split_once('_').unwrap_or((rest, ""));
         let protocol = ["TCP", "UDP", "SCTP"].iter().any(|known| protocol.starts_with(known));
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) && protocol
     };
     name.ends_with("_SERVICE_HOST")
-        || name.ends_with("_PORT")
+        // Whoever sets one by hand names a number.
+        || name.ends_with("_PORT") && ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme))
         || name.contains("_SERVICE_PORT")
         || name.match_indices("_PORT_").any(|(at, mark)| is_port(&name[at + mark.len()..]))
 }
@@ -138,6 +140,10 @@ fn named_as_in_file(name: &str) -> Option<&'static Setting> {
 mod tests {
     use super::*;
 
+    fn of(names: &[&str]) -> Vec<String> {
+        misspelt(&names.iter().map(|name| (*name, "tcp://10.0.0.1:4222")).collect::<Vec<_>>())
+    }
+
     #[test]
     fn a_variable_that_looks_like_ours_is_named_with_what_was_meant() {
         for (name, meant) in [
@@ -161,11 +167,11 @@ mod tests {
             ("QUARANTINE_RETENTION_DAY", "QUARANTINE_RETENTION_DAYS"),
             ("ACTIVATION_TTL_SECONDS", "ACTIVATION_TTL_MINUTES"),
         ] {
-            assert_eq!(misspelt(&[name]), [format!("{name} is not a setting; did you mean {meant}?")]);
+            assert_eq!(of(&[name]), [format!("{name} is not a setting; did you mean {meant}?")]);
         }
-        assert_eq!(misspelt(&["NATS_FAVOURITE_COLOUR"]), ["NATS_FAVOURITE_COLOUR is not a setting and has no effect"]);
+        assert_eq!(of(&["NATS_FAVOURITE_COLOUR"]), ["NATS_FAVOURITE_COLOUR is not a setting and has no effect"]);
         assert_eq!(
-            misspelt(&["RATE_LIMIT_RPS"]),
+            of(&["RATE_LIMIT_RPS"]),
             ["RATE_LIMIT_RPS is not read from the environment; it is a row of the table app_settings"]
         );
     }
@@ -174,7 +180,7 @@ mod tests {
     fn what_is_ours_and_what_is_nobodys_mistake_is_passed_over() {
         let known = known();
         let ours: Vec<&str> = known.iter().map(String::as_str).collect();
-        assert_eq!(misspelt(&ours), Vec::<String>::new());
+        assert_eq!(of(&ours), Vec::<String>::new());
         let others = [
             "NATS_SERVICE_HOST",
             "NATS_SERVICE_PORT",
@@ -197,7 +203,9 @@ mod tests {
             "PGDATA",
             "SSL_CERT_FILE",
         ];
-        assert_eq!(misspelt(&others), Vec::<String>::new());
-        assert_eq!(misspelt(&["NATS_PORT_COUNT"]).len(), 1);
+        assert_eq!(of(&others), Vec::<String>::new());
+        assert_eq!(of(&["NATS_PORT_COUNT"]).len(), 1);
+        let by_hand = [("INFLUXDB_PORT", "8181"), ("INGEST_HTTP_PORT", "8090"), ("POSTGRES_PORT", "5432")];
+        assert_eq!(misspelt(&by_hand).len(), by_hand.len());
     }
 }

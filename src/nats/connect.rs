@@ -71,7 +71,9 @@ pub(crate) async fn connect(
     observers: Observers,
     log: &Logger,
 ) -> Result<Client, ConnectError> {
-    login::check(config)?;
+    if let Some(error) = login::problems(config).into_iter().next() {
+        return Err(error.into());
+    }
     let deadline = Instant::now() + config.start_wait();
     let mut delay = Duration::from_millis(100);
     loop {

@@ -62,20 +62,18 @@ enum Login {
     },
 }
 
-/// Checks the settings, and the files that they name.
-///
-/// # Errors
-/// Where one of them can't be used.
-pub(crate) fn check(config: &Config) -> Result<(), LoginError> {
-    login(config)?;
-    tls_files(config)?.client_config()?;
-    Ok(())
+/// Everything that is wrong with the settings, and with the files that they name.
+pub(crate) fn problems(config: &Config) -> Vec<LoginError> {
+    let (ways, broken): (Vec<_>, Vec<_>) = ways(config).into_iter().partition(Result::is_ok);
+    let tls = tls_files(config).and_then(|files| Ok(files.client_config()?));
+    let several = one(ways.into_iter().flatten().collect()).err();
+    broken.into_iter().filter_map(Result::err).chain(several).chain(tls.err()).collect()
 }
 
 /// What the server gets to see, with its nonce signed where the way to log in demands it.
 ///
 /// # Errors
-/// As [`check`].
+/// Where a setting can't be used.
 pub(super) fn authenticate(config: &Config, nonce: &[u8]) -> Result<Auth, LoginError> {
     let sign = |key: &KeyPair| key.sign(nonce).map_err(LoginError::Nonce);
     let mut auth = Auth::new();
@@ -120,32 +118,44 @@ pub(super) fn servers(config: &Config) -> Result<Vec<ServerAddr>, LoginError> {
 }
 
 fn login(config: &Config) -> Result<Login, LoginError> {
-    let mut ways = Vec::new();
-    if let Some(login) = in_url(&servers(config)?) {
-        ways.push(("NATS_URL", login));
-    }
-    match (&config.user, config.password.is_empty()) {
-        (Some(name), false) => {
-            let (name, password) = (name.clone(), config.password.expose().to_string());
-            ways.push(("NATS_USER", Login::User { name, password }));
-        }
-        (Some(_), true) => return Err(LoginError::Half("NATS_USER", "NATS_PASSWORD")),
-        (None, false) => return Err(LoginError::Half("NATS_PASSWORD", "NATS_USER")),
-        (None, true) => {}
-    }
-    if !config.token.is_empty() {
-        ways.push(("NATS_TOKEN", Login::Token(config.token.expose().to_string())));
-    }
-    if !config.nkey_seed.is_empty() {
-        ways.push(("NATS_NKEY_SEED", Login::Nkey(key("NATS_NKEY_SEED", &config.nkey_seed.expose())?)));
-    }
-    if let Some(file) = &config.creds_file {
-        ways.push(("NATS_CREDS_FILE", credentials(file)?));
-    }
+    one(ways(config).into_iter().collect::<Result<_, _>>()?)
+}
+
+/// The one way, of those that are set.
+fn one(mut ways: Vec<(&'static str, Login)>) -> Result<Login, LoginError> {
     if let [(one, _), (other, _), ..] = &ways[..] {
         return Err(LoginError::TwoWays(one, other));
     }
     Ok(ways.pop().map_or(Login::Anonymous, |(_, login)| login))
+}
+
+/// Every way that is set, each with its setting.
+fn ways(config: &Config) -> Vec<Result<(&'static str, Login), LoginError>> {
+    let mut ways = Vec::new();
+    match servers(config) {
+        Ok(servers) => ways.extend(in_url(&servers).map(|login| Ok(("NATS_URL", login)))),
+        Err(error) => ways.push(Err(error)),
+    }
+    match (&config.user, config.password.is_empty()) {
+        (Some(name), false) => {
+            let (name, password) = (name.clone(), config.password.expose().to_string());
+            ways.push(Ok(("NATS_USER", Login::User { name, password })));
+        }
+        (Some(_), true) => ways.push(Err(LoginError::Half("NATS_USER", "NATS_PASSWORD"))),
+        (None, false) => ways.push(Err(LoginError::Half("NATS_PASSWORD", "NATS_USER"))),
+        (None, true) => {}
+    }
+    if !config.token.is_empty() {
+        ways.push(Ok(("NATS_TOKEN", Login::Token(config.token.expose().to_string()))));
+    }
+    if !config.nkey_seed.is_empty() {
+        let name = "NATS_NKEY_SEED";
+        ways.push(key(name, &config.nkey_seed.expose()).map(|key| (name, Login::Nkey(key))));
+    }
+    if let Some(file) = &config.creds_file {
+        ways.push(credentials(file).map(|login| ("NATS_CREDS_FILE", login)));
+    }
+    ways
 }
 
 /// The credentials of the first server that has any. A user without a password is a token.
@@ -217,10 +227,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("user.creds");
         let config = Config { creds_file: Some(file.clone()), ..with_url("nats://a") };
-        assert!(check(&config).unwrap_err().to_string().contains("can't be read: No such file"));
+        assert!(problems(&config).remove(0).to_string().contains("can't be read: No such file"));
         let jwt = "-----BEGIN NATS USER JWT-----\neyJ0.x.y\n------END NATS USER JWT------\n";
         std::fs::write(&file, jwt).unwrap();
-        assert!(check(&config).unwrap_err().to_string().contains("holds no seed"));
+        assert!(problems(&config).remove(0).to_string().contains("holds no seed"));
         let seed = pair.seed().unwrap();
         std::fs::write(
             &file,
@@ -248,8 +258,28 @@ mod tests {
             ),
             (Config { ca_file: Some("/no".into()), ..with_url("nats://a") }, "NATS_CA_FILE: /no can't be read"),
         ] {
-            let error = check(&config).unwrap_err().to_string();
+            let error = problems(&config).remove(0).to_string();
             assert!(error.contains(sentence) && !error.contains("hush"), "{error}");
         }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let config = Config {
+            user: Some("u".into()),
+            token: Secret::new("hush"),
+            nkey_seed: Secret::new("hush"),
+            ca_file: Some("/no".into()),
+            ..with_url("nats://u:p@a")
+        };
+        let found: Vec<String> = problems(&config).iter().map(ToString::to_string).collect();
+        let expected = [
+            "NATS_USER is set and NATS_PASSWORD is not",
+            "NATS_NKEY_SEED holds no seed",
+            "NATS_URL and NATS_TOKEN are two ways",
+            "NATS_CA_FILE: /no can't be read",
+        ];
+        assert_eq!(found.len(), expected.len(), "{found:?}");
+        assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:?}");
     }
 }

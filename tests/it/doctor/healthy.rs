@@ -42,6 +42,11 @@ async fn a_healthy_world_has_nothing_to_be_fixed_before_and_beside_a_node() {
     // The same in text, and as comments below the settings.
     let text = beside().arguments(&["doctor"]).run_to_end(DEADLINE).await;
     assert_eq!(text.stdout.lines().filter(|line| line.starts_with("OK    ")).count(), report.found.len(), "{text:?}");
+    let online = beside().arguments(&["check-config", "--online", "--json"]).run_to_end(DEADLINE).await;
+    let object: serde_json::Value = serde_json::from_str(&online.stdout).expect("one JSON object");
+    let findings = object["findings"].as_array().expect("a list");
+    assert!(findings.len() > 10 && findings.iter().all(|finding| finding["level"].is_string()), "{findings:?}");
+    assert_eq!((online.code, object["errors"].as_array().map(Vec::len)), (Some(0), Some(0)), "{}", online.stderr);
     let below = beside().arguments(&["check-config", "--online"]).run_to_end(DEADLINE).await;
     assert_eq!(below.code, Some(0), "{below:?}");
     assert!(below.stdout.contains("# OK    postgresql: 1 tenants"), "{below:?}");
