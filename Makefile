@@ -35,7 +35,9 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 # its output in one piece. What needs a program that could not be installed is left out, and says so.
 check: export WHAT_IS_MISSING := --if-installed
 check:
-	$(MAKE) words imports compose deny lint doc smoke
+	$(MAKE) words imports
+	$(MAKE) --jobs=2 --output-sync=target setup lint
+	$(MAKE) compose deny doc smoke
 	$(CARGO) test --workspace --locked --no-run
 	$(MAKE) k8s monitoring test
 	$(MAKE) --jobs=2 --output-sync=target test-current openapi fuzz
