@@ -117,8 +117,8 @@ pub struct SettingsChanged(pub Arc<Settings>);
 pub struct Write {
     /// Rows of `raw_events`.
     pub events: Vec<(Delivery, Event)>,
-    /// Refusals, for the counters and the quarantine.
-    pub refusals: Vec<(Delivery, QuarantineRecord)>,
+    /// Rejections, for the counters and the quarantine.
+    pub rejections: Vec<(Delivery, QuarantineRecord)>,
     /// Reports of the shadow lane.
     pub shadows: Vec<(Delivery, ShadowReport)>,
     /// Acknowledgements of the command lane.
@@ -128,7 +128,7 @@ pub struct Write {
 impl Write {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.refusals.is_empty() && self.shadows.is_empty() && self.acks.is_empty()
+        self.events.is_empty() && self.rejections.is_empty() && self.shadows.is_empty() && self.acks.is_empty()
     }
 }
 

@@ -192,7 +192,7 @@ fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     })
 }
 
-/// Drained before the writer by whose word it assesses.
+/// Drained before the writer by whose progress it assesses devices.
 fn silence_watcher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("silence-watcher", "state", "side", move |addresses, spawn| {
         let place = spawn.place();

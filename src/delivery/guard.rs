@@ -1,4 +1,4 @@
-//! The ack guard: the duty to settle a delivery exactly once, whole or in legs.
+//! The delivery guard: the duty to settle a delivery exactly once, whole or in legs.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use ingest_core::message::device::DeviceKey;
 
 /// The questions under way, each with the messages that wait for its answer. Their owner bounds them: a
 /// consumer's window, or a number of waiting requests.
-pub(crate) struct DeferredDeliveries<M> {
+pub(crate) struct DeferredMessages<M> {
     questions: HashMap<DeviceKey, Question<M>>,
     /// Messages over all of them.
     messages: usize,
@@ -29,7 +29,7 @@ pub(crate) enum Answered<M> {
     Outdated(String),
 }
 
-impl<M> DeferredDeliveries<M> {
+impl<M> DeferredMessages<M> {
     /// No question.
     pub(crate) fn new() -> Self {
         Self { questions: HashMap::new(), messages: 0 }
@@ -96,8 +96,8 @@ mod tests {
         DeviceKey::new("t", "d")
     }
 
-    fn asked() -> DeferredDeliveries<u32> {
-        let mut deferred = DeferredDeliveries::new();
+    fn asked() -> DeferredMessages<u32> {
+        let mut deferred = DeferredMessages::new();
         assert_eq!(deferred.defer(device(), "lab".to_owned(), 1), Some("lab".to_owned()));
         deferred
     }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_site_that_is_named_later_is_asked_about() {
-        let mut deferred = DeferredDeliveries::new();
+        let mut deferred = DeferredMessages::new();
         assert_eq!(deferred.defer(device(), String::new(), 1), Some(String::new()));
         assert_eq!(deferred.defer(device(), "lab".to_owned(), 2), None);
         assert_eq!(deferred.answered(&device()), Answered::Outdated("lab".to_owned()));

@@ -7,4 +7,4 @@ mod deferred;
 
 pub(crate) use self::buckets::Buckets;
 pub(crate) use self::cache::{Ages, DeviceCache, Link};
-pub(crate) use self::deferred::{Answered, DeferredDeliveries};
+pub(crate) use self::deferred::{Answered, DeferredMessages};

@@ -67,7 +67,7 @@ impl Collector for OutboxBacklogs {
             ("influx_replay_lines_per_second", "Lines that this replica replays.", |of| {
                 of.replay.map(|(rate, _)| rate)
             }),
-            ("influx_replay_eta_seconds", "Time left until all is paid, at that rate.", |of| {
+            ("influx_replay_eta_seconds", "Time left until all is written, at that rate.", |of| {
                 of.replay.map(|(_, eta)| eta)
             }),
         ];

@@ -153,7 +153,7 @@ pub(super) async fn unfit(client: &Client) -> Result<Vec<String>, Error> {
     Ok(rows.iter().map(sentence).collect())
 }
 
-/// Columns without a value of the node's that must have one: they refuse every row. Told, as the operator may be about to
+/// Columns without a value of the node's that must have one: they refuse every row. Only warned of, as the operator may be about to
 /// give them a default, and nothing is lost until then.
 ///
 /// # Errors

@@ -16,7 +16,7 @@ settings! {
         restart_budget: u32 = 8, whole(0, 1_000_000);
         /// See `restart_budget`.
         restart_window_secs: u64 = 300, whole(1, 86_400);
-        /// A part that has work and makes no progress for so long is dead.
+        /// An actor that has work and makes no progress for so long counts as exited.
         stuck_after_secs: u64 = 90, whole(1, 86_400);
     }
 }

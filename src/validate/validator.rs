@@ -12,7 +12,7 @@ use super::inquiry::Inquiry;
 use super::outcome::{Outcome, tapped};
 use super::{Config, SubjectCheck};
 use crate::delivery::{Delivery, Lane, Opening, Origin, Replay, Settlement};
-use crate::devices::{Answered, Buckets, DeferredDeliveries, DeviceCache, Link};
+use crate::devices::{Answered, Buckets, DeferredMessages, DeviceCache, Link};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::ReplayClaim;
 use crate::runtime::drain::DrainWaiters;
@@ -59,7 +59,7 @@ pub(crate) struct Validator {
     settings: Option<Arc<Settings>>,
     cache: DeviceCache,
     buckets: Buckets,
-    deferred: DeferredDeliveries<(Lane, Delivery, Envelope)>,
+    deferred: DeferredMessages<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
     link: Link,
@@ -83,7 +83,7 @@ impl Validator {
             settings: None,
             cache: DeviceCache::new(config.cache_max_size, share, config.ages()),
             buckets: Buckets::default(),
-            deferred: DeferredDeliveries::new(),
+            deferred: DeferredMessages::new(),
             early: Vec::new(),
             link: Link { is_reachable: true, is_listening: false },
             newest_us: 0,
@@ -122,7 +122,7 @@ impl Validator {
                 Err(rejection) => {
                     tapped(taps.as_ref(), &delivery, None, tap::Verdict::Rejected(&rejection));
                     counts.refused(&delivery, rejection.reason);
-                    write.refusals.push(self.refused(delivery, None, rejection));
+                    write.rejections.push(self.refused(delivery, None, rejection));
                     continue;
                 }
             };
@@ -145,7 +145,7 @@ impl Validator {
                     counts.refused(&delivery, rejection.reason);
                     let (delivery, mut quarantine_record) = self.refused(delivery, Some(&envelope), rejection);
                     quarantine_record.of_unknown_tenant = of_unknown_tenant;
-                    write.refusals.push((delivery, quarantine_record));
+                    write.rejections.push((delivery, quarantine_record));
                 }
             }
         }

@@ -88,13 +88,13 @@ pub(crate) async fn run(config: &Config, options: &Options) -> Result<Exit, Fail
     let stop = Stop::listen().map_err(|error| (Exit::Unavailable, error_chain(&error)))?;
     let session = tokio::select! {
         session = connect(config) => session?,
-        () = stop.reported(1) => return Err(stopped(options)),
+        () = stop.told_times(1) => return Err(stopped(options)),
     };
     let sender = Sender::start(&influx, backend.clone());
     let backfill = Backfill { options, layout: influx.layout(), now_us, session, sender, stop: stop.clone() };
     tokio::select! {
         done = every_tenant(backfill, &backend) => done,
-        () = stop.reported(2) => Err(stopped(options)),
+        () = stop.told_times(2) => Err(stopped(options)),
     }
 }
 

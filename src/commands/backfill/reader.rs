@@ -40,7 +40,7 @@ fn position(row: &Row) -> Position {
     Position { received_us, stream: row.get(1), stream_seq: row.get(2) }
 }
 
-/// The points of a tenant's rows in a page, each without a share yet; and how many rows and points that are.
+/// The points of a tenant's rows in a page, each without a pending ack yet; and how many rows and points that are.
 pub(super) async fn points(
     client: &Client,
     page: &Page,

@@ -48,7 +48,7 @@ impl Session {
             _ => Ok(()),
         };
         let told = async {
-            stop.reported(1).await;
+            stop.told_times(1).await;
             sleep(GRACE).await;
         };
         tokio::select! {

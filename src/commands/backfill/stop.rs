@@ -34,8 +34,8 @@ impl Stop {
         *self.0.borrow() > 0
     }
 
-    /// Waits until it is told so often.
-    pub(super) async fn reported(&self, times: u32) {
+    /// Waits until it was told so many times.
+    pub(super) async fn told_times(&self, times: u32) {
         let mut told = self.0.clone();
         if told.wait_for(|told| *told >= times).await.is_err() {
             // Without its listener nothing will ever be told.

@@ -84,7 +84,7 @@ pub(super) enum Ending {
     Counted,
 }
 
-/// A page, its points without their shares, and what they count.
+/// A page, its points without their pending acks, and what they count.
 type Read = (Page, Vec<Point>, Counts);
 
 /// One tenant's run, between its pages.
@@ -208,7 +208,7 @@ impl Backfill<'_> {
             let next = state.track.next().filter(|_| self.has_capacity());
             tokio::select! {
                 biased;
-                () = self.stop.reported(1) => return Ok(false),
+                () = self.stop.told_times(1) => return Ok(false),
                 _ = ticks.tick() => self.look(state).await?,
                 completed = self.sender.completed() => self.take(state, completed)?,
                 next = after(state.next_page, next) => self.send(state, next).await,
@@ -339,7 +339,7 @@ impl Backfill<'_> {
     async fn wait_for_postgresql(&self, state: &RunState) {
         tokio::select! {
             () = sleep(state.postgres_pause) => {}
-            () = self.stop.reported(1) => {}
+            () = self.stop.told_times(1) => {}
         }
     }
 

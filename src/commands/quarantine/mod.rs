@@ -130,7 +130,7 @@ pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Resul
             print(&text);
         }
         Action::Replay(options) => {
-            let log = log.new(o!("part" => "replay"));
+            let log = log.new(o!("component" => "replay"));
             let (summary, result) = reprocess::run(config, &database, options, &log).await;
             let text = if options.json { json_lines(&[summary])? } else { summary.page() };
             print(&text);

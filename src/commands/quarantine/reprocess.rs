@@ -113,21 +113,21 @@ async fn replay_all(
     let mut sender = None;
     let mut pace = Pace::new(options.rate);
     for chunk in ids.chunks(CHUNK) {
-        let mut route_messages = Vec::with_capacity(chunk.len());
+        let mut messages = Vec::with_capacity(chunk.len());
         for event in query::by_ids(database, chunk).await.map_err(away)? {
-            match RouteMessage::of(&event, options.trust, asks_token, &key) {
-                Ok(route_message) => route_messages.push(route_message),
+            match ReplayMessage::of(&event, options.trust, asks_token, &key) {
+                Ok(message) => messages.push(message),
                 Err(why) => *summary.not_replayable.entry(why).or_default() += 1,
             }
         }
-        let count = route_messages.len() as u64;
+        let count = messages.len() as u64;
         if !options.dry_run && count > 0 {
             if sender.is_none() {
                 sender = Some(jetstream(config, log).await?);
             }
             if let Some(sender) = &sender {
-                let sent: Vec<i64> = route_messages.iter().map(|route_message| route_message.id).collect();
-                publish(sender, route_messages, &mut pace).await?;
+                let sent: Vec<i64> = messages.iter().map(|message| message.id).collect();
+                publish(sender, messages, &mut pace).await?;
                 query::mark_replayed(database, &sent).await.map_err(away)?;
             }
         }
@@ -146,10 +146,10 @@ async fn jetstream(config: &Config, log: &Logger) -> Result<Context, String> {
 }
 
 /// Publishes and waits until the stream has all of them.
-async fn publish(jetstream: &Context, route_messages: Vec<RouteMessage>, pace: &mut Pace) -> Result<(), String> {
+async fn publish(jetstream: &Context, messages: Vec<ReplayMessage>, pace: &mut Pace) -> Result<(), String> {
     let lost = |error: &dyn std::fmt::Display| format!("the stream did not take a message: {error}");
-    let mut open = Vec::with_capacity(route_messages.len());
-    for RouteMessage { subject, header, body, .. } in route_messages {
+    let mut open = Vec::with_capacity(messages.len());
+    for ReplayMessage { subject, header, body, .. } in messages {
         pace.wait().await;
         let mut headers = HeaderMap::new();
         headers.insert(proof::HEADER, header.as_str());
@@ -162,16 +162,16 @@ async fn publish(jetstream: &Context, route_messages: Vec<RouteMessage>, pace: &
     Ok(())
 }
 
-/// An event as a message.
+/// An event as a message of its lane.
 #[derive(Debug)]
-struct RouteMessage {
+struct ReplayMessage {
     id: i64,
     subject: String,
     header: String,
     body: String,
 }
 
-impl RouteMessage {
+impl ReplayMessage {
     /// The message of an event, or why there is none.
     fn of(event: &Event, trust: bool, asks_token: bool, key: &Key) -> Result<Self, &'static str> {
         let Replayable { topic_text: text, topic, payload, lane, stream, stream_seq, received_us } =
@@ -254,13 +254,13 @@ mod tests {
         Key::new(&[7; 32]).unwrap()
     }
 
-    fn route_message(event: &Event, trust: bool) -> Result<RouteMessage, &'static str> {
-        RouteMessage::of(event, trust, !trust, &key())
+    fn message(event: &Event, trust: bool) -> Result<ReplayMessage, &'static str> {
+        ReplayMessage::of(event, trust, !trust, &key())
     }
 
     #[test]
     fn an_event_goes_back_to_the_lane_it_came_from() {
-        let RouteMessage { subject, body, header, .. } = route_message(&event(), false).unwrap();
+        let ReplayMessage { subject, body, header, .. } = message(&event(), false).unwrap();
         assert_eq!(subject, "shadow.acme%20north.d");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
         let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
@@ -272,7 +272,7 @@ mod tests {
         for (rest, lane) in [("alarm", "telemetry"), ("shadow/reported", "shadow"), ("commands/ack", "commands")] {
             let topic = Some(format!("tenant/acme/device/d.1/{rest}"));
             let event = Event { topic, stream: Some("$MQTT_msgs".to_owned()), ..event() };
-            let RouteMessage { subject, header, body, .. } = route_message(&event, false).unwrap();
+            let ReplayMessage { subject, header, body, .. } = message(&event, false).unwrap();
             assert_eq!(subject, format!("{lane}.acme.d%2E1"));
             assert_eq!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().stream, "$MQTT_msgs");
         }
@@ -281,8 +281,8 @@ mod tests {
     #[test]
     fn a_sender_that_proved_nothing_needs_the_operators_word() {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
-        assert!(route_message(&stranger, false).unwrap_err().contains("--trust"));
-        let RouteMessage { header, body, .. } = route_message(&stranger, true).unwrap();
+        assert!(message(&stranger, false).unwrap_err().contains("--trust"));
+        let ReplayMessage { header, body, .. } = message(&stranger, true).unwrap();
         assert!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
     }
 
@@ -291,8 +291,8 @@ mod tests {
         for stream in ["TELEMETRY", "SHADOW", "COMMANDS", "$MQTT_msgs"] {
             let reason = Reason::SubjectMismatch.as_str().to_owned();
             let foreign = Event { stream: Some(stream.to_owned()), reason, ..event() };
-            assert!(RouteMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
-            assert!(route_message(&foreign, true).is_ok(), "{stream}");
+            assert!(ReplayMessage::of(&foreign, false, false, &key()).unwrap_err().contains("subject"), "{stream}");
+            assert!(message(&foreign, true).is_ok(), "{stream}");
         }
     }
 
@@ -306,7 +306,7 @@ mod tests {
             ("none that the node reads", Event { stream: Some("OTHER".to_owned()), ..event() }),
             ("mirrored", Event { is_mirrored: true, ..event() }),
         ] {
-            assert!(route_message(&broken, true).unwrap_err().contains(what), "{what}");
+            assert!(message(&broken, true).unwrap_err().contains(what), "{what}");
         }
     }
 }

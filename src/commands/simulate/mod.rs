@@ -107,7 +107,7 @@ impl SimulateError {
 
 /// Runs a simulation to its end, or to Ctrl-C. The summary holds what was answered, also where it ended early.
 pub(crate) async fn run(config: &Config, options: &Options, log: &Logger) -> (Summary, Result<(), SimulateError>) {
-    let log = log.new(o!("part" => "simulate"));
+    let log = log.new(o!("component" => "simulate"));
     let mut summary = Summary::new(options.via, options.lift_rate_limit);
     let result = simulate(config, options, &log, &mut summary).await;
     (summary, result)

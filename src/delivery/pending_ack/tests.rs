@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn entries_are_released_once_and_is_clear_only_when_no_pending_ack_was_dropped(
+    fn entries_are_released_once_and_are_clear_only_when_no_pending_ack_was_dropped(
         fates in proptest::collection::vec(
             prop_oneof![6 => Just(Fate::Confirmed), 1 => Just(Fate::Dropped), 1 => Just(Fate::Discarded)], 1..40,
         ),

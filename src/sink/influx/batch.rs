@@ -161,7 +161,7 @@ impl Batch {
         Self { body: body.freeze(), ..self }
     }
 
-    /// Takes the refused lines out. What is left may be empty and is told as a batch only if it is not.
+    /// Takes the refused lines out. What is left may be empty and is returned as a batch only if it is not.
     pub(super) fn take(self, refused: Vec<RefusedLine>) -> (Vec<(Point, RefusedLine)>, Option<Batch>) {
         let since = self.since;
         let mut refused = refused.into_iter().peekable();

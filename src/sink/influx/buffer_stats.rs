@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_batcher_held_is_written_off() {
+    fn what_a_dead_batcher_held_is_reset() {
         let metrics = Metrics::new();
         let buffers = Buffers::new(metrics.influx.clone(), LineResult::Returned, Arc::default());
         let buffer = buffers.open(&"acme".into());

@@ -182,7 +182,7 @@ impl Router {
     }
 
     /// Points that nobody can take now: deliveries go back to the broker, best-effort lines stay owed.
-    fn reject(&self, buffer: &BufferStats, points: Vec<Point>) {
+    fn nack_or_defer(&self, buffer: &BufferStats, points: Vec<Point>) {
         let mut settlement = Settlement::default();
         for point in points {
             let bytes = point.line.len() + 1;
@@ -279,7 +279,7 @@ impl Handler<Points> for Router {
         let is_replay = points.first().is_some_and(|point| point.owed.is_redelivered());
         let capacity = if batcher.is_some() { self.capacity(&buffer, is_replay) } else { 0 };
         if points.len() > capacity {
-            self.reject(&buffer, points.split_off(capacity));
+            self.nack_or_defer(&buffer, points.split_off(capacity));
         }
         if let Some(batcher) = batcher.filter(|_| !points.is_empty()) {
             buffer.enqueue(points.len(), points.iter().map(|point| point.line.len() + 1).sum());

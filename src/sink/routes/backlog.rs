@@ -194,7 +194,7 @@ mod tests {
 
     /// Who publishes how many jobs.
     fn jobs(pending: &[PendingPublish]) -> Vec<(&str, u64, usize)> {
-        let of = |one: &'_ PendingPublish| one.attempts().count();
+        let of = |one: &'_ PendingPublish| one.encoded_jobs().count();
         pending
             .iter()
             .map(|one| (&*one.route_message.jobs.tenant_id, one.route_message.jobs.origin.stream_seq, of(one)))
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(jobs(&taken), [("large", 0, 4), ("small", 7, 1), ("large", 1, 2)]);
         assert_eq!(backlog.len(), 1);
         for pending in taken {
-            let sent = pending.attempts().count();
+            let sent = pending.encoded_jobs().count();
             let (route_message, _) = pending.sort((0..sent).map(|_| Ok(())));
             if !route_message.jobs.routes.is_empty() {
                 backlog.put_back(route_message);

@@ -35,7 +35,7 @@ pub(super) struct PendingPublish {
 
 /// One job as the stream gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublishAttempt {
+pub(super) struct EncodedJob {
     /// `Nats-Msg-Id`.
     pub message_id: String,
     /// The job as JSON.
@@ -44,7 +44,7 @@ pub(super) struct PublishAttempt {
 
 /// What became of a route message in one attempt.
 #[derive(Debug, Default)]
-pub(super) struct Attempt {
+pub(super) struct AttemptOutcome {
     /// Jobs that the stream has now, including those it had before.
     pub published: u64,
     /// The message ids of jobs that it can never take, and why not: they are given up.
@@ -74,11 +74,11 @@ impl RouteMessage {
 
 impl PendingPublish {
     /// Writes the jobs, one after the other as they are asked for.
-    pub(super) fn attempts(&self) -> impl Iterator<Item = PublishAttempt> {
+    pub(super) fn encoded_jobs(&self) -> impl Iterator<Item = EncodedJob> {
         let RouteJobs { origin, routes, .. } = &self.route_message.jobs;
         self.routes.iter().map(|index| {
             let route = routes.route(*index);
-            PublishAttempt { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
+            EncodedJob { message_id: message_id(origin, route.id()), body: route.job(&self.message) }
         })
     }
 
@@ -93,24 +93,27 @@ impl PendingPublish {
         self.routes.len() == self.route_message.jobs.routes.len()
     }
 
-    /// Takes out of the route message what needs no further attempt. `results` are those of the attempts in their order.
-    pub(super) fn sort(mut self, results: impl IntoIterator<Item = Result<(), Fault>>) -> (RouteMessage, Attempt) {
-        let mut attempt = Attempt::default();
+    /// Takes out of the route message what needs no further attempt. `results` are those of its jobs in their order.
+    pub(super) fn sort(
+        mut self,
+        results: impl IntoIterator<Item = Result<(), Fault>>,
+    ) -> (RouteMessage, AttemptOutcome) {
+        let mut outcome = AttemptOutcome::default();
         let RouteJobs { origin, routes, .. } = &mut self.route_message.jobs;
         for (index, result) in self.routes.into_iter().zip(results) {
             match result {
-                Ok(()) => attempt.published += 1,
+                Ok(()) => outcome.published += 1,
                 Err(Fault::Poison { message, .. }) => {
-                    attempt.given_up.push((message_id(origin, routes.route(index).id()), message));
+                    outcome.given_up.push((message_id(origin, routes.route(index).id()), message));
                 }
                 Err(fault) => {
-                    attempt.fault.get_or_insert(fault);
+                    outcome.fault.get_or_insert(fault);
                     continue;
                 }
             }
             routes.remove(index);
         }
-        (self.route_message, attempt)
+        (self.route_message, outcome)
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
     async fn a_jobs_id_holds_the_brokers_facts_and_the_route() {
         let pending = route_message("a.b c", 120, &["7", "a\nb"]).take_out(&mut PLENTY.clone()).unwrap();
         assert_eq!(pending.subject.as_str(), "routes.a%2Eb%20c");
-        let ids: Vec<_> = pending.attempts().map(|attempt| attempt.message_id).collect();
+        let ids: Vec<_> = pending.encoded_jobs().map(|job| job.message_id).collect();
         assert_eq!(ids, ["TELEMETRY:120:1795219200123456:7", "TELEMETRY:120:1795219200123456:a%0Ab"]);
     }
 
@@ -141,13 +144,13 @@ mod tests {
         let pending = route_message("acme", 1, &["1", "2", "3", "4"]).take_out(&mut PLENTY.clone()).unwrap();
         let late = || Err(Fault::Transient("late".to_owned()));
         let large = Err(Fault::Poison { at: None, message: "too large".to_owned() });
-        let (route_message, attempt) = pending.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
-        assert_eq!((attempt.published, attempt.fault), (1, Some(Fault::Transient("late".to_owned()))));
-        assert_eq!(attempt.given_up, [("TELEMETRY:1:1795219200123456:3".to_owned(), "too large".to_owned())]);
+        let (route_message, outcome) = pending.sort([Ok(()), late(), large, Err(Fault::Fatal("gone".to_owned()))]);
+        assert_eq!((outcome.published, outcome.fault), (1, Some(Fault::Transient("late".to_owned()))));
+        assert_eq!(outcome.given_up, [("TELEMETRY:1:1795219200123456:3".to_owned(), "too large".to_owned())]);
         assert_eq!(route_message.jobs.routes.iter().map(|(_, route)| route.id()).collect::<Vec<_>>(), ["2", "4"]);
 
-        let (route_message, attempt) = route_message.take_out(&mut PLENTY.clone()).unwrap().sort([Ok(()), Ok(())]);
-        assert_eq!((attempt.published, attempt.fault), (2, None));
+        let (route_message, outcome) = route_message.take_out(&mut PLENTY.clone()).unwrap().sort([Ok(()), Ok(())]);
+        assert_eq!((outcome.published, outcome.fault), (2, None));
         assert!(route_message.jobs.routes.is_empty());
     }
 
@@ -157,7 +160,7 @@ mod tests {
         let mut seen = Vec::new();
         while !route_message.jobs.routes.is_empty() {
             let pending = route_message.take_out(&mut Budget::new(2, 1024 * 1024)).unwrap();
-            let sent: Vec<_> = pending.attempts().map(|attempt| attempt.message_id).collect();
+            let sent: Vec<_> = pending.encoded_jobs().map(|job| job.message_id).collect();
             assert_eq!(pending.is_whole(), sent.len() == pending.route_message.jobs.routes.len());
             let results: Vec<_> = sent.iter().map(|_| Ok(())).collect();
             seen.extend(sent);

@@ -14,7 +14,7 @@ use slog::{error, info, warn};
 
 use super::backlog::{Backlog, RETRY_FIRST};
 use super::budget::Budget;
-use super::message::{PendingPublish, PublishAttempt, RouteMessage};
+use super::message::{EncodedJob, PendingPublish, RouteMessage};
 use super::{Config, classify, stream};
 use crate::delivery::Settlement;
 use crate::message::{Drain, Publish, RouteJobs};
@@ -74,7 +74,7 @@ pub struct Publisher {
     drained: DrainWaiters,
 }
 
-/// What went out in one attempt, each with the results of its attempts.
+/// What went out in one attempt, each with the results of its jobs.
 type Results = Vec<(PendingPublish, Vec<Result<(), Fault>>)>;
 
 impl Publisher {
@@ -120,7 +120,7 @@ impl Publisher {
         let attempt = async move {
             let publish = |one: &PendingPublish| {
                 let (jetstream, subject) = (jetstream.clone(), one.subject.clone());
-                join_all(one.attempts().map(move |attempt| publish(jetstream.clone(), subject.clone(), attempt)))
+                join_all(one.encoded_jobs().map(move |job| publish(jetstream.clone(), subject.clone(), job)))
             };
             let results = join_all(pending.iter().map(publish)).await;
             pending.into_iter().zip(results).collect()
@@ -270,8 +270,8 @@ impl Publisher {
 }
 
 /// Sends one job and waits for the stream to have it.
-async fn publish(jetstream: JetStream, subject: Subject, attempt: PublishAttempt) -> Result<(), Fault> {
-    let message = PublishMessage::build().payload(attempt.body.into()).message_id(attempt.message_id);
+async fn publish(jetstream: JetStream, subject: Subject, job: EncodedJob) -> Result<(), Fault> {
+    let message = PublishMessage::build().payload(job.body.into()).message_id(job.message_id);
     let published = async { jetstream.send_publish(subject, message).await?.await };
     published.await.map(drop).map_err(|error| classify::fault(&error))
 }

@@ -220,10 +220,10 @@ impl DerivedStateWriter {
 
     /// Keeps memory bounded while nothing can be written.
     fn evict(&mut self) {
-        let shed = self.heard.evict();
-        if shed > 0 {
-            self.parts.spawn.metrics.state.updates.of(Outcome::Failed).inc_by(shed);
-            warn!(self.parts.spawn.log, "derived state of the longest silent devices forgotten"; "events" => shed);
+        let evicted = self.heard.evict();
+        if evicted > 0 {
+            self.parts.spawn.metrics.state.updates.of(Outcome::Failed).inc_by(evicted);
+            warn!(self.parts.spawn.log, "derived state of the longest silent devices forgotten"; "events" => evicted);
         }
     }
 

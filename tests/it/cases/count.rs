@@ -23,7 +23,7 @@ pub(super) async fn read(client: &Client) -> Counters {
 }
 
 /// Gives each rejected message of a step its count, and tells the messages that were only counted from those that were
-/// applied. Returns alerts about counts that belong to no message.
+/// applied. Returns an error for each count that belongs to no message.
 pub(super) async fn assign(client: &Client, before: &Counters, settled: &mut [Settled<'_>]) -> Vec<String> {
     let wanted = settled.iter().filter(|one| is_to_be_counted(one)).count();
     let start = Instant::now();

@@ -64,7 +64,7 @@ pub(super) struct Bench {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub verdicts: Verdicts,
-    /// Keeps the actor guard's end.
+    /// Keeps the receiver of the actor guard's exit.
     _exits: UnboundedReceiver<ActorExit>,
     settle_handles: Vec<Arc<SettleHandle>>,
     next_slot: AtomicU64,
@@ -145,7 +145,7 @@ impl Bench {
     /// Sends one refusal; the slot.
     pub(super) fn write_refusal(&self, stream_seq: u64, attempt: u32, refusal: QuarantineRecord) -> u64 {
         let (delivery, slot) = self.delivery(Lane::TELEMETRY, stream_seq, attempt);
-        self.writer.do_send(Write { refusals: vec![(delivery, refusal)], ..Write::default() });
+        self.writer.do_send(Write { rejections: vec![(delivery, refusal)], ..Write::default() });
         slot
     }
 

@@ -16,9 +16,9 @@ fn chunk(bench: &Bench, seqs: std::ops::Range<u64>) -> Write {
     let mut chunk = Write::default();
     for seq in seqs {
         match seq % 10 {
-            0 => {
-                chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid)))
-            }
+            0 => chunk
+                .rejections
+                .push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid))),
             _ => chunk.events.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, event("{}"))),
         }
     }

@@ -19,7 +19,7 @@ fn write(bench: &Bench, seqs: Range<u64>) {
     for seq in seqs {
         let delivery = bench.delivery(Lane::TELEMETRY, seq, 1).0;
         match seq % 10 {
-            0 => chunk.refusals.push((delivery, refusal("acme", Reason::TokenInvalid))),
+            0 => chunk.rejections.push((delivery, refusal("acme", Reason::TokenInvalid))),
             _ => chunk.events.push((delivery, event("{}"))),
         }
     }

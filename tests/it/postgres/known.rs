@@ -36,7 +36,7 @@ async fn a_stored_row_is_never_also_a_rejection() {
     let (other, new) = bench.delivery(Lane::TELEMETRY, 100, 2);
     let refusals =
         vec![(delivery, refusal("acme", Reason::DeviceRevoked)), (other, refusal("acme", Reason::DeviceRevoked))];
-    bench.writer.do_send(Write { refusals, ..Write::default() });
+    bench.writer.do_send(Write { rejections: refusals, ..Write::default() });
     assert_eq!((bench.verdict(old).await, bench.verdict(new).await), (Verdict::Done, Verdict::Rejected));
     assert_eq!(database.count("quarantine_events").await, 1);
     assert_eq!(database.count("quarantine_counters_minute").await, 1);

@@ -176,7 +176,7 @@ async fn acknowledgements_of_the_same_commands_do_not_lock_each_other_out() {
     assert_eq!(database.count("device_commands WHERE status = 'delivered'").await, 5_000);
 }
 
-/// Stands in for every room behind the writer.
+/// Stands in for every component behind the writer.
 #[derive(Clone, Default)]
 struct Components(Arc<Mutex<Heard>>);
 

@@ -25,7 +25,7 @@ async fn a_refusal_that_can_be_stored_nowhere_holds_up_nobody() {
             let seq = round * 100 + number;
             let delivery = bench.delivery(Lane::TELEMETRY, seq, 1).0;
             if number == 7 {
-                write.refusals.push((delivery, refusal(&monster(&mut random), Reason::UnregisteredDevice)));
+                write.rejections.push((delivery, refusal(&monster(&mut random), Reason::UnregisteredDevice)));
             } else {
                 write.events.push((delivery, event("{}")));
             }
@@ -54,7 +54,7 @@ async fn a_refusal_that_can_not_even_be_counted_is_dropped_and_said() {
     let mut write = Write::default();
     for seq in 0..10 {
         let reason = if seq == 3 { Reason::TokenMissing } else { Reason::TokenInvalid };
-        write.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", reason)));
+        write.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", reason)));
     }
     bench.writer.do_send(write);
     let alone = bench.write_refusal(20, 1, refusal("acme", Reason::TokenMissing));

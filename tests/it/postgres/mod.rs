@@ -17,5 +17,5 @@ mod rows;
 mod schema;
 mod secrets;
 mod sessions;
-mod type_conflict;
+mod table_fault;
 mod wire;

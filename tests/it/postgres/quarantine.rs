@@ -32,7 +32,7 @@ async fn a_redelivered_refusal_is_stored_and_counted_once() {
     // The same twice in one batch, too.
     let mut chunk = Write::default();
     for attempt in 1..=2 {
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, 2, attempt).0, refusal("acme", Reason::TokenInvalid)));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, 2, attempt).0, refusal("acme", Reason::TokenInvalid)));
     }
     bench.writer.do_send(chunk);
     bench.settled(5).await;
@@ -93,7 +93,7 @@ async fn a_refusal_whose_payload_jsonb_can_not_hold_is_kept_as_bytes() {
         if seq % 10 == 3 {
             refusal.content = Content::Json(r#"{"n":1e999999}"#.to_owned());
         }
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal));
     }
     // Rows in the same batch are not affected.
     chunk.events.push((bench.delivery(Lane::TELEMETRY, 100, 1).0, event("{}")));
@@ -113,8 +113,8 @@ async fn what_is_not_stored_is_counted() {
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, 100 + seq, 1).0, refusal("fast", Reason::RateLimited)));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, 100 + seq, 1).0, refusal("fast", Reason::RateLimited)));
     }
     bench.writer.do_send(chunk);
     bench.settled(100).await;
@@ -144,10 +144,10 @@ async fn a_flood_for_one_reason_leaves_the_others_their_place() {
     let bench = Bench::with(settings, Default::default());
     let mut chunk = Write::default();
     for seq in 0..50 {
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::DeviceRevoked)));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::DeviceRevoked)));
     }
     for seq in 50..55 {
-        chunk.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
+        chunk.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("flood", Reason::TokenInvalid)));
     }
     bench.writer.do_send(chunk);
     bench.settled(55).await;
@@ -213,7 +213,7 @@ async fn rejects_are_mirrored_to_the_rows_where_that_is_wanted() {
     let (delivery, _) = bench.delivery(Lane::SHADOW, 3, 1);
     bench
         .writer
-        .do_send(Write { refusals: vec![(delivery, refusal("acme", Reason::DeviceRevoked))], ..Write::default() });
+        .do_send(Write { rejections: vec![(delivery, refusal("acme", Reason::DeviceRevoked))], ..Write::default() });
     bench.settled(3).await;
     let rows = database.query("SELECT stream_seq, accepted, payload::text FROM raw_events", &[]).await;
     assert_eq!(rows.len(), 1);
@@ -263,7 +263,7 @@ async fn writers_that_count_the_same_minutes_do_not_lock_each_other_out() {
                 let seq = number as u64 * 1_000_000 + round * 100 + step;
                 let (mut delivery, _) = bench.delivery(Lane::TELEMETRY, seq, 1);
                 delivery.origin.received_us = RECEIVED_US + (step as i64 % 3) * 60_000_000 + seq as i64;
-                chunk.refusals.push((delivery, refusal(tenant, Reason::TokenInvalid)));
+                chunk.rejections.push((delivery, refusal(tenant, Reason::TokenInvalid)));
             }
             bench.writer.do_send(chunk);
         }

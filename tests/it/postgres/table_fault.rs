@@ -9,7 +9,7 @@ use ingest_node::testing::message::Write;
 
 use super::bench::{Bench, SOON, device, event, migrated, refusal};
 
-/// What is wrong with `raw_events`, and what coerces it.
+/// What is wrong with `raw_events`, and what repairs it.
 const FAULTS: [(&str, &str); 6] = [
     (
         "ALTER TABLE raw_events ADD COLUMN more text NOT NULL DEFAULT ''; ALTER TABLE raw_events ALTER more DROP DEFAULT",
@@ -152,7 +152,7 @@ async fn a_quarantine_that_takes_nothing_holds_the_rejections_and_no_row() {
         // Its refusal waits with the rejections.
         write.events[7].1.payload = r#"{"a":1e999999}"#.into();
         for seq in 100..110 {
-            write.refusals.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid)));
+            write.rejections.push((bench.delivery(Lane::TELEMETRY, seq, 1).0, refusal("acme", Reason::TokenInvalid)));
         }
         bench.writer.do_send(write);
         bench.settled(49).await;

@@ -30,7 +30,7 @@ pub(super) struct Bench {
     pub verdicts: Verdicts,
     pub heartbeat: Arc<Heartbeat>,
     settle_handle: Arc<SettleHandle>,
-    /// Keeps the actor guard's end.
+    /// Keeps the receiver of the actor guard's exit.
     _exits: UnboundedReceiver<ActorExit>,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Bench {
     pub state_writer: Addr<DerivedStateWriter>,
     pub metrics: Arc<Metrics>,
     pub heartbeat: Arc<Heartbeat>,
-    /// Keeps the actor guard's end.
+    /// Keeps the receiver of the actor guard's exit.
     _exits: UnboundedReceiver<ActorExit>,
 }
 

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_denied_subject_is_a_finding_of_its_own() {
+    fn each_denied_subject_is_a_result_of_its_own() {
         let probes = probes(&Config::default());
         let denied = ["$JS.ACK.TELEMETRY.ingest-workers.>", "routes.>", "_INBOX.>", "$JS.API.STREAM.CREATE.SHADOW"];
         let found = assess(&probes, &denied.map(str::to_owned));

@@ -95,19 +95,21 @@ impl Batcher {
                 return self.trials_failed(trials, now);
             }
             Outcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),
-            Outcome::Refused { lines, rest_written } => self.validate_named(trials, lines, rest_written, now),
+            Outcome::Refused { lines, rest_written } => self.learn_named(trials, lines, rest_written, now),
             Outcome::Halve { .. } if trials.len() > 1 => self.halve_trials(trials),
-            Outcome::Halve { cause, .. } => trials.iter().for_each(|trial| self.validate(trial, cause.clone(), now)),
+            Outcome::Halve { cause, .. } => {
+                trials.iter().for_each(|trial| self.learn_refusal(trial, cause.clone(), now))
+            }
         }
         self.trials.failures = 0;
         self.answered(round);
     }
 
-    fn validate_named(&mut self, trials: Vec<Trial>, refused: Vec<RefusedLine>, rest_written: bool, now: Instant) {
+    fn learn_named(&mut self, trials: Vec<Trial>, refused: Vec<RefusedLine>, rest_written: bool, now: Instant) {
         let (mut refused, mut again) = (refused.into_iter().peekable(), Vec::new());
         for (index, trial) in trials.into_iter().enumerate() {
             match refused.next_if(|line| line.index == index) {
-                Some(line) => self.validate(&trial, line.cause, now),
+                Some(line) => self.learn_refusal(&trial, line.cause, now),
                 None if rest_written => self.has_column(&trial, now),
                 None => again.push(trial),
             }
@@ -117,8 +119,8 @@ impl Batcher {
         }
     }
 
-    /// A field was refused.
-    fn validate(&mut self, trial: &Trial, cause: Cause, now: Instant) {
+    /// A field was refused: its column is not as it was taken to be.
+    fn learn_refusal(&mut self, trial: &Trial, cause: Cause, now: Instant) {
         let columns = &mut self.fitting.columns;
         match cause {
             Cause::NoColumn => columns.missing(trial, now),

@@ -298,7 +298,7 @@ impl Handler<Write> for Writer {
     type Result = ();
 
     fn handle(&mut self, chunk: Write, ctx: &mut Self::Context) {
-        for (delivery, mut refusal) in chunk.refusals {
+        for (delivery, mut refusal) in chunk.rejections {
             self.gate.name_stranger(&delivery.origin, &mut refusal);
             let has_rows = delivery.origin.has_rows();
             let decided = if delivery.is_replay() {

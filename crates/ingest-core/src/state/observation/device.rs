@@ -12,7 +12,7 @@ use crate::state::continuity::{Heard, Message};
 use crate::validate::event::Event;
 
 /// Most payloads of one device. Where a device sends ever other metrics, its oldest payloads are parsed early.
-pub(super) const MAX_REPORTS: usize = 4;
+pub(super) const MAX_PAYLOADS: usize = 4;
 /// Most values of such a device beyond its payloads; many times any sensor limit.
 pub(super) const MAX_SAMPLES: usize = 256;
 /// How many of those are the metrics that were seen first, which are the first to get a sensor; the others are the newest.
@@ -88,7 +88,12 @@ impl Observation {
         self.heard.add(Message { seq, received_us, is_new, is_reading: !is_heartbeat });
         // Any type but a heartbeat carries measurements.
         if !is_heartbeat {
-            self.report(LatestPayload { signature: metrics_signature, first_seen_us: received_us, event_us, payload });
+            self.add_payload(LatestPayload {
+                signature: metrics_signature,
+                first_seen_us: received_us,
+                event_us,
+                payload,
+            });
             self.bound();
         }
     }
@@ -104,7 +109,7 @@ impl Observation {
         for (metric, sample) in later.samples {
             insert_newest(&mut self.samples, metric, sample);
         }
-        later.payloads.into_iter().for_each(|report| self.report(report));
+        later.payloads.into_iter().for_each(|payload| self.add_payload(payload));
         self.bound();
     }
 
@@ -121,16 +126,16 @@ impl Observation {
         }
     }
 
-    fn report(&mut self, report: LatestPayload) {
-        match self.payloads.iter_mut().find(|known| known.signature == report.signature) {
-            Some(known) => known.merge(report),
-            None => self.payloads.push(report),
+    fn add_payload(&mut self, payload: LatestPayload) {
+        match self.payloads.iter_mut().find(|known| known.signature == payload.signature) {
+            Some(known) => known.merge(payload),
+            None => self.payloads.push(payload),
         }
     }
 
     /// Keeps what is retained within its bounds.
     fn bound(&mut self) {
-        while self.payloads.len() > MAX_REPORTS {
+        while self.payloads.len() > MAX_PAYLOADS {
             self.parse_oldest_early();
         }
         while self.samples.len() > MAX_SAMPLES {

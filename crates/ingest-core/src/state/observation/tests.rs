@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::device::{MAX_REPORTS, MAX_SAMPLES};
+use super::device::{MAX_PAYLOADS, MAX_SAMPLES};
 use super::{Location, Observation, Observations};
 use crate::message::device::{Device, DeviceKey, Subscription};
 use crate::message::msg_type::MsgType;
@@ -163,9 +163,9 @@ fn a_device_that_sends_ever_other_metrics_stays_small_and_keeps_its_newest_value
     }
     let observation = only(seen);
     assert!(observation.signatures().is_none());
-    assert_eq!(observation.payloads.len(), MAX_REPORTS);
+    assert_eq!(observation.payloads.len(), MAX_PAYLOADS);
     let values = values(&observation);
-    assert!(values.len() <= MAX_SAMPLES + 2 * MAX_REPORTS, "{}", values.len());
+    assert!(values.len() <= MAX_SAMPLES + 2 * MAX_PAYLOADS, "{}", values.len());
     assert!(values.contains(&value("common", 1_999, "1999")) && values.contains(&value("m1999", 1_999, "1999")));
     assert!(values.contains(&value("m1900", 1_900, "1900")) && !values.contains(&value("m1500", 1_500, "1500")));
     // Those that were seen first are the first to get a sensor.
