@@ -14,7 +14,7 @@ pub(crate) struct Options {
     /// be fixed.
     #[arg(long)]
     pub online: bool,
-    /// One JSON object: settings (key, env, value, source), notices, errors; with --online also findings, as `doctor --json` has
+    /// One JSON object: settings (key, env, value, source), notices, errors; with --online also results, as `doctor --json` has
     /// them. With errors the exit code is 64, and no server is asked.
     #[arg(long)]
     pub json: bool,
@@ -58,7 +58,7 @@ fn print_json(gathered: Gathered, selection: Selection, online: bool) -> Exit {
     let exit = match gathered.accept() {
         Ok(loaded) if online => {
             let results = actix_rt::System::new().block_on(preflight::check(&loaded));
-            object["findings"] = serde_json::json!(results);
+            object["results"] = serde_json::json!(results);
             preflight::exit(&results)
         }
         Ok(_) => Exit::Ok,

@@ -44,8 +44,8 @@ async fn a_healthy_world_has_nothing_to_be_fixed_before_and_beside_a_node() {
     assert_eq!(text.stdout.lines().filter(|line| line.starts_with("OK    ")).count(), report.found.len(), "{text:?}");
     let online = beside().arguments(&["check-config", "--online", "--json"]).run_to_end(DEADLINE).await;
     let object: serde_json::Value = serde_json::from_str(&online.stdout).expect("one JSON object");
-    let findings = object["findings"].as_array().expect("a list");
-    assert!(findings.len() > 10 && findings.iter().all(|finding| finding["level"].is_string()), "{findings:?}");
+    let results = object["results"].as_array().expect("a list");
+    assert!(results.len() > 10 && results.iter().all(|result| result["level"].is_string()), "{results:?}");
     assert_eq!((online.code, object["errors"].as_array().map(Vec::len)), (Some(0), Some(0)), "{}", online.stderr);
     let below = beside().arguments(&["check-config", "--online"]).run_to_end(DEADLINE).await;
     assert_eq!(below.code, Some(0), "{below:?}");
