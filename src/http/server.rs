@@ -29,8 +29,8 @@ pub(crate) fn start(
         app.app_data(web::Data::from(readiness.clone()))
             .app_data(web::Data::from(metrics.clone()))
             .app_data(web::Data::from(stats.clone()))
-            .service(web::resource("/health").get(probes::health))
-            .service(web::resource("/ready").get(probes::ready))
+            .service(web::resource("/health").get(probes::health).head(probes::health))
+            .service(web::resource("/ready").get(probes::ready).head(probes::ready))
             .service(web::resource("/metrics").get(metrics::scrape))
             .service(web::resource("/stats").get(stats::show))
             .service(web::resource("/lag").get(lag::show));

@@ -35,6 +35,21 @@ enum Behaviour {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_balancer_may_ask_for_the_head_alone() {
+    let world = World::new().await;
+    let node = world.start_node().await;
+    for path in ["/health", "/ready"] {
+        let mut socket = TcpStream::connect(node.address()).await.unwrap();
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_hundred_hogging_sockets_fail_no_probe() {
     let world = World::new().await;
     let node = world.start_node().await;

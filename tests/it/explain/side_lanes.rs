@@ -52,7 +52,7 @@ async fn a_report_or_an_acknowledgement_is_told_with_what_is_in_force() {
         [
             mqtt_lane::message(&device, "telemetry", &payload(&device, 8)),
             mqtt_lane::message(&device, "shadow/reported", &newer),
-            mqtt_lane::message(&device, "commands/7", &json!({})),
+            mqtt_lane::message(&device, "commands", &json!({})),
         ],
     );
     mqtt_lane::wait_settled(&world).await;

@@ -95,6 +95,8 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
             with_a_wrong_token(&one, 3),
             ("tenant/*/device/dev-0000/telemetry".to_owned(), b"{}".to_vec()),
             ("tenant//device/dev-0000/telemetry".to_owned(), b"{}".to_vec()),
+            (topic(&one, "shadow/reported/x"), b"{}".to_vec()),
+            (topic(&one, "commands/7"), b"{}".to_vec()),
         ],
     );
     wait_settled(&world).await;
@@ -115,7 +117,7 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
         count("tenant-0", "INVALID_PAYLOAD", 3),
         count("tenant-0", "PAYLOAD_TOO_LARGE", 1),
         count("tenant-0", "TOKEN_INVALID", 1),
-        count("unknown", "BAD_TOPIC_FORMAT", 2),
+        count("unknown", "BAD_TOPIC_FORMAT", 4),
     ];
     assert_eq!(counted(&world).await, BTreeMap::from(rejected));
     let kept = "quarantine_events WHERE stream = '$MQTT_msgs' AND tenant_id = 'tenant-0' AND device_id = 'dev-0000'
@@ -125,8 +127,8 @@ async fn each_message_of_an_mqtt_client_is_stored_applied_quarantined_or_ignored
 
     let metrics = node.metrics().await;
     assert_eq!(metrics.count("ingest_nats_mqtt_ignored_total", &[]), 5);
-    assert_eq!(metrics.count("ingest_nats_mqtt_messages_total", &[("qos", "1")]), 16);
-    assert_eq!(metrics.count("ingest_deliveries_settled_total", &[("consumer", LANE.1), ("disposition", "ack")]), 16);
+    assert_eq!(metrics.count("ingest_nats_mqtt_messages_total", &[("qos", "1")]), 18);
+    assert_eq!(metrics.count("ingest_deliveries_settled_total", &[("consumer", LANE.1), ("disposition", "ack")]), 18);
     let stats: Value = node.stats().await;
     assert_eq!(stats["consumers"]["ingest-mqtt"]["in_flight"], 0, "{stats}");
     let lag = node.get("/lag").await.expect("an answer").body;

@@ -124,7 +124,8 @@ mod tests {
             rejected(rechecked("shadow/reported", shadow, Some(&Lookup::Unknown), true)),
             Reason::UnregisteredDevice
         );
-        assert_eq!(rechecked("commands/7", "{}", Some(&Lookup::Unknown), true), Prospect::Ignored);
+        assert_eq!(rejected(rechecked("commands/7", "{}", Some(&Lookup::Unknown), true)), Reason::BadTopicFormat);
+        assert_eq!(rechecked("commands", "{}", Some(&Lookup::Unknown), true), Prospect::Ignored);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn intake(
     now_ms: i64,
 ) -> Option<Intake> {
     let parsed = Topic::parse(topic);
-    if parsed.as_ref().is_some_and(is_own) {
+    if parsed.as_ref().is_some_and(Topic::is_own) {
         return None;
     }
     let stream = parsed.as_ref().map_or(IntakeStream::Telemetry, IntakeStream::of);
@@ -66,10 +66,6 @@ pub fn is_filter(text: &str) -> bool {
         name => !name.contains(['#', '+', '\0']),
     };
     !text.is_empty() && text.len() <= usize::from(u16::MAX) && levels.iter().enumerate().all(is_level)
-}
-
-fn is_own(topic: &Topic<'_>) -> bool {
-    matches!((topic.msg_type, topic.rest), ("commands", None) | ("shadow", Some("desired")))
 }
 
 /// A JSON text of at most `max_bytes` (and at least the empty string).

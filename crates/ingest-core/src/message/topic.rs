@@ -43,6 +43,11 @@ impl<'a> Topic<'a> {
         self.msg_type == "shadow" && self.rest == Some("reported")
     }
 
+    /// Whether it is one of those on which the platform itself publishes to devices: `.../commands` and `.../shadow/desired`.
+    pub fn is_own(&self) -> bool {
+        matches!((self.msg_type, self.rest), ("commands", None) | ("shadow", Some("desired")))
+    }
+
     /// Whether it is `.../commands/ack`, the one topic of the command lane.
     pub fn is_command_ack(&self) -> bool {
         self.msg_type == "commands" && self.rest == Some("ack")

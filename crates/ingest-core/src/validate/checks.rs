@@ -1,5 +1,6 @@
 //! Which checks a message must pass.
 
+use crate::message::intake::IntakeStream;
 use crate::message::topic::Topic;
 
 /// The checks of a message.
@@ -14,15 +15,16 @@ pub enum Checks {
 }
 
 impl Checks {
-    /// The checks of a message of this topic, where one way in takes all types. `None` for what the platform itself publishes
-    /// to devices, commands and desired state, and for what else has their types.
+    /// The checks of a message of this topic, where one way in takes all types: those of the lane whose stream it would go to.
+    /// `None` for what the platform itself publishes to devices.
     pub fn of_topic(topic: &str) -> Option<Checks> {
-        match Topic::parse(topic) {
-            Some(topic) if topic.is_shadow_report() => Some(Checks::Shadow),
-            Some(topic) if topic.is_command_ack() => Some(Checks::Command),
-            Some(Topic { msg_type: "shadow" | "commands", .. }) => None,
-            // Any other type is stored, and what is no topic of a device is rejected there.
-            _ => Some(Checks::Telemetry),
+        // What is no topic of a device is rejected there.
+        let Some(topic) = Topic::parse(topic) else { return Some(Checks::Telemetry) };
+        match IntakeStream::of(&topic) {
+            _ if topic.is_own() => None,
+            IntakeStream::Telemetry => Some(Checks::Telemetry),
+            IntakeStream::Shadow => Some(Checks::Shadow),
+            IntakeStream::Commands => Some(Checks::Command),
         }
     }
 }
@@ -34,12 +36,16 @@ mod tests {
     #[test]
     fn the_type_decides_and_what_the_platform_publishes_is_nobodys() {
         let of = |rest: &str| Checks::of_topic(&format!("tenant/t/device/d/{rest}"));
-        for rest in ["telemetry", "heartbeat", "alarm", "telemetry/raw", ""] {
+        for rest in ["telemetry", "heartbeat", "alarm", "telemetry/raw", "shadow", ""] {
             assert_eq!(of(rest), Some(Checks::Telemetry), "{rest}");
         }
-        assert_eq!((of("shadow/reported"), of("commands/ack")), (Some(Checks::Shadow), Some(Checks::Command)));
-        for rest in ["shadow", "shadow/desired", "shadow/reported/x", "commands", "commands/7", "commands/ack/x"] {
-            assert_eq!(of(rest), None, "{rest}");
+        // Others below these two are refused by their lane.
+        for rest in ["shadow/reported", "shadow/reported/x", "shadow/desired/x"] {
+            assert_eq!(of(rest), Some(Checks::Shadow), "{rest}");
         }
+        for rest in ["commands/ack", "commands/ack/x", "commands/7"] {
+            assert_eq!(of(rest), Some(Checks::Command), "{rest}");
+        }
+        assert_eq!((of("shadow/desired"), of("commands")), (None, None));
     }
 }
