@@ -21,7 +21,7 @@
 # make bench   the node against the yardstick, on durable servers
 # make bench-influx  how the node keeps up with an InfluxDB that takes its time, and what the outbox costs; 9 minutes
 # make bench-ways    how fast messages come in by each way in
-# make bench-observe  what it costs to see: missing readings, derived state, everything at once, and the console's snapshots; 10 minutes
+# make bench-observe  what it costs to see: missing readings, derived state, everything at once, and the console's snapshots; 6 minutes
 # make bench-cases   the node alone where it is harder: cold cache, bad messages, routes; and its memory per device
 
 CARGO ?= cargo
