@@ -37,6 +37,7 @@ mod postgres;
 mod process;
 pub mod procfs;
 mod proxy;
+mod scratch;
 pub mod seed;
 mod server_user;
 mod tls_proxy;

@@ -17,15 +17,12 @@ use crate::pki::Certified;
 use crate::ports::free_port;
 use crate::process::{LeashOf, Process, find_program, freeze, send};
 use crate::procfs::family;
+use crate::scratch::scratch_dir;
 use crate::server_user::User;
 use crate::wait::wait_for;
 
 /// Longest time from start to the first answer: a crashed cluster recovers first.
 const START_WITHIN: Duration = Duration::from_secs(60);
-
-/// Where clusters of tests live, if there is so much room (bytes): making files is much of what they do, and much cheaper in memory.
-const MEMORY: &str = "/dev/shm";
-const ROOM_IN_MEMORY: u64 = 8 << 30;
 
 /// How a cluster is to be set up.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +85,7 @@ impl PostgresBuilder {
         let (dir, temporary) = match &self.dir {
             Some(dir) => (dir.clone(), None),
             None => {
-                let temporary = self.temporary_dir();
+                let temporary = scratch_dir("ingest-postgres-", !self.durable);
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
@@ -111,13 +108,6 @@ impl PostgresBuilder {
         postgres.configure(&self);
         postgres.start_again();
         postgres
-    }
-
-    fn temporary_dir(&self) -> TempDir {
-        const PREFIX: &str = "ingest-postgres-";
-        let has_room = rustix::fs::statvfs(MEMORY).is_ok_and(|disk| disk.f_bavail * disk.f_frsize >= ROOM_IN_MEMORY);
-        let in_memory = (has_room && !self.durable).then(|| TempDir::with_prefix_in(PREFIX, MEMORY).ok()).flatten();
-        in_memory.unwrap_or_else(|| TempDir::with_prefix(PREFIX).expect("a temporary directory"))
     }
 }
 
