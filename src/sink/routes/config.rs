@@ -31,6 +31,11 @@ settings! {
         /// Longer than a delivery is held and handed back once; the broker keeps each job's id in memory so
         /// long.
         duplicate_window_secs: u64 = 600, whole(1, 86_400);
+        /// For the stream ROUTES, where the node creates it: most bytes; 0 = no limit.
+        ///
+        /// Where nobody fetches jobs the stream is full at some point, before it fills the disk that the telemetry
+        /// needs: then it takes no more, and the deliveries wait. Nothing that it has taken is dropped.
+        stream_max_bytes: i64 = 536_870_912, whole(0, i64::MAX);
     }
 }
 
@@ -41,5 +46,10 @@ impl Config {
 
     pub(super) fn duplicate_window(&self) -> Duration {
         Duration::from_secs(self.duplicate_window_secs)
+    }
+
+    /// As NATS has it.
+    pub(super) fn stream_max_bytes(&self) -> i64 {
+        if self.stream_max_bytes == 0 { -1 } else { self.stream_max_bytes }
     }
 }

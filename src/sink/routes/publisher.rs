@@ -236,9 +236,9 @@ impl Publisher {
     /// Finds or makes the stream; tries again for as long as it takes.
     fn look_for_stream(&mut self, failures: u64, ctx: &mut Context<Self>) {
         let Some(jetstream) = self.jetstream.clone() else { return };
-        let window = self.parts.config.duplicate_window();
+        let config = self.parts.config.clone();
         let streams = self.parts.streams.clone();
-        let ensured = async move { stream::ensure(&streams, &jetstream, window).await };
+        let ensured = async move { stream::ensure(&streams, &jetstream, &config).await };
         ctx.spawn(ensured.into_actor(self).map(move |ensured, publisher, ctx| match ensured {
             Ok(differences) => {
                 publisher.ensuring = false;

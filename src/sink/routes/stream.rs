@@ -5,15 +5,13 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
+use super::config::Config as Settings;
 use crate::nats::provision::{BindError, Provisioner};
 
 /// The stream.
 pub(crate) const STREAM: &str = "ROUTES";
 /// Its subjects.
 const SUBJECTS: &str = "routes.>";
-/// Where nobody fetches jobs the stream is full at some point, before it fills the disk that the telemetry needs: then it
-/// takes no more, and the deliveries wait. Nothing that it has taken is dropped.
-const MAX_BYTES: i64 = 512 * 1024 * 1024;
 /// With a shorter window an ordinary redelivery makes a second job.
 const LEAST_WINDOW: Duration = Duration::from_secs(120);
 
@@ -24,9 +22,9 @@ const LEAST_WINDOW: Duration = Duration::from_secs(120);
 pub(super) async fn ensure(
     streams: &Provisioner,
     context: &Context,
-    duplicate_window: Duration,
+    settings: &Settings,
 ) -> Result<Vec<String>, BindError> {
-    match streams.stream_unless_taken(config(duplicate_window)).await {
+    match streams.stream_unless_taken(config(settings)).await {
         Ok(Some(stream)) => Ok(differences(&stream.config)),
         Ok(None) => Ok(others_differences(context).await),
         Err(error) => Err(error),
@@ -44,7 +42,7 @@ async fn others_differences(context: &Context) -> Vec<String> {
     all
 }
 
-fn config(duplicate_window: Duration) -> Config {
+fn config(settings: &Settings) -> Config {
     Config {
         name: STREAM.to_owned(),
         subjects: vec![SUBJECTS.to_owned()],
@@ -52,8 +50,8 @@ fn config(duplicate_window: Duration) -> Config {
         // A job is gone once it is delivered.
         retention: RetentionPolicy::WorkQueue,
         discard: DiscardPolicy::New,
-        max_bytes: MAX_BYTES,
-        duplicate_window,
+        max_bytes: settings.stream_max_bytes(),
+        duplicate_window: settings.duplicate_window(),
         ..Default::default()
     }
 }
@@ -101,7 +99,9 @@ mod tests {
 
     #[test]
     fn what_the_node_would_make_differs_in_nothing() {
-        assert!(differences(&config(Duration::from_secs(600))).is_empty());
+        assert!(differences(&config(&Settings::default())).is_empty());
+        let limited = |stream_max_bytes| config(&Settings { stream_max_bytes, ..Settings::default() }).max_bytes;
+        assert_eq!((limited(0), limited(1_000_000)), (-1, 1_000_000));
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let found = Config {
             subjects: vec!["routes.acme".to_owned()],
             duplicate_window: Duration::from_secs(5),
-            ..config(Duration::from_secs(600))
+            ..config(&Settings::default())
         };
         let differences = differences(&found);
         assert_eq!(differences.len(), 2);
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn whatever_makes_a_stream_lose_jobs_is_said() {
-        let made = || config(Duration::from_secs(600));
+        let made = || config(&Settings::default());
         for (found, words) in [
             (Config { discard: DiscardPolicy::Old, ..made() }, "discard is old"),
             (Config { max_age: Duration::from_secs(60), ..made() }, "max_age is 60s"),
