@@ -2,7 +2,6 @@
 
 use super::diagnostics::Diagnostics;
 use super::tables::Config;
-use crate::postgres::connector::Connector;
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::Setting;
 use crate::{gateway, nats, postgres, sink};
@@ -117,10 +116,8 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     if LOGIN.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(nats::login::problems(&config.nats).iter().map(ToString::to_string));
     }
-    if is_table_read(postgres::config::Config::SETTINGS, diagnostics)
-        && let Err(error) = Connector::new(&config.postgres)
-    {
-        diagnostics.error(error.to_string());
+    if is_table_read(postgres::config::Config::SETTINGS, diagnostics) {
+        diagnostics.errors.extend(postgres::connector::problems(&config.postgres).iter().map(ToString::to_string));
     }
     if diagnostics.is_read("admin.key")
         && let Some(sentence) = unfit_admin_key(&config.admin.key)
@@ -130,10 +127,8 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
     if is_table_read(gateway::mqtt::Config::SETTINGS, diagnostics) {
         diagnostics.errors.extend(config.mqtt.problems());
     }
-    if is_table_read(gateway::http::Config::SETTINGS, diagnostics)
-        && let Err(error) = gateway::http::check_tls_settings(&config.gateway_http)
-    {
-        diagnostics.error(error.to_string());
+    if is_table_read(gateway::http::Config::SETTINGS, diagnostics) {
+        diagnostics.errors.extend(gateway::http::tls_problems(&config.gateway_http).iter().map(ToString::to_string));
     }
     if BACKEND.iter().all(|key| diagnostics.is_read(key)) {
         diagnostics.errors.extend(sink::influx::Backend::problems(&config.influx).iter().map(ToString::to_string));

@@ -175,6 +175,24 @@ struct Target {
     tls: Tls,
 }
 
+/// Everything that is wrong with the settings, and with the files that they name; each one sentence.
+pub(crate) fn problems(config: &Config) -> Vec<SettingsError> {
+    let Some(url) = PostgresUrl::parse(&config.url.expose()) else { return vec![SettingsError::Url] };
+    let differing = [
+        one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode).err(),
+        one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates).err(),
+        one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate).err(),
+        one(KEY, "sslkey", config.ssl_key.clone(), url.key).err(),
+        one("PG_CHANNEL_BINDING", "channel_binding", config.channel_binding, url.binding).err(),
+    ];
+    let differing: Vec<SettingsError> = differing.into_iter().flatten().collect();
+    if !differing.is_empty() {
+        return differing;
+    }
+    let files = target(config).and_then(|target| Ok(target.tls.client_config()?));
+    files.err().into_iter().collect()
+}
+
 /// Settings and parameters of the URL, which mean the same.
 fn target(config: &Config) -> Result<Target, SettingsError> {
     let url = PostgresUrl::parse(&config.url.expose()).ok_or(SettingsError::Url)?;

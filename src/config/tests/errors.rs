@@ -148,6 +148,35 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn everything_that_is_wrong_with_the_ways_in_to_servers_is_said_at_once() {
+    let errors = from_env([
+        ("DATABASE_URL", "postgres://db/x?sslmode=require&sslrootcert=/a"),
+        ("PG_SSLMODE", "verify-full"),
+        ("PG_SSLROOTCERT", "/b"),
+        ("NATS_USER", "u"),
+        ("NATS_NKEY_SEED", "nonsense"),
+        // It has nothing to do with the log-in.
+        ("NATS_MQTT", "perhaps"),
+        ("INGEST_TLS_CERT", "/c"),
+        ("INGEST_TLS_CLIENT_REQUIRED", "1"),
+    ])
+    .unwrap_err();
+    let expected = [
+        "NATS_MQTT must be",
+        "NATS_USER is set and NATS_PASSWORD is not",
+        "NATS_NKEY_SEED holds no seed",
+        "PG_SSLMODE and",
+        "PG_SSLROOTCERT and",
+        "INGEST_TLS_CLIENT_REQUIRED is set and INGEST_TLS_CLIENT_CA is not",
+        "INGEST_TLS_CERT is set and INGEST_TLS_KEY is not",
+    ];
+    for part in expected {
+        assert_eq!(errors.sentences().iter().filter(|sentence| sentence.contains(part)).count(), 1, "{part}: {errors}");
+    }
+    assert_eq!(errors.sentences().len(), expected.len(), "{errors}");
+}
+
+#[test]
 fn nothing_is_concluded_from_a_value_that_could_not_be_read() {
     // With the default of 10 in its place, the least would exceed the most.
     let errors = from_env([("PG_POOL_MIN", "50"), ("PG_POOL_MAX", "many")]).unwrap_err();

@@ -21,4 +21,4 @@ mod tls_error;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::server::{Further, IngestServer, Listener, Parts};
-pub(crate) use self::tls::check_settings as check_tls_settings;
+pub(crate) use self::tls::problems as tls_problems;

@@ -48,27 +48,26 @@ struct Identity {
 /// The server's certificate and its key, where TLS is configured.
 ///
 /// # Errors
-/// The settings contradict each other.
+/// One is set, and the other is not.
 fn identity(config: &Config) -> Result<Option<(NamedFile, NamedFile)>, TlsError> {
     let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
-    let identity = files.map_err(|error| TlsError::new(&error))?;
+    files.map_err(|error| TlsError::new(&error))
+}
+
+/// Everything in which the settings of TLS contradict each other, without a look at the files: they may be the gateway's alone.
+pub(crate) fn problems(config: &Config) -> Vec<TlsError> {
+    let identity = identity(config);
+    let mut problems = Vec::new();
     if config.tls_client_required && config.tls_client_ca.is_none() {
-        return Err(TlsError::new(&format_args!(
+        problems.push(TlsError::new(&format_args!(
             "{CLIENT_REQUIRED} is set and {CLIENT_AUTHORITY} is not; it needs both"
         )));
     }
-    if config.tls_client_ca.is_some() && identity.is_none() {
-        return Err(TlsError::new(&format_args!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
+    if config.tls_client_ca.is_some() && matches!(identity, Ok(None)) {
+        problems.push(TlsError::new(&format_args!("{CLIENT_AUTHORITY} needs TLS: set {CERTIFICATE} and {KEY}")));
     }
-    Ok(identity)
-}
-
-/// Checks the settings of TLS without a look at the files: they may be the gateway's alone.
-///
-/// # Errors
-/// The settings contradict each other.
-pub(crate) fn check_settings(config: &Config) -> Result<(), TlsError> {
-    identity(config).map(drop)
+    problems.extend(identity.err());
+    problems
 }
 
 impl ServerTls {
@@ -77,6 +76,9 @@ impl ServerTls {
     /// # Errors
     /// The settings contradict each other, or a file can't be used.
     pub(crate) fn new(config: &Config) -> Result<Option<Self>, TlsError> {
+        if let Some(problem) = problems(config).into_iter().next() {
+            return Err(problem);
+        }
         let Some((certificate, key)) = identity(config)? else { return Ok(None) };
         let identity = Identity::read(certificate, key)?;
         let provider = provider();
