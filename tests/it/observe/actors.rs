@@ -51,7 +51,9 @@ async fn every_actor_and_lane_is_shown_with_what_it_has_done() {
             && batcher["lines_ok"] == 20
             && !snapshot["outbox"].is_null()
             && snapshot["rejections"]["tenants"][0]["count"] == 3
-            && snapshot["lanes"].as_array().expect("lanes").iter().all(|lane| lane["pending"] == 0)
+            // The broker's figures are a second old.
+            && snapshot["lanes"].as_array().expect("lanes").iter().all(|lane| lane["pending"] == 0 && lane["ack_pending"] == 0)
+            && snapshot["lanes"][0]["ack_floor"] == 23
             // A batcher's rates are known from its second snapshot on.
             && snapshot["actors"].as_array().expect("a list").iter().all(|actor| actor["in_per_second"].is_number())
     })
