@@ -49,9 +49,13 @@ async fn what_a_killed_node_has_begun_the_next_one_ends() {
     let (builder, _file) = often(world.node().env("RAW_EVENTS_RETENTION_DAYS", 3));
     let mut node = builder.clone().env("INGEST_FAILPOINTS", "retention-drop=kill@2").start();
     assert_eq!(node.wait_exit(DEADLINE).await, None, "killed");
-    assert!(is_there(&world.database, &days[0]).await, "the youngest of them comes last");
-    assert!(!is_there(&world.database, &days[1]).await && !is_there(&world.database, &days[2]).await);
+    let mut left = Vec::new();
+    for day in &days {
+        left.extend(is_there(&world.database, day).await.then_some(day));
+    }
+    // The youngest comes last, unless another one was in use for a moment (by autovacuum).
+    assert_eq!(left.len(), 1, "{left:?}");
     let node = start(builder).await;
-    wait_dropped(&world.database, &[&days[0]]).await;
+    wait_dropped(&world.database, &left).await;
     drain(node).await;
 }
