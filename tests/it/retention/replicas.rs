@@ -53,7 +53,7 @@ async fn what_a_killed_node_has_begun_the_next_one_ends() {
     for day in &days {
         left.extend(is_there(&world.database, day).await.then_some(day));
     }
-    // The youngest comes last, unless another one was in use for a moment (by autovacuum).
+    // The oldest goes first (`plan`), unless it is in use for longer than a try waits: then the next one does.
     assert_eq!(left.len(), 1, "{left:?}");
     let node = start(builder).await;
     wait_dropped(&world.database, &left).await;
