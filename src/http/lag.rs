@@ -45,15 +45,11 @@ pub(super) async fn show(metrics: web::Data<Metrics>, readiness: web::Data<Readi
 
 fn lag(report: &BrokerReport, is_postgres_up: bool, now: Instant) -> Value {
     let figures = &report.figures;
-    let mut lag = json!({
+    json!({
         "messages": figures.messages(),
         "seconds": report.seconds(now),
         "scalable": figures.scalable(is_postgres_up),
-    });
-    if report.oldest.is_lower_bound && figures.messages() > 0 {
-        lag["seconds_is_lower_bound"] = true.into();
-    }
-    lag
+    })
 }
 
 fn describe(unknown: &Unknown) -> String {

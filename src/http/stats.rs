@@ -63,7 +63,7 @@ fn consumer(metrics: &Metrics, lane: Lane, now: Instant) -> Value {
         "redelivered": figures.map(|figures| figures.redelivered),
         "max_ack_pending": figures.map(|figures| figures.max_ack_pending),
         "ack_floor": figures.map(|figures| figures.ack_floor),
-        "lag_seconds": report.map(|report| report.seconds(now)),
+        "lag_seconds": report.and_then(|report| report.seconds(now)),
         "info_age_seconds": broker.info_age(lane, now).map(|age| age.as_secs_f64()),
     })
 }

@@ -11,7 +11,6 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::{ConsumerFigures, is_current};
-use ingest_core::flow::oldest::Age;
 
 /// What the broker has reported of a consumer.
 #[derive(Clone, Copy, Debug)]
@@ -20,8 +19,8 @@ pub struct BrokerReport {
     pub asked: Instant,
     /// Its figures.
     pub figures: ConsumerFigures,
-    /// The age of the oldest unsettled message at [`BrokerReport::asked`].
-    pub oldest: Age,
+    /// The age of the oldest unsettled message at [`BrokerReport::asked`], where it is known; zero where nothing is unsettled.
+    pub oldest: Option<Duration>,
     /// Most unsettled deliveries that one replica admits.
     pub window: usize,
 }
@@ -32,9 +31,12 @@ impl BrokerReport {
         now.saturating_duration_since(self.asked)
     }
 
-    /// The age of the oldest unsettled message now, in seconds; 0 where nothing is unsettled.
-    pub fn seconds(&self, now: Instant) -> f64 {
-        if self.figures.messages() == 0 { 0.0 } else { (self.oldest.age + self.age(now)).as_secs_f64() }
+    /// The age of the oldest unsettled message now, in seconds: 0 where nothing is unsettled, `None` where it is not known.
+    pub fn seconds(&self, now: Instant) -> Option<f64> {
+        match self.figures.messages() {
+            0 => Some(0.0),
+            _ => Some((self.oldest? + self.age(now)).as_secs_f64()),
+        }
     }
 }
 
@@ -108,7 +110,7 @@ impl BrokerReports {
 }
 
 impl Collector for BrokerReports {
-    /// One moment for all series of a scrape: a consumer has all of its figures or none.
+    /// One moment for all series of a scrape: a consumer has all of its figures or none, but for an age that alone is not known.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         type Figure = fn(&ConsumerFigures) -> i64;
         const FIGURES: [(&str, &str, Figure); 4] = [
@@ -134,7 +136,7 @@ impl Collector for BrokerReports {
             encode_gauge(&mut encoder, name, help, samples)?;
         }
         for (name, help) in SECONDS {
-            let samples = known.iter().map(|(lane, report)| (*lane, report.seconds(now)));
+            let samples = known.iter().filter_map(|(lane, report)| Some((*lane, report.seconds(now)?)));
             encode_gauge(&mut encoder, name, help, samples)?;
         }
         let ages = self.lanes.iter().filter_map(|lane| Some((lane, self.info_age(lane, now)?.as_secs_f64())));
@@ -166,8 +168,7 @@ mod tests {
 
     fn report(asked: Instant) -> BrokerReport {
         let figures = ConsumerFigures { pending: 9, ack_pending: 3, max_ack_pending: 60_000, ..Default::default() };
-        let oldest = Age { age: Duration::from_secs(2), is_lower_bound: false };
-        BrokerReport { asked, figures, oldest, window: 20_000 }
+        BrokerReport { asked, figures, oldest: Some(Duration::from_secs(2)), window: 20_000 }
     }
 
     fn series(metrics: &Metrics) -> Vec<String> {
@@ -186,6 +187,11 @@ mod tests {
         let text = metrics.open_metrics().unwrap();
         assert!(text.contains("ingest_consumer_pending{consumer=\"ingest-shadow\"} 9\n"), "{text}");
 
+        metrics.consumers.broker.set(Lane::SHADOW, BrokerReport { oldest: None, ..report(Instant::now()) });
+        let without_age = series(&metrics);
+        assert_eq!(without_age.len(), 5, "{without_age:?}");
+        assert!(!without_age.iter().any(|name| name.contains("oldest") || name.contains("lag")), "{without_age:?}");
+
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now() - Duration::from_secs(11)));
         assert_eq!(series(&metrics), ["ingest_consumer_info_age_seconds"], "the answer is too old");
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now()));
@@ -197,9 +203,9 @@ mod tests {
     fn the_oldest_message_ages_between_two_reports() {
         let now = Instant::now();
         let mut report = report(now);
-        assert_eq!(report.seconds(now + Duration::from_secs(5)), 7.0);
+        assert_eq!(report.seconds(now + Duration::from_secs(5)), Some(7.0));
         report.figures = ConsumerFigures::default();
-        assert_eq!(report.seconds(now + Duration::from_secs(5)), 0.0, "nothing is unsettled");
+        assert_eq!(report.seconds(now + Duration::from_secs(5)), Some(0.0), "nothing is unsettled");
     }
 
     #[test]

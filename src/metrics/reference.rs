@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::broker::BrokerReport;
 use super::health::Health;
@@ -13,7 +13,6 @@ use super::postgres_pool::PoolFigures;
 use super::retention::RetentionFigures;
 use crate::delivery::{Lane, Lanes};
 use ingest_core::flow::lag::ConsumerFigures;
-use ingest_core::flow::oldest::Age;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
 const MARKS: (&str, &str) = ("<!-- metrics: made from src/metrics/ -->\n", "<!-- /metrics -->\n");
@@ -26,7 +25,7 @@ fn table() -> String {
     let retention = RetentionFigures { oldest_day_secs: Some(1), held_back: Some(1), success_age_secs: Some(1.0) };
     metrics.retention.figures.read_from(move || retention);
     metrics.actors.restarted("writer");
-    let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Age::default());
+    let (asked, figures, oldest) = (Instant::now(), ConsumerFigures::default(), Some(Duration::ZERO));
     metrics.consumers.broker.set(Lane::TELEMETRY, BrokerReport { asked, figures, oldest, window: 1 });
     metrics.state.readings.published("acme", 1);
     metrics.state.readings.set_silent(Some(Silent { tenants: vec![("acme".to_owned(), 1)], devices: Vec::new() }));

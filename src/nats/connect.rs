@@ -15,7 +15,7 @@ use super::permissions::Permissions;
 use crate::runtime::exit::Exit;
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
-use crate::runtime::tls::{advice, without_clock};
+use crate::runtime::tls::{TlsFiles, advice, without_clock};
 
 /// Longest attempt at one server.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -141,7 +141,7 @@ fn is_refused(kind: &ConnectErrorKind) -> bool {
 }
 
 fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Result<ConnectOptions, LoginError> {
-    let (credentials, tls) = (config.clone(), login::tls_files(config)?);
+    let (credentials, tls) = (config.clone(), login::tls_files(config));
     let outage =
         Arc::new(Outage { config: config.clone(), observers, log, logged: Mutex::new(LogOnce::new(MAX_LOGGED)) });
     let attempts = outage.clone();
@@ -166,10 +166,10 @@ fn options(config: &Config, name: &str, observers: Observers, log: Logger) -> Re
         async move { outage.observe(event) }
     });
     // Who names certificates wants no plain text, whatever the server offers. The client reads the files for each connection.
-    if let Some(file) = tls.roots {
+    if let Some(file) = tls.roots.file() {
         options = options.add_root_certificates(file.path).require_tls(true);
     }
-    if let Some((certificate, key)) = tls.identity {
+    if let Some((certificate, key)) = TlsFiles::identity(&tls.certificate, &tls.key)? {
         options = options.add_client_certificate(certificate.path, key.path).require_tls(true);
     }
     Ok(options)

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
 use super::config::Config;
-use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError};
+use crate::runtime::tls::{FileSetting, TlsFiles, TlsFilesError};
 
 /// Settings of the log-in that can't be used, or not with each other: one sentence that names the setting, and no secret.
 #[derive(Debug, Error)]
@@ -65,9 +65,9 @@ enum Login {
 /// Everything that is wrong with the settings, and with the files that they name.
 pub(crate) fn problems(config: &Config) -> Vec<LoginError> {
     let (ways, broken): (Vec<_>, Vec<_>) = ways(config).into_iter().partition(Result::is_ok);
-    let tls = tls_files(config).and_then(|files| Ok(files.client_config()?));
     let several = one(ways.into_iter().flatten().collect()).err();
-    broken.into_iter().filter_map(Result::err).chain(several).chain(tls.err()).collect()
+    let tls = tls_files(config).problems().into_iter().map(LoginError::from);
+    broken.into_iter().filter_map(Result::err).chain(several).chain(tls).collect()
 }
 
 /// What the server gets to see, with its nonce signed where the way to log in demands it.
@@ -100,12 +100,12 @@ pub(crate) fn describe(config: &Config) -> &'static str {
 }
 
 /// The files of TLS; empty where only the server's URL may ask for it.
-pub(super) fn tls_files(config: &Config) -> Result<TlsFiles, LoginError> {
-    let certificate = ("NATS_CERT_FILE", config.cert_file.as_deref());
-    Ok(TlsFiles {
-        roots: config.ca_file.clone().map(|path| NamedFile { setting: "NATS_CA_FILE", path }),
-        identity: TlsFiles::identity(certificate, ("NATS_KEY_FILE", config.key_file.as_deref()))?,
-    })
+pub(super) fn tls_files(config: &Config) -> TlsFiles {
+    TlsFiles {
+        roots: FileSetting::new("NATS_CA_FILE", config.ca_file.as_deref()),
+        certificate: FileSetting::new("NATS_CERT_FILE", config.cert_file.as_deref()),
+        key: FileSetting::new("NATS_KEY_FILE", config.key_file.as_deref()),
+    }
 }
 
 /// The servers of the URL.
@@ -270,6 +270,7 @@ mod tests {
             token: Secret::new("hush"),
             nkey_seed: Secret::new("hush"),
             ca_file: Some("/no".into()),
+            cert_file: Some("/no".into()),
             ..with_url("nats://u:p@a")
         };
         let found: Vec<String> = problems(&config).iter().map(ToString::to_string).collect();
@@ -278,6 +279,8 @@ mod tests {
             "NATS_NKEY_SEED holds no seed",
             "NATS_URL and NATS_TOKEN are two ways",
             "NATS_CA_FILE: /no can't be read",
+            "NATS_CERT_FILE is set and NATS_KEY_FILE is not",
+            "NATS_CERT_FILE: /no can't be read",
         ];
         assert_eq!(found.len(), expected.len(), "{found:?}");
         assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:?}");

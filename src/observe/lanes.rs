@@ -31,7 +31,7 @@ pub(super) fn lanes(metrics: &Metrics, rates: &mut Rates, now: Instant) -> Vec<L
             max_ack_pending: figures.map(|figures| figures.max_ack_pending),
             redelivered: figures.map(|figures| figures.redelivered),
             ack_floor: figures.map(|figures| figures.ack_floor),
-            lag_seconds: report.map(|report| rounded(report.seconds(now))),
+            lag_seconds: report.and_then(|report| report.seconds(now)).map(rounded),
             info_age_seconds: broker.info_age(lane, now).map(|age| rounded(age.as_secs_f64())),
         }
     };

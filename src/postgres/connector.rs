@@ -2,6 +2,7 @@
 //! passwords and renewed certificates count without a restart.
 
 use std::error::Error as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use deadpool_postgres::Connect;
@@ -18,12 +19,13 @@ use super::config::Config;
 use super::session::{self, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::postgres_url::{Binding, PostgresUrl, SslMode};
-use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError, advice, without_clock};
+use crate::runtime::tls::{FileSetting, TlsFiles, TlsFilesError, advice, without_clock};
 
 /// The settings, as operators know them.
 const ROOTS: &str = "PG_SSLROOTCERT";
 const CERTIFICATE: &str = "PG_SSLCERT";
 const KEY: &str = "PG_SSLKEY";
+const BINDING: &str = "PG_CHANNEL_BINDING";
 
 /// Settings of PostgreSQL that can't be used, or not with each other.
 #[derive(Debug, Error)]
@@ -80,9 +82,10 @@ impl Connector {
     /// # Errors
     /// One sentence that names the setting.
     pub fn new(config: &Config) -> Result<Self, ConnectError> {
-        let connector = Self { config: config.clone() };
-        connector.target()?.tls.client_config().map_err(SettingsError::from)?;
-        Ok(connector)
+        match problems(config).into_iter().next() {
+            None => Ok(Self { config: config.clone() }),
+            Some(problem) => Err(problem.into()),
+        }
     }
 
     /// Opens a connection outside the pool and sets it up; it ends when the client is dropped. The server ends statements
@@ -177,60 +180,85 @@ struct Target {
 
 /// Everything that is wrong with the settings, and with the files that they name; each one sentence.
 pub(crate) fn problems(config: &Config) -> Vec<SettingsError> {
-    let Some(url) = PostgresUrl::parse(&config.url.expose()) else { return vec![SettingsError::Url] };
-    let differing = [
-        one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode).err(),
-        one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates).err(),
-        one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate).err(),
-        one(KEY, "sslkey", config.ssl_key.clone(), url.key).err(),
-        one("PG_CHANNEL_BINDING", "channel_binding", config.channel_binding, url.binding).err(),
-    ];
-    let differing: Vec<SettingsError> = differing.into_iter().flatten().collect();
-    if !differing.is_empty() {
-        return differing;
+    match merged(config) {
+        Err(problems) => problems,
+        Ok(merged) => {
+            let of_files = merged.tls_files().map(|files| files.problems()).unwrap_or_default();
+            merged.contradictions().into_iter().chain(of_files.into_iter().map(SettingsError::from)).collect()
+        }
     }
-    let files = target(config).and_then(|target| Ok(target.tls.client_config()?));
-    files.err().into_iter().collect()
 }
 
 /// Settings and parameters of the URL, which mean the same.
-fn target(config: &Config) -> Result<Target, SettingsError> {
-    let url = PostgresUrl::parse(&config.url.expose()).ok_or(SettingsError::Url)?;
-    let sslmode = one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode)?;
-    let roots = one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates)?;
-    let certificate = one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate)?;
-    let key = one(KEY, "sslkey", config.ssl_key.clone(), url.key)?;
-    let binding = one("PG_CHANNEL_BINDING", "channel_binding", config.channel_binding, url.binding)?;
+struct Merged {
+    driver: tokio_postgres::Config,
+    sslmode: SslMode,
+    roots: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    binding: Option<Binding>,
+}
 
-    let mut driver = url.driver;
-    if let Some(binding) = binding {
+/// # Errors
+/// Everything that is said in two ways; or the URL can't be read.
+fn merged(config: &Config) -> Result<Merged, Vec<SettingsError>> {
+    let url = PostgresUrl::parse(&config.url.expose()).ok_or_else(|| vec![SettingsError::Url])?;
+    let mut differing = Vec::new();
+    let merged = Merged {
+        driver: url.driver,
+        sslmode: one("PG_SSLMODE", "sslmode", config.sslmode, url.sslmode, &mut differing).unwrap_or(SslMode::Disable),
+        roots: one(ROOTS, "sslrootcert", config.ssl_root_cert.clone(), url.root_certificates, &mut differing),
+        certificate: one(CERTIFICATE, "sslcert", config.ssl_cert.clone(), url.certificate, &mut differing),
+        key: one(KEY, "sslkey", config.ssl_key.clone(), url.key, &mut differing),
+        binding: one(BINDING, "channel_binding", config.channel_binding, url.binding, &mut differing),
+    };
+    if differing.is_empty() { Ok(merged) } else { Err(differing) }
+}
+
+impl Merged {
+    /// The files of TLS; `None` where the connection is not encrypted.
+    fn tls_files(&self) -> Option<TlsFiles> {
+        (self.sslmode != SslMode::Disable).then(|| TlsFiles {
+            roots: FileSetting::new(ROOTS, self.roots.as_deref()),
+            certificate: FileSetting::new(CERTIFICATE, self.certificate.as_deref()),
+            key: FileSetting::new(KEY, self.key.as_deref()),
+        })
+    }
+
+    /// What can't work together.
+    fn contradictions(&self) -> Vec<SettingsError> {
+        if self.sslmode != SslMode::Disable {
+            let has_socket = self.driver.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
+            return has_socket.then_some(SettingsError::Socket).into_iter().collect();
+        }
+        let need_tls = [
+            (ROOTS, self.roots.is_some()),
+            (CERTIFICATE, self.certificate.is_some()),
+            (KEY, self.key.is_some()),
+            ("PG_CHANNEL_BINDING=require", self.binding == Some(Binding::Require)),
+        ];
+        need_tls.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| SettingsError::NeedsTls(name)).collect()
+    }
+}
+
+/// What a connection is made of.
+///
+/// # Errors
+/// The first thing of the settings that can't work; files are read later.
+fn target(config: &Config) -> Result<Target, SettingsError> {
+    let merged = merged(config).map_err(|mut problems| problems.swap_remove(0))?;
+    if let Some(contradiction) = merged.contradictions().into_iter().next() {
+        return Err(contradiction);
+    }
+    let tls = Tls(merged.tls_files());
+    let mut driver = merged.driver;
+    if let Some(binding) = merged.binding {
         driver.channel_binding(binding.driver());
     }
-    let tls = match sslmode {
-        None | Some(SslMode::Disable) => {
-            let needs_tls = [
-                (ROOTS, roots.is_some()),
-                (CERTIFICATE, certificate.is_some()),
-                (KEY, key.is_some()),
-                ("PG_CHANNEL_BINDING=require", binding == Some(Binding::Require)),
-            ];
-            if let Some((setting, _)) = needs_tls.iter().find(|(_, is_set)| *is_set) {
-                return Err(SettingsError::NeedsTls(setting));
-            }
-            driver.ssl_mode(tokio_postgres::config::SslMode::Disable);
-            Tls(None)
-        }
-        Some(SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => {
-            if driver.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
-                return Err(SettingsError::Socket);
-            }
-            driver.ssl_mode(tokio_postgres::config::SslMode::Require);
-            Tls(Some(TlsFiles {
-                roots: roots.map(|path| NamedFile { setting: ROOTS, path }),
-                identity: TlsFiles::identity((CERTIFICATE, certificate.as_deref()), (KEY, key.as_deref()))?,
-            }))
-        }
-    };
+    driver.ssl_mode(match tls.0 {
+        None => tokio_postgres::config::SslMode::Disable,
+        Some(_) => tokio_postgres::config::SslMode::Require,
+    });
     if driver.get_application_name().is_none() {
         driver.application_name("ingest-node");
     }
@@ -248,17 +276,18 @@ fn target(config: &Config) -> Result<Target, SettingsError> {
     Ok(Target { driver, tls })
 }
 
-/// A setting and the URL's parameter of the same meaning.
+/// A setting, or the URL's parameter of the same meaning; where they differ, that is noted.
 fn one<T: PartialEq>(
     setting: &'static str,
     parameter: &'static str,
     set: Option<T>,
     in_url: Option<T>,
-) -> Result<Option<T>, SettingsError> {
-    match (set, in_url) {
-        (Some(set), Some(in_url)) if set != in_url => Err(SettingsError::Differ(setting, parameter)),
-        (set, in_url) => Ok(set.or(in_url)),
+    differing: &mut Vec<SettingsError>,
+) -> Option<T> {
+    if set.is_some() && in_url.is_some() && set != in_url {
+        differing.push(SettingsError::Differ(setting, parameter));
     }
+    set.or(in_url)
 }
 
 /// TLS of one connection, or none: the driver then never asks for it.
@@ -332,6 +361,28 @@ mod tests {
         ] {
             assert!(refused(&config).contains(setting), "{}", refused(&config));
         }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let said = |config: &Config| problems(config).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let begins = |said: Vec<String>, expected: &[&str]| {
+            assert_eq!(said.len(), expected.len(), "{said:?}");
+            assert!(said.iter().zip(expected).all(|(said, expected)| said.starts_with(expected)), "{said:?}");
+        };
+        let files = Config {
+            ssl_root_cert: Some("/no".into()),
+            ssl_cert: Some("/no".into()),
+            ssl_key: Some("/no".into()),
+            ..config("postgres://h/d?channel_binding=require")
+        };
+        let names = ["PG_SSLROOTCERT", "PG_SSLCERT", "PG_SSLKEY"];
+        begins(said(&files), &[&names[..], &["PG_CHANNEL_BINDING=require needs TLS"]].concat());
+        begins(said(&Config { sslmode: Some(SslMode::VerifyFull), ..files.clone() }), &names);
+        let url = "postgres://%2Fvar%2Frun/d?sslmode=require&sslcert=/no";
+        begins(said(&config(url)), &["PostgreSQL speaks no TLS", "PG_SSLCERT is set and PG_SSLKEY", "PG_SSLCERT: /no"]);
+        let differing = Config { url: Secret::new("postgres://h/d?sslmode=disable&sslkey=/other"), ..files };
+        begins(said(&Config { sslmode: Some(SslMode::Require), ..differing }), &["PG_SSLMODE and", "PG_SSLKEY and"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use slog::{Logger, info};
+use slog::{Logger, debug, info};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
 
@@ -83,8 +83,9 @@ pub(super) async fn drop_old(
             Tried::Kept => {}
             Tried::Refused(why) => rows.refused.push((partition.name, why)),
             Tried::InUse => {
+                debug!(log, "an old partition is in use: the next one first"; "table" => &partition.name);
                 tries += 1;
-                // The next one first: only this one may be in use.
+                // Only this one may be in use.
                 due.push_back(partition);
                 if tries == TRIES {
                     break;

@@ -96,52 +96,82 @@ impl NamedFile {
     }
 }
 
+/// A setting that names a file, and the file where it is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FileSetting {
+    setting: &'static str,
+    path: Option<PathBuf>,
+}
+
+impl FileSetting {
+    /// A setting as an operator knows it, and its value.
+    pub(crate) fn new(setting: &'static str, path: Option<&Path>) -> Self {
+        Self { setting, path: path.map(Path::to_owned) }
+    }
+
+    /// The file, where it is set.
+    pub(crate) fn file(&self) -> Option<NamedFile> {
+        Some(NamedFile { setting: self.setting, path: self.path.clone()? })
+    }
+}
+
 /// The files that a connection's TLS is made of. They are read for each connection, so that renewed certificates count.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     /// The authorities that are trusted; without, those that browsers trust.
-    pub roots: Option<NamedFile>,
-    /// The client's certificate and its key.
-    pub identity: Option<(NamedFile, NamedFile)>,
+    pub roots: FileSetting,
+    /// The client's certificate.
+    pub certificate: FileSetting,
+    /// The key that belongs to it.
+    pub key: FileSetting,
 }
 
 impl TlsFiles {
-    /// Certificate and key of a client belong together.
+    /// A certificate and its key belong together: both, or none.
     ///
     /// # Errors
     /// Where one of them is missing.
     pub(crate) fn identity(
-        certificate: (&'static str, Option<&Path>),
-        key: (&'static str, Option<&Path>),
+        certificate: &FileSetting,
+        key: &FileSetting,
     ) -> Result<Option<(NamedFile, NamedFile)>, TlsFilesError> {
-        let named = |setting, path: &Path| NamedFile { setting, path: path.to_owned() };
-        match (certificate, key) {
-            ((certificate, Some(file)), (key, Some(key_file))) => {
-                Ok(Some((named(certificate, file), named(key, key_file))))
-            }
-            ((_, None), (_, None)) => Ok(None),
-            ((set, Some(_)), (missing, None)) | ((missing, None), (set, Some(_))) => {
-                Err(TlsFilesError::Half(set, missing))
-            }
+        match (certificate.file(), key.file()) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(TlsFilesError::Half(certificate.setting, key.setting)),
+            (None, Some(_)) => Err(TlsFilesError::Half(key.setting, certificate.setting)),
         }
     }
 
     /// Reads the files.
     ///
     /// # Errors
-    /// Where one of them can't be used.
+    /// The first of them that can't be used.
     pub(crate) fn client_config(&self) -> Result<ClientConfig, TlsFilesError> {
-        let roots = match &self.roots {
+        let roots = match self.roots.file() {
             Some(file) => file.roots()?,
             None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
         };
         let builder = ClientConfig::builder().with_root_certificates(roots);
-        match &self.identity {
+        match Self::identity(&self.certificate, &self.key)? {
             None => Ok(builder.with_no_client_auth()),
             Some((certificate, key)) => builder
                 .with_client_auth_cert(certificate.certificates()?, key.key()?)
-                .map_err(|error| TlsFilesError::OtherKey(key.clone(), certificate.setting, error)),
+                .map_err(|error| TlsFilesError::OtherKey(key, certificate.setting, error)),
         }
+    }
+
+    /// Everything that is wrong with the files.
+    pub(crate) fn problems(&self) -> Vec<TlsFilesError> {
+        let each = [
+            self.roots.file().and_then(|file| file.roots().err()),
+            Self::identity(&self.certificate, &self.key).err(),
+            self.certificate.file().and_then(|file| file.certificates().err()),
+            self.key.file().and_then(|file| file.key().err()),
+        ];
+        let each: Vec<_> = each.into_iter().flatten().collect();
+        // That they don't belong together shows when each can be read.
+        if each.is_empty() { self.client_config().err().into_iter().collect() } else { each }
     }
 }
 
@@ -236,12 +266,31 @@ mod tests {
     #[test]
     fn half_an_identity_names_the_other_half() {
         let identity = |certificate: Option<&str>, key: Option<&str>| {
-            TlsFiles::identity(("PG_SSLCERT", certificate.map(Path::new)), ("PG_SSLKEY", key.map(Path::new)))
+            let setting = |name, path: Option<&str>| FileSetting::new(name, path.map(Path::new));
+            TlsFiles::identity(&setting("PG_SSLCERT", certificate), &setting("PG_SSLKEY", key))
         };
         assert!(identity(Some("c"), None).unwrap_err().to_string().contains("PG_SSLCERT is set and PG_SSLKEY is not"));
         assert!(identity(None, Some("k")).unwrap_err().to_string().contains("PG_SSLKEY is set and PG_SSLCERT is not"));
         assert!(identity(None, None).unwrap().is_none());
         assert!(identity(Some("c"), Some("k")).unwrap().is_some());
+    }
+
+    #[test]
+    fn every_file_that_can_not_be_used_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let files = |key: Option<&str>| TlsFiles {
+            roots: FileSetting::new("NATS_CA_FILE", Some(&file("ca.pem"))),
+            certificate: FileSetting::new("NATS_CERT_FILE", Some(&file("cert.pem"))),
+            key: FileSetting::new("NATS_KEY_FILE", key.map(file).as_deref()),
+        };
+        let named = |files: TlsFiles| -> Vec<String> {
+            let words = |problem: &TlsFilesError| problem.to_string().split([' ', ':']).next().unwrap().to_owned();
+            files.problems().iter().map(words).collect()
+        };
+        assert_eq!(named(files(Some("key.pem"))), ["NATS_CA_FILE", "NATS_CERT_FILE", "NATS_KEY_FILE"]);
+        assert_eq!(named(files(None)), ["NATS_CA_FILE", "NATS_CERT_FILE", "NATS_CERT_FILE"], "half, and unreadable");
+        assert!(TlsFiles::default().problems().is_empty());
     }
 
     #[test]

@@ -62,7 +62,6 @@ async fn assert_age(node: &Node, before: Instant, after: Instant) {
     let most = before.elapsed().as_secs_f64();
     // The broker's clock is the wall clock, ours is not: they may drift apart by a little.
     assert!((least - 0.1..=most + 0.1).contains(&seconds(&lag)), "{least} <= {lag} <= {most}");
-    assert_eq!(lag.get("seconds_is_lower_bound"), None, "{lag}");
 }
 
 /// Another client takes messages of the telemetry lane and keeps them.

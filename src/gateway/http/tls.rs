@@ -11,7 +11,7 @@ use rustls::{ServerConfig, crypto};
 use super::Config;
 use super::client_auth::ClientAuthority;
 use super::tls_error::TlsError;
-use crate::runtime::tls::{NamedFile, TlsFiles};
+use crate::runtime::tls::{FileSetting, NamedFile, TlsFiles};
 
 /// The settings, as operators know them.
 const CERTIFICATE: &str = "INGEST_TLS_CERT";
@@ -50,8 +50,9 @@ struct Identity {
 /// # Errors
 /// One is set, and the other is not.
 fn identity(config: &Config) -> Result<Option<(NamedFile, NamedFile)>, TlsError> {
-    let files = TlsFiles::identity((CERTIFICATE, config.tls_cert.as_deref()), (KEY, config.tls_key.as_deref()));
-    files.map_err(|error| TlsError::new(&error))
+    let certificate = FileSetting::new(CERTIFICATE, config.tls_cert.as_deref());
+    let key = FileSetting::new(KEY, config.tls_key.as_deref());
+    TlsFiles::identity(&certificate, &key).map_err(|error| TlsError::new(&error))
 }
 
 /// Everything in which the settings of TLS contradict each other, without a look at the files: they may be the gateway's alone.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
-use crate::runtime::tls::{NamedFile, TlsFiles};
+use crate::runtime::tls::{FileSetting, TlsFiles};
 use ingest_core::message::mqtt::is_filter;
 
 /// The setting of the authorities, as operators know it.
@@ -54,8 +54,8 @@ impl Config {
 
     /// The files of TLS; `None` where the connection is not encrypted.
     pub(super) fn tls_files(&self) -> Option<TlsFiles> {
-        let path = self.ca_file.clone()?;
-        Some(TlsFiles { roots: Some(NamedFile { setting: CA_FILE, path }), identity: None })
+        let roots = FileSetting::new(CA_FILE, Some(self.ca_file.as_deref()?));
+        Some(TlsFiles { roots, ..TlsFiles::default() })
     }
 
     /// What can't work about these settings, a sentence each.

@@ -151,7 +151,9 @@ function attention(snapshot) {
     if (since < RECENT_SECONDS) warn.push(`${name} ${actor.last_exit}; ${actor.restarts} restart${actor.restarts === 1 ? "" : "s"} in all`);
   }
   if (snapshot.node.state === "draining") warn.push("The node is draining");
-  for (const lane of snapshot.lanes.filter((one) => one.lag_seconds === null)) warn.push(`${lane.consumer}: lag and pending messages are not known`);
+  for (const lane of snapshot.lanes.filter((one) => one.lag_seconds === null)) {
+    warn.push(`${lane.consumer}: ${lane.pending === null ? "lag and pending messages are" : "the age of the oldest message is"} not known`);
+  }
   for (const of of (snapshot.influx?.batchers ?? []).filter((one) => one.breaker !== "closed")) {
     warn.push(`InfluxDB does not take the points of ${of.tenant}${of.last_error ? `: ${of.last_error}` : ""}`);
   }

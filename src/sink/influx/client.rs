@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use awc::{Client, Connector};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::runtime::tls::{NamedFile, TlsFiles, TlsFilesError};
+use crate::runtime::tls::{FileSetting, NamedFile, TlsFiles, TlsFilesError};
 
 /// How long connecting may take: a host that is gone should not hold a batch for the time a slow write may need.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +34,8 @@ impl Trust {
 
     fn tls(&self) -> Result<Option<ClientConfig>, TlsFilesError> {
         let Some(file) = &self.0 else { return Ok(None) };
-        let mut tls = TlsFiles { roots: Some(file.clone()), identity: None }.client_config()?;
+        let roots = FileSetting::new(file.setting, Some(&file.path));
+        let mut tls = TlsFiles { roots, ..TlsFiles::default() }.client_config()?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Some(tls))
     }

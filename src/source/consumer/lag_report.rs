@@ -38,7 +38,7 @@ impl Consumer {
             is_paused: info.paused,
         };
         let asked_ms = self.state_requested_ms;
-        let reading = Reading { figures, asked: self.started + Duration::from_millis(asked_ms), asked_ms };
+        let reading = Reading { figures, asked: self.started + Duration::from_millis(asked_ms) };
         self.lag.oldest.seen(figures.ack_floor, figures.messages() > 0, asked_ms);
         match self.lag.oldest.look_up(self.now_ms()) {
             Some(first) => self.look_up_oldest(first, filters(info), reading, ctx),
@@ -81,7 +81,7 @@ impl Consumer {
                 let denial = self.parts.permissions.denied(Operation::Message, self.lane);
                 self.lag.oldest.failed(if denial.is_some() { DENIED_PAUSE } else { FAILED_PAUSE }, now_ms);
                 if let Some(denial) = denial {
-                    readiness.set_message(subject, format!("its seconds are a lower bound: {}", denial.message));
+                    readiness.set_message(subject, format!("its seconds are not known: {}", denial.message));
                 }
             }
         }
@@ -90,9 +90,9 @@ impl Consumer {
         }
     }
 
-    fn publish_lag(&self, Reading { figures, asked, asked_ms }: Reading) {
+    fn publish_lag(&self, Reading { figures, asked }: Reading) {
         let since_asked_us = asked.elapsed().as_micros() as i64;
-        let oldest = self.lag.oldest.age(asked_ms, now_us() - since_asked_us);
+        let oldest = self.lag.oldest.age(now_us() - since_asked_us);
         let report = BrokerReport { asked, figures, oldest, window: self.parts.config.window };
         self.parts.spawn.metrics.consumers.broker.set(self.lane, report);
     }

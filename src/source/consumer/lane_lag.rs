@@ -21,7 +21,6 @@ pub(super) struct LaneLag {
 pub(super) struct Reading {
     pub figures: ConsumerFigures,
     pub asked: Instant,
-    pub asked_ms: u64,
 }
 
 impl LaneLag {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ingest_kit::{Nats, Node, wait_for};
+use serde_json::{Value, json};
 
 use super::wait_ready_shows;
 use crate::lag::hold;
@@ -114,7 +115,7 @@ async fn denied_advisories_are_not_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_right_to_read_messages_the_lag_is_known_but_for_a_lower_bound_of_the_age() {
+async fn without_the_right_to_read_messages_the_lag_is_known_but_for_its_age() {
     let mut world =
         World::with_nats(Nats::start_configured(&config(r#"publish: { deny: "$JS.API.STREAM.MSG.GET.>" }"#))).await;
     world.create_consumers(Duration::from_secs(300), 60_000).await;
@@ -123,24 +124,25 @@ async fn without_the_right_to_read_messages_the_lag_is_known_but_for_a_lower_bou
     world.publish(load.messages.clone()).await;
     hold(&world, 20).await;
     let node = start(node(&world)).await;
-    let seconds_of = |body: &str, is_lower_bound: bool| {
-        let lag: serde_json::Value = serde_json::from_str(body).expect("JSON");
-        let lag = &lag["consumers"][LANES[0].1];
-        let is_so = lag["seconds_is_lower_bound"].as_bool().unwrap_or(false) == is_lower_bound;
-        lag["seconds"].as_f64().filter(|_| lag["messages"] == 20 && is_so)
+    let lag_of = async || {
+        let answer = node.get("/lag").await.filter(|answer| answer.status == 200)?;
+        let mut lag: Value = serde_json::from_str(&answer.body).expect("JSON");
+        Some(lag["consumers"][LANES[0].1].take())
     };
-    wait_for("a lower bound that grows", DEADLINE, async || {
-        let answer = node.get("/lag").await.filter(|answer| answer.status == 200);
-        answer.is_some_and(|answer| seconds_of(&answer.body, true) > Some(3.0))
+    wait_for("messages without an age", DEADLINE, async || {
+        lag_of().await == Some(json!({"messages": 20, "seconds": null, "scalable": 20}))
     })
     .await;
-    wait_ready_shows(&node, 200, "lag of ingest-workers: its seconds are a lower bound: Permissions Violation").await;
+    wait_ready_shows(&node, 200, "lag of ingest-workers: its seconds are not known: Permissions Violation").await;
+    let metrics = node.get("/metrics").await.expect("the metrics").body;
+    let shows = |name: &str| metrics.contains(&format!("{name}{{consumer=\"{}\"}}", LANES[0].1));
+    assert!(shows("ingest_consumer_ack_pending") && shows("ingest_consumer_pending"), "{metrics}");
+    assert!(!shows("ingest_oldest_unsettled_seconds") && !shows("ingest_consumer_lag_seconds"), "{metrics}");
     wait_refused(&node, "message").await;
 
     world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
     wait_for("the age", 2 * DEADLINE, async || {
-        let answer = node.get("/lag").await.filter(|answer| answer.status == 200);
-        answer.is_some_and(|answer| seconds_of(&answer.body, false) > Some(3.0))
+        lag_of().await.is_some_and(|lag| lag["messages"] == 20 && lag["seconds"].as_f64() > Some(3.0))
     })
     .await;
     drain(node).await;

@@ -2,21 +2,12 @@
 //!
 //! The broker reports the ack floor, below which everything is settled. The first message of the stream above it that the
 //! consumer is to deliver is the oldest unsettled one, so its time has to be looked up once for each floor. While it can't be
-//! looked up, the time since the floor was first seen is a lower bound of the age.
+//! looked up, the age is not known.
 
 use std::time::Duration;
 
 /// How long a message's time counts: a message may expire from the stream without moving the floor.
 const RENEW_MS: u64 = 30_000;
-
-/// Age of the oldest unsettled message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Age {
-    /// The age; zero where nothing is unsettled.
-    pub age: Duration,
-    /// The message is at least this old.
-    pub is_lower_bound: bool,
-}
 
 /// The oldest unsettled message of one consumer, as far as it is known. Times ending in `_ms` are milliseconds of any monotonic
 /// clock, those in `_us` Unix microseconds.
@@ -31,7 +22,6 @@ pub struct OldestUnsettled {
 #[derive(Debug)]
 struct First {
     floor: u64,
-    seen_ms: u64,
     sent_us: Option<i64>,
     look_up_ms: u64,
 }
@@ -42,7 +32,7 @@ impl OldestUnsettled {
         if !is_unsettled {
             self.first = None;
         } else if self.first.as_ref().is_none_or(|first| first.floor != floor) {
-            self.first = Some(First { floor, seen_ms: now_ms, sent_us: None, look_up_ms: now_ms });
+            self.first = Some(First { floor, sent_us: None, look_up_ms: now_ms });
         }
     }
 
@@ -71,17 +61,13 @@ impl OldestUnsettled {
         self.paused_until_ms = 0;
     }
 
-    /// The age now.
-    pub fn age(&self, now_ms: u64, now_us: i64) -> Age {
+    /// The age now: zero where nothing is unsettled, `None` where it is not known.
+    pub fn age(&self, now_us: i64) -> Option<Duration> {
         match &self.first {
-            None => Age::default(),
-            Some(First { sent_us: Some(sent_us), .. }) => {
-                let age = Duration::from_micros(u64::try_from(now_us - sent_us).unwrap_or(0));
-                Age { age, is_lower_bound: false }
-            }
-            Some(First { seen_ms, .. }) => {
-                let age = Duration::from_millis(now_ms.saturating_sub(*seen_ms));
-                Age { age, is_lower_bound: true }
+            None => Some(Duration::ZERO),
+            Some(first) => {
+                let age_us = now_us.saturating_sub(first.sent_us?);
+                Some(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)))
             }
         }
     }
@@ -93,19 +79,15 @@ mod tests {
 
     const S: u64 = 1_000;
 
-    fn exactly(secs: u64) -> Age {
-        Age { age: Duration::from_secs(secs), is_lower_bound: false }
-    }
-
-    fn at_least(secs: u64) -> Age {
-        Age { age: Duration::from_secs(secs), is_lower_bound: true }
+    fn secs(secs: u64) -> Option<Duration> {
+        Some(Duration::from_secs(secs))
     }
 
     #[test]
     fn nothing_unsettled_has_no_age_and_needs_no_look_up() {
         let mut oldest = OldestUnsettled::default();
         oldest.seen(7, false, 0);
-        assert_eq!((oldest.look_up(0), oldest.age(9 * S, 9_000_000)), (None, exactly(0)));
+        assert_eq!((oldest.look_up(0), oldest.age(9_000_000)), (None, secs(0)));
     }
 
     #[test]
@@ -115,8 +97,8 @@ mod tests {
         assert_eq!(oldest.look_up(0), Some(8));
         oldest.found(Some(1_000_000), 0);
         oldest.seen(7, true, S);
-        assert_eq!((oldest.look_up(S), oldest.age(S, 5_000_000)), (None, exactly(4)));
-        assert_eq!(oldest.age(3 * S, 7_000_000), exactly(6));
+        assert_eq!((oldest.look_up(S), oldest.age(5_000_000)), (None, secs(4)));
+        assert_eq!(oldest.age(7_000_000), secs(6));
         oldest.seen(9, true, 4 * S);
         assert_eq!(oldest.look_up(4 * S), Some(10));
     }
@@ -128,7 +110,7 @@ mod tests {
         oldest.found(Some(1_000_000), 0);
         oldest.seen(7, false, S);
         oldest.seen(7, true, 2 * S);
-        assert_eq!((oldest.look_up(2 * S), oldest.age(2 * S, 9_000_000)), (Some(8), at_least(0)));
+        assert_eq!((oldest.look_up(2 * S), oldest.age(9_000_000)), (Some(8), None));
     }
 
     #[test]
@@ -138,19 +120,19 @@ mod tests {
         oldest.found(Some(0), 0);
         assert_eq!(oldest.look_up(RENEW_MS - 1), None);
         assert_eq!(oldest.look_up(RENEW_MS), Some(8));
-        assert_eq!(oldest.age(RENEW_MS, 30_000_000), exactly(30), "the old answer counts until the new one");
+        assert_eq!(oldest.age(30_000_000), secs(30), "the old answer counts until the new one");
         oldest.found(None, RENEW_MS);
-        assert_eq!(oldest.age(RENEW_MS, 30_000_000), at_least(30));
+        assert_eq!(oldest.age(30_000_000), None);
     }
 
     #[test]
-    fn without_look_ups_the_time_since_the_floor_was_seen_is_a_lower_bound() {
+    fn without_look_ups_the_age_is_not_known() {
         let mut oldest = OldestUnsettled::default();
         oldest.seen(7, true, S);
         oldest.failed(Duration::from_secs(60), S);
-        assert_eq!((oldest.look_up(2 * S), oldest.age(4 * S, 100_000_000)), (None, at_least(3)));
+        assert_eq!((oldest.look_up(2 * S), oldest.age(100_000_000)), (None, None));
         oldest.seen(8, true, 5 * S);
-        assert_eq!((oldest.look_up(5 * S), oldest.age(5 * S, 100_000_000)), (None, at_least(0)), "of another message");
+        assert_eq!((oldest.look_up(5 * S), oldest.age(100_000_000)), (None, None), "whichever the floor");
         assert_eq!(oldest.look_up(61 * S), Some(9));
         oldest.resume();
         assert_eq!(oldest.look_up(5 * S), Some(9));
@@ -161,6 +143,6 @@ mod tests {
         let mut oldest = OldestUnsettled::default();
         oldest.seen(7, true, 0);
         oldest.found(Some(2_000_000), 0);
-        assert_eq!(oldest.age(0, 1_000_000), exactly(0));
+        assert_eq!(oldest.age(1_000_000), secs(0));
     }
 }

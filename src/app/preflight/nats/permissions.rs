@@ -76,7 +76,7 @@ fn probes(config: &Config) -> Vec<Probe> {
         probe(
             Level::Warn,
             format!("$JS.API.STREAM.MSG.GET.{stream}"),
-            "the age of the oldest message in /lag is a lower bound",
+            "the age of the oldest message is not known: /lag and the metrics leave it out",
         );
         if config.nats.create && lane.owner() == Owner::Node {
             probe(Level::Warn, format!("$JS.API.STREAM.CREATE.{stream}"), "a missing stream can't be made");

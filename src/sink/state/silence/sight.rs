@@ -3,7 +3,7 @@
 //! Messages that are still in the stream, or in the hands of any replica, are not known; and while NATS or PostgreSQL is away,
 //! devices may have no way in. So an outage on this side is no silence: when it ends, everybody gets as much time again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::metrics::{BrokerReport, Metrics};
 use crate::runtime::readiness::{Condition, Readiness};
@@ -56,21 +56,14 @@ pub(super) fn lag_us(metrics: &Metrics, readiness: &Readiness, now: Instant) -> 
 
 /// One lane's.
 fn lag_of(report: &BrokerReport, now: Instant) -> Option<i64> {
-    let is_empty = report.figures.messages() == 0;
-    if !is_empty && report.oldest.is_lower_bound {
-        return None;
-    }
-    let oldest = if is_empty { std::time::Duration::ZERO } else { report.oldest.age };
+    let oldest = if report.figures.messages() == 0 { Duration::ZERO } else { report.oldest? };
     i64::try_from((oldest + report.age(now)).as_micros()).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use ingest_core::flow::lag::ConsumerFigures;
-    use ingest_core::flow::oldest::Age;
 
     #[test]
     fn an_outage_gives_everybody_as_much_time_again() {
@@ -93,10 +86,9 @@ mod tests {
             window: 1,
         };
         let now = asked + Duration::from_secs(3);
-        let old = Age { age: Duration::from_secs(60), is_lower_bound: false };
+        let old = Some(Duration::from_secs(60));
         assert_eq!(lag_of(&report(0, old), now), Some(3_000_000));
         assert_eq!(lag_of(&report(1, old), now), Some(63_000_000));
-        let at_least = Age { is_lower_bound: true, ..old };
-        assert_eq!((lag_of(&report(1, at_least), now), lag_of(&report(0, at_least), now)), (None, Some(3_000_000)));
+        assert_eq!((lag_of(&report(1, None), now), lag_of(&report(0, None), now)), (None, Some(3_000_000)));
     }
 }
