@@ -10,17 +10,17 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use slog::{Logger, info, o};
 
-use crate::admin;
 use crate::config::Config;
+use crate::http::admin;
+use crate::observe::tap::{self, Taps};
 use crate::observe::{self, Observer, Sources};
 use crate::postgres::connector::Connector;
 use crate::postgres::{self, pool};
-use crate::provision::api::DatabaseState;
-use crate::provision::{self, Activations, Devices, TenantDatabases};
+use crate::registry::provisioning::api::DatabaseState;
+use crate::registry::provisioning::{self, Activations, Devices, TenantDatabases};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failures::Failures;
 use crate::sink::influx::{Backend, Presence, Provisioned};
-use crate::tap::{self, Taps};
 
 /// Connections to PostgreSQL for administration. Not those of the writers: whoever asks a lot delays no row.
 pub(crate) const CONNECTIONS: usize = 4;
@@ -59,7 +59,8 @@ pub(super) fn start(
     };
     let requests = observed.metrics.admin.clone();
     let observer = Observer::start(observed).map_err(|error| format!("no thread can be started: {error}"))?;
-    let (activation, devices) = (provision::activation(Data::new(activations)), provision::devices(Data::new(devices)));
+    let (activation, devices) =
+        (provisioning::activation(Data::new(activations)), provisioning::devices(Data::new(devices)));
     let shown = observe::shown(Data::from(observer.clone()));
     let tap = tap::route(taps.clone());
     let parts = admin::Parts {

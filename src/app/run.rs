@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::observe::Sources;
+use crate::observe::tap::Taps;
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::exit::Exit;
 use crate::runtime::failpoint;
@@ -25,7 +26,6 @@ use crate::runtime::readiness::Readiness;
 use crate::runtime::signals::Signals;
 use crate::runtime::stats::Stats;
 use crate::supervisor::environment::Environment;
-use crate::tap::Taps;
 
 /// Runs the node until a shutdown signal, or until the restart budget is spent.
 ///

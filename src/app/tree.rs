@@ -10,12 +10,13 @@ use crate::config::Config;
 use crate::delivery::Lane;
 use crate::delivery::pending_ack::{Outbox, random_uuid};
 use crate::nats::provision::Provisioner;
+use crate::observe::tap::Taps;
 use crate::outbox::maintainer::{self, OutboxMaintainer};
 use crate::outbox::policy::WritePolicy;
 use crate::outbox::redelivery::{self, Redelivery};
 use crate::outbox::redelivery_state::RedeliveryState;
+use crate::postgres::retention::{self, Retention};
 use crate::registry::{self, Registry};
-use crate::retention::{self, Retention};
 use crate::runtime::spawn::{start, start_with};
 use crate::runtime::stats::Stats;
 use crate::sink::influx::{self, Router};
@@ -25,7 +26,6 @@ use crate::sink::state::silence::{self, SilenceWatcher};
 use crate::sink::state::{self, DerivedStateWriter};
 use crate::source::{self, Consumer};
 use crate::supervisor::child::{BuildError, Factory, need};
-use crate::tap::Taps;
 use crate::validate::{self, Validator};
 
 /// What children are made of, the same for every generation.

@@ -2,7 +2,7 @@
 
 use crate::runtime::setting::Setting;
 use crate::runtime::value_type::{ValueType, whole};
-use crate::{admin, gateway, http, nats, postgres, registry, retention, runtime, sink, supervisor, validate};
+use crate::{gateway, http, nats, postgres, registry, runtime, sink, supervisor, validate};
 
 /// The lists of the tables, in the order in which they are shown.
 const TABLES: &[&[Setting]] = &[
@@ -21,9 +21,9 @@ const TABLES: &[&[Setting]] = &[
     sink::routes::Config::SETTINGS,
     sink::state::Config::SETTINGS,
     sink::state::config::Silence::SETTINGS,
-    retention::Config::SETTINGS,
+    postgres::retention::Config::SETTINGS,
     http::Config::SETTINGS,
-    admin::Config::SETTINGS,
+    http::admin::Config::SETTINGS,
     gateway::Config::SETTINGS,
     gateway::mqtt::Config::SETTINGS,
     gateway::http::Config::SETTINGS,

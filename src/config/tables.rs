@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::logging;
 use crate::runtime::secret::Secret;
-use crate::{admin, gateway, http, nats, postgres, registry, retention, sink, supervisor, validate};
+use crate::{gateway, http, nats, postgres, registry, sink, supervisor, validate};
 
 /// The configuration. Each component's own type says what its settings mean and why its defaults are what they are.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -25,11 +25,11 @@ pub(crate) struct Config {
     /// Derived state.
     pub state: sink::state::Config,
     /// How long rows are kept.
-    pub retention: retention::Config,
+    pub retention: postgres::retention::Config,
     /// Probes and metrics.
     pub http: http::Config,
     /// Administration.
-    pub admin: admin::Config,
+    pub admin: http::admin::Config,
     /// Ways in (`gateway`).
     pub gateway: gateway::Config,
     /// The MQTT broker that the gateway reads.

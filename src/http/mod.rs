@@ -1,5 +1,7 @@
-//! HTTP endpoints for operators and Kubernetes: `/health`, `/ready`, `/metrics`, `/stats`, `/lag`.
+//! HTTP endpoints for operators and Kubernetes: `/health`, `/ready`, `/metrics`, `/stats`, `/lag`; and the listener of the
+//! administration (`admin`), which shares no connection with them.
 
+pub(crate) mod admin;
 mod config;
 mod lag;
 mod metrics;

@@ -1,5 +1,5 @@
 //! What the node shows of itself: one snapshot every second, made from shared counters, so that an actor that is stuck is shown
-//! and not waited for. `/actors` and the console read nothing else (ADR 41).
+//! and not waited for. `/actors` and the console read nothing else (ADR 41). And taps, which show single messages.
 
 mod actors;
 mod collector;
@@ -15,6 +15,7 @@ mod rejections;
 mod routes;
 mod sinks;
 mod snapshot;
+pub(crate) mod tap;
 mod viewers;
 
 pub(crate) use self::collector::Sources;

@@ -1,4 +1,5 @@
-//! The one door to PostgreSQL: settings, connections, bounded sessions, the schema, and how errors are read.
+//! The one door to PostgreSQL: settings, connections, bounded sessions, the schema, how errors are read; and retention, which
+//! drops what is older than the settings say.
 
 pub(crate) mod bounded_session;
 pub(crate) mod classify;
@@ -10,6 +11,7 @@ pub(crate) mod lease;
 pub(crate) mod partitions;
 pub(crate) mod pool;
 pub(crate) mod raw_events;
+pub(crate) mod retention;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod start;

@@ -1,13 +1,16 @@
-//! The device registry: batched look-ups, invalidation by notification, and the run-time settings.
+//! The device registry: batched look-ups, invalidation by notification, and the run-time settings; what readers keep of it
+//! (`devices`), and how operators change it over HTTP (`provisioning`).
 
 mod actor;
+mod auto_provision;
 mod availability;
 mod bisect;
 mod config;
+pub(crate) mod devices;
 mod fault;
 mod listen;
 mod lookup;
-mod provision;
+pub(crate) mod provisioning;
 mod query;
 mod resolve;
 mod routes;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use deadpool_postgres::{Client, Pool};
 
+use super::auto_provision;
 use super::fault::Fault;
 use super::lookup::{self, Devices};
-use super::provision;
 use super::query::{Asked, ask};
 use super::routes::RouteRows;
 use crate::metrics::{LookupResult, Metrics};
@@ -88,7 +88,7 @@ pub(super) async fn register(
     metrics: &Metrics,
 ) -> Result<Answers, Fault> {
     let answers = ask(pool, async |client| {
-        let provisioned = provision::provision(client, asked).await?;
+        let provisioned = auto_provision::provision(client, asked).await?;
         metrics.registry.provisioned.inc_by(provisioned.made);
         // For lack of room, too: another replica may have registered the device, and taken the last place with it.
         let again = [&*provisioned.registered, &*provisioned.no_room].concat();

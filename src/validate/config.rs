@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::devices::Ages;
+use crate::registry::devices::Ages;
 use crate::runtime::setting::settings;
 
 settings! {

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use super::chunk_metrics::Lookups;
-use crate::devices::{DeviceCache, Link};
 use crate::message::Answer;
+use crate::registry::devices::{DeviceCache, Link};
 use ingest_core::message::device::{DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Reason;

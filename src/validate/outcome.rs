@@ -2,7 +2,7 @@
 
 use super::check::Valid;
 use crate::delivery::Delivery;
-use crate::tap::Offered;
+use crate::observe::tap::Offered;
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Rejection;
 use ingest_core::tap;

@@ -14,7 +14,7 @@ use crate::gateway::http::{self, Further, IngestServer, Listener};
 use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, Streams, mqtt};
 use crate::nats::permissions::Permissions;
 use crate::postgres::connector::Connector;
-use crate::provision::{self, Activations};
+use crate::registry::provisioning::{self, Activations};
 use crate::registry::{self, Registry};
 use crate::runtime::failures::Failures;
 use crate::runtime::spawn::{SpawnContext, start};
@@ -143,5 +143,5 @@ fn ingest_server(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn activation(ingredients: &Ingredients, spawn: &SpawnContext) -> Further {
     let log = spawn.log.new(o!("component" => "provision"));
     let activations = Activations { pool: ingredients.pool.clone(), failures: Failures::default(), log };
-    Further { routes: Arc::new(provision::activation(Data::new(activations))), document: provision::openapi() }
+    Further { routes: Arc::new(provisioning::activation(Data::new(activations))), document: provisioning::openapi() }
 }

@@ -8,8 +8,8 @@ use actix::prelude::*;
 use super::door::{Door, DoorParts, now_us};
 use super::known::Known;
 use super::question::{Ask, Waiter};
-use crate::devices::{Answered, DeferredMessages};
 use crate::message::{Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe};
+use crate::registry::devices::{Answered, DeferredMessages};
 use crate::runtime::spawn::{SpawnContext, start};
 use ingest_core::message::device::DeviceKey;
 

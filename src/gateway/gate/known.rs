@@ -9,8 +9,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::delivery::Lane;
-use crate::devices::{Ages, Buckets, DeviceCache, Link};
 use crate::message::Answer;
+use crate::registry::devices::{Ages, Buckets, DeviceCache, Link};
 use ingest_core::flow::rate_limit::Limit;
 use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 use ingest_core::validate::settings::Settings;

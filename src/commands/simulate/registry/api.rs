@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::{SimDevice, Tokens};
-use crate::provision::api::{Activated, Activation, NewDevice, Registered, Revoked};
+use crate::registry::provisioning::api::{Activated, Activation, NewDevice, Registered, Revoked};
 
 /// Devices that are registered at once.
 const AT_ONCE: usize = 16;
