@@ -90,7 +90,9 @@ pub mod testing {
         }
         /// `postgres::schema`.
         pub mod schema {
-            pub use crate::postgres::schema::{MigrateError, Report, SchemaError, check_schema, migrate, warnings};
+            pub use crate::postgres::schema::{
+                MigrateError, MigrationReport, SchemaError, check_schema, migrate, warnings,
+            };
         }
     }
     /// `registry`.

@@ -23,7 +23,7 @@ pub(crate) async fn run(config: &Config) -> Exit {
     }
 }
 
-async fn attempt(config: &postgres::Config) -> Result<(schema::Report, Vec<String>), StartError> {
+async fn attempt(config: &postgres::Config) -> Result<(schema::MigrationReport, Vec<String>), StartError> {
     let (_, mut client) = start::connect(config, |_| {}).await?;
     let report = schema::migrate(&mut client).await?;
     let warnings = schema::warnings(&client).await?;

@@ -13,8 +13,8 @@ mod settlement;
 mod tests;
 
 pub(crate) use self::guard::DeliveryGuard;
-pub(crate) use self::lane::{Activation, Opening, Owner};
 pub use self::lane::{Lane, Lanes};
+pub(crate) use self::lane::{Opening, Owner, RunWhen};
 pub(crate) use self::received::Replay;
 pub use self::received::{Delivery, Origin};
 pub(crate) use self::settle::Settled;

@@ -10,6 +10,6 @@ mod stream_watch;
 mod streams;
 
 pub(crate) use self::config::Config;
-pub(crate) use self::publisher::{NotStored, Pending, Publisher, Via};
+pub(crate) use self::publisher::{NotStored, Pending, StreamPublisher, Via};
 pub(crate) use self::stream_watch::{Parts as StreamWatchParts, StreamWatch};
 pub(crate) use self::streams::Streams;

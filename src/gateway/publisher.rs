@@ -83,7 +83,7 @@ struct Waiting {
 
 /// Publishes within a window, in messages and in bytes. Cloning shares the window.
 #[derive(Clone)]
-pub(crate) struct Publisher {
+pub(crate) struct StreamPublisher {
     jetstream: JetStream,
     messages: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
@@ -93,7 +93,7 @@ pub(crate) struct Publisher {
     timeout: Duration,
 }
 
-impl Publisher {
+impl StreamPublisher {
     /// A publisher on a connection of its own.
     pub(crate) fn new(config: &Config, client: Client, metrics: &Metrics) -> Self {
         let jetstream = ContextBuilder::new()

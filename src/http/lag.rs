@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::delivery::Lane;
-use crate::metrics::{BrokerReport, Metrics, Unknown};
+use crate::metrics::{BrokerReport, FiguresUnknown, Metrics};
 use crate::runtime::readiness::{Condition, Readiness};
 use ingest_core::flow::lag::replicas_useful;
 
@@ -52,9 +52,9 @@ fn lag(report: &BrokerReport, is_postgres_up: bool, now: Instant) -> Value {
     })
 }
 
-fn describe(unknown: &Unknown) -> String {
+fn describe(unknown: &FiguresUnknown) -> String {
     match unknown {
-        Unknown::NotBound => "the consumer is missing, or not bound yet".to_owned(),
-        Unknown::Stale(age) => format!("the broker's last answer is {} s old", age.as_secs()),
+        FiguresUnknown::NotBound => "the consumer is missing, or not bound yet".to_owned(),
+        FiguresUnknown::Stale(age) => format!("the broker's last answer is {} s old", age.as_secs()),
     }
 }

@@ -42,7 +42,7 @@ impl BrokerReport {
 
 /// Why a consumer's figures are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
+pub enum FiguresUnknown {
     /// The lane is not bound to a consumer, or the broker has not been asked yet.
     NotBound,
     /// The broker's last answer is this old.
@@ -88,10 +88,10 @@ impl BrokerReports {
     ///
     /// # Errors
     /// Why it is not known.
-    pub fn of(&self, lane: Lane, now: Instant) -> Result<BrokerReport, Unknown> {
-        let report = self.last(lane).report.ok_or(Unknown::NotBound)?;
+    pub fn of(&self, lane: Lane, now: Instant) -> Result<BrokerReport, FiguresUnknown> {
+        let report = self.last(lane).report.ok_or(FiguresUnknown::NotBound)?;
         let age = report.age(now);
-        if is_current(age) { Ok(report) } else { Err(Unknown::Stale(age)) }
+        if is_current(age) { Ok(report) } else { Err(FiguresUnknown::Stale(age)) }
     }
 
     /// The age of the broker's last answer about a lane, however old; `None` while there was none.
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(reports.pending(now + Duration::from_secs(11)), None);
         assert_eq!(
             reports.of(Lane::SHADOW, now + Duration::from_secs(11)).unwrap_err(),
-            Unknown::Stale(Duration::from_secs(11))
+            FiguresUnknown::Stale(Duration::from_secs(11))
         );
     }
 }

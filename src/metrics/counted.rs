@@ -7,20 +7,20 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
-use super::reading::Reading;
+use super::figure_source::FigureSource;
 
 /// A counter whose count is read.
 #[derive(Debug)]
 pub struct Counted {
     name: &'static str,
     help: &'static str,
-    reading: Reading<u64>,
+    reading: FigureSource<u64>,
 }
 
 impl Counted {
     /// Under this name; 0 until something is read.
     pub(super) fn new(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, reading: Reading::default() }
+        Self { name, help, reading: FigureSource::default() }
     }
 
     /// Scrapes read from here from now on.

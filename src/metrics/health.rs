@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::reading::Reading;
+use super::figure_source::FigureSource;
 
 /// What `/ready` answers, as figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Health {
     pub components: Vec<(&'static str, bool)>,
 }
 
-impl Collector for Reading<Health> {
+impl Collector for FigureSource<Health> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Some(health) = self.read() else { return Ok(()) };
         let ready =

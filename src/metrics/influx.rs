@@ -8,9 +8,9 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::batchers::BatcherFigures;
 use super::exposition::Exposition;
+use super::figure_source::FigureSource;
 use super::label::{FlushResult, LineResult, Per, RequestStatus, ServerLimit};
 use super::outbox::OutboxBacklogs;
-use super::reading::Reading;
 use ingest_core::influx::line_protocol::Skipped;
 
 /// Lines to InfluxDB.
@@ -41,7 +41,7 @@ pub struct InfluxMetrics {
     /// `ingest_influx_batchers`: tenants with a batcher.
     pub batchers: Gauge,
     /// The batchers one by one, for whoever shows them.
-    pub(crate) batchers_shown: Arc<Reading<BatcherFigures>>,
+    pub(crate) batchers_shown: Arc<FigureSource<BatcherFigures>>,
     /// `ingest_influx_breakers_open`: tenants whose database does not take writes now.
     pub breakers_open: Gauge,
     /// `ingest_influx_limit_refusals_total{limit}`: writes that the server refused at one of its capacity limits.

@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
-use crate::delivery::{Activation, Lanes};
+use crate::delivery::{Lanes, RunWhen};
 
 /// Labels of the qualities of service; the last is that of a message without the header, which no MQTT client has published.
 const QOS: [&str; 4] = ["0", "1", "2", "none"];
@@ -24,7 +24,7 @@ pub struct NatsMqttMessages {
 impl NatsMqttMessages {
     /// Of a node that runs these lanes, at zero.
     pub(super) fn new(lanes: Lanes) -> Self {
-        let is_shown = lanes.iter().any(|lane| lane.activation() == Activation::NatsMqtt);
+        let is_shown = lanes.iter().any(|lane| lane.activation() == RunWhen::NatsMqtt);
         Self { is_shown, received: Default::default(), ignored: AtomicU64::new(0) }
     }
 

@@ -15,6 +15,7 @@ use super::console::ConsoleMetrics;
 use super::consumer::ConsumerMetrics;
 use super::counted::Counted;
 use super::exposition::Exposition;
+use super::figure_source::FigureSource;
 use super::gateway::GatewayMetrics;
 use super::health::Health;
 use super::influx::InfluxMetrics;
@@ -24,7 +25,6 @@ use super::mqtt::MqttMetrics;
 use super::nats::NatsMetrics;
 use super::nats_mqtt::NatsMqttMessages;
 use super::postgres::PostgresMetrics;
-use super::reading::Reading;
 use super::registry::RegistryMetrics;
 use super::retention::RetentionMetrics;
 use super::routes::RouteMetrics;
@@ -36,7 +36,7 @@ use crate::delivery::Lanes;
 #[derive(Debug)]
 pub struct Metrics {
     /// Whether the node is ready and which of its components work.
-    pub health: Arc<Reading<Health>>,
+    pub health: Arc<FigureSource<Health>>,
     /// How many deliveries each lane received, settled and holds.
     pub ledgers: Arc<Ledgers>,
     /// The consumers as the broker reports them.

@@ -7,9 +7,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::exposition::Exposition;
+use super::figure_source::FigureSource;
 use super::label::{Effect, ErrorClass, FlushResult, Per};
 use super::postgres_pool::PoolFigures;
-use super::reading::Reading;
 use ingest_core::message::rejection::Reason;
 
 /// Errors are recognised in conversions, where no actor's metrics are at hand: they are counted for the whole process.
@@ -43,7 +43,7 @@ pub struct PostgresMetrics {
     /// `ingest_postgres_flushes_total{result}`.
     pub flushes: Per<FlushResult, Counter>,
     /// `ingest_postgres_pool{state}`: the connections of the pool.
-    pub pool: Arc<Reading<PoolFigures>>,
+    pub pool: Arc<FigureSource<PoolFigures>>,
     /// `ingest_postgres_buffered`: deliveries waiting for a batch or in one.
     pub buffered: Gauge,
     /// `ingest_quarantine_events_total`: rejected messages stored.
@@ -53,9 +53,9 @@ pub struct PostgresMetrics {
     /// `ingest_quarantine_dropped_total`: rejections that PostgreSQL can't even count.
     pub quarantine_dropped: Counter,
     /// Rejected messages of the last one to two minutes by reason and tenant, a bounded number of pairs; never a series.
-    pub(crate) recent_rejections: Arc<Reading<Vec<TenantRejection>>>,
+    pub(crate) recent_rejections: Arc<FigureSource<Vec<TenantRejection>>>,
     /// The same of points that InfluxDB has rejected.
-    pub(crate) recent_rejected_points: Arc<Reading<Vec<TenantRejection>>>,
+    pub(crate) recent_rejected_points: Arc<FigureSource<Vec<TenantRejection>>>,
     /// `ingest_rejections_of_stored_rows_total`: redelivered messages that are rejected now and whose row was stored.
     pub rejections_of_stored_rows: Counter,
     /// `ingest_shadow_reports_total{result}`.

@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::reading::Reading;
+use super::figure_source::FigureSource;
 
 /// A pool's figures at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct PoolFigures {
     pub max: usize,
 }
 
-impl Collector for Reading<PoolFigures> {
+impl Collector for FigureSource<PoolFigures> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Some(pool) = self.read() else { return Ok(()) };
         let help = "Connections of the pool: size = in_use + idle, at most max; waiting is work without a connection.";

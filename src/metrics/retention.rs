@@ -10,8 +10,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::exposition::Exposition;
+use super::figure_source::FigureSource;
 use super::label::{Per, RetainedTable};
-use super::reading::Reading;
 
 /// What was dropped, and how far it is.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct RetentionMetrics {
     /// `ingest_retention_errors_total`: steps that failed.
     pub(crate) errors: Counter,
     /// What the last round has found.
-    pub(crate) figures: Arc<Reading<RetentionFigures>>,
+    pub(crate) figures: Arc<FigureSource<RetentionFigures>>,
 }
 
 /// What a round has found; none of what is not known.
@@ -53,7 +53,7 @@ impl RetentionMetrics {
     }
 }
 
-impl Collector for Reading<RetentionFigures> {
+impl Collector for FigureSource<RetentionFigures> {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         let Some(figures) = self.read() else { return Ok(()) };
         let series = [

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::delivery::{Activation, Lanes};
+use crate::delivery::{Lanes, RunWhen};
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
 
@@ -66,8 +66,8 @@ impl Config {
     /// The lanes that a node with these settings runs.
     pub fn lanes(&self) -> Lanes {
         Lanes::with(|activation| match activation {
-            Activation::Always => true,
-            Activation::NatsMqtt => self.mqtt,
+            RunWhen::Always => true,
+            RunWhen::NatsMqtt => self.mqtt,
         })
     }
 

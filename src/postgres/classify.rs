@@ -22,12 +22,12 @@ pub(crate) enum Failure {
     /// No connection, or no answer: whatever was sent may have been done.
     Away(String),
     /// The server answered with an error, and nothing of the statement was done.
-    Answered(Answer),
+    Answered(ServerError),
 }
 
 /// An error of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ServerError {
     /// What it means.
     pub(crate) meaning: Meaning,
     /// What tells this refusal from another one.
@@ -64,14 +64,14 @@ impl Failure {
     /// Whether the connection is as good as before: the server has refused a row, and has rolled back. What it prepared for
     /// tables that have changed since is of no use.
     pub(crate) fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Failure::Answered(Answer { meaning: Meaning::Refused, .. }))
+        matches!(self, Failure::Answered(ServerError { meaning: Meaning::Refused, .. }))
     }
 
     /// The same in the words that all sinks share.
     pub(crate) fn fault(self) -> Fault {
         match self {
             Failure::Away(words) => Fault::Transient(words),
-            Failure::Answered(Answer { meaning, at, message, .. }) => match meaning {
+            Failure::Answered(ServerError { meaning, at, message, .. }) => match meaning {
                 Meaning::Refused => Fault::Poison { at, message },
                 Meaning::NotNow => Fault::Transient(message),
                 Meaning::Unfit => Fault::Fatal(message),
@@ -80,7 +80,7 @@ impl Failure {
     }
 }
 
-impl Answer {
+impl ServerError {
     /// Whether a unique key is in the way: ours, if a row is there already, or somebody else's.
     pub(crate) fn is_duplicate(&self) -> bool {
         self.cause.code == SqlState::UNIQUE_VIOLATION.code()
@@ -105,7 +105,7 @@ impl Answer {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Away(message) | Failure::Answered(Answer { message, .. }) => f.write_str(message),
+            Failure::Away(message) | Failure::Answered(ServerError { message, .. }) => f.write_str(message),
         }
     }
 }
@@ -145,9 +145,9 @@ fn ends_session(answer: &DbError) -> bool {
     matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
 }
 
-fn read(answer: &DbError) -> Answer {
+fn read(answer: &DbError) -> ServerError {
     let object = answer.constraint().or(answer.column()).map(str::to_owned);
-    Answer {
+    ServerError {
         meaning: meaning(answer.code(), answer.where_()),
         cause: Cause {
             code: answer.code().code().to_owned(),

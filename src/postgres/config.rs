@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::runtime::postgres_url::{Binding, SslMode};
+use crate::runtime::postgres_url::{ChannelBinding, SslMode};
 use crate::runtime::secret::Secret;
 use crate::runtime::setting::settings;
 
@@ -23,7 +23,7 @@ settings! {
         ssl_key: Option<PathBuf> = None, Path, "PG_SSLKEY";
         /// `require`: no log-in that is not bound to the TLS session, which keeps out whoever holds another certificate of the
         /// same authority. Not set: `prefer`.
-        channel_binding: Option<Binding> = None, Choice(Binding::NAMES), "PG_CHANNEL_BINDING";
+        channel_binding: Option<ChannelBinding> = None, Choice(ChannelBinding::NAMES), "PG_CHANNEL_BINDING";
         /// Connections opened at start.
         pool_min: usize = 2, whole(0, 1_000), "PG_POOL_MIN";
         /// Most connections.

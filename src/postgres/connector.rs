@@ -18,7 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::config::Config;
 use super::session::{self, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT};
 use crate::runtime::error_chain::error_chain;
-use crate::runtime::postgres_url::{Binding, PostgresUrl, SslMode};
+use crate::runtime::postgres_url::{ChannelBinding, PostgresUrl, SslMode};
 use crate::runtime::tls::{FileSetting, TlsFiles, TlsFilesError, advice, without_clock};
 
 /// The settings, as operators know them.
@@ -196,7 +196,7 @@ struct Merged {
     roots: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
-    binding: Option<Binding>,
+    binding: Option<ChannelBinding>,
 }
 
 /// # Errors
@@ -235,7 +235,7 @@ impl Merged {
             (ROOTS, self.roots.is_some()),
             (CERTIFICATE, self.certificate.is_some()),
             (KEY, self.key.is_some()),
-            ("PG_CHANNEL_BINDING=require", self.binding == Some(Binding::Require)),
+            ("PG_CHANNEL_BINDING=require", self.binding == Some(ChannelBinding::Require)),
         ];
         need_tls.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| SettingsError::NeedsTls(name)).collect()
     }
@@ -351,7 +351,10 @@ mod tests {
         assert!(refused(&differing).contains("PG_SSLMODE and the parameter sslmode"), "{}", refused(&differing));
         for (config, setting) in [
             (Config { ssl_root_cert: Some("ca.pem".into()), ..config(url) }, "PG_SSLROOTCERT needs TLS"),
-            (Config { channel_binding: Some(Binding::Require), ..config(url) }, "PG_CHANNEL_BINDING=require needs TLS"),
+            (
+                Config { channel_binding: Some(ChannelBinding::Require), ..config(url) },
+                "PG_CHANNEL_BINDING=require needs TLS",
+            ),
             (config("postgres://%2Fvar%2Frun/d?sslmode=require"), "no TLS over a socket"),
             (config("postgres://h/d?sslcert=c.pem&sslmode=require"), "PG_SSLCERT is set and PG_SSLKEY is not"),
             (

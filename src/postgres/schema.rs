@@ -26,7 +26,7 @@ const NEWER_VERSIONS: i64 = 1;
 
 /// What a migration run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct MigrationReport {
     /// The migrations applied now, as `V{version}__{name}`.
     pub applied: Vec<String>,
     /// The schema version the database has now.
@@ -107,7 +107,7 @@ impl SchemaError {
 /// # Errors
 /// When the database is away or can't hold what the node writes (then nothing is changed), a migration fails (it is rolled
 /// back as a whole), or the history is not ours.
-pub async fn migrate(client: &mut Client) -> Result<Report, MigrateError> {
+pub async fn migrate(client: &mut Client) -> Result<MigrationReport, MigrateError> {
     check_fitness(client).await?;
     let timeout = client.query_one("SELECT current_setting('statement_timeout')", &[]).await;
     let timeout: String = timeout.map_err(MigrateError::Database)?.get(0);
@@ -121,7 +121,7 @@ pub async fn migrate(client: &mut Client) -> Result<Report, MigrateError> {
     result
 }
 
-async fn migrate_locked(client: &mut Client) -> Result<Report, MigrateError> {
+async fn migrate_locked(client: &mut Client) -> Result<MigrationReport, MigrateError> {
     // "already exists, skipping" is what the migrations are written for, and nothing to report.
     let prepare = format!("SET lock_timeout = '{LOCK_TIMEOUT}'; SET client_min_messages = 'warning'");
     client.batch_execute(&prepare).await.map_err(MigrateError::Database)?;
@@ -133,10 +133,13 @@ async fn migrate_locked(client: &mut Client) -> Result<Report, MigrateError> {
     }
     if found > known {
         // A node that was rolled back: there is nothing to add to what the newer one has made.
-        return Ok(Report { applied: Vec::new(), version: found });
+        return Ok(MigrationReport { applied: Vec::new(), version: found });
     }
     let report = runner.run_async(client).await.map_err(MigrateError::Migration)?;
-    Ok(Report { applied: report.applied_migrations().iter().map(ToString::to_string).collect(), version: known })
+    Ok(MigrationReport {
+        applied: report.applied_migrations().iter().map(ToString::to_string).collect(),
+        version: known,
+    })
 }
 
 /// Whether the node can work with the database: it has this node's schema or the one after it, and can hold what is written.

@@ -142,7 +142,7 @@ pub(crate) async fn prepare(client: &mut Client, config: &Config) -> Result<Prep
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// What was migrated, where that was asked for.
-    pub migrated: Option<schema::Report>,
+    pub migrated: Option<schema::MigrationReport>,
     /// What will make single rows, or all of them, fail later.
     pub warnings: Vec<String>,
 }

@@ -10,7 +10,7 @@ use slog::{info, warn};
 
 use super::Config;
 use super::availability::{Availability, Reach};
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::listen::{self, Change, Changed, Listening};
 use super::query::Asked;
 use super::resolve::{self, Answers, Policy};
@@ -88,7 +88,7 @@ struct Stage {
     pausing: bool,
     backoff: Backoff,
     /// Why the last one failed.
-    fault: Option<Fault>,
+    fault: Option<RegistryError>,
 }
 
 impl Default for Stage {
@@ -192,7 +192,7 @@ impl Registry {
                 Ok(answers) => {
                     let is_locked = !answers.to_register.is_empty();
                     registry.notify(answers);
-                    is_locked.then(|| Fault::Locked("a lock of its tenant is held by somebody else".to_owned()))
+                    is_locked.then(|| RegistryError::Locked("a lock of its tenant is held by somebody else".to_owned()))
                 }
                 Err(fault) => {
                     registry.to_register.extend(asked);
@@ -204,7 +204,7 @@ impl Registry {
         }));
     }
 
-    fn registrations_ended(&mut self, fault: Option<Fault>, ctx: &mut Context<Self>) {
+    fn registrations_ended(&mut self, fault: Option<RegistryError>, ctx: &mut Context<Self>) {
         const SUBJECT: &str = "auto-provisioning";
         match &fault {
             None => {

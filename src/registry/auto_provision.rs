@@ -9,7 +9,7 @@ use std::sync::Arc;
 use deadpool_postgres::{Client, Transaction};
 use tokio_postgres::error::SqlState;
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::query::{Asked, bounded, read};
 use ingest_core::message::device::DeviceKey;
 
@@ -59,7 +59,7 @@ pub(super) struct Provisioned {
 ///
 /// # Errors
 /// Where the database is at fault; tenants before the failed one keep what was done.
-pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Result<Provisioned, Fault> {
+pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Result<Provisioned, RegistryError> {
     let mut provisioned = Provisioned::default();
     let mut tenants: BTreeMap<Arc<str>, Vec<Asked>> = BTreeMap::new();
     for device in devices {
@@ -69,7 +69,7 @@ pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Resul
     let with_room: Option<HashSet<String>> = match read(client, WITH_ROOM, &[&names]).await {
         Ok(rows) => Some(rows.iter().filter_map(|row| row.try_get(0).ok()).collect()),
         // One of the names is refused: its own transaction tells which.
-        Err(Fault::Question(_)) => None,
+        Err(RegistryError::Question(_)) => None,
         Err(fault) => return Err(fault),
     };
     for (tenant, devices) in tenants {
@@ -79,8 +79,8 @@ pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Resul
         }
         match in_transaction(client, &tenant, &devices).await {
             Ok(of_tenant) => provisioned.add(of_tenant),
-            Err(Fault::Locked(_)) => provisioned.locked.extend(devices),
-            Err(Fault::Question(why)) => {
+            Err(RegistryError::Locked(_)) => provisioned.locked.extend(devices),
+            Err(RegistryError::Question(why)) => {
                 provisioned.refused.extend(devices.into_iter().map(|device| (device.key, why.clone())));
             }
             Err(fault) => return Err(fault),
@@ -89,7 +89,7 @@ pub(super) async fn provision(client: &mut Client, devices: Vec<Asked>) -> Resul
     Ok(provisioned)
 }
 
-async fn in_transaction(client: &mut Client, tenant: &str, devices: &[Asked]) -> Result<Provisioned, Fault> {
+async fn in_transaction(client: &mut Client, tenant: &str, devices: &[Asked]) -> Result<Provisioned, RegistryError> {
     let mut transaction = bounded(client.transaction()).await?;
     let provisioned = of_tenant(&mut transaction, tenant, devices).await;
     match &provisioned {
@@ -109,7 +109,11 @@ impl Provisioned {
     }
 }
 
-async fn of_tenant(transaction: &mut Transaction<'_>, tenant: &str, devices: &[Asked]) -> Result<Provisioned, Fault> {
+async fn of_tenant(
+    transaction: &mut Transaction<'_>,
+    tenant: &str,
+    devices: &[Asked],
+) -> Result<Provisioned, RegistryError> {
     let mut provisioned = Provisioned::default();
     bounded(transaction.batch_execute(PREPARE)).await?;
     bounded(transaction.execute(LOCK, &[&tenant])).await?;
@@ -140,7 +144,11 @@ async fn of_tenant(transaction: &mut Transaction<'_>, tenant: &str, devices: &[A
 }
 
 /// Which of these devices are registered by now.
-async fn existing(transaction: &Transaction<'_>, tenant: &str, devices: &[&Asked]) -> Result<HashSet<String>, Fault> {
+async fn existing(
+    transaction: &Transaction<'_>,
+    tenant: &str,
+    devices: &[&Asked],
+) -> Result<HashSet<String>, RegistryError> {
     let ids: Vec<&str> = devices.iter().map(|device| &*device.key.device_id).collect();
     let rows = bounded(transaction.query(EXISTING, &[&tenant, &ids])).await?;
     Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
@@ -153,7 +161,7 @@ async fn register(
     subscription: &str,
     devices: &[&Asked],
     provisioned: &mut Provisioned,
-) -> Result<usize, Fault> {
+) -> Result<usize, RegistryError> {
     let mut registered = 0;
     let mut open = vec![devices];
     while let Some(devices) = open.pop() {
@@ -170,7 +178,7 @@ async fn register(
                 bounded(piece.rollback()).await?;
                 // Rolled back, it still stands: hundreds of them would pile up.
                 bounded(transaction.batch_execute("RELEASE piece")).await?;
-                let Fault::Question(why) = blame(transaction, refusal).await? else { continue };
+                let RegistryError::Question(why) = blame(transaction, refusal).await? else { continue };
                 match devices {
                     // Another's registration may have been the key in the way.
                     [one] if existing(transaction, tenant, devices).await?.is_empty() => {
@@ -204,19 +212,23 @@ async fn insert(piece: &Transaction<'_>, tenant: &str, subscription: &str, devic
 /// Why rows were not inserted.
 struct Denial {
     is_denied: bool,
-    fault: Fault,
+    fault: RegistryError,
 }
 
 /// The fault of a refusal as the devices' own, or as an error. A policy of row security refuses a row by the same code by
 /// which a missing right refuses all of them.
-async fn blame(transaction: &Transaction<'_>, refusal: Denial) -> Result<Fault, Fault> {
+async fn blame(transaction: &Transaction<'_>, refusal: Denial) -> Result<RegistryError, RegistryError> {
     const MAY_INSERT: &str = "SELECT has_table_privilege('device_registry', 'INSERT')
         AND has_table_privilege('subscriptions', 'SELECT')";
     match refusal.fault {
-        Fault::Question(why) => Ok(Fault::Question(why)),
+        RegistryError::Question(why) => Ok(RegistryError::Question(why)),
         fault if refusal.is_denied => {
             let may_insert = bounded(transaction.query_one(MAY_INSERT, &[])).await?.try_get(0)?;
-            if may_insert { Ok(Fault::Question("PostgreSQL refuses it (42501)".to_owned())) } else { Err(fault) }
+            if may_insert {
+                Ok(RegistryError::Question("PostgreSQL refuses it (42501)".to_owned()))
+            } else {
+                Err(fault)
+            }
         }
         fault => Err(fault),
     }

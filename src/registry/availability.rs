@@ -1,12 +1,12 @@
 //! Whether PostgreSQL can be asked about devices, from what became of the questions so far.
 
-use super::fault::Fault;
+use super::error::RegistryError;
 
 /// What became of the last questions of each kind: one that is answered does not hide another that is not.
 #[derive(Debug, Default)]
 pub(super) struct Availability {
     connection: Option<String>,
-    lookups: Option<Fault>,
+    lookups: Option<RegistryError>,
     is_known: bool,
 }
 
@@ -29,7 +29,7 @@ impl Availability {
     }
 
     /// Nothing can be asked at all.
-    pub(super) fn disconnected(&mut self, fault: &Fault) {
+    pub(super) fn disconnected(&mut self, fault: &RegistryError) {
         self.connection = Some(fault.to_string());
         self.is_known = true;
     }
@@ -41,7 +41,7 @@ impl Availability {
     }
 
     /// A look-up was not answered.
-    pub(super) fn not_looked_up(&mut self, fault: Fault) {
+    pub(super) fn not_looked_up(&mut self, fault: RegistryError) {
         if fault.is_of_the_connection() {
             self.disconnected(&fault);
         }
@@ -53,7 +53,7 @@ impl Availability {
     pub(super) fn reach(&self) -> Option<Reach> {
         self.is_known.then(|| match (&self.connection, &self.lookups) {
             (Some(why), _) => Reach::Silent(why.clone()),
-            (None, Some(Fault::Busy)) => Reach::Busy,
+            (None, Some(RegistryError::Busy)) => Reach::Busy,
             (None, Some(fault)) => Reach::Silent(format!("look-ups: {fault}")),
             (None, None) => Reach::Answers,
         })
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(condition.reach(), None);
         condition.connected();
         assert_eq!(condition.reach(), Some(Reach::Answers));
-        condition.not_looked_up(Fault::Locked("locked".to_owned()));
+        condition.not_looked_up(RegistryError::Locked("locked".to_owned()));
         condition.connected();
         assert_eq!(condition.reach(), Some(Reach::Silent("look-ups: locked".to_owned())));
         condition.looked_up();
@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn a_pool_in_use_is_not_an_outage() {
         let mut condition = Availability::default();
-        condition.not_looked_up(Fault::Busy);
+        condition.not_looked_up(RegistryError::Busy);
         assert_eq!(condition.reach(), Some(Reach::Busy));
-        condition.disconnected(&Fault::Silent);
+        condition.disconnected(&RegistryError::Silent);
         assert!(matches!(condition.reach(), Some(Reach::Silent(_))));
     }
 }

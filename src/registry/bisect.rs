@@ -1,6 +1,6 @@
 //! Isolation of what can't be asked: a batch that is refused is asked in halves, down to the one that is to blame.
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use crate::runtime::bisect::Bisect;
 
 /// What was asked for, one by one, and what could not be.
@@ -21,8 +21,8 @@ pub(super) struct Isolated<'k, K, A> {
 /// Where the database is at fault.
 pub(super) async fn ask_bisecting<'k, K, A>(
     keys: &'k [K],
-    mut ask: impl AsyncFnMut(&'k [K]) -> Result<Vec<A>, Fault>,
-) -> Result<Isolated<'k, K, A>, Fault> {
+    mut ask: impl AsyncFnMut(&'k [K]) -> Result<Vec<A>, RegistryError>,
+) -> Result<Isolated<'k, K, A>, RegistryError> {
     let mut isolated = Isolated { answers: Vec::new(), refused: Vec::new() };
     let mut is_probed = false;
     let mut bisect = Bisect::new(keys.len());
@@ -32,11 +32,11 @@ pub(super) async fn ask_bisecting<'k, K, A>(
                 isolated.answers.extend(answers);
                 continue;
             }
-            Err(Fault::Question(why)) => why,
+            Err(RegistryError::Question(why)) => why,
             Err(fault) => return Err(fault),
         };
         if !is_probed {
-            ask(&[]).await.map_err(|fault| Fault::Database(fault.to_string()))?;
+            ask(&[]).await.map_err(|fault| RegistryError::Database(fault.to_string()))?;
             is_probed = true;
         }
         if let Some(culprit) = bisect.refused(&piece, None) {
@@ -52,8 +52,8 @@ mod tests {
 
     use super::*;
 
-    fn refuse<T>() -> Result<T, Fault> {
-        Err(Fault::Question("22P02".to_owned()))
+    fn refuse<T>() -> Result<T, RegistryError> {
+        Err(RegistryError::Question("22P02".to_owned()))
     }
 
     #[tokio::test]
@@ -82,7 +82,7 @@ mod tests {
             refuse::<Vec<u32>>()
         })
         .await;
-        assert!(matches!(answer, Err(Fault::Database(_))));
+        assert!(matches!(answer, Err(RegistryError::Database(_))));
         assert_eq!(asked.get(), 2);
     }
 
@@ -91,9 +91,9 @@ mod tests {
         let answer = ask_bisecting(&[1, 2], async |keys: &[u32]| match keys {
             [1, 2] => refuse(),
             [] => Ok(vec![]),
-            _ => Err(Fault::Silent),
+            _ => Err(RegistryError::Silent),
         })
         .await;
-        assert_eq!(answer.map(|isolated: Isolated<'_, _, u32>| isolated.answers), Err(Fault::Silent));
+        assert_eq!(answer.map(|isolated: Isolated<'_, _, u32>| isolated.answers), Err(RegistryError::Silent));
     }
 }

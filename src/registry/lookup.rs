@@ -7,7 +7,7 @@ use deadpool_postgres::Client;
 use tokio_postgres::{Error, Row};
 
 use super::bisect::{Isolated, ask_bisecting};
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::query::read;
 use super::routes::RouteRows;
 use ingest_core::message::device::{Device, DeviceKey, Lookup, Subscription, TokenHash, ValidityPeriod};
@@ -80,7 +80,7 @@ pub(super) struct Devices {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(super) async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, Fault> {
+pub(super) async fn devices(client: &Client, keys: &[DeviceKey]) -> Result<Devices, RegistryError> {
     let Isolated { answers, refused } = ask_bisecting(keys, async |keys| {
         let tenants: Vec<&str> = keys.iter().map(|key| &*key.tenant_id).collect();
         let ids: Vec<&str> = keys.iter().map(|key| &*key.device_id).collect();
@@ -137,7 +137,7 @@ fn certificates(from_us: Option<Vec<i64>>, until_us: Option<Vec<i64>>) -> Vec<Va
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, Fault> {
+pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<HashSet<Arc<str>>, RegistryError> {
     let isolated = ask_bisecting(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, TENANTS, &[&names]).await?;
@@ -152,7 +152,11 @@ pub(super) async fn registered(client: &Client, tenants: &[Arc<str>]) -> Result<
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(super) async fn routes(client: &Client, tenants: &[Arc<str>], most: usize) -> Result<Vec<RouteRows>, Fault> {
+pub(super) async fn routes(
+    client: &Client,
+    tenants: &[Arc<str>],
+    most: usize,
+) -> Result<Vec<RouteRows>, RegistryError> {
     let Isolated { answers, refused } = ask_bisecting(tenants, async |tenants| {
         let names: Vec<&str> = tenants.iter().map(|tenant| &**tenant).collect();
         let rows = read(client, ROUTES, &[&names, &(most as i64)]).await?;

@@ -7,7 +7,7 @@ mod availability;
 mod bisect;
 mod config;
 pub(crate) mod devices;
-mod fault;
+mod error;
 mod listen;
 mod lookup;
 pub(crate) mod provisioning;
@@ -21,6 +21,6 @@ mod writable;
 
 pub use self::actor::{Parts, Registry};
 pub use self::config::Config;
-pub(crate) use self::fault::Fault;
+pub(crate) use self::error::RegistryError;
 pub use self::query::replay_key;
 pub(crate) use self::today::{DeviceToday, device_today, settings_today};

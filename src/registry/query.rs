@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use crate::postgres::errors;
 use ingest_core::message::device::DeviceKey;
 use ingest_core::reprocess::proof;
@@ -46,8 +46,8 @@ impl Asked {
 /// Why there is no answer.
 pub(super) async fn ask<T>(
     pool: &Pool,
-    question: impl AsyncFnOnce(&mut Client) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+    question: impl AsyncFnOnce(&mut Client) -> Result<T, RegistryError>,
+) -> Result<T, RegistryError> {
     let bounds = Timeouts { wait: Some(BOUND), create: Some(BOUND), recycle: Some(BOUND) };
     let mut client = pool.timeout_get(&bounds).await?;
     let answer = question(&mut client).await;
@@ -55,7 +55,7 @@ pub(super) async fn ask<T>(
         && !fault.is_of_the_question()
     {
         drop(Object::take(client));
-        if *fault == Fault::Silent {
+        if *fault == RegistryError::Silent {
             pool.retain(|_, _| false);
         }
     }
@@ -66,7 +66,11 @@ pub(super) async fn ask<T>(
 ///
 /// # Errors
 /// Why there are none.
-pub(super) async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Fault> {
+pub(super) async fn read(
+    client: &Client,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, RegistryError> {
     bounded(async {
         let (begun, statement) = join(client.batch_execute(BEGIN), client.prepare_cached(sql)).await;
         begun?;
@@ -89,12 +93,12 @@ pub(super) async fn read(client: &Client, sql: &str, parameters: &[&(dyn ToSql +
 ///
 /// # Errors
 /// Why there is none.
-pub(super) async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, Fault> {
+pub(super) async fn bounded<T>(answer: impl Future<Output = Result<T, Error>>) -> Result<T, RegistryError> {
     match tokio::time::timeout(BOUND, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => {
             errors::count_timeout();
-            Err(Fault::Silent)
+            Err(RegistryError::Silent)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use deadpool_postgres::{Client, Pool};
 
 use super::auto_provision;
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::lookup::{self, Devices};
 use super::query::{Asked, ask};
 use super::routes::RouteRows;
@@ -42,7 +42,12 @@ pub(super) struct Answers {
 ///
 /// # Errors
 /// Where the database is at fault; nothing is known then.
-pub(super) async fn look_up(pool: &Pool, asked: &[Asked], policy: Policy, metrics: &Metrics) -> Result<Answers, Fault> {
+pub(super) async fn look_up(
+    pool: &Pool,
+    asked: &[Asked],
+    policy: Policy,
+    metrics: &Metrics,
+) -> Result<Answers, RegistryError> {
     let started = Instant::now();
     let keys: Vec<DeviceKey> = asked.iter().map(|asked| asked.key.clone()).collect();
     let answers = ask(pool, async |client| {
@@ -86,7 +91,7 @@ pub(super) async fn register(
     asked: Vec<Asked>,
     policy: Policy,
     metrics: &Metrics,
-) -> Result<Answers, Fault> {
+) -> Result<Answers, RegistryError> {
     let answers = ask(pool, async |client| {
         let provisioned = auto_provision::provision(client, asked).await?;
         metrics.registry.provisioned.inc_by(provisioned.made);
@@ -115,7 +120,7 @@ pub(super) async fn register(
 }
 
 /// Adds what goes with the devices: their tenants' routes and standing.
-async fn complete(client: &Client, mut answers: Answers, policy: Policy) -> Result<Answers, Fault> {
+async fn complete(client: &Client, mut answers: Answers, policy: Policy) -> Result<Answers, RegistryError> {
     let (mut with_devices, mut without) = (HashSet::new(), HashSet::new());
     for (key, lookup, _) in &answers.devices {
         let tenants = if matches!(lookup, Lookup::Found(_)) { &mut with_devices } else { &mut without };

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use deadpool_postgres::Pool;
 use slog::{info, warn};
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::query::{ask, bounded, read, replay_key};
 use super::writable::{self, Access};
 use super::{Parts, Registry};
@@ -24,7 +24,7 @@ pub(super) struct SettingsBook {
     pub in_force: Option<Arc<Settings>>,
     refused: Vec<InvalidSetting>,
     /// Why they could not be read the last time.
-    fault: Option<Fault>,
+    fault: Option<RegistryError>,
 }
 
 /// What was read.
@@ -41,7 +41,7 @@ pub(super) struct SettingsRead {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(super) async fn settings(pool: &Pool) -> Result<SettingsRead, Fault> {
+pub(super) async fn settings(pool: &Pool) -> Result<SettingsRead, RegistryError> {
     const SQL: &str = "SELECT key::text, left(value::text, 256) FROM app_settings \
                        WHERE value IS NOT NULL AND key::text = ANY($1)";
     let ours: Vec<&str> = Settings::seed().iter().map(|(key, _)| *key).collect();
@@ -83,7 +83,7 @@ impl Registry {
     }
 
     /// The old ones stay. Without any, no message can be validated.
-    fn settings_are_unreadable(&mut self, fault: Fault) {
+    fn settings_are_unreadable(&mut self, fault: RegistryError) {
         if self.settings.in_force.is_none() || fault.is_of_the_connection() {
             self.availability.disconnected(&fault);
             self.conclude();

@@ -7,7 +7,7 @@ use actix::prelude::*;
 use deadpool_postgres::Pool;
 
 use super::Registry;
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::query::{ask, read};
 use crate::message::TenantsRegistered;
 
@@ -61,7 +61,7 @@ impl Registry {
 }
 
 /// This tenant, if it has a device; every tenant that has one, where none is named.
-async fn with_devices(pool: &Pool, tenant: Option<&str>) -> Result<Vec<Arc<str>>, Fault> {
+async fn with_devices(pool: &Pool, tenant: Option<&str>) -> Result<Vec<Arc<str>>, RegistryError> {
     const SQL: &str = "SELECT DISTINCT tenant_id::text FROM device_registry WHERE tenant_id = $1 OR $1 IS NULL";
     let rows = ask(pool, async |client| read(client, SQL, &[&tenant]).await).await?;
     Ok(rows.iter().filter_map(|row| row.try_get::<_, &str>(0).ok()).map(Arc::from).collect())

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Pool;
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::lookup::{self, Devices};
 use super::query::ask;
 use super::settings;
@@ -13,7 +13,7 @@ use ingest_core::validate::settings::Settings;
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(crate) async fn device_today(pool: &Pool, key: &DeviceKey) -> Result<DeviceToday, Fault> {
+pub(crate) async fn device_today(pool: &Pool, key: &DeviceKey) -> Result<DeviceToday, RegistryError> {
     ask(pool, async |client| {
         let Devices { known, .. } = lookup::devices(client, std::slice::from_ref(key)).await?;
         let lookup = known.into_iter().next().map_or(Lookup::Unknown, |(_, lookup)| lookup);
@@ -36,7 +36,7 @@ pub(crate) struct DeviceToday {
 ///
 /// # Errors
 /// Where the database is at fault.
-pub(crate) async fn settings_today(pool: &Pool) -> Result<Settings, Fault> {
+pub(crate) async fn settings_today(pool: &Pool) -> Result<Settings, RegistryError> {
     let read = settings::settings(pool).await?;
     let rows = read.rows.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let (mut settings, _) = Settings::default().apply(rows);

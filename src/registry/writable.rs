@@ -3,7 +3,7 @@
 use deadpool_postgres::{Client, Pool};
 use slog::{Logger, info, warn};
 
-use super::fault::Fault;
+use super::error::RegistryError;
 use super::query::bounded;
 use crate::runtime::readiness::{Condition, Readiness};
 
@@ -33,7 +33,7 @@ impl Access {
 ///
 /// # Errors
 /// Why there is no answer.
-pub(super) async fn access(client: &Client) -> Result<Access, Fault> {
+pub(super) async fn access(client: &Client) -> Result<Access, RegistryError> {
     const SQL: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'";
     let row = bounded(client.query_one(SQL, &[])).await?;
     Ok(match (row.try_get(0)?, row.try_get(1)?) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tokio_postgres::config::{ChannelBinding, SslNegotiation};
+use tokio_postgres::config::{ChannelBinding as DriverChannelBinding, SslNegotiation};
 
 /// Whether the connection is encrypted. All but `disable` encrypt and verify the certificate's chain and name; `prefer`
 /// and `allow`, which fall back to plain text, are not among them (ADR 36).
@@ -39,7 +39,7 @@ impl SslMode {
 /// The demand that log-in and TLS session belong together (SCRAM-SHA-256-PLUS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Binding {
+pub enum ChannelBinding {
     /// Never.
     Disable,
     /// Where the server can.
@@ -48,16 +48,16 @@ pub enum Binding {
     Require,
 }
 
-impl Binding {
+impl ChannelBinding {
     /// The names, as libpq has them.
     pub(crate) const NAMES: &'static [&'static str] = &["disable", "prefer", "require"];
 
     /// For the driver.
-    pub(crate) fn driver(self) -> ChannelBinding {
+    pub(crate) fn driver(self) -> DriverChannelBinding {
         match self {
-            Self::Disable => ChannelBinding::Disable,
-            Self::Prefer => ChannelBinding::Prefer,
-            Self::Require => ChannelBinding::Require,
+            Self::Disable => DriverChannelBinding::Disable,
+            Self::Prefer => DriverChannelBinding::Prefer,
+            Self::Require => DriverChannelBinding::Require,
         }
     }
 }
@@ -76,7 +76,7 @@ pub(crate) struct PostgresUrl {
     /// `sslkey`.
     pub key: Option<PathBuf>,
     /// `channel_binding`.
-    pub binding: Option<Binding>,
+    pub binding: Option<ChannelBinding>,
 }
 
 impl fmt::Debug for PostgresUrl {
@@ -107,9 +107,9 @@ impl PostgresUrl {
                 "sslkey" => key = Some(value()?.into()),
                 "channel_binding" => {
                     binding = Some(match &*value()? {
-                        "disable" => Binding::Disable,
-                        "prefer" => Binding::Prefer,
-                        "require" => Binding::Require,
+                        "disable" => ChannelBinding::Disable,
+                        "prefer" => ChannelBinding::Prefer,
+                        "require" => ChannelBinding::Require,
                         _ => return None,
                     });
                 }
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(read.sslmode, Some(SslMode::VerifyFull));
         assert_eq!(read.root_certificates, Some("/a b/ca.pem".into()));
         assert_eq!((read.certificate, read.key), (Some("c.pem".into()), Some("k.pem".into())));
-        assert_eq!(read.binding, Some(Binding::Require));
+        assert_eq!(read.binding, Some(ChannelBinding::Require));
         assert_eq!(read.driver.get_connect_timeout(), Some(&std::time::Duration::from_secs(3)));
         assert_eq!(read.driver.get_hosts().len(), 2);
         assert_eq!(read.driver.get_ports(), [1, 2]);

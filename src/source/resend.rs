@@ -29,10 +29,11 @@ impl RetainedMessage {
     fn headers(&self, key: &Key) -> HeaderMap {
         let Origin { stream, stream_seq, received_us } = &self.origin;
         // A copy of a copy keeps the first original's facts.
-        let proven = self.replay.as_ref().filter(|header| proof::Origin::proven(header, key, &self.body).is_some());
+        let proven =
+            self.replay.as_ref().filter(|header| proof::FirstDelivery::proven(header, key, &self.body).is_some());
         let facts = proven.cloned().unwrap_or_else(|| {
             let (stream, stream_seq, received_us) = (stream.to_string(), *stream_seq, *received_us);
-            proof::Origin { stream, stream_seq, received_us, trusted: false }.header(key, &self.body)
+            proof::FirstDelivery { stream, stream_seq, received_us, trusted: false }.header(key, &self.body)
         });
         let mut headers = HeaderMap::new();
         headers.insert(proof::HEADER, facts.as_str());
@@ -69,15 +70,16 @@ mod tests {
         }
     }
 
-    fn facts(retained: &RetainedMessage, key: &Key) -> proof::Origin {
+    fn facts(retained: &RetainedMessage, key: &Key) -> proof::FirstDelivery {
         let headers = retained.headers(key);
-        proof::Origin::proven(headers.get(proof::HEADER).unwrap().as_str(), key, &retained.body).unwrap()
+        proof::FirstDelivery::proven(headers.get(proof::HEADER).unwrap().as_str(), key, &retained.body).unwrap()
     }
 
     #[test]
     fn a_copy_has_the_keys_of_the_original_and_is_trusted_no_more_than_it() {
         let key = Key::new(&[7; 32]).unwrap();
-        let first = proof::Origin { stream: "TELEMETRY".to_owned(), stream_seq: 7, received_us: 9, trusted: false };
+        let first =
+            proof::FirstDelivery { stream: "TELEMETRY".to_owned(), stream_seq: 7, received_us: 9, trusted: false };
         assert_eq!(facts(&retained(None), &key), first);
         assert_eq!(facts(&retained(Some("forged".to_owned())), &key), first);
     }
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn a_copy_of_a_replay_has_the_keys_of_the_first_original() {
         let key = Key::new(&[7; 32]).unwrap();
-        let first = proof::Origin { stream: "SHADOW".to_owned(), stream_seq: 1, received_us: 2, trusted: true };
+        let first = proof::FirstDelivery { stream: "SHADOW".to_owned(), stream_seq: 1, received_us: 2, trusted: true };
         assert_eq!(facts(&retained(Some(first.header(&key, b"{}"))), &key), first);
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::chunk_metrics::Lookups;
 use crate::message::Answer;
-use crate::registry::devices::{DeviceCache, Link};
+use crate::registry::devices::{DeviceCache, RegistryLink};
 use ingest_core::message::device::{DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;
 use ingest_core::message::rejection::Reason;
@@ -18,13 +18,13 @@ pub(super) struct Inquiry<'a> {
     in_hand: Option<&'a Answer>,
     cache: &'a DeviceCache,
     now_ms: u64,
-    link: Link,
+    link: RegistryLink,
     answer: Cell<Option<&'a Answer>>,
 }
 
 impl<'a> Inquiry<'a> {
     /// Of a message whose answer has come, where `in_hand` is one.
-    pub(super) fn new(in_hand: Option<&'a Answer>, cache: &'a DeviceCache, now_ms: u64, link: Link) -> Self {
+    pub(super) fn new(in_hand: Option<&'a Answer>, cache: &'a DeviceCache, now_ms: u64, link: RegistryLink) -> Self {
         Self { in_hand, cache, now_ms, link, answer: Cell::new(None) }
     }
 

@@ -25,11 +25,11 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// What taps are shown; `None` for what is not decided yet.
-    pub(super) fn verdict(&self) -> Option<tap::Verdict<'_>> {
+    pub(super) fn verdict(&self) -> Option<tap::Decision<'_>> {
         match self {
-            Outcome::Valid(_) => Some(tap::Verdict::Accepted),
-            Outcome::Refused { rejection, .. } => Some(tap::Verdict::Rejected(rejection)),
-            Outcome::Ignored => Some(tap::Verdict::Ignored),
+            Outcome::Valid(_) => Some(tap::Decision::Accepted),
+            Outcome::Refused { rejection, .. } => Some(tap::Decision::Rejected(rejection)),
+            Outcome::Ignored => Some(tap::Decision::Ignored),
             Outcome::Waits { .. } => None,
         }
     }
@@ -40,11 +40,11 @@ pub(super) fn tapped(
     taps: Option<&Offered>,
     delivery: &Delivery,
     envelope: Option<&Envelope>,
-    verdict: tap::Verdict<'_>,
+    verdict: tap::Decision<'_>,
 ) {
     let Some(taps) = taps else { return };
     let Delivery { origin, attempt, body, .. } = delivery;
-    taps.offer(&tap::Seen {
+    taps.offer(&tap::TappedMessage {
         stream: &origin.stream,
         stream_seq: origin.stream_seq,
         attempt: *attempt,

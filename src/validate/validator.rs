@@ -15,7 +15,7 @@ use crate::delivery::{Delivery, Lane, Opening, Origin, Replay, Settlement};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::ReplayClaim;
 use crate::observe::tap::Taps;
-use crate::registry::devices::{Answered, Buckets, DeferredMessages, DeviceCache, Link};
+use crate::registry::devices::{Answered, Buckets, DeferredMessages, DeviceCache, RegistryLink};
 use crate::runtime::drain::DrainWaiters;
 use crate::runtime::spawn::SpawnContext;
 use crate::runtime::{failpoint, panics};
@@ -62,7 +62,7 @@ pub(crate) struct Validator {
     deferred: DeferredMessages<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
     early: Vec<Validate>,
-    link: Link,
+    link: RegistryLink,
     newest_us: i64,
     started: Instant,
     reported_entries: i64,
@@ -85,7 +85,7 @@ impl Validator {
             buckets: Buckets::default(),
             deferred: DeferredMessages::new(),
             early: Vec::new(),
-            link: Link { is_reachable: true, is_listening: false },
+            link: RegistryLink { is_reachable: true, is_listening: false },
             newest_us: 0,
             started: Instant::now(),
             reported_entries: 0,
@@ -120,7 +120,7 @@ impl Validator {
             let envelope = match opened {
                 Ok(envelope) => envelope,
                 Err(rejection) => {
-                    tapped(taps.as_ref(), &delivery, None, tap::Verdict::Rejected(&rejection));
+                    tapped(taps.as_ref(), &delivery, None, tap::Decision::Rejected(&rejection));
                     counts.refused(&delivery, rejection.reason);
                     write.rejections.push(self.refused(delivery, None, rejection));
                     continue;
@@ -175,10 +175,10 @@ impl Validator {
     fn check_replay(&self, delivery: &mut Delivery) {
         let Some(Replay::Claimed(header)) = delivery.replay.as_deref() else { return };
         let key = self.settings.as_ref().and_then(|settings| settings.replay_key.as_ref());
-        let facts = key.and_then(|key| proof::Origin::proven(header, key, &delivery.body));
+        let facts = key.and_then(|key| proof::FirstDelivery::proven(header, key, &delivery.body));
         let replays = &self.parts.spawn.metrics.validation.replays;
         delivery.replay = match facts {
-            Some(proof::Origin { stream, stream_seq, received_us, trusted }) => {
+            Some(proof::FirstDelivery { stream, stream_seq, received_us, trusted }) => {
                 replays.of(ReplayClaim::Proven).inc();
                 delivery.origin = Origin { stream: stream.into(), stream_seq, received_us };
                 Some(Box::new(Replay::Proven { trusted }))

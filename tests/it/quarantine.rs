@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ingest_core::reprocess::proof;
-use ingest_core::reprocess::proof::{Key, Origin};
+use ingest_core::reprocess::proof::{FirstDelivery, Key};
 use ingest_kit::envelope::{device, outgoing, payload, telemetry, token};
 use ingest_kit::jetstream::Outgoing;
 use ingest_kit::seed::{self, Device};
@@ -121,11 +121,15 @@ async fn a_forged_replay_gains_nothing() {
 
     let secret = world.database.query("SELECT secret FROM ingest_node.secrets WHERE name = 'replay'", &[]).await;
     let key = Key::new(secret[0].get(0)).expect("the migration's key");
-    let facts =
-        Origin { stream: "TELEMETRY".to_owned(), stream_seq: 77, received_us: 1_795_219_200_000_000, trusted: true };
+    let facts = FirstDelivery {
+        stream: "TELEMETRY".to_owned(),
+        stream_seq: 77,
+        received_us: 1_795_219_200_000_000,
+        trusted: true,
+    };
     let tokenless = |seq| with(&target, seq, json!({"provision_token": null}));
     let genuine = facts.header(&key, &tokenless(0).payload);
-    let validated = Origin { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
+    let validated = FirstDelivery { trusted: false, ..facts.clone() }.header(&key, &tokenless(1).payload);
     world
         .publish([
             tokenless(1).header(proof::HEADER, &genuine),

@@ -6,7 +6,7 @@ use slog::{Logger, info, o};
 
 use crate::app::reload::Reloads;
 use crate::config::Config;
-use crate::gateway::{Publisher, Streams, mqtt};
+use crate::gateway::{StreamPublisher, Streams, mqtt};
 use crate::metrics::Metrics;
 use crate::nats::connect::{Observers, connect};
 use crate::runtime::exit::Exit;
@@ -31,9 +31,9 @@ async fn retire(config: Config, log: Logger) -> Result<(), (Exit, String)> {
     let connected = connect(&config.nats, "gateway", Observers::default(), &nats_log).await;
     let client = connected.map_err(|failure| (failure.exit(), failure.to_string()))?;
     let id = config.mqtt.client_id.clone();
-    let link = mqtt::Link {
+    let link = mqtt::BrokerLink {
         publish_timeout: config.gateway.publish_timeout(),
-        publisher: Publisher::new(&config.gateway, client.clone(), &Metrics::new()),
+        publisher: StreamPublisher::new(&config.gateway, client.clone(), &Metrics::new()),
         client,
         config: config.mqtt,
         streams: Arc::new(Streams::taking()),

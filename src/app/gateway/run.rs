@@ -11,7 +11,7 @@ use crate::app::probes;
 use crate::app::reload::{self, Reloads};
 use crate::app::supervise::supervise;
 use crate::config::Config;
-use crate::gateway::Publisher;
+use crate::gateway::StreamPublisher;
 use crate::gateway::http::Listener;
 use crate::metrics::Metrics;
 use crate::nats::connect::{Observers, connect};
@@ -98,6 +98,6 @@ fn ingredients(
     let shown = pool.clone();
     metrics.postgres.pool.read_from(move || pool::figures(&shown));
     let listener = Listener::bind(&config.gateway_http).map_err(|error| error.to_string())?;
-    let publisher = Publisher::new(&config.gateway, client.clone(), metrics);
+    let publisher = StreamPublisher::new(&config.gateway, client.clone(), metrics);
     Ok(Ingredients { config, client, permissions, publisher, streams: Arc::default(), connector, pool, listener })
 }

@@ -11,7 +11,7 @@ use super::wiring::Addresses;
 use crate::config::Config;
 use crate::gateway::gate::{DoorParts, Gate, GateParts};
 use crate::gateway::http::{self, Further, IngestServer, Listener};
-use crate::gateway::{Publisher, StreamWatch, StreamWatchParts, Streams, mqtt};
+use crate::gateway::{StreamPublisher, StreamWatch, StreamWatchParts, Streams, mqtt};
 use crate::nats::permissions::Permissions;
 use crate::postgres::connector::Connector;
 use crate::registry::provisioning::{self, Activations};
@@ -28,7 +28,7 @@ pub(super) struct Ingredients {
     /// The connection that publishes.
     pub client: Client,
     /// Publishes on it, within one window for all ways in.
-    pub publisher: Publisher,
+    pub publisher: StreamPublisher,
     /// What the server has denied it.
     pub permissions: Arc<Permissions>,
     /// Whether the streams take messages.
@@ -56,7 +56,7 @@ pub(super) fn factories(ingredients: Arc<Ingredients>) -> Vec<Factory<Addresses>
 fn mqtt_session(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("mqtt-session", "mqtt", "mqtt", move |_, spawn| {
         let place = spawn.place();
-        let link = mqtt::Link {
+        let link = mqtt::BrokerLink {
             config: ingredients.config.mqtt.clone(),
             publish_timeout: ingredients.config.gateway.publish_timeout(),
             publisher: ingredients.publisher.clone(),

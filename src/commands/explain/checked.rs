@@ -7,7 +7,7 @@ use crate::commands::quarantine::event::Event as StoredEvent;
 use crate::commands::quarantine::replayable::Replayable;
 use crate::config::Config;
 use crate::delivery::{Lane, Opening};
-use crate::registry::{self, DeviceToday, Fault};
+use crate::registry::{self, DeviceToday, RegistryError};
 use crate::runtime::panics;
 use crate::validate::SubjectCheck;
 use ingest_core::explain::{Prospect, recheck};
@@ -91,7 +91,7 @@ impl Content {
 pub(super) async fn today(
     database: &Database,
     device: Option<&DeviceKey>,
-) -> Result<(Settings, Option<DeviceToday>), Fault> {
+) -> Result<(Settings, Option<DeviceToday>), RegistryError> {
     let settings = registry::settings_today(&database.pool).await?;
     let device = match device {
         Some(key) => Some(registry::device_today(&database.pool, key).await?),

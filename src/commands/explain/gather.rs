@@ -212,9 +212,9 @@ impl<'a> Gatherer<'a> {
         let (Some(database), Some(message)) = (&self.database, &self.message) else { return };
         let key = registry::replay_key(&database.client).await;
         let origin = key.as_ref().ok().and_then(Option::as_ref);
-        let origin = origin.and_then(|key| proof::Origin::proven(&header, key, &message.payload));
+        let origin = origin.and_then(|key| proof::FirstDelivery::proven(&header, key, &message.payload));
         self.known(Source::Postgres, key);
-        let Some(proof::Origin { stream, stream_seq, received_us, .. }) = origin else { return };
+        let Some(proof::FirstDelivery { stream, stream_seq, received_us, .. }) = origin else { return };
         self.facts.copy = self.facts.place.replace((stream, stream_seq));
         self.facts.received_us = Some(received_us);
         (self.facts.stream, self.facts.consumer, self.message) = (Stream::Unknown, Consumer::Unknown, None);

@@ -23,7 +23,7 @@ use crate::registry;
 use crate::runtime::error_chain::error_chain;
 use ingest_core::message::names::subject_of_device;
 use ingest_core::reprocess::proof;
-use ingest_core::reprocess::proof::{Key, Origin};
+use ingest_core::reprocess::proof::{FirstDelivery, Key};
 
 /// Events read, published and marked together: enough to hide the round trips, few enough to hold.
 const CHUNK: usize = 500;
@@ -178,7 +178,7 @@ impl ReplayMessage {
             Replayable::of(event, trust, asks_token)?;
         let body = proof::envelope(text, payload);
         let facts =
-            Origin { stream: stream.to_owned(), stream_seq, received_us, trusted: trust || event.authenticated };
+            FirstDelivery { stream: stream.to_owned(), stream_seq, received_us, trusted: trust || event.authenticated };
         Ok(Self {
             id: event.id,
             subject: subject_of_device(lane.subjects().trim_end_matches(".>"), topic.tenant, topic.device),
@@ -263,8 +263,8 @@ mod tests {
         let ReplayMessage { subject, body, header, .. } = message(&event(), false).unwrap();
         assert_eq!(subject, "shadow.acme%20north.d");
         assert_eq!(body, r#"{"topic":"tenant/acme north/device/d/shadow/reported","payload":{"a":1}}"#);
-        let facts = Origin { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
-        assert_eq!(Origin::proven(&header, &key(), body.as_bytes()), Some(facts));
+        let facts = FirstDelivery { stream: "SHADOW".to_owned(), stream_seq: 120, received_us: 5, trusted: true };
+        assert_eq!(FirstDelivery::proven(&header, &key(), body.as_bytes()), Some(facts));
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
             let event = Event { topic, stream: Some("$MQTT_msgs".to_owned()), ..event() };
             let ReplayMessage { subject, header, body, .. } = message(&event, false).unwrap();
             assert_eq!(subject, format!("{lane}.acme.d%2E1"));
-            assert_eq!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().stream, "$MQTT_msgs");
+            assert_eq!(FirstDelivery::proven(&header, &key(), body.as_bytes()).unwrap().stream, "$MQTT_msgs");
         }
     }
 
@@ -283,7 +283,7 @@ mod tests {
         let stranger = Event { authenticated: false, stream: Some("TELEMETRY".to_owned()), ..event() };
         assert!(message(&stranger, false).unwrap_err().contains("--trust"));
         let ReplayMessage { header, body, .. } = message(&stranger, true).unwrap();
-        assert!(Origin::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
+        assert!(FirstDelivery::proven(&header, &key(), body.as_bytes()).unwrap().trusted);
     }
 
     #[test]

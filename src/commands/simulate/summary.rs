@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::SimulateError;
 use super::generate::Simulated;
-use super::via::{Outcome, Via};
+use super::via::{SendOutcome, Via};
 
 /// What was published, and what the node should make of it under its default settings and without a rate limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,22 +51,22 @@ impl Summary {
     pub(super) fn count(
         &mut self,
         message: &Simulated,
-        answer: Result<Outcome, SimulateError>,
+        answer: Result<SendOutcome, SimulateError>,
     ) -> Result<(), SimulateError> {
         let expected = message.bad.map(|bad| self.way.refusal(bad));
         match (answer?, expected) {
-            (Outcome::Taken, None) => {
+            (SendOutcome::Taken, None) => {
                 self.published += 1;
                 self.accepted += 1;
             }
-            (Outcome::Taken, Some(reason)) => {
+            (SendOutcome::Taken, Some(reason)) => {
                 self.published += 1;
                 *self.rejected.entry(reason).or_default() += 1;
             }
-            (Outcome::Refused(code), Some(reason)) if code == reason => {
+            (SendOutcome::Refused(code), Some(reason)) if code == reason => {
                 *self.refused.entry(code).or_default() += 1;
             }
-            (Outcome::Refused(code), expected) => {
+            (SendOutcome::Refused(code), expected) => {
                 let (device, expected) = (&message.device.device_id, expected.unwrap_or("nothing"));
                 let sentence = format!("a message of {device} was refused with {code}, not with {expected}");
                 return Err(SimulateError::Unexpected(sentence));

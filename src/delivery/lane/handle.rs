@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::spec::{Activation, LaneChecks, Opening, Owner, SPECS, Spec};
+use super::spec::{LaneChecks, Opening, Owner, RunWhen, SPECS, Spec};
 use ingest_core::message::mqtt_subject;
 use ingest_core::validate::Checks;
 
@@ -104,7 +104,7 @@ impl Lane {
     }
 
     /// When a node runs it.
-    pub(crate) fn activation(self) -> Activation {
+    pub(crate) fn activation(self) -> RunWhen {
         self.spec().activation
     }
 }

@@ -1,7 +1,7 @@
 //! Which lanes a node runs.
 
 use super::handle::Lane;
-use super::spec::Activation;
+use super::spec::RunWhen;
 
 /// The lanes that a node runs, as a set of places in the table of lanes. A lane that is off is shown nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Lanes(u32);
 
 impl Lanes {
     /// The lanes whose activation is one of these.
-    pub(crate) fn with(is_on: impl Fn(Activation) -> bool) -> Self {
+    pub(crate) fn with(is_on: impl Fn(RunWhen) -> bool) -> Self {
         let on = Lane::all().filter(|lane| is_on(lane.activation()));
         Self(on.fold(0, |set, lane| set | 1 << lane.index()))
     }
@@ -33,6 +33,6 @@ impl Lanes {
 impl Default for Lanes {
     /// Those that every node runs.
     fn default() -> Self {
-        Self::with(|activation| activation == Activation::Always)
+        Self::with(|activation| activation == RunWhen::Always)
     }
 }

@@ -6,4 +6,4 @@ mod spec;
 
 pub use self::handle::Lane;
 pub use self::lanes::Lanes;
-pub(crate) use self::spec::{Activation, Opening, Owner};
+pub(crate) use self::spec::{Opening, Owner, RunWhen};

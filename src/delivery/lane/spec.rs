@@ -18,7 +18,7 @@ pub(super) struct Spec {
     /// Which checks its messages must pass.
     pub checks: LaneChecks,
     /// When a node runs it.
-    pub activation: Activation,
+    pub activation: RunWhen,
 }
 
 /// How a message is opened.
@@ -51,7 +51,7 @@ pub(super) enum LaneChecks {
 
 /// When a node runs a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Activation {
+pub(crate) enum RunWhen {
     /// Always.
     Always,
     /// With `NATS_MQTT=1`.
@@ -67,7 +67,7 @@ pub(super) static SPECS: [Spec; 4] = [
         owner: Owner::Node,
         opening: Opening::Envelope,
         checks: LaneChecks::All(Checks::Telemetry),
-        activation: Activation::Always,
+        activation: RunWhen::Always,
     },
     Spec {
         stream: "SHADOW",
@@ -76,7 +76,7 @@ pub(super) static SPECS: [Spec; 4] = [
         owner: Owner::Node,
         opening: Opening::Envelope,
         checks: LaneChecks::All(Checks::Shadow),
-        activation: Activation::Always,
+        activation: RunWhen::Always,
     },
     Spec {
         stream: "COMMANDS",
@@ -85,7 +85,7 @@ pub(super) static SPECS: [Spec; 4] = [
         owner: Owner::Node,
         opening: Opening::Envelope,
         checks: LaneChecks::All(Checks::Command),
-        activation: Activation::Always,
+        activation: RunWhen::Always,
     },
     Spec {
         stream: "$MQTT_msgs",
@@ -94,6 +94,6 @@ pub(super) static SPECS: [Spec; 4] = [
         owner: Owner::Server,
         opening: Opening::MqttPayload,
         checks: LaneChecks::ByTopic,
-        activation: Activation::NatsMqtt,
+        activation: RunWhen::NatsMqtt,
     },
 ];

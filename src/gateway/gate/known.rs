@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::delivery::Lane;
 use crate::message::Answer;
-use crate::registry::devices::{Ages, Buckets, DeviceCache, Link};
+use crate::registry::devices::{Ages, Buckets, DeviceCache, RegistryLink};
 use ingest_core::flow::rate_limit::Limit;
 use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 use ingest_core::validate::settings::Settings;
@@ -61,7 +61,8 @@ impl Known {
 
     /// What is known of a device, where that is still good.
     pub(super) fn lookup(&self, device: DeviceRef<'_>) -> Option<Lookup> {
-        let link = Link { is_reachable: self.is_reachable(), is_listening: self.is_listening.load(Ordering::Relaxed) };
+        let link =
+            RegistryLink { is_reachable: self.is_reachable(), is_listening: self.is_listening.load(Ordering::Relaxed) };
         let shard = self.shard(device).lock();
         // The gate asks in a message's name, and never provisions: every answer is final.
         shard.cache.get(device, true, self.now_ms(), link).map(|answer| answer.lookup.clone())

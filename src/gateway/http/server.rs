@@ -26,7 +26,7 @@ use super::tls_error::TlsError;
 use super::{Config, batch, ingest, openapi};
 use crate::gateway::Streams;
 use crate::gateway::gate::{Door, now_us};
-use crate::gateway::publisher::Publisher;
+use crate::gateway::publisher::StreamPublisher;
 use crate::message::Drain;
 use crate::metrics::RequestFault;
 use crate::runtime::client_address::{ClientAddress, Networks};
@@ -122,7 +122,7 @@ pub(crate) struct Parts {
     /// Decides messages.
     pub door: Door,
     /// Sends what has passed.
-    pub publisher: Publisher,
+    pub publisher: StreamPublisher,
     /// Whether the streams take messages.
     pub streams: Arc<Streams>,
     /// What devices read.

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::limits::Limits;
 use crate::gateway::Streams;
 use crate::gateway::gate::Door;
-use crate::gateway::publisher::{NotStored, Pending, Publisher, Stored, Via};
+use crate::gateway::publisher::{NotStored, Pending, Stored, StreamPublisher, Via};
 use crate::metrics::{FailureReason, GatewayMetrics, RequestFault};
 use crate::runtime::client_address::Networks;
 use crate::runtime::error_chain::error_chain;
@@ -46,7 +46,7 @@ pub(super) struct Service {
     /// The devices' own endpoints.
     pub devices: Devices,
     /// Sends what has passed.
-    pub publisher: Publisher,
+    pub publisher: StreamPublisher,
     /// Whether the streams take messages.
     pub streams: Arc<Streams>,
     /// The gateway's metrics.

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::connection::ConnectError;
 use super::conversation::{End, Purpose, converse};
-use super::shared::{Link, Shared};
+use super::shared::{BrokerLink, Shared};
 use crate::metrics::Metrics;
 use crate::runtime::readiness::Readiness;
 
@@ -25,7 +25,7 @@ pub(crate) enum RetireError {
 ///
 /// # Errors
 /// Why it is still there; what was acknowledged until then is stored.
-pub(crate) async fn retire(link: Link, log: Logger) -> Result<bool, RetireError> {
+pub(crate) async fn retire(link: BrokerLink, log: Logger) -> Result<bool, RetireError> {
     let shared = Shared::new(link, &Metrics::new(), Readiness::of_gateway([]), log);
     let opened = shared.open(false).await?;
     let was_known = opened.session_present;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::conversation::{End, Purpose, converse};
-use super::shared::{Link, Shared};
+use super::shared::{BrokerLink, Shared};
 use crate::message::Drain;
 use crate::runtime::spawn::SpawnContext;
 
@@ -27,7 +27,7 @@ pub(crate) struct Parts {
     /// Its thread, its tie to the supervisor, where it reports.
     pub spawn: SpawnContext,
     /// What it connects.
-    pub link: Link,
+    pub link: BrokerLink,
 }
 
 /// The actor; its thread is that of the connection, too.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::connection::{ConnectError, Connection, open};
-use crate::gateway::{NotStored, Publisher, Streams};
+use crate::gateway::{NotStored, StreamPublisher, Streams};
 use crate::metrics::{Metrics, MqttDrop, MqttMetrics};
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::{Condition, Readiness};
@@ -20,13 +20,13 @@ use crate::runtime::readiness::{Condition, Readiness};
 const MAX_LOGGED: usize = 16;
 
 /// A broker, and where its messages go.
-pub(crate) struct Link {
+pub(crate) struct BrokerLink {
     /// The broker.
     pub config: Config,
     /// How long a stream's acknowledgement is waited for.
     pub publish_timeout: Duration,
     /// Publishes what is taken.
-    pub publisher: Publisher,
+    pub publisher: StreamPublisher,
     /// The connection that it publishes on.
     pub client: Client,
     /// Whether the streams take messages, and how large ones.
@@ -35,7 +35,7 @@ pub(crate) struct Link {
 
 /// The link, with where it reports.
 pub(super) struct Shared {
-    pub link: Link,
+    pub link: BrokerLink,
     pub metrics: MqttMetrics,
     pub log: Logger,
     /// A drain is asked for.
@@ -48,7 +48,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Nothing is connected yet.
-    pub(super) fn new(link: Link, metrics: &Metrics, readiness: Arc<Readiness>, log: Logger) -> Self {
+    pub(super) fn new(link: BrokerLink, metrics: &Metrics, readiness: Arc<Readiness>, log: Logger) -> Self {
         Self {
             link,
             metrics: metrics.mqtt.clone(),
@@ -65,7 +65,7 @@ impl Shared {
     /// # Errors
     /// As [`open`].
     pub(super) async fn open(&self, clean_session: bool) -> Result<Connection, ConnectError> {
-        let Link { config, publish_timeout, .. } = &self.link;
+        let BrokerLink { config, publish_timeout, .. } = &self.link;
         // Reading may wait as long as a publication does, and pings with it: a broker waits one and a half times as long.
         let keep_alive = *publish_timeout * 2 + Duration::from_secs(20);
         open(config, &config.client_id, clean_session, keep_alive).await

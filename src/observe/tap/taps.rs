@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use ingest_core::tap::{Filter, Seen, sample};
+use ingest_core::tap::{Filter, TappedMessage, sample};
 
 /// Taps that may be open at once: each costs validators time.
 const MOST_TAPS: usize = 4;
@@ -88,7 +88,7 @@ impl Taps {
 
 impl Offered {
     /// Offers a message. Its sample is made only where a tap wants it and has room.
-    pub(crate) fn offer(&self, seen: &Seen<'_>) {
+    pub(crate) fn offer(&self, seen: &TappedMessage<'_>) {
         for tap in self.0.iter().filter(|tap| tap.filter.admits(seen)) {
             match tap.samples.try_reserve() {
                 Ok(room) => room.send(sample(seen, now_us())),
@@ -129,13 +129,13 @@ fn now_us() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ingest_core::tap::Verdict;
+    use ingest_core::tap::Decision;
 
     fn offer(taps: &Taps, stream_seq: u64) {
         if let Some(offered) = taps.offered() {
             let (stream, attempt, received_us, body) = ("TELEMETRY", 1, 0, &b"{}"[..]);
-            let (envelope, verdict) = (None, Verdict::Accepted);
-            offered.offer(&Seen { stream, stream_seq, attempt, received_us, body, envelope, verdict });
+            let (envelope, verdict) = (None, Decision::Accepted);
+            offered.offer(&TappedMessage { stream, stream_seq, attempt, received_us, body, envelope, verdict });
         }
     }
 

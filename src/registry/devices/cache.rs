@@ -35,7 +35,7 @@ const UNHEARD_TTL_MS: u64 = 5_000;
 
 /// What decides how long an answer is good for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
+pub(crate) struct RegistryLink {
     /// Whether the registry can be asked.
     pub is_reachable: bool,
     /// Whether changes are heard of.
@@ -76,7 +76,13 @@ impl DeviceCache {
     }
 
     /// The answer, where it is still good. `claims_a_site` says whether the message could be provisioned.
-    pub(crate) fn get(&self, device: DeviceRef<'_>, claims_a_site: bool, now_ms: u64, link: Link) -> Option<&Answer> {
+    pub(crate) fn get(
+        &self,
+        device: DeviceRef<'_>,
+        claims_a_site: bool,
+        now_ms: u64,
+        link: RegistryLink,
+    ) -> Option<&Answer> {
         let entry = self.devices.get(&device).or_else(|| self.strangers.get(&device))?;
         if claims_a_site && !entry.answer.is_final {
             return None;
@@ -132,7 +138,7 @@ impl Ages {
         Self { ttl_ms, negative_ttl_ms, unheard_ttl_ms: UNHEARD_TTL_MS, max_staleness_ms }
     }
 
-    fn ttl_ms(&self, lookup: &Lookup, link: Link) -> u64 {
+    fn ttl_ms(&self, lookup: &Lookup, link: RegistryLink) -> u64 {
         if !link.is_reachable {
             return self.max_staleness_ms;
         }
@@ -150,9 +156,9 @@ mod tests {
     use ingest_core::message::device::{Device, Subscription};
 
     const AGES: Ages = Ages { ttl_ms: 60, negative_ttl_ms: 10, unheard_ttl_ms: 5, max_staleness_ms: 900 };
-    const LINKED: Link = Link { is_reachable: true, is_listening: true };
-    const UNHEARD: Link = Link { is_reachable: true, is_listening: false };
-    const AWAY: Link = Link { is_reachable: false, is_listening: false };
+    const LINKED: RegistryLink = RegistryLink { is_reachable: true, is_listening: true };
+    const UNHEARD: RegistryLink = RegistryLink { is_reachable: true, is_listening: false };
+    const AWAY: RegistryLink = RegistryLink { is_reachable: false, is_listening: false };
 
     fn answer(lookup: Lookup) -> Answer {
         Answer { lookup, routes: Default::default(), tenant_is_registered: false, is_final: true }

@@ -6,5 +6,5 @@ mod cache;
 mod deferred;
 
 pub(crate) use self::buckets::Buckets;
-pub(crate) use self::cache::{Ages, DeviceCache, Link};
+pub(crate) use self::cache::{Ages, DeviceCache, RegistryLink};
 pub(crate) use self::deferred::{Answered, DeferredMessages};

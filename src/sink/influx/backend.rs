@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::catalog::Columns;
-use super::classify::Outcome;
+use super::classify::WriteOutcome;
 use super::error::SettingsError;
 use super::files::{Disk, LineFiles, System};
 use super::request::{Endpoint, Server};
@@ -166,7 +166,7 @@ impl TenantTarget {
     }
 
     /// Writes `lines` lines, each ended by a line feed. They are durable when it says that they are written.
-    pub(crate) async fn write(self, body: Bytes, lines: usize) -> Outcome {
+    pub(crate) async fn write(self, body: Bytes, lines: usize) -> WriteOutcome {
         match self.database {
             Database::Endpoint(endpoint) => endpoint.write(body, lines).await,
             Database::Files(files) => blocking(files, move |files| files.append(&body)).await,
@@ -226,7 +226,7 @@ impl SharedAlert {
 async fn blocking(
     files: Arc<Mutex<LineFiles>>,
     work: impl FnOnce(&mut LineFiles) -> std::io::Result<()> + Send + 'static,
-) -> Outcome {
+) -> WriteOutcome {
     let work = move || {
         let mut files = files.lock();
         work(&mut files).map_err(|error| {
@@ -239,9 +239,9 @@ async fn blocking(
         })
     };
     match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(())) => Outcome::Written,
-        Ok(Err(error)) => Outcome::passing(error),
-        Err(error) => Outcome::passing(error.to_string()),
+        Ok(Ok(())) => WriteOutcome::Written,
+        Ok(Err(error)) => WriteOutcome::passing(error),
+        Err(error) => WriteOutcome::passing(error.to_string()),
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::Api;
 use super::backend::{Backend, Store};
-use super::classify::{FailureKind, Outcome, Provisioned, database_made, is_header_malformed};
+use super::classify::{FailureKind, Provisioned, WriteOutcome, database_made, is_header_malformed};
 use super::request::Server;
 
 /// What a server without the configure API is told: a first write makes the database. It has today's time: written again
@@ -52,12 +52,12 @@ async fn at_server(server: &Server, database: &str) -> Provisioned {
 
 async fn by_first_write(server: &Server, database: &str) -> Provisioned {
     match server.database(database).write(Bytes::from(first_line(SystemTime::now())), 1).await {
-        Outcome::Written => Provisioned::Made,
-        Outcome::Refused { .. } => {
+        WriteOutcome::Written => Provisioned::Made,
+        WriteOutcome::Refused { .. } => {
             Provisioned::Warned("the server refused the first line; the database is there".into())
         }
-        Outcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
-        Outcome::Failed { message, .. } | Outcome::Halve { message, .. } => Provisioned::Failed(message),
+        WriteOutcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
+        WriteOutcome::Failed { message, .. } | WriteOutcome::Halve { message, .. } => Provisioned::Failed(message),
     }
 }
 

@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prometheus_client::metrics::counter::Counter;
 
-use super::classify::{Outcome, classify};
+use super::classify::{WriteOutcome, classify};
 use super::client::{Trust, client};
 use super::error::{RequestError, SettingsError};
 use super::{Api, Config};
@@ -256,14 +256,14 @@ impl Endpoint {
     }
 
     /// Sends one request and reads its answer; `lines` lines, each ended by a line feed.
-    pub(super) async fn write(self, body: Bytes, lines: usize) -> Outcome {
+    pub(super) async fn write(self, body: Bytes, lines: usize) -> WriteOutcome {
         match timeout(self.server.timeout, self.send(body, lines)).await {
             Ok(outcome) => outcome,
-            Err(_) => Outcome::passing(self.server.unanswered().to_string()),
+            Err(_) => WriteOutcome::passing(self.server.unanswered().to_string()),
         }
     }
 
-    async fn send(&self, body: Bytes, lines: usize) -> Outcome {
+    async fn send(&self, body: Bytes, lines: usize) -> WriteOutcome {
         let server = &self.server;
         let request = client(&server.trust).post(&*self.uri).insert_header((CONTENT_TYPE, "text/plain; charset=utf-8"));
         let request = server.authorized(request);
@@ -274,7 +274,7 @@ impl Endpoint {
         };
         let mut response = match sent {
             Ok(response) => response,
-            Err(error) => return Outcome::passing(server.unsent(&error).to_string()),
+            Err(error) => return WriteOutcome::passing(server.unsent(&error).to_string()),
         };
         let status = response.status().as_u16();
         server.note(status);

@@ -2,7 +2,7 @@
 
 use super::kinds::{Items, Kind};
 use crate::delivery::Delivery;
-use crate::postgres::classify::Answer;
+use crate::postgres::classify::ServerError;
 
 /// The contents of one transaction.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub(super) struct PutOff {
     /// Nothing else of their kind could be stored either.
     pub(super) is_general: bool,
     /// The server's answer to the first of them.
-    pub(super) answer: Answer,
+    pub(super) answer: ServerError,
     /// The items.
     pub(super) batch: Batch,
 }

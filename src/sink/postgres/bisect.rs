@@ -9,7 +9,7 @@ use std::ops::Range;
 use deadpool_postgres::Transaction;
 use tokio_postgres::Error;
 
-use crate::postgres::classify::{Answer, Failure, Meaning};
+use crate::postgres::classify::{Failure, Meaning, ServerError};
 use crate::runtime::bisect::Bisect;
 
 /// Most causes that are probed in one list.
@@ -21,9 +21,9 @@ pub(super) struct Sorted<T> {
     /// The pieces that were stored, with what storing them returned.
     pub stored: Vec<(Range<usize>, T)>,
     /// Items that are refused for what they are.
-    pub refused: Vec<(usize, Answer)>,
+    pub refused: Vec<(usize, ServerError)>,
     /// Items that can't be stored now, although nothing is known to be wrong with them.
-    pub put_off: Vec<(usize, Answer)>,
+    pub put_off: Vec<(usize, ServerError)>,
     /// Whether nothing at all could be stored, for a reason that anything else would meet as well.
     pub is_general: bool,
 }
@@ -51,7 +51,7 @@ pub(super) async fn bisect<I, T>(
     transaction: &mut Transaction<'_>,
     items: &[I],
     store: impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
-    probe: impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
+    probe: impl AsyncFn(&mut Transaction<'_>, &I, &ServerError) -> Result<bool, Failure>,
 ) -> Result<Sorted<T>, Failure> {
     let mut sorted = Sorted { stored: Vec::new(), refused: Vec::new(), put_off: Vec::new(), is_general: false };
     let mut pieces = Bisect::new(items.len());
@@ -90,7 +90,7 @@ async fn attempt<I, T>(
     transaction: &mut Transaction<'_>,
     piece: &[I],
     store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
-) -> Result<Result<T, Answer>, Failure> {
+) -> Result<Result<T, ServerError>, Failure> {
     let part = transaction.savepoint("part").await?;
     match store(&part, piece).await.map_err(Failure::from) {
         Ok(stored) => {
@@ -115,9 +115,9 @@ async fn acquit<I, T>(
     items: &[I],
     sorted: &mut Sorted<T>,
     store: &impl AsyncFn(&Transaction<'_>, &[I]) -> Result<T, Error>,
-    probe: &impl AsyncFn(&mut Transaction<'_>, &I, &Answer) -> Result<bool, Failure>,
+    probe: &impl AsyncFn(&mut Transaction<'_>, &I, &ServerError) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut causes: Vec<(usize, Answer)> = Vec::new();
+    let mut causes: Vec<(usize, ServerError)> = Vec::new();
     for (index, answer) in &sorted.refused {
         if causes.len() < MAX_PROBED && causes.iter().all(|(_, other)| other.cause != answer.cause) {
             causes.push((*index, answer.clone()));

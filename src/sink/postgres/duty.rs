@@ -1,6 +1,6 @@
 //! What a writer is for.
 
-use crate::metrics::{Metrics, Reading, TenantRejection};
+use crate::metrics::{FigureSource, Metrics, TenantRejection};
 use crate::runtime::readiness::Condition;
 
 /// Two writers share the same machinery and never wait for each other.
@@ -22,7 +22,7 @@ impl Duty {
     }
 
     /// Where the latest of its rejections are read.
-    pub(super) fn recent_rejections(self, metrics: &Metrics) -> &Reading<Vec<TenantRejection>> {
+    pub(super) fn recent_rejections(self, metrics: &Metrics) -> &FigureSource<Vec<TenantRejection>> {
         match self {
             Duty::Messages => &metrics.postgres.recent_rejections,
             Duty::RejectedPoints => &metrics.postgres.recent_rejected_points,

@@ -7,11 +7,11 @@ use deadpool_postgres::Object;
 
 use super::batch::{Batch, PutOff};
 use super::bisect::Sorted;
-use super::gate::Gate;
 use super::kinds::{Item, Items, Stored, each_kind};
 use super::quarantine::PendingQuarantine;
+use super::quarantine_policy::QuarantinePolicy;
 use super::row::{Attempt, Row};
-use crate::postgres::classify::{Answer, Failure};
+use crate::postgres::classify::{Failure, ServerError};
 use crate::runtime::failpoint;
 use ingest_core::flow::batch::extract;
 
@@ -44,8 +44,8 @@ pub(super) async fn store(client: &mut Object, batch: &mut Batch, attempt: &Atte
 
 /// Takes out of a batch what was not stored of a kind: puts off what is put off, and turns what is refused into rejections;
 /// how many those are.
-pub(super) fn settle<I: Row, T>(batch: &mut Batch, sorted: Sorted<T>, gate: &Gate) -> usize {
-    let mut named: Vec<(usize, (bool, Answer))> = Vec::new();
+pub(super) fn settle<I: Row, T>(batch: &mut Batch, sorted: Sorted<T>, policy: &QuarantinePolicy) -> usize {
+    let mut named: Vec<(usize, (bool, ServerError))> = Vec::new();
     named.extend(sorted.refused.into_iter().map(|(index, answer)| (index, (true, answer))));
     named.extend(sorted.put_off.into_iter().map(|(index, answer)| (index, (false, answer))));
     named.sort_unstable_by_key(|(index, _)| *index);
@@ -53,7 +53,7 @@ pub(super) fn settle<I: Row, T>(batch: &mut Batch, sorted: Sorted<T>, gate: &Gat
     let mut rejections: Vec<PendingQuarantine> = Vec::new();
     for (item, (is_refused, answer)) in extract(I::among_mut(&mut batch.items), named) {
         if is_refused {
-            rejections.push(item.reject(answer.message, gate));
+            rejections.push(item.reject(answer.message, policy));
         } else {
             first.get_or_insert(answer);
             I::among_mut(&mut later).push(item);
@@ -69,7 +69,7 @@ pub(super) fn settle<I: Row, T>(batch: &mut Batch, sorted: Sorted<T>, gate: &Gat
 }
 
 /// Puts off everything of a kind.
-pub(super) fn put_off_all<I: Item>(batch: &mut Batch, answer: Answer) {
+pub(super) fn put_off_all<I: Item>(batch: &mut Batch, answer: ServerError) {
     if let Some(later) = batch.take_kind(I::KIND) {
         batch.put_off.push(PutOff { kind: I::KIND, is_general: true, answer, batch: later });
     }

@@ -13,7 +13,7 @@ use super::copy::{self, Row};
 use super::quarantine::{Keep, PendingQuarantine};
 use super::{refusals, statement};
 use crate::delivery::{Delivery, Origin};
-use crate::postgres::classify::{Answer, Failure, Meaning};
+use crate::postgres::classify::{Failure, Meaning, ServerError};
 use ingest_core::message::device::DeviceKey;
 use ingest_core::message::quarantine_content::Content;
 use ingest_core::message::rejection::{Reason, Rejection};
@@ -108,7 +108,7 @@ impl Sample {
 pub(super) async fn rows(
     transaction: &mut Transaction<'_>,
     (delivery, event): &(Delivery, Event),
-    answer: &Answer,
+    answer: &ServerError,
     samples: &Samples,
 ) -> Result<bool, Failure> {
     let mut accepted_before: Vec<Sample> = samples.lock().iter().cloned().collect();
@@ -164,7 +164,7 @@ async fn stored(transaction: &mut Transaction<'_>) -> Result<Vec<Sample>, Failur
 pub(super) async fn quarantine(
     transaction: &mut Transaction<'_>,
     refused: &PendingQuarantine,
-    answer: &Answer,
+    answer: &ServerError,
     counters: bool,
 ) -> Result<bool, Failure> {
     let simplest = QuarantineRecord {
@@ -191,7 +191,7 @@ pub(super) async fn shadows(
     transaction: &mut Transaction<'_>,
     device: &DeviceKey,
     site_id: &str,
-    answer: &Answer,
+    answer: &ServerError,
 ) -> Result<bool, Failure> {
     const SQL: &str = "
         INSERT INTO device_state (tenant_id, device_id, site_id, reported_state, reported_version, last_seen_at)
@@ -219,7 +219,7 @@ pub(super) async fn acks(
     transaction: &mut Transaction<'_>,
     device: &DeviceKey,
     command_id: &str,
-    answer: &Answer,
+    answer: &ServerError,
 ) -> Result<bool, Failure> {
     const SAME: &str = "
         UPDATE device_commands SET status = 'delivered', acked_at = now(), ack_details = '{}'
@@ -245,7 +245,7 @@ pub(super) async fn acks(
 }
 
 /// Two answers for the same reason. Trouble of the server's own has many forms.
-fn is_same(one: &Answer, other: &Answer) -> bool {
+fn is_same(one: &ServerError, other: &ServerError) -> bool {
     match one.meaning {
         Meaning::Refused => one.cause == other.cause,
         Meaning::NotNow | Meaning::Unfit => other.meaning != Meaning::Refused,
@@ -261,7 +261,7 @@ fn unused(origin: &Origin) -> Origin {
 async fn undone<T>(
     transaction: &mut Transaction<'_>,
     write: impl AsyncFn(&Transaction<'_>) -> Result<T, Error>,
-) -> Result<Result<T, Answer>, Failure> {
+) -> Result<Result<T, ServerError>, Failure> {
     let part = transaction.savepoint("probe").await?;
     let result = match write(&part).await.map_err(Failure::from) {
         Ok(done) => Ok(done),

@@ -6,11 +6,11 @@ use tokio_postgres::Error;
 
 use super::batch::{Batch, WriteMode};
 use super::downstream::Forwarding;
-use super::gate::Gate;
 use super::kinds::{EventItem, Item};
 use super::partitions::Day;
 use super::probe::Samples;
 use super::quarantine::PendingQuarantine;
+use super::quarantine_policy::QuarantinePolicy;
 use crate::delivery::pending_ack::Outbox;
 use crate::metrics::PostgresMetrics;
 use crate::postgres::classify::Failure;
@@ -45,7 +45,7 @@ pub(super) trait Row: Item {
     ) -> Result<Self::Stored, Failure>;
 
     /// What it becomes when PostgreSQL refuses it, with the server's words.
-    fn reject(self, why: String, gate: &Gate) -> PendingQuarantine;
+    fn reject(self, why: String, policy: &QuarantinePolicy) -> PendingQuarantine;
 
     /// Counts what was stored of these items.
     fn count(items: &[Self], stored: &Self::Stored, metrics: &PostgresMetrics);
@@ -60,7 +60,7 @@ pub(super) struct Attempt<'a> {
     /// How carefully rows are written.
     pub(super) write_mode: WriteMode,
     /// Decides which refused items the quarantine keeps.
-    pub(super) gate: &'a Gate,
+    pub(super) policy: &'a QuarantinePolicy,
     /// Rows that were accepted before.
     pub(super) samples: &'a Samples,
     /// Whether rejections are counted.

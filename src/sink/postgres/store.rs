@@ -7,10 +7,10 @@ use deadpool_postgres::{Object, Pool};
 use slog::Logger;
 
 use super::batch::{Batch, WriteMode};
-use super::gate::Gate;
 use super::kinds::{Item, Stored, each_kind};
 use super::partitions::{Day, Partitions};
 use super::probe::Samples;
+use super::quarantine_policy::QuarantinePolicy;
 use super::row::{Attempt, Row};
 use super::{isolate, statement};
 use crate::delivery::pending_ack::Outbox;
@@ -27,21 +27,27 @@ pub(super) struct Store {
     bound: Duration,
     counters: bool,
     outbox: Option<Outbox>,
-    gate: Arc<Gate>,
+    policy: Arc<QuarantinePolicy>,
     samples: Samples,
     log: Logger,
 }
 
 impl Store {
     /// Attempts over the connections of `pool`. With an outbox, points are recorded there with their rows.
-    pub(super) fn new(pool: Pool, config: &Config, outbox: Option<Outbox>, gate: Arc<Gate>, log: Logger) -> Self {
+    pub(super) fn new(
+        pool: Pool,
+        config: &Config,
+        outbox: Option<Outbox>,
+        policy: Arc<QuarantinePolicy>,
+        log: Logger,
+    ) -> Self {
         Self {
             pool,
             partitions: Partitions::default(),
             bound: Duration::from_secs(config.transaction_timeout_secs),
             counters: config.counters_enabled,
             outbox,
-            gate,
+            policy,
             samples: Samples::default(),
             log,
         }
@@ -125,7 +131,7 @@ impl Store {
     fn attempt(&self, batch: &Batch) -> Attempt<'_> {
         Attempt {
             write_mode: batch.write_mode,
-            gate: &self.gate,
+            policy: &self.policy,
             samples: &self.samples,
             counters: self.counters,
             outbox: self.outbox.as_ref(),

@@ -4,8 +4,8 @@
 mod catch_up;
 pub(crate) mod config;
 mod heard;
+mod known_sensors;
 mod record;
-mod settled;
 pub(crate) mod silence;
 mod statement;
 mod store;

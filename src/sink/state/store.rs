@@ -9,7 +9,7 @@ use tokio_postgres::Error;
 use super::Config;
 use super::catch_up::{self, Reread};
 use super::heard::{self, Row};
-use super::settled::Settled;
+use super::known_sensors::KnownSensors;
 use super::statement::{self, SensorRow};
 use super::writers;
 use crate::metrics::Metrics;
@@ -29,7 +29,7 @@ pub(super) const CHUNK: usize = 500;
 pub(super) struct Store {
     pool: Pool,
     bound: Duration,
-    settled: Settled,
+    known_sensors: KnownSensors,
     rules: Rules,
     metrics: Arc<Metrics>,
 }
@@ -51,7 +51,7 @@ impl Store {
             rules: config.rules(),
             metrics,
             bound: Duration::from_secs(config.write_timeout_secs),
-            settled: Settled::new(config.settled_max_size, Duration::from_secs(config.settled_ttl_secs)),
+            known_sensors: KnownSensors::new(config.settled_max_size, Duration::from_secs(config.settled_ttl_secs)),
         }
     }
 
@@ -102,8 +102,8 @@ impl Store {
     /// # Errors
     /// A fault that is no row's own: then some of it may be written, and all of it may be written again.
     pub(super) async fn write(&mut self, observations: &[Observation]) -> Result<SkippedObservation, Fault> {
-        let settled = &self.settled;
-        let (known, new): (Vec<_>, Vec<_>) = observations.iter().partition(|one| settled.contains(one));
+        let known_sensors = &self.known_sensors;
+        let (known, new): (Vec<_>, Vec<_>) = observations.iter().partition(|one| known_sensors.contains(one));
         let located: Vec<(&Device, Location)> = observations
             .iter()
             .filter(|one| one.device.location_is_auto)
@@ -126,7 +126,7 @@ impl Store {
             Ok(refused)
         });
         let refused = written.await.map_err(Failure::fault)?;
-        new.into_iter().for_each(|observation| self.settled.insert(observation));
+        new.into_iter().for_each(|observation| self.known_sensors.insert(observation));
         Ok(refused)
     }
 }

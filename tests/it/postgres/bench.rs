@@ -43,7 +43,7 @@ pub(super) async fn migrated(cluster: &Postgres) -> Database {
 }
 
 /// Migrates a database.
-pub(super) async fn migrate(database: &Database) -> schema::Report {
+pub(super) async fn migrate(database: &Database) -> schema::MigrationReport {
     let mut client = open(&config(database)).await;
     schema::migrate(&mut client).await.unwrap_or_else(|e| panic!("{}", ingest_node::testing::runtime::error_chain(&e)))
 }

@@ -58,7 +58,7 @@ impl fmt::Debug for Key {
 
 /// The first delivery of a reprocessed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct FirstDelivery {
     /// The stream it came in on.
     pub stream: String,
     /// Its sequence number there.
@@ -69,7 +69,7 @@ pub struct Origin {
     pub trusted: bool,
 }
 
-impl Origin {
+impl FirstDelivery {
     /// The header of a reprocessed message with this body.
     pub fn header(&self, key: &Key, body: &[u8]) -> String {
         let facts = self.to_string();
@@ -77,7 +77,7 @@ impl Origin {
         format!("{facts};{proof}")
     }
 
-    /// The origin in a header; `None` where it is not exactly what [`Origin::header`] wrote for this body. Takes
+    /// What a header says; `None` where it is not exactly what [`FirstDelivery::header`] wrote for this body. Takes
     /// the same time however much of the proof is right.
     pub fn proven(header: &str, key: &Key, body: &[u8]) -> Option<Self> {
         let (facts, proof) = header.rsplit_once(';')?;
@@ -99,7 +99,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for FirstDelivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { stream, stream_seq, received_us, trusted } = self;
         let trust = if *trusted { TRUSTED } else { UNTRUSTED };
@@ -122,8 +122,13 @@ mod tests {
         Key::new(&[byte; 32]).unwrap()
     }
 
-    fn origin() -> Origin {
-        Origin { stream: "TELEMETRY".to_owned(), stream_seq: 120, received_us: 1_770_628_523_045_000, trusted: true }
+    fn origin() -> FirstDelivery {
+        FirstDelivery {
+            stream: "TELEMETRY".to_owned(),
+            stream_seq: 120,
+            received_us: 1_770_628_523_045_000,
+            trusted: true,
+        }
     }
 
     #[test]
@@ -137,26 +142,26 @@ mod tests {
     #[test]
     fn only_the_key_of_the_database_proves_anything() {
         let header = origin().header(&key(7), BODY);
-        assert_eq!(Origin::proven(&header, &key(7), BODY), Some(origin()));
-        assert_eq!(Origin::proven(&header, &key(8), BODY), None);
-        assert_eq!(Origin::proven(&header, &key(7), b"{ }"), None);
-        assert_eq!(Origin::proven(&header.to_uppercase(), &key(7), BODY), None);
+        assert_eq!(FirstDelivery::proven(&header, &key(7), BODY), Some(origin()));
+        assert_eq!(FirstDelivery::proven(&header, &key(8), BODY), None);
+        assert_eq!(FirstDelivery::proven(&header, &key(7), b"{ }"), None);
+        assert_eq!(FirstDelivery::proven(&header.to_uppercase(), &key(7), BODY), None);
     }
 
     #[test]
     fn an_untrusted_origin_can_not_be_made_trusted() {
-        let untrusted = Origin { trusted: false, ..origin() }.header(&key(7), BODY);
-        assert_eq!(Origin::proven(&untrusted.replace("judged", "trusted"), &key(7), BODY), None);
+        let untrusted = FirstDelivery { trusted: false, ..origin() }.header(&key(7), BODY);
+        assert_eq!(FirstDelivery::proven(&untrusted.replace("judged", "trusted"), &key(7), BODY), None);
     }
 
     #[test]
     fn text_that_is_no_header_proves_nothing() {
         for text in ["", ";", "v1", "v1;TELEMETRY;120;5;trusted", "v1;TELEMETRY;120;5;trusted;", ";;;;;;"] {
-            assert_eq!(Origin::proven(text, &key(7), BODY), None, "{text}");
+            assert_eq!(FirstDelivery::proven(text, &key(7), BODY), None, "{text}");
         }
         for facts in ["v2;S;1;5;trusted", "v1;S;1;5;yes", "v1;S;-1;5;trusted", "v1;1;5;trusted"] {
             let header = format!("{facts};{}", key(7).sign(facts, BODY));
-            assert_eq!(Origin::proven(&header, &key(7), BODY), None, "{facts}");
+            assert_eq!(FirstDelivery::proven(&header, &key(7), BODY), None, "{facts}");
         }
     }
 

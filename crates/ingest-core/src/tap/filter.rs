@@ -1,6 +1,6 @@
 //! Which messages a tap is about.
 
-use super::seen::{Outcome, Seen, Verdict};
+use super::seen::{Decision, Outcome, TappedMessage};
 use crate::message::rejection::Reason;
 use crate::message::topic::Topic;
 
@@ -19,9 +19,9 @@ pub struct Filter {
 
 impl Filter {
     /// Whether a message is one of them.
-    pub fn admits(&self, seen: &Seen<'_>) -> bool {
+    pub fn admits(&self, seen: &TappedMessage<'_>) -> bool {
         let reason = match seen.verdict {
-            Verdict::Rejected(rejection) => Some(rejection.reason),
+            Decision::Rejected(rejection) => Some(rejection.reason),
             _ => None,
         };
         self.outcome.is_none_or(|outcome| outcome == seen.verdict.outcome())
@@ -29,7 +29,7 @@ impl Filter {
             && ((self.tenant.is_none() && self.device.is_none()) || self.admits_device(seen))
     }
 
-    fn admits_device(&self, seen: &Seen<'_>) -> bool {
+    fn admits_device(&self, seen: &TappedMessage<'_>) -> bool {
         seen.envelope.and_then(|envelope| Topic::parse(&envelope.topic)).is_some_and(|topic| {
             self.tenant.as_deref().is_none_or(|tenant| tenant == topic.tenant)
                 && self.device.as_deref().is_none_or(|device| device == topic.device)
@@ -47,10 +47,10 @@ mod tests {
     fn every_condition_must_hold() {
         let envelope = Envelope { topic: "tenant/acme/device/dev-1/telemetry".into(), ..Envelope::default() };
         let rejection = Rejection::from(Reason::SiteMismatch);
-        let (accepted, rejected) = (Verdict::Accepted, Verdict::Rejected(&rejection));
+        let (accepted, rejected) = (Decision::Accepted, Decision::Rejected(&rejection));
         let admits = |filter: &Filter, envelope: Option<&Envelope>, verdict| {
             let (stream, stream_seq, attempt, received_us, body) = ("TELEMETRY", 1, 1, 0, &b""[..]);
-            filter.admits(&Seen { stream, stream_seq, attempt, received_us, body, envelope, verdict })
+            filter.admits(&TappedMessage { stream, stream_seq, attempt, received_us, body, envelope, verdict })
         };
         let all = Filter::default();
         assert!(admits(&all, None, rejected) && admits(&all, Some(&envelope), accepted));

@@ -7,4 +7,4 @@ mod seen;
 
 pub use self::filter::Filter;
 pub use self::sample::sample;
-pub use self::seen::{Outcome, Seen, Verdict};
+pub use self::seen::{Decision, Outcome, TappedMessage};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::seen::{Seen, Verdict};
+use super::seen::{Decision, TappedMessage};
 use crate::message::compact::compact;
 use crate::message::quarantine_content::{self as content, Content, Retained};
 use crate::message::redact;
@@ -41,7 +41,7 @@ struct Sample<'a> {
 
 /// What a tap shows of a message, one line of JSON without a line feed: as much of its content as the quarantine would keep, without
 /// provision tokens, and without anything that could move a cursor. `now_us`: Unix microseconds.
-pub fn sample(seen: &Seen<'_>, now_us: i64) -> String {
+pub fn sample(seen: &TappedMessage<'_>, now_us: i64) -> String {
     let Retained { content, note } = match seen.envelope {
         Some(envelope) if envelope.not_json.is_none() => content::text(&envelope.payload, content::CUT_BYTES),
         Some(envelope) => {
@@ -61,7 +61,7 @@ pub fn sample(seen: &Seen<'_>, now_us: i64) -> String {
     let topic = redact::opaque_text(&whole[..whole.floor_char_boundary(MAX_BYTES)]);
     let parsed = Topic::parse(&topic);
     let rejection = match seen.verdict {
-        Verdict::Rejected(rejection) => Some(rejection),
+        Decision::Rejected(rejection) => Some(rejection),
         _ => None,
     };
     let detail = rejection.map(|Rejection { detail, .. }| &**detail).filter(|detail| !detail.is_empty());
@@ -94,9 +94,9 @@ mod tests {
     use crate::message::envelope::Envelope;
     use crate::message::rejection::Reason;
 
-    fn shown(envelope: Option<&Envelope>, body: &[u8], verdict: Verdict<'_>) -> (String, Value) {
+    fn shown(envelope: Option<&Envelope>, body: &[u8], verdict: Decision<'_>) -> (String, Value) {
         let (stream, stream_seq, attempt, received_us) = ("TELEMETRY", 7, 2, 1_795_219_200_000_000);
-        let seen = Seen { stream, stream_seq, attempt, received_us, body, envelope, verdict };
+        let seen = TappedMessage { stream, stream_seq, attempt, received_us, body, envelope, verdict };
         let line = sample(&seen, 1_795_219_200_000_001);
         let value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
         (line, value)
@@ -111,7 +111,7 @@ mod tests {
             ..Envelope::default()
         };
         let rejection = Rejection::new(Reason::SiteMismatch, "site");
-        let (line, value) = shown(Some(&envelope), b"12345", Verdict::Rejected(&rejection));
+        let (line, value) = shown(Some(&envelope), b"12345", Decision::Rejected(&rejection));
         assert!(!line.contains("tok-secret") && !line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line}");
         assert!(line.contains("\"n\":1.50"), "numbers are as sent: {line}");
         assert_eq!(
@@ -127,14 +127,14 @@ mod tests {
 
     #[test]
     fn what_is_no_json_or_too_large_is_shown_by_its_beginning() {
-        let (line, value) = shown(None, b"{\"provision_token\":\"tok-secret\" \x1b[2J\xff", Verdict::Accepted);
+        let (line, value) = shown(None, b"{\"provision_token\":\"tok-secret\" \x1b[2J\xff", Decision::Accepted);
         assert!(!line.contains("tok-secret") && value["raw"].as_str().unwrap().contains("\\x1b[2J\\xff"), "{line}");
         let large = Envelope { payload: format!("\"{}\"", "x".repeat(100_000)).into(), ..Envelope::default() };
-        let (line, value) = shown(Some(&large), b"", Verdict::Accepted);
+        let (line, value) = shown(Some(&large), b"", Decision::Accepted);
         assert!(line.len() < 10_000 && value["note"].as_str().unwrap().contains("8192 of 100002"), "{value}");
         let garbage = Envelope { not_json: Some(Box::new(Bytes::from_static(b"nonsense"))), ..Envelope::default() };
-        assert_eq!(shown(Some(&garbage), b"nonsense", Verdict::Ignored).1["raw"], "nonsense");
-        let (_, absent) = shown(Some(&Envelope::default()), b"{}", Verdict::Accepted);
+        assert_eq!(shown(Some(&garbage), b"nonsense", Decision::Ignored).1["raw"], "nonsense");
+        let (_, absent) = shown(Some(&Envelope::default()), b"{}", Decision::Accepted);
         assert_eq!((&absent["payload"], &absent["raw"]), (&Value::Null, &Value::Null));
     }
 }

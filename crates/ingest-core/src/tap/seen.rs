@@ -35,7 +35,7 @@ impl Outcome {
 
 /// What the checks decided, with the reason.
 #[derive(Clone, Copy, Debug)]
-pub enum Verdict<'a> {
+pub enum Decision<'a> {
     /// It has passed.
     Accepted,
     /// It was rejected.
@@ -44,20 +44,20 @@ pub enum Verdict<'a> {
     Ignored,
 }
 
-impl Verdict<'_> {
+impl Decision<'_> {
     /// Its outcome.
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Verdict::Accepted => Outcome::Accepted,
-            Verdict::Rejected(_) => Outcome::Rejected,
-            Verdict::Ignored => Outcome::Ignored,
+            Decision::Accepted => Outcome::Accepted,
+            Decision::Rejected(_) => Outcome::Rejected,
+            Decision::Ignored => Outcome::Ignored,
         }
     }
 }
 
 /// A message that was decided just now.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct TappedMessage<'a> {
     /// Its stream.
     pub stream: &'a str,
     /// Its number there.
@@ -71,5 +71,5 @@ pub struct Seen<'a> {
     /// What it was opened to; `None` where it could not be.
     pub envelope: Option<&'a Envelope>,
     /// What was decided.
-    pub verdict: Verdict<'a>,
+    pub verdict: Decision<'a>,
 }

@@ -1,9 +1,10 @@
-use ingest_core::reprocess::proof::{Key, Origin, envelope};
+use ingest_core::reprocess::proof::{FirstDelivery, Key, envelope};
 use proptest::prelude::*;
 
-fn origin() -> impl Strategy<Value = Origin> {
-    ("[A-Z;v1 ]{0,8}", any::<u64>(), any::<i64>(), any::<bool>())
-        .prop_map(|(stream, stream_seq, received_us, trusted)| Origin { stream, stream_seq, received_us, trusted })
+fn origin() -> impl Strategy<Value = FirstDelivery> {
+    ("[A-Z;v1 ]{0,8}", any::<u64>(), any::<i64>(), any::<bool>()).prop_map(
+        |(stream, stream_seq, received_us, trusted)| FirstDelivery { stream, stream_seq, received_us, trusted },
+    )
 }
 
 fn key() -> impl Strategy<Value = Key> {
@@ -14,7 +15,7 @@ proptest! {
     #[test]
     fn a_header_proves_the_origin_it_was_made_of(origin in origin(), key in key(), body in any::<Vec<u8>>()) {
         let header = origin.header(&key, &body);
-        prop_assert_eq!(Origin::proven(&header, &key, &body), Some(origin));
+        prop_assert_eq!(FirstDelivery::proven(&header, &key, &body), Some(origin));
     }
 
     #[test]
@@ -25,13 +26,13 @@ proptest! {
         let at = at.index(header.len());
         let mut changed = header.clone();
         changed.replace_range(at..=at, &with);
-        prop_assert_eq!(Origin::proven(&changed, &key, body.as_bytes()).is_some(), changed == header);
-        prop_assert_eq!(Origin::proven(&header, &key, (body.clone() + &with).as_bytes()), None);
+        prop_assert_eq!(FirstDelivery::proven(&changed, &key, body.as_bytes()).is_some(), changed == header);
+        prop_assert_eq!(FirstDelivery::proven(&header, &key, (body.clone() + &with).as_bytes()), None);
         // Nothing may move from the header to the body.
         let (facts, proof) = header.rsplit_once(';').unwrap();
         let at = at.min(facts.len());
         let moved = format!("{};{proof}", &facts[..at]);
-        prop_assert_eq!(Origin::proven(&moved, &key, (facts[at..].to_owned() + &body).as_bytes()).is_some(), at == facts.len());
+        prop_assert_eq!(FirstDelivery::proven(&moved, &key, (facts[at..].to_owned() + &body).as_bytes()).is_some(), at == facts.len());
     }
 
     #[test]
@@ -47,6 +48,6 @@ proptest! {
 
     #[test]
     fn arbitrary_text_proves_nothing(text in "\\PC{0,40}", key in key()) {
-        prop_assert_eq!(Origin::proven(&text, &key, b""), None);
+        prop_assert_eq!(FirstDelivery::proven(&text, &key, b""), None);
     }
 }

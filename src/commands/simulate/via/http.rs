@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::send::{Answer, Outcome, Way};
+use super::send::{Answer, SendOutcome, Way};
 use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::Simulated;
 
@@ -75,7 +75,7 @@ struct Request {
 }
 
 impl Request {
-    async fn answered(self) -> Result<Outcome, SimulateError> {
+    async fn answered(self) -> Result<SendOutcome, SimulateError> {
         let end = Instant::now() + PATIENCE;
         loop {
             let (pause, why) = match self.attempt().await {
@@ -102,13 +102,13 @@ impl Request {
         let pause = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.body().limit(MOST_BYTES).await.map_err(|error| error.to_string())?;
         Ok(match status {
-            StatusCode::ACCEPTED => Attempt::Answered(Outcome::Taken),
+            StatusCode::ACCEPTED => Attempt::Answered(SendOutcome::Taken),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                 Attempt::NotNow(Duration::from_secs(pause.unwrap_or(1)), status)
             }
             _ => {
                 let refused = serde_json::from_slice::<ErrorAnswer>(&body);
-                Attempt::Answered(Outcome::Refused(refused.map_or_else(|_| status.to_string(), |it| it.reason)))
+                Attempt::Answered(SendOutcome::Refused(refused.map_or_else(|_| status.to_string(), |it| it.reason)))
             }
         })
     }
@@ -116,7 +116,7 @@ impl Request {
 
 /// What came of one request.
 enum Attempt {
-    Answered(Outcome),
+    Answered(SendOutcome),
     /// To be sent again after a pause.
     NotNow(Duration, StatusCode),
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 pub(super) use self::http::Http;
 pub(super) use self::mqtt::Mqtt;
 pub(super) use self::nats::Nats;
-pub(super) use self::send::{Ended, Outcome, Pace, send_all};
+pub(super) use self::send::{Ended, Pace, SendOutcome, send_all};
 use super::generate::Bad;
 use ingest_core::message::rejection::Reason;
 

@@ -10,7 +10,7 @@ use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgo
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::send::{Answer, Outcome, Way};
+use super::send::{Answer, SendOutcome, Way};
 use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::Simulated;
 
@@ -114,7 +114,7 @@ impl Way for Mqtt {
         let sent_at = Instant::now();
         let answer = async move {
             match timeout(PATIENCE, acknowledged).await {
-                Ok(Ok(())) => Ok(Outcome::Taken),
+                Ok(Ok(())) => Ok(SendOutcome::Taken),
                 _ => Err(SimulateError::Unavailable(format!(
                     "the MQTT broker did not acknowledge a message within {} s",
                     sent_at.elapsed().as_secs()

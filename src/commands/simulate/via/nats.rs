@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use slog::Logger;
 use tokio::time::{Instant, sleep_until};
 
-use super::send::{Answer, Outcome, Way, stop_or};
+use super::send::{Answer, SendOutcome, Way, stop_or};
 use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::Simulated;
 use crate::delivery::Lane;
@@ -84,7 +84,7 @@ impl Way for Nats {
     async fn send(&self, message: &Simulated) -> Result<Answer, SimulateError> {
         let (subject, body) = message.publication();
         let sent = self.jetstream.publish(subject, body.into()).await.map_err(|error| lost(&error))?;
-        let answer = async { sent.into_future().await.map(|_| Outcome::Taken).map_err(|error| lost(&error)) };
+        let answer = async { sent.into_future().await.map(|_| SendOutcome::Taken).map_err(|error| lost(&error)) };
         Ok(answer.boxed_local())
     }
 }

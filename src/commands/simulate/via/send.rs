@@ -19,7 +19,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// What became of a message on its way in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum SendOutcome {
     /// A stream has it.
     Taken,
     /// The way in refused it, with this code.
@@ -27,7 +27,7 @@ pub(crate) enum Outcome {
 }
 
 /// The answer to one message.
-pub(crate) type Answer = LocalBoxFuture<'static, Result<Outcome, SimulateError>>;
+pub(crate) type Answer = LocalBoxFuture<'static, Result<SendOutcome, SimulateError>>;
 
 /// Something that takes messages.
 pub(crate) trait Way {

@@ -21,7 +21,7 @@ use crate::sink::influx::backend::TenantTarget;
 use crate::sink::influx::batch::{Batch, Filling};
 use crate::sink::influx::breaker::Breaker;
 use crate::sink::influx::buffer_stats::BufferStats;
-use crate::sink::influx::classify::Outcome;
+use crate::sink::influx::classify::WriteOutcome;
 use crate::sink::influx::server_health::ServerHealth;
 use ingest_core::flow::backoff::Backoff;
 use ingest_core::influx::coercion::Coercion;
@@ -228,10 +228,10 @@ impl Batcher {
     }
 
     /// A request that was sent then has ended.
-    pub(super) fn request_ends(&mut self, request: u64, sent: Instant, outcome: &Outcome) {
+    pub(super) fn request_ends(&mut self, request: u64, sent: Instant, outcome: &WriteOutcome) {
         self.requests.retain(|(other, _)| *other != request);
         self.parts.metrics.flush_seconds.observe(sent.elapsed().as_secs_f64());
-        if *outcome == Outcome::Written {
+        if *outcome == WriteOutcome::Written {
             self.parts.condition.written(sent, Instant::now());
         }
     }

@@ -10,7 +10,7 @@ use crate::metrics::{FlushResult, LineResult};
 use crate::runtime::failpoint;
 use crate::sink::influx::batch::{Batch, Entry};
 use crate::sink::influx::breaker::Round;
-use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
+use crate::sink::influx::classify::{Cause, RefusedLine, WriteOutcome};
 use ingest_core::flow::disposition::Verdict;
 
 /// A batch that failed so often while others were written is taken for the cause.
@@ -18,27 +18,27 @@ pub(super) const POISON_SUSPECT_AFTER: u32 = 5;
 
 impl Batcher {
     /// A request has ended: what that means for its lines, and for those after them.
-    pub(super) fn batch_answered(&mut self, batch: Batch, round: Round, sent: Instant, outcome: Outcome) {
+    pub(super) fn batch_answered(&mut self, batch: Batch, round: Round, sent: Instant, outcome: WriteOutcome) {
         failpoint::pass("batcher-answered");
         let flushes = &self.parts.metrics.flushes;
         match &outcome {
-            Outcome::Written => flushes.of(FlushResult::Ok).inc(),
-            Outcome::Refused { rest_written: true, .. } => flushes.of(FlushResult::Partial).inc(),
+            WriteOutcome::Written => flushes.of(FlushResult::Ok).inc(),
+            WriteOutcome::Refused { rest_written: true, .. } => flushes.of(FlushResult::Partial).inc(),
             _ => flushes.of(FlushResult::Failed).inc(),
         };
         match outcome {
-            Outcome::Failed { kind, message } => {
+            WriteOutcome::Failed { kind, message } => {
                 self.parts.metrics.failed_lines.inc_by(batch.len() as u64);
                 self.failed(round, sent, kind, message);
                 self.try_again(batch);
                 return;
             }
-            Outcome::Written => {
+            WriteOutcome::Written => {
                 self.health.written(batch.lines());
                 self.end(batch, LineResult::Ok);
             }
-            Outcome::Refused { lines, rest_written } => self.sort_out(batch, lines, rest_written),
-            Outcome::Halve { message, cause } => self.narrow_down(batch, message, cause),
+            WriteOutcome::Refused { lines, rest_written } => self.sort_out(batch, lines, rest_written),
+            WriteOutcome::Halve { message, cause } => self.narrow_down(batch, message, cause),
         }
         self.written += 1;
         self.answered(round);

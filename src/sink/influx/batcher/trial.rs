@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::Batcher;
 use super::outcome::POISON_SUSPECT_AFTER;
 use crate::sink::influx::breaker::Round;
-use crate::sink::influx::classify::{Cause, Outcome, RefusedLine};
+use crate::sink::influx::classify::{Cause, RefusedLine, WriteOutcome};
 use ingest_core::influx::columns::Trial;
 
 /// Most fields that are tried in one request.
@@ -87,17 +87,17 @@ impl Batcher {
         }));
     }
 
-    fn trials_answered(&mut self, trials: Vec<Trial>, round: Round, sent: Instant, outcome: Outcome) {
+    fn trials_answered(&mut self, trials: Vec<Trial>, round: Round, sent: Instant, outcome: WriteOutcome) {
         let now = Instant::now();
         match outcome {
-            Outcome::Failed { kind, message } => {
+            WriteOutcome::Failed { kind, message } => {
                 self.failed(round, sent, kind, message);
                 return self.trials_failed(trials, now);
             }
-            Outcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),
-            Outcome::Refused { lines, rest_written } => self.learn_named(trials, lines, rest_written, now),
-            Outcome::Halve { .. } if trials.len() > 1 => self.halve_trials(trials),
-            Outcome::Halve { cause, .. } => {
+            WriteOutcome::Written => trials.iter().for_each(|trial| self.has_column(trial, now)),
+            WriteOutcome::Refused { lines, rest_written } => self.learn_named(trials, lines, rest_written, now),
+            WriteOutcome::Halve { .. } if trials.len() > 1 => self.halve_trials(trials),
+            WriteOutcome::Halve { cause, .. } => {
                 trials.iter().for_each(|trial| self.learn_refusal(trial, cause.clone(), now))
             }
         }

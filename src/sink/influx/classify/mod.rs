@@ -11,6 +11,6 @@ mod tests;
 mod v2;
 mod v3;
 
-pub(crate) use self::outcome::{Cause, FailureKind, Outcome, Provisioned, RefusedLine};
+pub(crate) use self::outcome::{Cause, FailureKind, Provisioned, RefusedLine, WriteOutcome};
 use self::outcome::{SCHEMA_LIMIT, cause, no_capacity_for_database, said};
 pub(super) use self::outcome::{classify, database_made, is_header_malformed, without_quotes};

@@ -8,7 +8,7 @@ use ingest_core::influx::field_types::Conflict;
 
 /// What became of one request.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum WriteOutcome {
     /// Every line is durable.
     Written,
     /// These lines were refused, each named by the server, in ascending order and each at most once.
@@ -50,15 +50,15 @@ pub(crate) enum FailureKind {
     Request,
 }
 
-impl Outcome {
+impl WriteOutcome {
     /// A failure that passes by itself.
     pub(crate) fn passing(message: impl Into<String>) -> Self {
-        Outcome::Failed { kind: FailureKind::Passing(None), message: message.into() }
+        WriteOutcome::Failed { kind: FailureKind::Passing(None), message: message.into() }
     }
 
     /// A failure that an operator has to end.
     pub(super) fn lasting(kind: FailureKind, message: impl Into<String>) -> Self {
-        Outcome::Failed { kind, message: message.into() }
+        WriteOutcome::Failed { kind, message: message.into() }
     }
 }
 
@@ -104,10 +104,16 @@ pub(crate) enum Provisioned {
 
 /// Reads the answer to a request of `lines` lines. The API's own success alone confirms: a proxy's sign-in page is a 200,
 /// too.
-pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, body: &[u8], lines: usize) -> Outcome {
+pub(crate) fn classify(
+    api: Api,
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    lines: usize,
+) -> WriteOutcome {
     match status {
-        204 => Outcome::Written,
-        200..=299 => Outcome::lasting(
+        204 => WriteOutcome::Written,
+        200..=299 => WriteOutcome::lasting(
             FailureKind::Request,
             format!(
                 "it answers a write with something else than 204, so it is not InfluxDB that answers: check INFLUXDB_URL \
@@ -115,25 +121,25 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
                 said(status, body)
             ),
         ),
-        400 if is_header_malformed(body) => Outcome::lasting(
+        400 if is_header_malformed(body) => WriteOutcome::lasting(
             FailureKind::Token,
             format!("it can't read the token: check INFLUXDB_TOKEN, which is the token alone ({})", said(status, body)),
         ),
-        413 => Outcome::Halve { message: said(status, body), cause: Cause::Line },
-        401 => Outcome::lasting(
+        413 => WriteOutcome::Halve { message: said(status, body), cause: Cause::Line },
+        401 => WriteOutcome::lasting(
             FailureKind::Token,
             format!("it does not accept the token: check INFLUXDB_TOKEN ({})", said(status, body)),
         ),
-        403 => Outcome::lasting(
+        403 => WriteOutcome::lasting(
             FailureKind::Request,
             format!("the token may not write here: check the permissions of INFLUXDB_TOKEN ({})", said(status, body)),
         ),
         408 | 425 | 429 | 500..=599 => {
-            Outcome::Failed { kind: FailureKind::Passing(retry_after), message: said(status, body) }
+            WriteOutcome::Failed { kind: FailureKind::Passing(retry_after), message: said(status, body) }
         }
         400 | 422 if api == Api::V2 => v2::refusal(status, body),
         400 | 422 => v3::refusal(status, body, lines),
-        404 if api == Api::V2 => Outcome::lasting(
+        404 if api == Api::V2 => WriteOutcome::lasting(
             FailureKind::Database,
             format!(
                 "it has no such bucket or organisation: create the bucket, or check INFLUXDB_BUCKET, INFLUXDB_ORG and \
@@ -141,7 +147,7 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
                 said(status, body)
             ),
         ),
-        _ => Outcome::lasting(
+        _ => WriteOutcome::lasting(
             FailureKind::Request,
             format!("it does not understand the request: check INFLUXDB_URL and INFLUXDB_API ({})", said(status, body)),
         ),
@@ -149,10 +155,10 @@ pub(crate) fn classify(api: Api, status: u16, retry_after: Option<Duration>, bod
 }
 
 /// A server full of databases says so in these words, whichever API was asked (and with 422 or 400).
-pub(super) fn no_capacity_for_database(message: &str, status: u16, body: &[u8]) -> Option<Outcome> {
+pub(super) fn no_capacity_for_database(message: &str, status: u16, body: &[u8]) -> Option<WriteOutcome> {
     const DATABASE_LIMIT: &str = "would exceed limit of";
     (message.contains(DATABASE_LIMIT) && message.contains("database")).then(|| {
-        Outcome::lasting(
+        WriteOutcome::lasting(
             FailureKind::CapacityExceeded,
             format!(
                 "it has no room for another database; InfluxDB 3 Core holds five, so more tenants need \
@@ -210,8 +216,8 @@ pub(crate) fn database_made(status: u16, body: &[u8]) -> Provisioned {
         }
         409 => Provisioned::Exists,
         _ => match classify(Api::V3, status, None, body, 1) {
-            Outcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
-            Outcome::Failed { message, .. } => Provisioned::Failed(message),
+            WriteOutcome::Failed { kind: FailureKind::CapacityExceeded, message } => Provisioned::NoRoom(message),
+            WriteOutcome::Failed { message, .. } => Provisioned::Failed(message),
             _ => Provisioned::Failed(said(status, body)),
         },
     }

@@ -22,27 +22,29 @@ fn with_message(message: &str) -> String {
 
 fn cause_of(status: u16, message: &str) -> Cause {
     match classify(Api::V3, status, None, with_message(message).as_bytes(), 3) {
-        Outcome::Refused { mut lines, rest_written: true } if lines.len() == 1 => lines.remove(0).cause,
+        WriteOutcome::Refused { mut lines, rest_written: true } if lines.len() == 1 => lines.remove(0).cause,
         other => panic!("{other:?}"),
     }
 }
 
-fn is_lasting(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { kind: FailureKind::Request, .. })
+fn is_lasting(outcome: &WriteOutcome) -> bool {
+    matches!(outcome, WriteOutcome::Failed { kind: FailureKind::Request, .. })
 }
 
-fn is_passing(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed { kind: FailureKind::Passing(_), .. })
+fn is_passing(outcome: &WriteOutcome) -> bool {
+    matches!(outcome, WriteOutcome::Failed { kind: FailureKind::Passing(_), .. })
 }
 
 #[test]
 fn success_is_a_204_and_nothing_else() {
     for api in [Api::V3, Api::V2] {
-        assert_eq!(classify(api, 204, None, b"", 5), Outcome::Written);
+        assert_eq!(classify(api, 204, None, b"", 5), WriteOutcome::Written);
         for body in [&b""[..], b"<html>Please sign in</html>", br#"{"error":"no"}"#, PARTIAL.as_bytes(), b"{}"] {
             for status in [200, 201, 202, 203, 205, 206, 226] {
                 let outcome = classify(api, status, None, body, 5);
-                let Outcome::Failed { kind: FailureKind::Request, message } = &outcome else { panic!("{outcome:?}") };
+                let WriteOutcome::Failed { kind: FailureKind::Request, message } = &outcome else {
+                    panic!("{outcome:?}")
+                };
                 assert!(message.contains("INFLUXDB_URL") && message.contains(&status.to_string()), "{message}");
             }
         }
@@ -55,7 +57,7 @@ fn success_is_a_204_and_nothing_else() {
 fn a_partial_write_names_the_refused_lines_and_has_written_the_others() {
     assert_eq!(
         classify(Api::V3, 400, None, PARTIAL.as_bytes(), 5),
-        Outcome::Refused { lines: vec![line(1), line(3)], rest_written: true }
+        WriteOutcome::Refused { lines: vec![line(1), line(3)], rest_written: true }
     );
 }
 
@@ -63,17 +65,20 @@ fn a_partial_write_names_the_refused_lines_and_has_written_the_others() {
 fn a_parsing_error_names_one_line_and_has_written_nothing() {
     assert_eq!(
         classify(Api::V3, 400, None, PARSING.as_bytes(), 5),
-        Outcome::Refused { lines: vec![line(1)], rest_written: false }
+        WriteOutcome::Refused { lines: vec![line(1)], rest_written: false }
     );
 }
 
 #[test]
 fn a_line_number_outside_of_the_request_is_not_believed() {
-    assert!(matches!(classify(Api::V3, 400, None, PARTIAL.as_bytes(), 3), Outcome::Halve { cause: Cause::Line, .. }));
+    assert!(matches!(
+        classify(Api::V3, 400, None, PARTIAL.as_bytes(), 3),
+        WriteOutcome::Halve { cause: Cause::Line, .. }
+    ));
     let zero = PARSING.replace("\"line_number\":2", "\"line_number\":0");
-    assert!(matches!(classify(Api::V3, 400, None, zero.as_bytes(), 3), Outcome::Halve { cause: Cause::Line, .. }));
+    assert!(matches!(classify(Api::V3, 400, None, zero.as_bytes(), 3), WriteOutcome::Halve { cause: Cause::Line, .. }));
     let none = r#"{"error":"line protocol parsing error"}"#;
-    assert!(matches!(classify(Api::V3, 400, None, none.as_bytes(), 3), Outcome::Halve { cause: Cause::Line, .. }));
+    assert!(matches!(classify(Api::V3, 400, None, none.as_bytes(), 3), WriteOutcome::Halve { cause: Cause::Line, .. }));
 }
 
 #[test]
@@ -81,7 +86,7 @@ fn a_line_named_twice_is_refused_once() {
     let twice = PARTIAL.replace("\"line_number\":4", "\"line_number\":2");
     assert_eq!(
         classify(Api::V3, 400, None, twice.as_bytes(), 5),
-        Outcome::Refused { lines: vec![line(1)], rest_written: true }
+        WriteOutcome::Refused { lines: vec![line(1)], rest_written: true }
     );
 }
 
@@ -115,7 +120,7 @@ fn lines_that_would_need_another_table_stay_owed() {
 fn a_server_full_of_databases_keeps_the_data_and_says_so() {
     let body = br#"{"error":"Adding a new database would exceed limit of 5 databases"}"#;
     let outcome = classify(Api::V3, 422, None, body, 5);
-    let Outcome::Failed { kind: FailureKind::CapacityExceeded, message } = &outcome else { panic!("{outcome:?}") };
+    let WriteOutcome::Failed { kind: FailureKind::CapacityExceeded, message } = &outcome else { panic!("{outcome:?}") };
     assert!(message.contains("no room for another database") && message.contains("limit of 5"), "{message}");
 }
 
@@ -123,13 +128,13 @@ fn a_server_full_of_databases_keeps_the_data_and_says_so() {
 fn too_large_a_request_is_halved() {
     let outcome = classify(Api::V3, 413, None, b"max request size (10485760 bytes) exceeded", 5);
     let message = "status 413: max request size (10485760 bytes) exceeded".to_owned();
-    assert_eq!(outcome, Outcome::Halve { message, cause: Cause::Line });
+    assert_eq!(outcome, WriteOutcome::Halve { message, cause: Cause::Line });
 }
 
 #[test]
 fn a_wrong_token_keeps_the_data_and_names_the_setting() {
     let outcome = classify(Api::V3, 401, None, br#"{"error": "the request was not authenticated"}"#, 5);
-    let Outcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
+    let WriteOutcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
     assert!(message.contains("INFLUXDB_TOKEN"), "{message}");
 }
 
@@ -138,7 +143,7 @@ fn a_token_that_makes_no_header_is_a_wrong_token() {
     let body = br#"{"error": "Authorization header was malformed, the request was not in the form of ..."}"#;
     for api in [Api::V3, Api::V2] {
         let outcome = classify(api, 400, None, body, 5);
-        let Outcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
+        let WriteOutcome::Failed { kind: FailureKind::Token, message } = &outcome else { panic!("{outcome:?}") };
         assert!(message.contains("INFLUXDB_TOKEN"), "{message}");
     }
 }
@@ -163,7 +168,7 @@ fn what_may_pass_is_tried_again_when_the_server_wants_it() {
     for status in [429, 503] {
         let outcome = classify(Api::V3, status, after, b"", 5);
         assert!(
-            matches!(outcome, Outcome::Failed { kind: FailureKind::Passing(retry_after), .. } if retry_after == after),
+            matches!(outcome, WriteOutcome::Failed { kind: FailureKind::Passing(retry_after), .. } if retry_after == after),
             "{status}"
         );
     }
@@ -198,13 +203,13 @@ proptest! {
         let at = at.min(body.len());
         body.splice(at..(at + noise.len() / 2).min(body.len()), noise);
         match classify(api, status, None, &body, 5) {
-            Outcome::Written => prop_assert_eq!(status, 204),
-            Outcome::Refused { lines, .. } => {
+            WriteOutcome::Written => prop_assert_eq!(status, 204),
+            WriteOutcome::Refused { lines, .. } => {
                 prop_assert!(!lines.is_empty() && lines.iter().all(|line| line.index < 5));
                 prop_assert!(lines.is_sorted_by(|one, other| one.index < other.index));
             }
-            Outcome::Halve { .. } => prop_assert!(matches!(status, 400 | 413 | 422)),
-            Outcome::Failed { message, .. } => prop_assert!(!message.contains(['\n', '\r']), "{message}"),
+            WriteOutcome::Halve { .. } => prop_assert!(matches!(status, 400 | 413 | 422)),
+            WriteOutcome::Failed { message, .. } => prop_assert!(!message.contains(['\n', '\r']), "{message}"),
         }
     }
 }

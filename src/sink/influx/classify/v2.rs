@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{FailureKind, Outcome, SCHEMA_LIMIT, cause, no_capacity_for_database, said};
+use super::{FailureKind, SCHEMA_LIMIT, WriteOutcome, cause, no_capacity_for_database, said};
 
 #[derive(Deserialize)]
 struct Body<'a> {
@@ -20,20 +20,20 @@ const LINES_AT_FAULT: [&str; 4] = ["line protocol parse failed", SCHEMA_LIMIT, "
 const STORE_AWAY: &str = "error from wal";
 
 /// Reads a 400 or 422.
-pub(super) fn refusal(status: u16, body: &[u8]) -> Outcome {
+pub(super) fn refusal(status: u16, body: &[u8]) -> WriteOutcome {
     let Ok(Body { message }) = serde_json::from_slice(body) else {
-        return Outcome::lasting(FailureKind::Request, said(status, body));
+        return WriteOutcome::lasting(FailureKind::Request, said(status, body));
     };
     if message.contains(STORE_AWAY) {
-        return Outcome::passing(said(status, body));
+        return WriteOutcome::passing(said(status, body));
     }
     if let Some(full) = no_capacity_for_database(&message, status, body) {
         return full;
     }
     if LINES_AT_FAULT.iter().any(|words| message.contains(words)) {
-        return Outcome::Halve { cause: cause(&message), message: said(status, message.as_bytes()) };
+        return WriteOutcome::Halve { cause: cause(&message), message: said(status, message.as_bytes()) };
     }
-    Outcome::lasting(FailureKind::Request, said(status, body))
+    WriteOutcome::lasting(FailureKind::Request, said(status, body))
 }
 
 #[cfg(test)]
@@ -43,7 +43,7 @@ mod tests {
     use crate::sink::influx::classify::outcome::{Cause, classify};
     use ingest_core::influx::field_types::FieldType;
 
-    fn answered(status: u16, message: &str) -> Outcome {
+    fn answered(status: u16, message: &str) -> WriteOutcome {
         let body = serde_json::json!({"code": "invalid", "message": message}).to_string();
         classify(Api::V2, status, None, body.as_bytes(), 5)
     }
@@ -55,7 +55,7 @@ mod tests {
             (400, "unable to parse 'telemetry,device_id=a': missing fields"),
             (422, "failure writing points to database: partial write: points beyond retention policy dropped=1"),
         ] {
-            assert!(matches!(answered(status, message), Outcome::Halve { cause: Cause::Line, .. }), "{message}");
+            assert!(matches!(answered(status, message), WriteOutcome::Halve { cause: Cause::Line, .. }), "{message}");
         }
     }
 
@@ -63,13 +63,17 @@ mod tests {
     fn a_type_conflict_tells_table_column_and_type() {
         let message = "failure writing points to database: partial write: field type conflict: input field \"it\" on \
                        measurement \"telemetry\" is type integer, already exists as type float dropped=3";
-        let Outcome::Halve { cause: Cause::Type(conflict), .. } = answered(422, message) else { panic!("no conflict") };
+        let WriteOutcome::Halve { cause: Cause::Type(conflict), .. } = answered(422, message) else {
+            panic!("no conflict")
+        };
         assert_eq!(conflict.table.as_deref(), Some("telemetry"));
         assert_eq!((&*conflict.column, conflict.expected), ("it", FieldType::Float));
 
         let message = "write buffer error: line protocol parse failed: invalid column type for column 'v', expected \
                        iox::column_type::field::float, got iox::column_type::field::integer";
-        let Outcome::Halve { cause: Cause::Type(conflict), .. } = answered(400, message) else { panic!("no conflict") };
+        let WriteOutcome::Halve { cause: Cause::Type(conflict), .. } = answered(400, message) else {
+            panic!("no conflict")
+        };
         assert_eq!((conflict.table, &*conflict.column, conflict.expected), (None, "v", FieldType::Float));
     }
 
@@ -80,7 +84,10 @@ mod tests {
         {
             for before in ["line protocol parse failed: ", "catalog update error: ", ""] {
                 let message = format!("write buffer error: {before}Update to schema would exceed {limit}");
-                assert!(matches!(answered(400, &message), Outcome::Halve { cause: Cause::NoColumn, .. }), "{message}");
+                assert!(
+                    matches!(answered(400, &message), WriteOutcome::Halve { cause: Cause::NoColumn, .. }),
+                    "{message}"
+                );
             }
         }
     }
@@ -88,13 +95,17 @@ mod tests {
     #[test]
     fn what_is_no_lines_fault_costs_no_line() {
         let wal = "write buffer error: error from wal: error writing wal file: ...";
-        assert!(matches!(answered(400, wal), Outcome::Failed { kind: FailureKind::Passing(None), .. }));
+        assert!(matches!(answered(400, wal), WriteOutcome::Failed { kind: FailureKind::Passing(None), .. }));
         let limit = "write buffer error: catalog update error: Adding a new database would exceed limit of 5 databases";
-        assert!(matches!(answered(400, limit), Outcome::Failed { kind: FailureKind::CapacityExceeded, .. }));
+        assert!(matches!(answered(400, limit), WriteOutcome::Failed { kind: FailureKind::CapacityExceeded, .. }));
         for message in ["no org/bucket destination provided", "missing bucket value"] {
-            assert!(matches!(answered(400, message), Outcome::Failed { kind: FailureKind::Request, .. }), "{message}");
+            assert!(
+                matches!(answered(400, message), WriteOutcome::Failed { kind: FailureKind::Request, .. }),
+                "{message}"
+            );
         }
-        let Outcome::Failed { kind: FailureKind::Database, message } = answered(404, "bucket \"x\" not found") else {
+        let WriteOutcome::Failed { kind: FailureKind::Database, message } = answered(404, "bucket \"x\" not found")
+        else {
             panic!("not kept")
         };
         assert!(message.contains("INFLUXDB_BUCKET"), "{message}");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Cause, FailureKind, Outcome, RefusedLine, cause, no_capacity_for_database, said};
+use super::{Cause, FailureKind, RefusedLine, WriteOutcome, cause, no_capacity_for_database, said};
 
 const PARTIAL_WRITE: &str = "partial write of line protocol occurred";
 const PARSING_ERROR: &str = "line protocol parsing error";
@@ -36,16 +36,16 @@ struct LineError<'a> {
 }
 
 /// Reads a 400 or 422 to a request of `lines` lines.
-pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> Outcome {
+pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> WriteOutcome {
     let Ok(answer) = serde_json::from_slice::<Body>(body) else {
-        return Outcome::lasting(FailureKind::Request, said(status, body));
+        return WriteOutcome::lasting(FailureKind::Request, said(status, body));
     };
     let rest_written = match &*answer.error {
         PARTIAL_WRITE => true,
         PARSING_ERROR => false,
         error => {
             let full = no_capacity_for_database(error, status, body);
-            return full.unwrap_or_else(|| Outcome::lasting(FailureKind::Request, said(status, body)));
+            return full.unwrap_or_else(|| WriteOutcome::lasting(FailureKind::Request, said(status, body)));
         }
     };
     let named = match answer.data {
@@ -54,7 +54,7 @@ pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> Outcome {
         None => Vec::new(),
     };
     if named.is_empty() || named.iter().any(|line| line.line_number == 0 || line.line_number > lines) {
-        return Outcome::Halve { message: said(status, answer.error.as_bytes()), cause: Cause::Line };
+        return WriteOutcome::Halve { message: said(status, answer.error.as_bytes()), cause: Cause::Line };
     }
     let mut refused: Vec<_> = named
         .into_iter()
@@ -66,5 +66,5 @@ pub(super) fn refusal(status: u16, body: &[u8], lines: usize) -> Outcome {
         .collect();
     refused.sort_by_key(|line| line.index);
     refused.dedup_by_key(|line| line.index);
-    Outcome::Refused { lines: refused, rest_written }
+    WriteOutcome::Refused { lines: refused, rest_written }
 }

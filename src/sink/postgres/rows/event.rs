@@ -10,11 +10,11 @@ use crate::postgres::classify::Failure;
 use crate::sink::postgres::batch::{Batch, WriteMode};
 use crate::sink::postgres::bisect::{Sorted, bisect};
 use crate::sink::postgres::downstream::Forwarding;
-use crate::sink::postgres::gate::Gate;
 use crate::sink::postgres::isolate::{put_off_all, settle};
 use crate::sink::postgres::kinds::EventItem;
 use crate::sink::postgres::partitions::Day;
 use crate::sink::postgres::quarantine::PendingQuarantine;
+use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use crate::sink::postgres::row::{Attempt, Row};
 use crate::sink::postgres::stored::StoredEvents;
 use crate::sink::postgres::{probe, statement};
@@ -61,7 +61,7 @@ impl Row for EventItem {
         )
         .await?;
         let was_there = was_there(&sorted, events.len());
-        settle::<Self, _>(batch, sorted, attempt.gate);
+        settle::<Self, _>(batch, sorted, attempt.policy);
         let events = &batch.items.events;
         let recorded = match attempt.outbox {
             Some(outbox) => match insert::prepare(&part).await {
@@ -85,7 +85,7 @@ impl Row for EventItem {
         }
     }
 
-    fn reject(self, why: String, gate: &Gate) -> PendingQuarantine {
+    fn reject(self, why: String, policy: &QuarantinePolicy) -> PendingQuarantine {
         let (delivery, event) = self;
         let key = &event.device.key;
         let record = QuarantineRecord {
@@ -99,7 +99,7 @@ impl Row for EventItem {
             topic: event.topic.to_string(),
             content: refused::content(event.payload.as_bytes()),
         };
-        refused::rejection(delivery, record, gate)
+        refused::rejection(delivery, record, policy)
     }
 
     fn count(events: &[Self], stored: &StoredEvents, metrics: &PostgresMetrics) {

@@ -1,8 +1,8 @@
 //! What PostgreSQL refuses for good, as a rejection.
 
 use crate::delivery::Delivery;
-use crate::sink::postgres::gate::Gate;
 use crate::sink::postgres::quarantine::PendingQuarantine;
+use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use ingest_core::message::device::DeviceKey;
 use ingest_core::message::quarantine_content;
 use ingest_core::message::quarantine_content::Content;
@@ -32,9 +32,9 @@ pub(super) fn content(json: &[u8]) -> Content {
     }
 }
 
-/// The rejection of a delivery, with the gate's decision.
-pub(super) fn rejection(delivery: Delivery, record: QuarantineRecord, gate: &Gate) -> PendingQuarantine {
+/// The rejection of a delivery, with the policy's decision.
+pub(super) fn rejection(delivery: Delivery, record: QuarantineRecord, policy: &QuarantinePolicy) -> PendingQuarantine {
     // The mirror is a row of the table that has just refused it.
-    let (keep, _) = gate.decide(&delivery.origin, &record, false);
+    let (keep, _) = policy.decide(&delivery.origin, &record, false);
     PendingQuarantine::message(delivery, record, keep)
 }

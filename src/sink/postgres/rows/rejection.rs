@@ -8,10 +8,10 @@ use crate::postgres::classify::Failure;
 use crate::sink::postgres::batch::Batch;
 use crate::sink::postgres::bisect::bisect;
 use crate::sink::postgres::downstream::Forwarding;
-use crate::sink::postgres::gate::Gate;
 use crate::sink::postgres::isolate::{put_off_all, settle};
 use crate::sink::postgres::partitions::Day;
 use crate::sink::postgres::quarantine::PendingQuarantine;
+use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use crate::sink::postgres::row::{Attempt, Row};
 use crate::sink::postgres::{probe, refusals};
 
@@ -67,7 +67,7 @@ impl Row for PendingQuarantine {
             .await?;
             stored += sorted.sum();
             let mut done: Vec<Self> = batch.items.rejections.drain(..first).collect();
-            let refused = settle::<Self, _>(batch, sorted, attempt.gate);
+            let refused = settle::<Self, _>(batch, sorted, attempt.policy);
             done.append(&mut batch.items.rejections);
             first = done.len() - refused;
             batch.items.rejections = done;
@@ -76,7 +76,7 @@ impl Row for PendingQuarantine {
     }
 
     /// Its record already has a reason of its own.
-    fn reject(mut self, _: String, _: &Gate) -> PendingQuarantine {
+    fn reject(mut self, _: String, _: &QuarantinePolicy) -> PendingQuarantine {
         self.ask_for_less();
         self
     }

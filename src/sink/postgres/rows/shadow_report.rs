@@ -13,12 +13,12 @@ use crate::postgres::types::UnixMicros;
 use crate::sink::postgres::batch::Batch;
 use crate::sink::postgres::bisect::bisect;
 use crate::sink::postgres::downstream::Forwarding;
-use crate::sink::postgres::gate::Gate;
 use crate::sink::postgres::isolate::settle;
 use crate::sink::postgres::kinds::ShadowItem;
 use crate::sink::postgres::partitions::Day;
 use crate::sink::postgres::probe;
 use crate::sink::postgres::quarantine::PendingQuarantine;
+use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use crate::sink::postgres::row::{Attempt, Row};
 use ingest_core::flow::disposition::Verdict;
 
@@ -46,14 +46,14 @@ impl Row for ShadowItem {
         )
         .await?;
         let changed = sorted.sum();
-        settle::<Self, _>(batch, sorted, attempt.gate);
+        settle::<Self, _>(batch, sorted, attempt.policy);
         Ok(changed)
     }
 
-    fn reject(self, why: String, gate: &Gate) -> PendingQuarantine {
+    fn reject(self, why: String, policy: &QuarantinePolicy) -> PendingQuarantine {
         let (delivery, report) = self;
         let record = refused::side_update(&report.device.key, "shadow/reported", &report.reported, why);
-        refused::rejection(delivery, record, gate)
+        refused::rejection(delivery, record, policy)
     }
 
     fn count(shadows: &[Self], changed: &u64, metrics: &PostgresMetrics) {

@@ -19,8 +19,8 @@ use crate::runtime::spawn::SpawnContext;
 use crate::sink::postgres::batch::Batch;
 use crate::sink::postgres::downstream::Downstream;
 use crate::sink::postgres::duty::Duty;
-use crate::sink::postgres::gate::Gate;
 use crate::sink::postgres::quarantine::{Keep, PendingQuarantine};
+use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use crate::sink::postgres::queue::Queue;
 use crate::sink::postgres::store::Store;
 use ingest_core::flow::backoff::Backoff;
@@ -61,7 +61,7 @@ pub struct Parts {
 pub struct Writer {
     pub(super) parts: Parts,
     pub(super) store: Arc<Store>,
-    pub(super) gate: Arc<Gate>,
+    pub(super) policy: Arc<QuarantinePolicy>,
     pub(super) queue: Queue,
     /// Since when the oldest item of the queue waits.
     pub(super) waiting_since: Option<Instant>,
@@ -99,12 +99,17 @@ pub(super) struct Flush {
 impl Writer {
     /// A writer with nothing to do.
     pub fn new(parts: Parts) -> Self {
-        let gate = Arc::new(Gate::new(parts.config.quarantine_cap_per_minute));
-        let store =
-            Store::new(parts.pool.clone(), &parts.config, parts.outbox.clone(), gate.clone(), parts.spawn.log.clone());
+        let policy = Arc::new(QuarantinePolicy::new(parts.config.quarantine_cap_per_minute));
+        let store = Store::new(
+            parts.pool.clone(),
+            &parts.config,
+            parts.outbox.clone(),
+            policy.clone(),
+            parts.spawn.log.clone(),
+        );
         Self {
             store: Arc::new(store),
-            gate,
+            policy,
             faults: Faults::new(parts.spawn.log.clone(), parts.spawn.readiness.clone(), parts.duty),
             rejections: RejectionLog::new(parts.spawn.log.clone(), parts.duty.recent_rejections(&parts.spawn.metrics)),
             parts,
@@ -299,13 +304,13 @@ impl Handler<Write> for Writer {
 
     fn handle(&mut self, chunk: Write, ctx: &mut Self::Context) {
         for (delivery, mut refusal) in chunk.rejections {
-            self.gate.name_stranger(&delivery.origin, &mut refusal);
+            self.policy.name_stranger(&delivery.origin, &mut refusal);
             let has_rows = delivery.origin.has_rows();
             let decided = if delivery.is_replay() {
                 // Its event is there already, or it is refused for another reason now: no flood, an operator's doing.
                 (Keep::STORED, false)
             } else {
-                self.gate.decide(&delivery.origin, &refusal, has_rows)
+                self.policy.decide(&delivery.origin, &refusal, has_rows)
             };
             let keep = self.capped(decided);
             self.queue.append([PendingQuarantine::message(delivery, refusal, keep)]);
@@ -323,7 +328,7 @@ impl Handler<QuarantinePoints> for Writer {
     fn handle(&mut self, refuse: QuarantinePoints, ctx: &mut Self::Context) {
         self.parts.spawn.metrics.validation.rejections.of(Reason::PointRefused).inc_by(refuse.points.len() as u64);
         for point in refuse.points {
-            let keep = self.capped(self.gate.decide_point(&point));
+            let keep = self.capped(self.policy.decide_point(&point));
             self.queue.append([PendingQuarantine::point(point, keep)]);
         }
         self.queued(ctx);
@@ -334,7 +339,7 @@ impl Handler<SettingsChanged> for Writer {
     type Result = ();
 
     fn handle(&mut self, SettingsChanged(settings): SettingsChanged, _: &mut Self::Context) {
-        self.gate.configure(settings.store_rejects, settings.mirrors_rejects());
+        self.policy.configure(settings.store_rejects, settings.mirrors_rejects());
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use slog::{Logger, error, info, warn};
 
 use super::backlog::Backlog;
-use crate::postgres::classify::{Answer, Meaning};
+use crate::postgres::classify::{Meaning, ServerError};
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::Readiness;
 use crate::sink::postgres::duty::Duty;
@@ -70,7 +70,7 @@ impl Faults {
     }
 
     /// PostgreSQL takes nothing of a kind.
-    pub(super) fn held(&self, kind: Kind, answer: &Answer) {
+    pub(super) fn held(&self, kind: Kind, answer: &ServerError) {
         let (kind, error) = (kind.name(), &answer.message);
         match answer.meaning {
             Meaning::NotNow => {
@@ -83,7 +83,7 @@ impl Faults {
     }
 
     /// A batch could not be stored although others could.
-    pub(super) fn suspected(&self, kind: Kind, answer: &Answer) {
+    pub(super) fn suspected(&self, kind: Kind, answer: &ServerError) {
         if !self.has_note {
             warn!(self.log, "postgresql does not take some deliveries now, they wait behind the others";
                 "what" => kind.name(), "error" => &answer.message);

@@ -8,7 +8,7 @@ use slog::{error, warn};
 use super::backlog::{ISOLATED_SIZE, Role};
 use super::{Flush, Writer};
 use crate::metrics::FlushResult;
-use crate::postgres::classify::{Answer, Cause, Failure, Meaning};
+use crate::postgres::classify::{Cause, Failure, Meaning, ServerError};
 use crate::runtime::failpoint;
 use crate::sink::postgres::batch::{PutOff, WriteMode};
 use crate::sink::postgres::kinds::{Item, Kind, Stored, each_kind};
@@ -82,7 +82,7 @@ impl Writer {
         match flush.items {
             1 => {
                 let cause = Cause::default();
-                self.put_off_all(flush, &Answer { meaning: Meaning::Refused, cause, at: None, message: words });
+                self.put_off_all(flush, &ServerError { meaning: Meaning::Refused, cause, at: None, message: words });
             }
             items => {
                 self.release(&flush.role, flush.items);
@@ -101,7 +101,7 @@ impl Writer {
     }
 
     /// Nothing of a part is stored, for a reason that is no row's as far as anyone can tell.
-    fn put_off_all(&mut self, mut flush: Flush, answer: &Answer) {
+    fn put_off_all(&mut self, mut flush: Flush, answer: &ServerError) {
         self.parts.spawn.metrics.postgres.flushes.of(FlushResult::Failed).inc();
         let is_general = answer.meaning != Meaning::Refused;
         let mut put_off = Vec::new();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use slog::{Drain, Logger, debug, info};
 
-use crate::metrics::{Reading, TenantRejection};
+use crate::metrics::{FigureSource, TenantRejection};
 use crate::sink::postgres::quarantine::{Known, PendingQuarantine};
 use ingest_core::validate::rejection_summary::{RejectionSummary, SummaryLine};
 
@@ -44,7 +44,7 @@ impl Recent {
 
 impl RejectionLog {
     /// Nothing was rejected yet; what will be is read from there.
-    pub(super) fn new(log: Logger, reading: &Reading<Vec<TenantRejection>>) -> Self {
+    pub(super) fn new(log: Logger, reading: &FigureSource<Vec<TenantRejection>>) -> Self {
         let recent = Arc::<Mutex<Recent>>::default();
         let shown = recent.clone();
         reading.read_from(move || shown.lock().read(Instant::now()));

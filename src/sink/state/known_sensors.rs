@@ -10,7 +10,7 @@ use ingest_core::state::observation::Observation;
 
 /// Sets of metrics that have been dealt with: each of their sensors exists, or there was no room for it. Bounded; what
 /// falls out is merely looked for again.
-pub(super) struct Settled {
+pub(super) struct KnownSensors {
     sets: Cache<(DeviceKey, u64), Entry>,
     ttl: Duration,
 }
@@ -22,7 +22,7 @@ struct Entry {
     sensor_limit: u32,
 }
 
-impl Settled {
+impl KnownSensors {
     /// Capacity for so many sets, each believed for `ttl`.
     pub(super) fn new(max_size: usize, ttl: Duration) -> Self {
         Self { sets: Cache::new(max_size), ttl }
@@ -50,8 +50,8 @@ impl Settled {
     }
 }
 
-impl fmt::Debug for Settled {
+impl fmt::Debug for KnownSensors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settled").field("sets", &self.sets.len()).finish_non_exhaustive()
+        f.debug_struct("KnownSensors").field("sets", &self.sets.len()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! Reading: figures that a component knows and that are read when they are scraped, so that no state is kept twice.
+//! Figure sources: figures that a component knows and that are read when they are scraped, so that no state is kept twice.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 type Read<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 /// Where a scrape reads a component's figures; none before the component is there, and then there are no samples.
-pub struct Reading<T>(Mutex<Option<Read<T>>>);
+pub struct FigureSource<T>(Mutex<Option<Read<T>>>);
 
-impl<T> Reading<T> {
+impl<T> FigureSource<T> {
     /// Scrapes read from here from now on. It is called on the HTTP server's thread: it reads shared state and never waits
     /// for an actor.
     pub fn read_from(&self, read: impl Fn() -> T + Send + Sync + 'static) {
@@ -25,14 +25,14 @@ impl<T> Reading<T> {
     }
 }
 
-impl<T> Default for Reading<T> {
+impl<T> Default for FigureSource<T> {
     fn default() -> Self {
         Self(Mutex::new(None))
     }
 }
 
-impl<T> fmt::Debug for Reading<T> {
+impl<T> fmt::Debug for FigureSource<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Reading").field(&self.0.lock().is_some()).finish()
+        f.debug_tuple("FigureSource").field(&self.0.lock().is_some()).finish()
     }
 }

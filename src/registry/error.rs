@@ -13,7 +13,7 @@ use crate::runtime::error_chain::error_chain;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Fault {
+pub(crate) enum RegistryError {
     /// It is away, or does not let the node in.
     #[error("{0}")]
     Away(String),
@@ -34,52 +34,54 @@ pub(crate) enum Fault {
     Question(String),
 }
 
-impl Fault {
+impl RegistryError {
     /// Whether the question is to blame, and not the database.
     pub(super) fn is_of_the_question(&self) -> bool {
-        matches!(self, Fault::Question(_))
+        matches!(self, RegistryError::Question(_))
     }
 
     /// Whether nothing at all can be asked.
     pub(crate) fn is_of_the_connection(&self) -> bool {
-        matches!(self, Fault::Away(_) | Fault::Silent)
+        matches!(self, RegistryError::Away(_) | RegistryError::Silent)
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for RegistryError {
     fn from(error: Error) -> Self {
         errors::count(&error);
-        let Some(refusal) = error.as_db_error() else { return Fault::Away(error_chain(&error)) };
+        let Some(refusal) = error.as_db_error() else { return RegistryError::Away(error_chain(&error)) };
         let code = refusal.code();
         match code {
             // Permission, missing table: not set up. A missing column or function is found by the probe of a look-up.
-            &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE => Fault::Database(error_chain(&error)),
-            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::QUERY_CANCELED => {
-                Fault::Locked(error_chain(&error))
+            &SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE => {
+                RegistryError::Database(error_chain(&error))
             }
-            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => Fault::Question(in_short(code)),
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED | &SqlState::QUERY_CANCELED => {
+                RegistryError::Locked(error_chain(&error))
+            }
+            &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => RegistryError::Question(in_short(code)),
             _ => match code.code().get(..2).unwrap_or_default() {
                 // Triggered action, cardinality, data, constraint, triggered data change, syntax or rule, check option,
                 // program limit, raised by a function.
-                "09" | "21" | "22" | "23" | "27" | "42" | "44" | "54" | "P0" => Fault::Question(in_short(code)),
+                "09" | "21" | "22" | "23" | "27" | "42" | "44" | "54" | "P0" => RegistryError::Question(in_short(code)),
                 // Connection, shutdown.
-                "08" | "57" => Fault::Away(error_chain(&error)),
-                _ => Fault::Database(error_chain(&error)),
+                "08" | "57" => RegistryError::Away(error_chain(&error)),
+                _ => RegistryError::Database(error_chain(&error)),
             },
         }
     }
 }
 
-impl From<PoolError> for Fault {
+impl From<PoolError> for RegistryError {
     fn from(error: PoolError) -> Self {
         errors::count_of_pool(&error);
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-                Fault::Away(connector::describe(&error))
+                RegistryError::Away(connector::describe(&error))
             }
-            PoolError::Timeout(TimeoutType::Wait) => Fault::Busy,
-            PoolError::Timeout(_) => Fault::Silent,
-            other => Fault::Away(error_chain(&other)),
+            PoolError::Timeout(TimeoutType::Wait) => RegistryError::Busy,
+            PoolError::Timeout(_) => RegistryError::Silent,
+            other => RegistryError::Away(error_chain(&other)),
         }
     }
 }
@@ -95,8 +97,8 @@ mod tests {
 
     #[test]
     fn a_pool_without_a_free_connection_is_not_a_database_that_is_away() {
-        assert_eq!(Fault::from(PoolError::Timeout(TimeoutType::Wait)), Fault::Busy);
-        assert_eq!(Fault::from(PoolError::Timeout(TimeoutType::Create)), Fault::Silent);
-        assert!(matches!(Fault::from(PoolError::Closed), Fault::Away(_)));
+        assert_eq!(RegistryError::from(PoolError::Timeout(TimeoutType::Wait)), RegistryError::Busy);
+        assert_eq!(RegistryError::from(PoolError::Timeout(TimeoutType::Create)), RegistryError::Silent);
+        assert!(matches!(RegistryError::from(PoolError::Closed), RegistryError::Away(_)));
     }
 }

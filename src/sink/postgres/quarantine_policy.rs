@@ -22,14 +22,14 @@ const SENDERS_PER_MINUTE: usize = 10_000;
 /// What senders beyond [`SENDERS_PER_MINUTE`] are counted under.
 const CROWD: u64 = 0;
 
-/// Caps on stored quarantine events, per minute of the broker's time. What is over a cap is counted only.
+/// Which refusals are stored: by the run-time settings, and up to caps per minute of the broker's time. The others are counted only.
 ///
 /// Shared by the writer and the transactions that find refused rows.
 #[derive(Debug)]
-pub(super) struct Gate(Mutex<Policy>);
+pub(super) struct QuarantinePolicy(Mutex<Inner>);
 
 #[derive(Debug)]
-struct Policy {
+struct Inner {
     /// `STORE_REJECTS`.
     store_rejects: bool,
     /// `MIRROR_REJECTS_TO_RAW`, in `DEV`.
@@ -39,10 +39,10 @@ struct Policy {
     unregistered_names: UnregisteredNames,
 }
 
-impl Gate {
-    /// A gate with a cap on stored events per minute and sender.
+impl QuarantinePolicy {
+    /// A policy with a cap on stored events per minute and sender.
     pub(super) fn new(cap: u32) -> Self {
-        Self(Mutex::new(Policy {
+        Self(Mutex::new(Inner {
             store_rejects: true,
             mirror_rejects: false,
             cap,
@@ -53,27 +53,27 @@ impl Gate {
 
     /// Takes over the run-time settings.
     pub(super) fn configure(&self, store_rejects: bool, mirror_rejects: bool) {
-        let mut policy = self.policy();
-        (policy.store_rejects, policy.mirror_rejects) = (store_rejects, mirror_rejects);
+        let mut inner = self.lock();
+        (inner.store_rejects, inner.mirror_rejects) = (store_rejects, mirror_rejects);
     }
 
     /// Where a refused message goes. `has_rows` says whether its lane has rows in `raw_events` at all. The second value
     /// tells whether a cap alone kept it out.
     pub(super) fn decide(&self, origin: &Origin, refusal: &QuarantineRecord, has_rows: bool) -> (Keep, bool) {
-        let mut policy = self.policy();
+        let mut inner = self.lock();
         let reason = refusal.rejection.reason;
         let tenant = refusal.counted_tenant();
         // What no tenant's fault explains is stored whatever the settings, up to a cap per device.
         let (stores, device) = match reason.is_always_stored() {
             // Whoever has no registered device has none to be told apart by.
             true => (true, refusal.device_id.as_deref().filter(|_| refusal.tenant_id.as_deref() == Some(tenant))),
-            false => (policy.store_rejects, None),
+            false => (inner.store_rejects, None),
         };
-        let wanted = Keep { event: stores, mirror: has_rows && policy.mirror_rejects };
+        let wanted = Keep { event: stores, mirror: has_rows && inner.mirror_rejects };
         if reason.is_never_stored() || !(wanted.event || wanted.mirror) {
             return (Keep::COUNTED, false);
         }
-        policy.admit(origin, reason, tenant, device.unwrap_or_default(), wanted)
+        inner.admit(origin, reason, tenant, device.unwrap_or_default(), wanted)
     }
 
     /// Counts a tenant by name that has no registered device because its subscriptions have no room for one: that is an
@@ -84,21 +84,21 @@ impl Gate {
             && let Some(tenant) = &refusal.tenant_id
         {
             let minute = origin.received_us.div_euclid(MINUTE_US);
-            refusal.of_unknown_tenant = !self.policy().unregistered_names.admit(minute, tenant);
+            refusal.of_unknown_tenant = !self.lock().unregistered_names.admit(minute, tenant);
         }
     }
 
     /// Where a refused point goes.
     pub(super) fn decide_point(&self, point: &RejectedPoint) -> (Keep, bool) {
-        self.policy().admit(&point.origin, Reason::PointRefused, &point.tenant_id, series(&point.line), Keep::STORED)
+        self.lock().admit(&point.origin, Reason::PointRefused, &point.tenant_id, series(&point.line), Keep::STORED)
     }
 
-    fn policy(&self) -> MutexGuard<'_, Policy> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock()
     }
 }
 
-impl Policy {
+impl Inner {
     fn admit(&mut self, origin: &Origin, reason: Reason, tenant: &str, device: &str, wanted: Keep) -> (Keep, bool) {
         // Of what is always stored something is, however small the cap.
         let cap = if reason.is_always_stored() { self.cap.max(1) } else { self.cap };
@@ -180,61 +180,61 @@ mod tests {
         Origin { stream: "TELEMETRY".into(), stream_seq: 1, received_us }
     }
 
-    fn stored(gate: &Gate, us: i64, refusal: &QuarantineRecord) -> bool {
-        gate.decide(&at(us), refusal, true).0.event
+    fn stored(policy: &QuarantinePolicy, us: i64, refusal: &QuarantineRecord) -> bool {
+        policy.decide(&at(us), refusal, true).0.event
     }
 
     #[test]
     fn a_flood_is_stored_up_to_the_cap_of_its_tenant_reason_and_minute() {
-        let gate = Gate::new(2);
+        let policy = QuarantinePolicy::new(2);
         let flood = refusal("a", "d", Reason::DeviceRevoked);
-        let flooded = [0, 1, 2].map(|us| stored(&gate, us, &flood));
+        let flooded = [0, 1, 2].map(|us| stored(&policy, us, &flood));
         assert_eq!(flooded, [true, true, false]);
-        assert!(!stored(&gate, 3, &refusal("a", "e", Reason::DeviceRevoked)), "its devices share the cap");
-        assert!(stored(&gate, 3, &refusal("a", "d", Reason::TokenInvalid)), "another reason has its own cap");
-        assert!(stored(&gate, 3, &refusal("b", "d", Reason::DeviceRevoked)), "another tenant too");
-        assert!(stored(&gate, MINUTE_US, &flood), "another minute too");
+        assert!(!stored(&policy, 3, &refusal("a", "e", Reason::DeviceRevoked)), "its devices share the cap");
+        assert!(stored(&policy, 3, &refusal("a", "d", Reason::TokenInvalid)), "another reason has its own cap");
+        assert!(stored(&policy, 3, &refusal("b", "d", Reason::DeviceRevoked)), "another tenant too");
+        assert!(stored(&policy, MINUTE_US, &flood), "another minute too");
     }
 
     #[test]
     fn what_no_tenant_is_to_blame_for_is_stored_up_to_a_cap_per_device_and_when_storing_is_off() {
-        let gate = Gate::new(2);
-        gate.configure(false, false);
+        let policy = QuarantinePolicy::new(2);
+        policy.configure(false, false);
         // What has no device has a cap of its own, below.
         for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::BadEnvelope) {
             for device in ["d", "e"] {
-                let kept = [0, 1, 2].map(|us| stored(&gate, us, &refusal("a", device, reason)));
+                let kept = [0, 1, 2].map(|us| stored(&policy, us, &refusal("a", device, reason)));
                 // What is of nobody has no device either: one cap for all of it.
                 let always = reason.is_always_stored() && (device == "d" || !reason.is_unattributed());
                 assert_eq!(kept, [always, always, false], "{reason}");
             }
         }
         assert!(
-            stored(&Gate::new(0), 0, &refusal("a", "d", Reason::RowRefused)),
+            stored(&QuarantinePolicy::new(0), 0, &refusal("a", "d", Reason::RowRefused)),
             "something of it, however small the cap"
         );
     }
 
     #[test]
     fn bytes_of_nobody_share_one_cap() {
-        let gate = Gate::new(2);
+        let policy = QuarantinePolicy::new(2);
         let nobody = QuarantineRecord { tenant_id: None, device_id: None, ..refusal("", "", Reason::BadEnvelope) };
-        assert_eq!([0, 1, 2].map(|us| stored(&gate, us, &nobody)), [true, true, false]);
+        assert_eq!([0, 1, 2].map(|us| stored(&policy, us, &nobody)), [true, true, false]);
     }
 
     #[test]
     fn a_stranger_whose_subscription_has_no_room_is_counted_by_name_and_any_other_is_not() {
-        let gate = Gate::new(2);
+        let policy = QuarantinePolicy::new(2);
         for (reason, counted) in [(Reason::NoSubscriptionCapacity, "a"), (Reason::UnregisteredDevice, "unknown")] {
             let mut refusal = QuarantineRecord { of_unknown_tenant: true, ..refusal("a", "d", reason) };
-            gate.name_stranger(&at(0), &mut refusal);
+            policy.name_stranger(&at(0), &mut refusal);
             assert_eq!(refusal.counted_tenant(), counted, "{reason}");
         }
     }
 
     #[test]
     fn refused_points_are_stored_up_to_a_cap_per_device() {
-        let gate = Gate::new(2);
+        let policy = QuarantinePolicy::new(2);
         let kept = |line: &str| {
             let point = RejectedPoint {
                 tenant_id: "a".into(),
@@ -244,7 +244,7 @@ mod tests {
                 guard: None,
                 owed: Default::default(),
             };
-            gate.decide_point(&point).0.event
+            policy.decide_point(&point).0.event
         };
         let flood = [
             kept("telemetry,device_id=d\\ 1,site_id=s seq=1i,x=1 1"),
@@ -257,25 +257,25 @@ mod tests {
 
     #[test]
     fn what_the_limiter_refused_is_neither_stored_nor_mirrored() {
-        let gate = Gate::new(10);
-        gate.configure(true, true);
-        let decided = gate.decide(&at(0), &refusal("a", "d", Reason::RateLimited), true);
+        let policy = QuarantinePolicy::new(10);
+        policy.configure(true, true);
+        let decided = policy.decide(&at(0), &refusal("a", "d", Reason::RateLimited), true);
         assert_eq!(decided, (Keep::COUNTED, false));
     }
 
     #[test]
     fn rejects_are_mirrored_where_their_lane_has_rows() {
-        let gate = Gate::new(10);
-        gate.configure(false, true);
-        assert!(gate.decide(&at(0), &refusal("a", "d", Reason::TokenInvalid), true).0.mirror);
-        assert!(!gate.decide(&at(0), &refusal("a", "d", Reason::TokenInvalid), false).0.mirror);
+        let policy = QuarantinePolicy::new(10);
+        policy.configure(false, true);
+        assert!(policy.decide(&at(0), &refusal("a", "d", Reason::TokenInvalid), true).0.mirror);
+        assert!(!policy.decide(&at(0), &refusal("a", "d", Reason::TokenInvalid), false).0.mirror);
     }
 
     #[test]
     fn what_is_older_than_the_remembered_minutes_shares_one_cap() {
-        let gate = Gate::new(2);
+        let policy = QuarantinePolicy::new(2);
         let flood = refusal("a", "d", Reason::TokenInvalid);
-        let at_minute = |minute: i64| stored(&gate, minute * MINUTE_US, &flood);
+        let at_minute = |minute: i64| stored(&policy, minute * MINUTE_US, &flood);
         for minute in 1_000..1_060 {
             assert!(at_minute(minute), "{minute}");
         }
