@@ -117,7 +117,7 @@ pub(super) fn check(config: &Config, diagnostics: &mut Diagnostics) {
         diagnostics.errors.extend(nats::login::problems(&config.nats).iter().map(ToString::to_string));
     }
     if is_table_read(postgres::config::Config::SETTINGS, diagnostics) {
-        diagnostics.errors.extend(postgres::connector::problems(&config.postgres).iter().map(ToString::to_string));
+        diagnostics.errors.extend(postgres::target::problems(&config.postgres).iter().map(ToString::to_string));
     }
     if diagnostics.is_read("admin.key")
         && let Some(sentence) = unfit_admin_key(&config.admin.key)

@@ -15,6 +15,7 @@ pub(crate) mod retention;
 pub(crate) mod schema;
 pub(crate) mod session;
 pub(crate) mod start;
+pub(crate) mod target;
 pub(crate) mod types;
 
 pub use self::config::Config;

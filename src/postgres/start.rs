@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 
 use super::config::Config;
-use super::connector::{ConnectError, Connector, SettingsError};
+use super::connector::{ConnectError, Connector};
 use super::schema;
+use super::target::SettingsError;
 use crate::runtime::exit::Exit;
 
 /// Pauses between attempts.
