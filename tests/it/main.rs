@@ -69,6 +69,7 @@ mod probes;
 mod provision;
 mod provisioning;
 mod quarantine;
+mod raw_protocol;
 mod registry;
 mod replicas;
 mod retention;

@@ -26,15 +26,15 @@ impl Consumer {
         let arrived_before = self.arrived_in_drain.len();
         let mut admitted = 0;
         for mut message in messages {
-            if let Some(status) = message.status {
-                if is_current {
+            // Publishers may write a status line, too: the broker's own has nothing to acknowledge.
+            let Some(reply) = message.reply.take() else {
+                if let Some(status) = message.status.filter(|_| is_current) {
                     self.status(status, &message, ctx);
                 }
                 continue;
-            }
-            let Some(reply) = message.reply.take() else { continue };
+            };
             if is_current {
-                self.pulls.arrived(size(&message, &reply));
+                self.pulls.arrived(message.length);
             }
             admitted += 1;
             if self.stage == Stage::Draining && !self.limit().is_finite() {
@@ -87,7 +87,8 @@ impl Consumer {
         if self.lane.opening() == Opening::MqttPayload {
             self.parts.spawn.metrics.nats_mqtt.received(message.headers.as_ref().and_then(qos_header));
         }
-        let slot = self.in_flight.admit(entry, message.payload.len(), now_ms);
+        // The payload keeps what it has come with in memory: the headers above all.
+        let slot = self.in_flight.admit(entry, message.length, now_ms);
         let envelope = panics::open(self.lane.opening(), &message.subject, &message.payload);
         let mut delivery = Delivery::new(origin, attempt, message.payload, slot, self.settle_handle.clone()?);
         delivery.subject = message.subject;
@@ -150,17 +151,13 @@ impl Shards {
     }
 }
 
-/// The size that the broker counts against a request's bytes, without the headers.
-fn size(message: &NatsMessage, reply: &Subject) -> usize {
-    message.payload.len() + message.subject.len() + reply.len()
-}
-
 /// The quality of service of an MQTT client's publish, where the message has the header.
 fn qos_header(headers: &HeaderMap) -> Option<u8> {
     headers.get("Nmqtt-Pub")?.as_str().parse().ok()
 }
 
-/// The replay header, where the message has one.
+/// The replay header, where the message has one that may be ours.
 fn replay_header(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(proof::HEADER)?.as_str().to_owned())
+    let header = headers.get(proof::HEADER)?.as_str();
+    (header.len() <= proof::MAX_HEADER).then(|| header.to_owned())
 }

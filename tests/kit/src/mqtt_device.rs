@@ -54,13 +54,13 @@ impl MqttDevice {
     /// When the connection breaks.
     pub fn publish(
         &mut self,
-        messages: impl IntoIterator<Item = (String, Vec<u8>)>,
+        messages: impl IntoIterator<Item = (impl AsRef<[u8]>, Vec<u8>)>,
         mut acknowledged: impl FnMut(usize),
     ) -> io::Result<()> {
         let mut confirmed = 0;
         for (topic, payload) in messages {
             self.next_id = self.next_id % u16::MAX + 1;
-            let body = [text(&topic).as_slice(), &self.next_id.to_be_bytes(), &payload].concat();
+            let body = [text(topic).as_slice(), &self.next_id.to_be_bytes(), &payload].concat();
             self.send(PUBLISH | 0x02, &body)?;
             self.open.push_back(self.next_id);
             if self.open.len() >= WINDOW {
@@ -117,7 +117,8 @@ impl Drop for MqttDevice {
     }
 }
 
-/// A text with its length before it.
-fn text(text: &str) -> Vec<u8> {
-    [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat()
+/// A text, or what should be one, with its length before it.
+fn text(text: impl AsRef<[u8]>) -> Vec<u8> {
+    let text = text.as_ref();
+    [&(text.len() as u16).to_be_bytes(), text].concat()
 }

@@ -11,6 +11,9 @@
 // See the License for the specific language governing permissions and
 // limitations under the License.
 
+// Changed for ingest-node (see ../../README.md): subjects, headers and errors are read whatever their bytes are, where 0.51.0 closes
+// the connection.
+
 //! This module provides a connection implementation for communicating with a NATS server.
 
 use std::collections::VecDeque;
@@ -48,6 +51,27 @@ const SOFT_WRITE_BUF_LIMIT: usize = 65535;
 const WRITE_FLATTEN_THRESHOLD: usize = 4096;
 /// How many buffers to write in a single vectored write call.
 const WRITE_VECTORED_CHUNKS: usize = 64;
+
+/// Longest line that announces a message; an MQTT topic has at most half of this.
+const MAX_MESSAGE_LINE: usize = 128 * 1024;
+
+/// Where the line ends that announces a message, if it is there. A subject may hold line breaks, as MQTT clients of the server can make
+/// them, but no blank: the line goes on until it has its arguments.
+fn message_line_end(read_buf: &[u8], mut end: usize) -> io::Result<Option<usize>> {
+    while memchr::memchr_iter(b' ', &read_buf[..end]).take(3).count() < 3 {
+        if end > MAX_MESSAGE_LINE {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the line of a message does not end",
+            ));
+        }
+        match memchr::memmem::find(&read_buf[end + 2..], b"\r\n") {
+            Some(next) => end += 2 + next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(end))
+}
 
 /// Supertrait enabling trait object for containing both TLS and non TLS `TcpStream` connection.
 pub(crate) trait AsyncReadWrite: AsyncWrite + AsyncRead + Send + Unpin {}
@@ -157,8 +181,7 @@ impl Connection {
         }
 
         if self.read_buf.starts_with(b"-ERR") {
-            let description = str::from_utf8(&self.read_buf[5..len])
-                .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?
+            let description = String::from_utf8_lossy(&self.read_buf[5..len])
                 .trim_matches('\'')
                 .to_owned();
 
@@ -177,8 +200,11 @@ impl Connection {
         }
 
         if self.read_buf.starts_with(b"MSG ") {
-            let line = str::from_utf8(&self.read_buf[4..len])
-                .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?;
+            let Some(len) = message_line_end(&self.read_buf, len)? else {
+                return Ok(None);
+            };
+            // The server checks no subject: it may be no UTF-8.
+            let line = String::from_utf8_lossy(&self.read_buf[4..len]);
             let mut args = line.split(' ').filter(|s| !s.is_empty());
 
             // Parse the operation syntax: MSG <subject> <sid> [reply-to] <#bytes>
@@ -224,6 +250,7 @@ impl Connection {
 
             let subject = Subject::from(subject);
             let reply = reply_to.map(Subject::from);
+            drop(line);
 
             self.read_buf.advance(len + 2);
             let payload = self.read_buf.split_to(payload_len).freeze();
@@ -250,10 +277,13 @@ impl Connection {
         }
 
         if self.read_buf.starts_with(b"HMSG ") {
-            // Extract whitespace-delimited arguments that come after "HMSG".
-            let line = std::str::from_utf8(&self.read_buf[5..len])
-                .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?;
-            let mut args = line.split_whitespace().filter(|s| !s.is_empty());
+            let Some(len) = message_line_end(&self.read_buf, len)? else {
+                return Ok(None);
+            };
+            // Extract the arguments that come after "HMSG". Only the server's own blanks divide them: a subject may hold any other
+            // white space, and may be no UTF-8.
+            let line = String::from_utf8_lossy(&self.read_buf[5..len]);
+            let mut args = line.split(' ').filter(|s| !s.is_empty());
 
             // <subject> <sid> [reply-to] <# header bytes><# total bytes>
             let (subject, sid, reply_to, header_len, total_len) = match (
@@ -326,44 +356,26 @@ impl Connection {
                 return Ok(None);
             }
 
+            drop(line);
             self.read_buf.advance(len + 2);
             let header = self.read_buf.split_to(header_len);
             let payload = self.read_buf.split_to(total_len - header_len).freeze();
             self.read_buf.advance(2);
 
-            let mut lines = std::str::from_utf8(&header)
-                .map_err(|_| {
-                    io::Error::new(io::ErrorKind::InvalidInput, "header isn't valid utf-8")
-                })?
-                .lines()
-                .peekable();
-            let version_line = lines.next().ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidInput, "no header version line found")
-            })?;
-
-            let version_line_suffix = version_line
-                .strip_prefix("NATS/1.0")
+            // The server checks no header, either. What can't be read is left out; only what looks like a status line is one.
+            let header = String::from_utf8_lossy(&header);
+            let mut lines = header.lines().peekable();
+            let version_line_suffix = lines
+                .next()
+                .and_then(|version_line| version_line.strip_prefix("NATS/1.0"))
                 .map(str::trim)
-                .ok_or_else(|| {
-                    io::Error::new(
-                        io::ErrorKind::InvalidInput,
-                        "header version line does not begin with `NATS/1.0`",
-                    )
-                })?;
+                .unwrap_or_default();
 
             let (status, description) = version_line_suffix
                 .split_once(' ')
                 .map(|(status, description)| (status.trim(), description.trim()))
                 .unwrap_or((version_line_suffix, ""));
-            let status = if !status.is_empty() {
-                Some(
-                    status
-                        .parse::<StatusCode>()
-                        .map_err(|_| std::io::Error::other("could not parse status parameter"))?,
-                )
-            } else {
-                None
-            };
+            let status = status.parse::<StatusCode>().ok();
             let description = if !description.is_empty() {
                 Some(description.to_owned())
             } else {
@@ -376,12 +388,12 @@ impl Connection {
                     continue;
                 }
 
-                let (name, value) = line.split_once(':').ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidInput, "no header version line found")
-                })?;
-
-                let name = HeaderName::from_str(name)
-                    .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err))?;
+                let Some((name, value)) = line.split_once(':') else {
+                    continue;
+                };
+                let Ok(name) = HeaderName::from_str(name) else {
+                    continue;
+                };
 
                 // Read the header value, which might have been split into multiple lines
                 // `trim_start` and `trim_end` do the same job as doing `value.trim().to_owned()` at the end, but without a reallocation

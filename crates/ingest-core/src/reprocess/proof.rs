@@ -22,6 +22,9 @@ use crate::message::compact::compact;
 /// The header's name.
 pub const HEADER: &str = "Ingest-Replay";
 
+/// Longest value of it, bytes: NATS bounds a stream's name to 255.
+pub const MAX_HEADER: usize = 1_024;
+
 const VERSION: &str = "v1";
 const TRUSTED: &str = "trusted";
 const UNTRUSTED: &str = "judged";

@@ -84,7 +84,7 @@ impl Pulls {
         })
     }
 
-    /// A message with a body of `bytes` has arrived.
+    /// A message that the broker counts as so many bytes has arrived: subject, reply subject, headers and body.
     pub fn arrived(&mut self, bytes: usize) {
         // Where one is too large the next one may be so as well: it is tried alone at once.
         self.oversized &= bytes > self.limits.share_bytes();
