@@ -9,6 +9,7 @@ use deadpool_postgres::Pool;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use slog::{Logger, info, o};
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::http::admin;
@@ -17,7 +18,7 @@ use crate::observe::{self, Observer, Sources};
 use crate::postgres::connector::Connector;
 use crate::postgres::{self, pool};
 use crate::registry::provisioning::api::DatabaseState;
-use crate::registry::provisioning::{self, Activations, Devices, TenantDatabases};
+use crate::registry::provisioning::{self, Activations, Devices, PLACES, TenantDatabases};
 use crate::runtime::error_chain::error_chain;
 use crate::runtime::failures::Failures;
 use crate::sink::influx::{Backend, Presence, Provisioned};
@@ -50,7 +51,12 @@ pub(super) fn start(
         }
         false => None,
     };
-    let activations = Activations { pool: pool.clone(), failures: Failures::default(), log: log_of("provision") };
+    let activations = Activations {
+        pool: pool.clone(),
+        failures: Failures::default(),
+        places: Semaphore::new(PLACES),
+        log: log_of("provision"),
+    };
     let devices = Devices {
         pool,
         activation_ttl_minutes: config.admin.activation_ttl_minutes,

@@ -50,7 +50,7 @@ pub(super) async fn connect_all(
     metrics.postgres.pool.read_from(move || pool::figures(&shown));
     let log_of = |connection| log.new(o!("component" => "nats", "connection" => connection));
     let (name, jobs_name) = ("deliveries", "jobs");
-    let permissions = Permissions::new(metrics.clone());
+    let permissions = Permissions::new(metrics.clone(), Some(readiness.clone()));
     let observers = |readiness| Observers { readiness, permissions: Some(permissions.clone()) };
     let refused = |error: connect::ConnectError| (error.exit(), error.to_string());
     let nats = connect(&config.nats, name, observers(Some(readiness.clone())), &log_of(name)).await.map_err(refused)?;

@@ -113,7 +113,7 @@ impl Collector for BrokerReports {
     /// One moment for all series of a scrape: a consumer has all of its figures or none, but for an age that alone is not known.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         type Figure = fn(&ConsumerFigures) -> i64;
-        const FIGURES: [(&str, &str, Figure); 4] = [
+        const FIGURES: [(&str, &str, Figure); 5] = [
             ("consumer_pending", "Messages not delivered to anyone yet.", |of| of.pending as i64),
             ("consumer_ack_pending", "Messages delivered to any replica, not acknowledged yet.", |of| {
                 of.ack_pending as i64
@@ -124,6 +124,7 @@ impl Collector for BrokerReports {
             ("consumer_max_ack_pending", "Most messages delivered to all replicas, not acknowledged yet.", |of| {
                 of.max_ack_pending
             }),
+            ("consumer_paused", "1 while an operator has paused the consumer.", |of| of.is_paused.into()),
         ];
         const SECONDS: [(&str, &str); 2] = [
             ("oldest_unsettled_seconds", "Age of the oldest message that is not settled."),
@@ -183,13 +184,13 @@ mod tests {
         let metrics = Metrics::new();
         assert!(series(&metrics).is_empty(), "not bound yet");
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now()));
-        assert_eq!(series(&metrics).len(), 7);
+        assert_eq!(series(&metrics).len(), 8);
         let text = metrics.open_metrics().unwrap();
         assert!(text.contains("ingest_consumer_pending{consumer=\"ingest-shadow\"} 9\n"), "{text}");
 
         metrics.consumers.broker.set(Lane::SHADOW, BrokerReport { oldest: None, ..report(Instant::now()) });
         let without_age = series(&metrics);
-        assert_eq!(without_age.len(), 5, "{without_age:?}");
+        assert_eq!(without_age.len(), 6, "{without_age:?}");
         assert!(!without_age.iter().any(|name| name.contains("oldest") || name.contains("lag")), "{without_age:?}");
 
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now() - Duration::from_secs(11)));

@@ -35,7 +35,7 @@ pub(crate) struct RetentionFigures {
     pub oldest_day_secs: Option<i64>,
     /// Old partitions that are kept because InfluxDB is owed points of their day.
     pub held_back: Option<i64>,
-    /// Seconds since the last round that was complete.
+    /// Seconds since the last round that was complete, or since the start where there was none.
     pub success_age_secs: Option<f64>,
 }
 

@@ -214,6 +214,9 @@ impl Outage {
         match event {
             Event::Connected => {
                 self.logged.lock().reset();
+                if let Some(permissions) = permissions {
+                    permissions.logged_in();
+                }
                 if let Some(readiness) = readiness {
                     readiness.up(Condition::Nats);
                 }

@@ -10,6 +10,7 @@ use slog::{Logger, info, warn};
 use crate::delivery::Lane;
 use crate::metrics::Metrics;
 use crate::runtime::log_once::LogOnce;
+use crate::runtime::readiness::Readiness;
 use ingest_core::flow::permission::{self, Operation};
 
 /// Subjects that are remembered as logged. The node uses a handful; any beyond are only counted.
@@ -19,8 +20,13 @@ const MAX_LOGGED: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Permissions {
     metrics: Arc<Metrics>,
+    /// Gets what no lane is not ready for: a publication that is denied.
+    readiness: Option<Arc<Readiness>>,
     state: Mutex<State>,
 }
+
+/// The message's subject in `/ready`.
+const SUBJECT: &str = "nats permissions";
 
 #[derive(Debug)]
 struct State {
@@ -41,9 +47,9 @@ pub(crate) struct Denial {
 
 impl Permissions {
     /// No violations yet.
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(metrics: Arc<Metrics>, readiness: Option<Arc<Readiness>>) -> Arc<Self> {
         let state = State { newest: BTreeMap::new(), logged: LogOnce::new(MAX_LOGGED) };
-        Arc::new(Self { metrics, state: Mutex::new(state) })
+        Arc::new(Self { metrics, readiness, state: Mutex::new(state) })
     }
 
     /// Records a server error if it is a permission violation, and returns whether it is. Logged once per subject, until
@@ -58,6 +64,9 @@ impl Permissions {
             state.newest.insert((violation.operation, lane), denial);
             state.logged.is_new(&violation.subject)
         };
+        if let Some(readiness) = self.readiness.as_ref().filter(|_| violation.operation == Operation::Publish) {
+            readiness.set_message(SUBJECT, message);
+        }
         match violation.operation {
             // The node works without advisories.
             Operation::Advisory if is_new => info!(log, "nats does not permit"; "error" => message),
@@ -65,6 +74,14 @@ impl Permissions {
             _ => {}
         }
         true
+    }
+
+    /// A connection has logged in: rights change with that, and what is denied still is denied again.
+    pub(crate) fn logged_in(&self) {
+        if let Some(readiness) = &self.readiness {
+            readiness.clear_message(SUBJECT);
+        }
+        self.allowed_anywhere(Operation::Publish);
     }
 
     /// The newest violation of an operation that concerns this lane.
@@ -78,9 +95,18 @@ impl Permissions {
 
     /// The operation is allowed again: the next violation is logged again.
     pub(crate) fn allowed(&self, operation: Operation, lane: Lane) {
-        let mut state = self.state();
-        let known = [state.newest.remove(&(operation, Some(lane))), state.newest.remove(&(operation, None))];
-        for violation in known.into_iter().flatten().filter_map(|denial| permission::read(&denial.message)) {
+        self.forget(|known| known == (operation, Some(lane)) || known == (operation, None));
+    }
+
+    fn allowed_anywhere(&self, operation: Operation) {
+        self.forget(|(known, _)| known == operation);
+    }
+
+    fn forget(&self, is_allowed: impl Fn((Operation, Option<Lane>)) -> bool) {
+        let state = &mut *self.state();
+        let allowed: Vec<Denial> =
+            state.newest.extract_if(.., |kind, _| is_allowed(*kind)).map(|(_, denial)| denial).collect();
+        for violation in allowed.iter().filter_map(|denial| permission::read(&denial.message)) {
             state.logged.forget(&violation.subject);
         }
     }
@@ -103,7 +129,7 @@ mod tests {
     const INBOX: &str = r#"Permissions Violation for Subscription to "_INBOX.x.*""#;
 
     fn permissions() -> (Arc<Permissions>, Logger) {
-        (Permissions::new(Metrics::new()), Logger::root(slog::Discard, slog::o!()))
+        (Permissions::new(Metrics::new(), None), Logger::root(slog::Discard, slog::o!()))
     }
 
     #[test]
@@ -118,6 +144,21 @@ mod tests {
         permissions.record(r#"Permissions Violation for Publish to "$JS.API.STREAM.INFO.ROUTES""#, &log);
         assert_eq!(denied(Operation::Api, Lane::TELEMETRY), None, "of no lane");
         assert_eq!(permissions.metrics.nats.permission_violations.of(Operation::Pull).get(), 1);
+    }
+
+    #[test]
+    fn a_publication_that_is_denied_shows_until_the_next_log_in() {
+        let (readiness, log) = (Readiness::new(), Logger::root(slog::Discard, slog::o!()));
+        let permissions = Permissions::new(Metrics::new(), Some(readiness.clone()));
+        let denied = r#"Permissions Violation for Publish to "routes.acme.webhook""#;
+        permissions.record(PULL, &log);
+        assert!(readiness.messages().is_empty(), "a lane's own condition says that");
+        permissions.record(denied, &log);
+        assert_eq!(readiness.messages(), [format!("nats permissions: {denied}")]);
+        permissions.logged_in();
+        assert!(readiness.messages().is_empty());
+        assert!(permissions.state().logged.is_new("routes"), "logged again where it is denied again");
+        assert!(permissions.denied(Operation::Pull, Lane::SHADOW).is_some(), "of which the lane knows when it is over");
     }
 
     #[test]

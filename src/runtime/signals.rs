@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT, which start a drain, and SIGHUP, which has secrets read again.
+//! Signals: SIGTERM and SIGINT, which start a drain, SIGHUP, which has secrets read again, and those that mean nothing here.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -10,6 +10,10 @@ pub(crate) struct Signals(Option<(Signal, Signal)>);
 impl Signals {
     /// Listens from now on. Needs a running tokio runtime.
     pub(crate) fn listen() -> Self {
+        // Other programs do something at these; here they would end the process without a drain. A handler stays when it is dropped.
+        for meaningless in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+            drop(signal(meaningless));
+        }
         let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
         // Without handlers the signals keep their default effect and end the process.
         Self(terminate.ok().zip(interrupt.ok()))

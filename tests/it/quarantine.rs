@@ -178,6 +178,10 @@ async fn the_quarantine_can_be_looked_at() {
     assert_eq!(world.quarantine_json(&["list", "--tenant", "tenant-1", "--since", "1h"]).await.len(), 1);
     assert_eq!(world.quarantine_json(&["list", "--since", "2100-01-01"]).await.len(), 0);
     assert_eq!(world.quarantine_json(&["list", "--limit", "2"]).await.len(), 2);
+    let of_device = world.quarantine_json(&["list", "--device", "nobody"]).await;
+    assert_eq!((of_device.len(), &of_device[0]["device_id"]), (1, &json!("nobody")));
+    let would = world.quarantine(&["replay", "--dry-run", "--device", &known.device_id]).await.stdout;
+    assert!(would.starts_with("would replay 1, not replayable 0"), "{would}");
     let table = world.quarantine(&["list"]).await.stdout;
     assert_eq!(table.lines().count(), 4, "{table}");
 

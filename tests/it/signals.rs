@@ -73,3 +73,16 @@ async fn further_signals_during_a_drain_change_nothing() {
     assert_eq!(node.wait_exit(DEADLINE).await, Some(0), "{}", node.log());
     load.assert_all_there(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signals_that_mean_nothing_here_end_nothing() {
+    let world = World::new().await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    let mut node = start(world.node()).await;
+    node.sigusr();
+    world.publish(load.messages.clone()).await;
+    world.wait_settled(LANES[0], DEADLINE).await;
+    assert!(node.is_running(), "{}", node.log());
+    drain(node).await;
+}

@@ -47,7 +47,7 @@ pub(crate) async fn run(
     let server = probes::serve(&config, &readiness, &metrics, &stats, &log)?;
 
     let nats_log = log.new(o!("component" => "nats", "connection" => "gateway"));
-    let permissions = Permissions::new(metrics.clone());
+    let permissions = Permissions::new(metrics.clone(), Some(readiness.clone()));
     let observers = Observers { readiness: Some(readiness.clone()), permissions: Some(permissions.clone()) };
     let connected = tokio::select! {
         connected = connect(&config.nats, "gateway", observers, &nats_log) => connected.map(Some),

@@ -6,6 +6,7 @@ use actix_web::web::Data;
 use async_nats::Client;
 use deadpool_postgres::Pool;
 use slog::o;
+use tokio::sync::Semaphore;
 
 use super::wiring::Addresses;
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::gateway::http::{self, Further, IngestServer, Listener};
 use crate::gateway::{StreamPublisher, StreamWatch, StreamWatchParts, Streams, mqtt};
 use crate::nats::permissions::Permissions;
 use crate::postgres::connector::Connector;
-use crate::registry::provisioning::{self, Activations};
+use crate::registry::provisioning::{self, Activations, PLACES};
 use crate::registry::{self, Registry};
 use crate::runtime::failures::Failures;
 use crate::runtime::spawn::{SpawnContext, start};
@@ -142,6 +143,11 @@ fn ingest_server(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 /// `POST /api/device/activate`, as at the admin listener of a node.
 fn activation(ingredients: &Ingredients, spawn: &SpawnContext) -> Further {
     let log = spawn.log.new(o!("component" => "provision"));
-    let activations = Activations { pool: ingredients.pool.clone(), failures: Failures::default(), log };
+    let activations = Activations {
+        pool: ingredients.pool.clone(),
+        failures: Failures::default(),
+        places: Semaphore::new(PLACES),
+        log,
+    };
     Further { routes: Arc::new(provisioning::activation(Data::new(activations))), document: provisioning::openapi() }
 }

@@ -34,7 +34,11 @@ async fn look(config: &Config) -> Result<Vec<CheckResult>, CheckResult> {
     let version = figures.version.map_or_else(String::new, |version| format!(", {version}"));
     let found =
         format!("{}:{} lets the gateway in{version}", config.host.as_deref().unwrap_or_default(), config.port());
-    let mut results = vec![CheckResult::ok(ABOUT, found), session, subscription];
+    // Over MQTT nobody learns them.
+    let unknown = "can't be asked: whether sessions outlive a restart of the broker (persistence), when they expire, and its bounds on \
+                   queues and messages; docs/ways-in/mqtt.md says what they should be";
+    let mut results =
+        vec![CheckResult::ok(ABOUT, found), session, subscription, CheckResult::ok("mqtt settings", unknown)];
     results.extend(figures.dropped.filter(|count| *count > 0).map(|count| {
         let found = format!("the broker has dropped {count} messages since its start, those of other subscribers included");
         let advice = "give its queues no bound or a larger one (Mosquitto: max_queued_messages 0, max_queued_bytes 0), and let \

@@ -35,6 +35,9 @@ pub(crate) enum Action {
         /// Which.
         #[command(flatten)]
         filter: Filter,
+        /// Of this device.
+        #[arg(long)]
+        device: Option<String>,
         /// One JSON object per line instead of a table.
         #[arg(long)]
         json: bool,
@@ -111,8 +114,9 @@ type Failure = (Exit, String);
 pub(crate) async fn run(config: &Config, action: &Action, log: &Logger) -> Result<(), Failure> {
     let database = connect(config).await?;
     match action {
-        Action::List { filter, json } => {
-            let events = query::newest(&database, &filter.selection(LISTED)).await.map_err(unavailable)?;
+        Action::List { filter, device, json } => {
+            let events =
+                query::newest(&database, &filter.selection(LISTED), device.as_deref()).await.map_err(unavailable)?;
             let text = if *json { json_lines(&events)? } else { event::table_of(&events) };
             print(&text);
         }

@@ -25,11 +25,19 @@ const WHICH: &str = "($1::text IS NULL OR tenant_id = $1 OR ($1 = 'unknown' AND 
     AND ($2::text IS NULL OR reason = $2)
     AND ($3::bigint IS NULL OR ingested_at >= to_timestamp($3::bigint / 1000000.0))";
 
-/// The newest events.
-pub(super) async fn newest(database: &Client, selection: &Selection<'_>) -> Result<Vec<Event>, Error> {
+/// The newest events, of `device` where one is named.
+pub(super) async fn newest(
+    database: &Client,
+    selection: &Selection<'_>,
+    device: Option<&str>,
+) -> Result<Vec<Event>, Error> {
     let columns = columns();
-    let sql = format!("SELECT {columns} FROM quarantine_events q WHERE {WHICH} ORDER BY q.id DESC LIMIT $4");
-    Ok(database.query(&sql, &selection.parameters()).await?.iter().map(read).collect())
+    let sql = format!(
+        "SELECT {columns} FROM quarantine_events q WHERE {WHICH} AND ($5::text IS NULL OR device_id = $5)
+         ORDER BY q.id DESC LIMIT $4"
+    );
+    let [tenant, reason, since, limit] = selection.parameters();
+    Ok(database.query(&sql, &[tenant, reason, since, limit, &device]).await?.iter().map(read).collect())
 }
 
 /// The events of these ids, in their order.
@@ -43,21 +51,22 @@ pub(in crate::commands) async fn by_ids(database: &Client, ids: &[i64]) -> Resul
 }
 
 /// The ids of events in the order in which the broker had them; those replayed before only if they are wanted `again`, and
-/// `event` alone where one is named.
+/// `device` or `event` alone where one is named.
 pub(super) async fn oldest_ids(
     database: &Client,
     selection: &Selection<'_>,
+    device: Option<&str>,
     again: bool,
     event: Option<i64>,
 ) -> Result<Vec<i64>, Error> {
     let sql = format!(
         "SELECT id::bigint FROM quarantine_events WHERE {WHICH} AND ($5 OR replayed_at IS NULL)
-           AND ($6::bigint IS NULL OR id = $6)
+           AND ($6::bigint IS NULL OR id = $6) AND ($7::text IS NULL OR device_id = $7)
          ORDER BY received_at, stream_seq, id LIMIT $4"
     );
     let [tenant, reason, since, limit] = selection.parameters();
     Ok(database
-        .query(&sql, &[tenant, reason, since, limit, &again, &event])
+        .query(&sql, &[tenant, reason, since, limit, &again, &event, &device])
         .await?
         .iter()
         .map(|row| row.get(0))

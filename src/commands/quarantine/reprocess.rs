@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Which events.
     #[command(flatten)]
     pub filter: Filter,
+    /// Only events of this device.
+    #[arg(long)]
+    pub device: Option<String>,
     /// Only the event of this id.
     #[arg(long, value_name = "ID")]
     pub event: Option<i64>,
@@ -103,7 +106,8 @@ async fn replay_all(
     summary: &mut Summary,
 ) -> Result<(), String> {
     let away = |error: tokio_postgres::Error| format!("PostgreSQL does not answer: {}", error_chain(&error));
-    let ids = query::oldest_ids(database, &options.filter.selection(i64::MAX), options.again, options.event)
+    let Options { filter, device, again, event, .. } = options;
+    let ids = query::oldest_ids(database, &filter.selection(i64::MAX), device.as_deref(), *again, *event)
         .await
         .map_err(away)?;
     let key = registry::replay_key(database).await.map_err(away)?;

@@ -14,8 +14,17 @@ use crate::metrics::RetentionFigures;
 const MOST_NAMES: usize = 32;
 
 /// What the last round has found; read at any time by others.
-#[derive(Debug, Default)]
-pub(super) struct Report(Mutex<Found>);
+#[derive(Debug)]
+pub(super) struct Report {
+    found: Mutex<Found>,
+    started: Instant,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { found: Mutex::default(), started: Instant::now() }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Found {
@@ -32,7 +41,7 @@ impl Report {
         let names = |partitions: &[ingest_core::retention::partition::Partition]| {
             partitions.iter().map(|partition| partition.name.clone()).collect::<Vec<_>>()
         };
-        let mut found = self.0.lock();
+        let mut found = self.found.lock();
         found.oldest_us = rows.oldest_us;
         found.held_back = Some(names(&rows.held_back));
         found.others = names(&rows.others);
@@ -40,7 +49,7 @@ impl Report {
 
     /// How the round ended: what did not work, if anything.
     pub(super) fn end_round(&self, problem: Option<String>) {
-        let mut found = self.0.lock();
+        let mut found = self.found.lock();
         if problem.is_none() {
             found.succeeded_at = Some(Instant::now());
         }
@@ -49,22 +58,23 @@ impl Report {
 
     /// Another replica is at it: that is as good.
     pub(super) fn is_elsewhere(&self) {
-        self.0.lock().succeeded_at = Some(Instant::now());
+        self.found.lock().succeeded_at = Some(Instant::now());
     }
 
     /// The figures of a scrape.
     pub(super) fn figures(&self) -> RetentionFigures {
-        let found = self.0.lock();
+        let found = self.found.lock();
         RetentionFigures {
             oldest_day_secs: found.oldest_us.map(|day_us| day_us.div_euclid(1_000_000)),
             held_back: found.held_back.as_ref().map(|names| names.len() as i64),
-            success_age_secs: found.succeeded_at.map(|at| at.elapsed().as_secs_f64()),
+            // A first round that never succeeds has to be seen as well.
+            success_age_secs: Some(found.succeeded_at.unwrap_or(self.started).elapsed().as_secs_f64()),
         }
     }
 
     /// The object of `/stats`.
     pub(super) fn state(&self, config: &Config) -> Value {
-        let found = self.0.lock();
+        let found = self.found.lock();
         let some = |names: &[String]| names.iter().take(MOST_NAMES).cloned().collect::<Vec<_>>();
         json!({
             "raw_events_days": config.raw_events_days,
@@ -92,7 +102,9 @@ mod tests {
     #[test]
     fn nothing_is_said_that_no_round_has_found() {
         let report = Report::default();
-        assert_eq!(report.figures(), RetentionFigures::default());
+        let RetentionFigures { oldest_day_secs, held_back, success_age_secs } = report.figures();
+        assert_eq!((oldest_day_secs, held_back), (None, None));
+        assert!(success_age_secs.is_some_and(|secs| secs < 60.0), "since the start: {success_age_secs:?}");
         let state = report.state(&Config::default());
         assert!(["oldest_day", "held_back_by_outbox", "last_success_secs"].iter().all(|key| state[key].is_null()));
     }
@@ -104,9 +116,10 @@ mod tests {
         report.end_round(Some("no right".to_owned()));
         let state = report.state(&Config { raw_events_days: Some(3), ..Config::default() });
         assert_eq!((&state["oldest_day"], &state["problem"]), (&json!("2024-10-04"), &json!("no right")));
-        assert_eq!((&state["raw_events_days"], report.figures().success_age_secs), (&json!(3), None));
+        assert_eq!((&state["raw_events_days"], &state["last_success_secs"]), (&json!(3), &Value::Null));
         assert_eq!(report.figures().held_back, Some(0));
         report.end_round(None);
-        assert!(report.figures().success_age_secs.is_some() && report.state(&Config::default())["problem"].is_null());
+        let state = report.state(&Config::default());
+        assert!(state["last_success_secs"].is_u64() && state["problem"].is_null(), "{state}");
     }
 }

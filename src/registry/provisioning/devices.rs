@@ -83,8 +83,8 @@ impl Devices {
             Ok(ListedDevice {
                 tenant_id: row.try_get(0)?,
                 device_id: row.try_get(1)?,
-                site_id: row.try_get(2)?,
-                status: row.try_get(3)?,
+                site_id: row.try_get::<_, Option<String>>(2)?.unwrap_or_default(),
+                status: row.try_get::<_, Option<String>>(3)?.unwrap_or_default(),
                 fw_version: row.try_get(4)?,
                 token_set: row.try_get(5)?,
                 created_at: row.try_get::<_, Option<String>>(6)?.unwrap_or_default(),

@@ -20,4 +20,4 @@ pub(crate) use self::databases::TenantDatabases;
 pub(crate) use self::devices::Devices;
 pub(crate) use self::openapi::openapi;
 pub(crate) use self::routes::{activation, devices};
-pub(crate) use self::tokens::Activations;
+pub(crate) use self::tokens::{Activations, PLACES};

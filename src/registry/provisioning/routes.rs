@@ -72,10 +72,21 @@ pub(super) async fn activate(
     outage: web::Data<OutageLog>,
 ) -> HttpResponse {
     let address = client_address(&request);
-    if let Some(secs) = activations.failures.retry_after_secs(address) {
-        return ProvisionError::Limited(secs).response();
+    let is_limited = || match activations.failures.retry_after_secs(address) {
+        Some(secs) => Err(ProvisionError::Limited(secs)),
+        None => Ok(()),
+    };
+    if let Err(limited) = is_limited() {
+        return limited.response();
     }
-    let result = async { activations.activate(read_activation(body).await?).await }.await;
+    let result = async {
+        let activation = read_activation(body).await?;
+        let _place = activations.places.acquire().await;
+        // Others of this address may have been wrong meanwhile.
+        is_limited()?;
+        activations.activate(activation).await
+    }
+    .await;
     outage.note(&result, &activations.log);
     match &result {
         Ok(activated) => {

@@ -2,6 +2,7 @@
 
 use deadpool_postgres::{Pool, Transaction};
 use slog::Logger;
+use tokio::sync::Semaphore;
 use tokio_postgres::types::ToSql;
 
 use super::api::{Activated, Activation, Rotated};
@@ -14,12 +15,17 @@ use crate::runtime::failures::Failures;
 use ingest_core::message::digest::sha256_hex;
 use ingest_core::provision::fields;
 
+/// Codes that a listener looks at at once.
+pub(crate) const PLACES: usize = 2;
+
 /// What devices do without a key: several listeners may serve it, each with a limit of its own.
 pub(crate) struct Activations {
     /// Connections to PostgreSQL.
     pub pool: Pool,
     /// Who has presented wrong codes.
     pub failures: Failures,
+    /// Codes that are looked at: few at a time, so that nobody tries many before the first wrong one counts.
+    pub places: Semaphore,
     /// Component `provision`.
     pub log: Logger,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix::prelude::*;
-use slog::{error, info, warn};
+use slog::{debug, error, info, warn};
 
 use super::actor::{Consumer, Parts, Stage};
 use super::request_limits::request_limits;
@@ -76,6 +76,7 @@ impl Consumer {
         info!(self.parts.spawn.log, "consumer bound"; "ack_wait_secs" => binding.terms.ack_wait.as_secs(),
             "stream_created" => binding.stream_created.to_string(), "consumer_created" => binding.created.to_string());
         self.condition.unbound = None;
+        self.condition.logged_unbound.reset();
         if self.condition.is_denied {
             self.parts.permissions.allowed(Operation::Api, self.lane);
         }
@@ -91,13 +92,16 @@ impl Consumer {
     fn not_bound(&mut self, error: &BindError, ctx: &mut Context<Self>) {
         self.bind_attempt += 1;
         let delay = delay_for_attempt(self.bind_attempt, Duration::from_millis(200), Duration::from_secs(5));
+        let (log, is_new) = (&self.parts.spawn.log, self.condition.logged_unbound.is_new(&error.to_string()));
         match error {
-            BindError::Unfit(why) => error!(self.parts.spawn.log, "consumer unfit"; "why" => why),
-            BindError::Silent(why) => {
-                warn!(self.parts.spawn.log, "consumer not bound"; "error" => why);
-                self.reconnect_if_unanswered();
+            BindError::Unfit(why) if is_new => error!(log, "consumer unfit; trying on"; "why" => why),
+            BindError::Silent(why) | BindError::Unavailable(why) if is_new => {
+                warn!(log, "consumer not bound; trying on"; "error" => why);
             }
-            BindError::Unavailable(why) => warn!(self.parts.spawn.log, "consumer not bound"; "error" => why),
+            _ => debug!(log, "consumer not bound"; "error" => %error),
+        }
+        if matches!(error, BindError::Silent(_)) {
+            self.reconnect_if_unanswered();
         }
         self.condition.unbound = Some(error.to_string());
         self.show_condition();

@@ -8,7 +8,7 @@ use crate::nats::permissions::Permissions;
 use crate::runtime::log_once::LogOnce;
 use crate::runtime::readiness::Condition;
 use crate::runtime::spawn::SpawnContext;
-use ingest_core::flow::lane_watch::LaneFault;
+use ingest_core::flow::lane_watch::{ACKS_BOUND_SECS, LaneFault};
 use ingest_core::flow::permission::Operation;
 
 /// Refusals of pull requests that are logged, each once; the server knows a handful.
@@ -35,6 +35,8 @@ pub(super) struct LaneCondition {
     pub ack_floor: u64,
     /// Refusals that were logged.
     pub logged_refusals: LogOnce,
+    /// Why it could not be bound, as it was logged.
+    pub logged_unbound: LogOnce,
     /// The reason that `/ready` shows.
     shown: Option<String>,
 }
@@ -50,6 +52,7 @@ impl Default for LaneCondition {
             is_denied: false,
             ack_floor: 0,
             logged_refusals: LogOnce::new(MAX_LOGGED),
+            logged_unbound: LogOnce::new(MAX_LOGGED),
             shown: starting(),
         }
     }
@@ -100,7 +103,7 @@ pub(super) fn describe(fault: LaneFault, info: &Info) -> String {
         ),
         LaneFault::Starved => format!("{} messages are pending and none has arrived for 30 s", info.num_pending),
         LaneFault::AcksIgnored => format!(
-            "acknowledgements have no effect: the broker's ack floor has stayed at {} for 30 s",
+            "acknowledgements have no effect: the broker's ack floor has stayed at {} for {ACKS_BOUND_SECS} s",
             info.ack_floor.stream_sequence
         ),
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ingest_kit::{Nats, Node, wait_for};
+use ingest_kit::{Nats, Node, seed, wait_for};
 use serde_json::{Value, json};
 
 use super::wait_ready_shows;
@@ -88,6 +88,27 @@ async fn denied_acknowledgements_make_their_lane_not_ready() {
     world.wait_settled(LANES[0], 2 * DEADLINE).await;
     wait_ready_shows(&node, 200, "").await;
     load.assert_all_there(&world).await;
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denied_publication_of_route_jobs_shows_the_servers_sentence_until_it_is_permitted() {
+    let mut world = world(r#"publish: { deny: "routes.>" }"#).await;
+    let load = Workload::good(20);
+    load.seed(&world).await;
+    seed::routes(&world.database, &[seed::catch_all_route("tenant-0")]).await;
+    let node = start(node(&world)).await;
+    world.publish(load.messages.clone()).await;
+    wait_refused(&node, "publish").await;
+    wait_ready_shows(&node, 200, r#"nats permissions: Permissions Violation for Publish to \"routes."#).await;
+    assert_eq!(node.wait_logged("nats does not permit", 1).await, 1, "once per subject: {}", node.log());
+
+    world.nats.restart_configured(&config(r#"publish: ">", subscribe: ">""#));
+    world.wait_settled(LANES[0], 2 * DEADLINE).await;
+    wait_for("the message to go", DEADLINE, async || {
+        node.get("/ready").await.is_some_and(|ready| ready.status == 200 && !ready.body.contains("nats permissions"))
+    })
+    .await;
     drain(node).await;
 }
 

@@ -61,6 +61,19 @@ async fn a_device_reads_and_reports_by_its_token_alone() {
     assert_eq!((&first["command_id"], &first["type"], &first["params"]), (&json!("c 1"), &json!("reboot"), &json!({})));
     assert!(first["expires_at"].as_str().is_some_and(|text| text.contains('T')), "{first}");
 
+    // For ever is an end, too; and other systems write hashes in capitals.
+    let for_ever = "UPDATE device_commands SET expires_at = 'infinity' WHERE command_id = 'c 1'";
+    world.database.execute(for_ever).await;
+    let capitals =
+        "UPDATE device_registry SET provision_token_hash = upper(provision_token_hash) WHERE device_id = 'dev-1'";
+    world.database.execute(capitals).await;
+    wait_for("the hash in capitals", DEADLINE, async || {
+        let pending = get(&gateway, "/device/v1/commands/pending", "tok-1").await.json();
+        let listed = pending["commands"].as_array();
+        listed.is_some_and(|commands| commands.len() == 2 && commands[0]["expires_at"] == "infinity")
+    })
+    .await;
+
     let ack =
         async |id: &str, body: &str| gateway.post(&format!("/device/v1/commands/{id}/ack"), "tok-1", &[], body).await;
     assert_eq!(reason(&ack("nope", "{}").await), (404, json!("NOT_FOUND")));

@@ -1,5 +1,6 @@
 //! Requests at the same moment.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{activate, register, start_with_admin};
@@ -45,6 +46,17 @@ async fn one_of_two_activations_wins_and_no_revocation_is_lost() {
         world.database.execute(&by_hand).await;
         assert_eq!(activate(&from, "t", &device, &code).await.error(), (400, "code_invalid"));
     }
+
+    // Wrong codes of one address, all at once: few are looked at before the tenth counts.
+    let from = admin.from("127.0.4.1");
+    let codes: Vec<String> = (0..40).map(|number| format!("wrong-{number}")).collect();
+    let wrong: Vec<_> = join_all(codes.iter().map(|code| activate(&from, "t", "both", code)))
+        .await
+        .iter()
+        .map(|answer| answer.status)
+        .collect();
+    let looked_at = wrong.iter().filter(|status| **status == 400).count();
+    assert!((10..=11).contains(&looked_at) && wrong.iter().all(|status| matches!(status, 400 | 429)), "{wrong:?}");
 
     // Registrations of one device at once leave one code that works.
     let (one, other) = tokio::join!(register(&admin, "t", "both"), register(&admin, "t", "both"));

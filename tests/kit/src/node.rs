@@ -252,6 +252,12 @@ impl Node {
         self.process.signal(Signal::INT);
     }
 
+    /// Signals that mean something to other programs.
+    pub fn sigusr(&mut self) {
+        self.process.signal(Signal::USR1);
+        self.process.signal(Signal::USR2);
+    }
+
     /// Has it read its secrets again.
     pub fn sighup(&mut self) {
         self.process.signal(Signal::HUP);

@@ -1,8 +1,12 @@
 //! Lane watchdog: detects a lane that seems healthy but does not work. Messages are pending and none arrives, or acks have
 //! no effect.
 
-/// How long a symptom lasts before it counts as a fault.
+/// How long nothing arrives before that counts as a fault.
 const BOUND_MS: u64 = 30_000;
+
+/// How long acknowledgements have no effect before that counts as one: it is to show within half a minute, and the broker's floor is read
+/// now and then.
+pub const ACKS_BOUND_SECS: u64 = 25;
 
 /// The consumer's backlog as the broker reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,11 +68,11 @@ impl LaneWatch {
         }
         // Another unsettled message may hold the floor, of this replica or of another one: only the next one is certain.
         let is_next = |acked: &Acked| acked.stream_seq == backlog.ack_floor + 1 || acked.came_again;
-        let is_long = |since_ms: u64| now_ms.saturating_sub(since_ms) >= BOUND_MS;
-        if self.acked.as_ref().is_some_and(|acked| is_next(acked) && is_long(acked.since_ms)) {
+        let lasts = |since_ms: u64, bound_ms: u64| now_ms.saturating_sub(since_ms) >= bound_ms;
+        if self.acked.as_ref().is_some_and(|acked| is_next(acked) && lasts(acked.since_ms, ACKS_BOUND_SECS * 1_000)) {
             return Some(LaneFault::AcksIgnored);
         }
-        if backlog.pending > 0 && has_credit && is_long(*self.waiting_since_ms.get_or_insert(now_ms)) {
+        if backlog.pending > 0 && has_credit && lasts(*self.waiting_since_ms.get_or_insert(now_ms), BOUND_MS) {
             return Some(LaneFault::Starved);
         }
         None
@@ -83,6 +87,8 @@ impl LaneWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ACKS_BOUND_MS: u64 = ACKS_BOUND_SECS * 1_000;
 
     fn backlog(pending: u64, ack_floor: u64) -> ConsumerBacklog {
         ConsumerBacklog { pending, ack_floor }
@@ -112,9 +118,9 @@ mod tests {
         let mut watch = LaneWatch::default();
         watch.acknowledged(2, 0);
         watch.acknowledged(1, 0);
-        assert_eq!(watch.check(backlog(0, 0), true, BOUND_MS - 1), None);
-        assert_eq!(watch.check(backlog(0, 0), true, BOUND_MS), Some(LaneFault::AcksIgnored));
-        assert_eq!(watch.check(backlog(0, 2), true, BOUND_MS), None);
+        assert_eq!(watch.check(backlog(0, 0), true, ACKS_BOUND_MS - 1), None);
+        assert_eq!(watch.check(backlog(0, 0), true, ACKS_BOUND_MS), Some(LaneFault::AcksIgnored));
+        assert_eq!(watch.check(backlog(0, 2), true, ACKS_BOUND_MS), None);
     }
 
     #[test]

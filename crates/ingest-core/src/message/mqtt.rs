@@ -7,7 +7,7 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use serde_json::value::RawValue;
 
-use super::digest::fnv1a;
+use super::digest::sha256_hex;
 use super::intake::{Head, Intake, IntakeStream, json_text};
 use super::names::subject_token;
 use super::topic::{self, Topic};
@@ -53,8 +53,9 @@ pub fn intake(
 /// A broker sends a message that was not acknowledged again with the same packet id, and gives the id to another message
 /// after that: of the same content, that would be taken for the first.
 pub fn message_id(client_id: &str, packet_id: u16, topic: &str, payload: &[u8]) -> Option<String> {
-    let hash = || fnv1a(topic.bytes().chain([0]).chain(payload.iter().copied()));
-    (packet_id != 0).then(|| format!("mqtt:{client_id}:{packet_id}:{:016x}", hash()))
+    // One that nobody can make collide: else a device could make another one's message pass for its own.
+    let hash = || sha256_hex(&[topic.as_bytes(), &[0], payload].concat());
+    (packet_id != 0).then(|| format!("mqtt:{client_id}:{packet_id}:{}", hash()))
 }
 
 /// Whether a text is a filter of topics: `#` alone at the last level, `+` alone at any.
@@ -172,7 +173,7 @@ mod tests {
     fn an_id_names_client_packet_and_content() {
         let id = |client: &str, packet, topic: &str, payload: &[u8]| message_id(client, packet, topic, payload);
         let first = id("gateway-0", 7, TOPIC, b"{}").unwrap();
-        assert!(first.starts_with("mqtt:gateway-0:7:") && first.len() == "mqtt:gateway-0:7:".len() + 16, "{first}");
+        assert!(first.starts_with("mqtt:gateway-0:7:") && first.len() == "mqtt:gateway-0:7:".len() + 64, "{first}");
         assert_eq!(id("gateway-0", 7, TOPIC, b"{}").unwrap(), first);
         for other in [
             id("gateway-1", 7, TOPIC, b"{}"),

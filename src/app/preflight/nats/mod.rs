@@ -46,7 +46,7 @@ pub(super) async fn check(config: &Config, deadline: Deadline, clocks: &Clocks) 
 }
 
 async fn connect(config: &Config) -> Result<Session, CheckResult> {
-    let permissions = Permissions::new(Metrics::new());
+    let permissions = Permissions::new(Metrics::new(), None);
     let observers = Observers { readiness: None, permissions: Some(permissions.clone()) };
     let log = Logger::root(Discard, o!());
     let client = attempt(&config.nats, "doctor", observers, &log).await.map_err(|error| match error {

@@ -19,14 +19,18 @@ use ingest_core::message::rejection::Reason;
 /// Names that are remembered.
 const MOST_HINTS: usize = 16_384;
 
-/// Names under a token's hash. Two devices of one token are told apart by nothing: it is good for neither here.
-const BY_TOKEN: &str =
-    "SELECT tenant_id::text, device_id::text FROM device_registry WHERE provision_token_hash = $1 LIMIT 2";
+/// Names under a token's hash, in whichever case that is written. Two devices of one token are told apart by nothing: it is good for
+/// neither here.
+const BY_TOKEN: &str = "SELECT tenant_id::text, device_id::text FROM device_registry
+    WHERE provision_token_hash IN ($1, upper($1)) LIMIT 2";
 
 /// Finds devices by their tokens.
 pub(in crate::gateway::http) struct Devices {
     door: Door,
+    /// For devices that are known.
     reader: Reader,
+    /// For tokens that nobody has shown before: strangers' wait for each other, and no device waits for them.
+    of_strangers: Reader,
     hints: Mutex<Cache<[u8; 32], DeviceKey>>,
 }
 
@@ -38,7 +42,9 @@ impl Devices {
         readers: usize,
         log: slog::Logger,
     ) -> Self {
-        Self { door, reader: Reader::new(pool, readers, log), hints: Mutex::new(Cache::new(MOST_HINTS)) }
+        let of_strangers = Reader::new(pool.clone(), readers.div_ceil(2), log.clone());
+        let reader = Reader::new(pool, readers, log);
+        Self { door, reader, of_strangers, hints: Mutex::new(Cache::new(MOST_HINTS)) }
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -60,7 +66,7 @@ impl Devices {
                 None => drop(self.hints.lock().remove(&hash.0)),
             }
         }
-        let rows = self.reader.rows(BY_TOKEN, &[&hash.to_hex()]).await?;
+        let rows = self.of_strangers.rows(BY_TOKEN, &[&hash.to_hex()]).await?;
         let invalid = || Failure::check(Reason::TokenInvalid, "Invalid provision token");
         let [row] = rows.as_slice() else { return Err(invalid()) };
         let (tenant, device): (&str, &str) =

@@ -16,7 +16,7 @@ use ingest_core::http::{object, with_member};
 
 /// The oldest that wait.
 const PENDING: &str = r#"SELECT command_id::text, command_type::text, command_params::text,
-    to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    coalesce(to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), expires_at::text)
     FROM device_commands
     WHERE tenant_id = $1 AND device_id = $2 AND status = 'queued' AND expires_at > now()
     ORDER BY created_at, command_id LIMIT 20"#;
@@ -42,7 +42,7 @@ pub(in crate::gateway::http) struct PendingCommand {
     /// How.
     #[schema(value_type = Object)]
     params: Box<RawValue>,
-    /// Until when.
+    /// Until when; `infinity` for ever.
     expires_at: String,
 }
 

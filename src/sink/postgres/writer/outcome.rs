@@ -162,7 +162,7 @@ impl Writer {
             let reason = one.refusal.rejection.reason;
             if reason == Reason::RowRefused {
                 rows += 1;
-                refused = refused.or(Some(&one.refusal.rejection.detail));
+                refused = refused.or(Some(&one.refusal));
             } else if one.traces == Traces::RejectionOrRow {
                 // Only now it is known that it is one.
                 self.parts.spawn.metrics.validation.rejections.of(reason).inc();
@@ -173,7 +173,8 @@ impl Writer {
         if let Some(first) = refused {
             self.parts.spawn.metrics.validation.rejections.of(Reason::RowRefused).inc_by(rows);
             warn!(self.parts.spawn.log, "postgresql refused rows, they are in the quarantine";
-                "rows" => rows, "first_error" => %first);
+                "rows" => rows, "first_error" => %first.rejection.detail,
+                "first_tenant" => first.tenant_id.as_deref(), "first_device" => first.device_id.as_deref());
         }
         if only_counted > 0 {
             error!(self.parts.spawn.log, "the quarantine can't hold some refusals, they are only counted"; "count" => only_counted);
