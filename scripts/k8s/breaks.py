@@ -69,6 +69,8 @@ BREAKS = [
     ("idle at zero", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"].update(idleReplicaCount=0), "below two"),
     ("a scaler that fails open", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"].pop("fallback"), "keep what is there"),
     ("a scaler of another port", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["triggers"][0]["metadata"].update(url="http://ingest-node.telemetry.svc:8081/lag"), "no Service answers"),
+    ("a lane that no scaler looks at", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["triggers"].pop(), "consumers.ingest-mqtt.scalable"),
+    ("a scaler of a lane that is off", lambda o: node(o)["env"].remove({"name": "NATS_MQTT", "value": "1"}), "consumers.ingest-mqtt.scalable"),
     ("a scaler of nothing", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["scaleTargetRef"].update(name="ingest"), "no Deployment ingest"),
     ("a policy for everybody", lambda o: pick(o, "NetworkPolicy", "ingest-node")["spec"]["ingress"][1].pop("from"), "for everybody"),
     ("a policy for nobody's pods", lambda o: o.remove(pick(o, "NetworkPolicy", "ingest-node-migrate")), "0 network policies"),
