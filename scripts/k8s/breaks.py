@@ -7,6 +7,7 @@ import copy
 import pathlib
 
 import chart
+import egress
 import parts
 import pods
 import schemas
@@ -69,10 +70,17 @@ BREAKS = [
     ("idle at zero", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"].update(idleReplicaCount=0), "below two"),
     ("a scaler that fails open", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"].pop("fallback"), "keep what is there"),
     ("a scaler of another port", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["triggers"][0]["metadata"].update(url="http://ingest-node.telemetry.svc:8081/lag"), "no Service answers"),
+    ("a lane that no scaler looks at", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["triggers"].pop(), "consumers.ingest-mqtt.scalable"),
+    ("a scaler of a lane that is off", lambda o: node(o)["env"].remove({"name": "NATS_MQTT", "value": "1"}), "consumers.ingest-mqtt.scalable"),
     ("a scaler of nothing", lambda o: pick(o, "ScaledObject", "ingest-node")["spec"]["scaleTargetRef"].update(name="ingest"), "no Deployment ingest"),
     ("a policy for everybody", lambda o: pick(o, "NetworkPolicy", "ingest-node")["spec"]["ingress"][1].pop("from"), "for everybody"),
     ("a policy for nobody's pods", lambda o: o.remove(pick(o, "NetworkPolicy", "ingest-node-migrate")), "0 network policies"),
     ("a policy of one direction", lambda o: pick(o, "NetworkPolicy", "ingest-node-gateway")["spec"].update(policyTypes=["Ingress"]), "both directions"),
+    ("an InfluxDB outside of the cluster", lambda o: env(o, "INFLUXDB_URL", "https://influxdb.example.com"), "does not let it go to influxdb.example.com:443"),
+    ("an InfluxDB at another port", lambda o: config(o, "[influx.batch]\nurl = 'http://influxdb:8086'"), "does not let it go to influxdb:8086"),
+    ("a policy that leaves NATS out", lambda o: pick(o, "NetworkPolicy", "ingest-node-gateway")["spec"]["egress"].pop(1), "does not let it go to nats:4222"),
+    ("a policy that leaves the MQTT broker out", lambda o: pick(o, "NetworkPolicy", "ingest-node-gateway")["spec"]["egress"].pop(), "does not let it go to mosquitto:1883"),
+    ("a policy without PostgreSQL for migrations", lambda o: pick(o, "NetworkPolicy", "ingest-node-migrate")["spec"]["egress"].pop(), "does not let it go to postgres:5432"),
     ("an object of no namespace", lambda o: pick(o, "Service", "ingest-node")["metadata"].pop("namespace"), "in no namespace"),
 ]
 
@@ -84,7 +92,7 @@ CUSTOM_BREAKS = [
 ]
 
 
-def check(settings: Settings, secrets: dict[str, set[str]], has_models: bool) -> list[str]:
+def check(settings: Settings, secrets: dict[str, dict[str, str]], has_models: bool) -> list[str]:
     """The breaks that are not found."""
     whole = chart.objects(chart.rendered(chart.values(chart.ROOT / "k8s/examples/values-everything.yaml")))
     missed = []
@@ -92,7 +100,7 @@ def check(settings: Settings, secrets: dict[str, set[str]], has_models: bool) ->
         objects = copy.deepcopy(whole)
         breaks(objects)
         changed = [one for one in objects if one not in whole]
-        found = pods.check(objects, settings, secrets) + parts.check(objects) + schemas.check(changed)
+        found = pods.check(objects, settings, secrets) + parts.check(objects) + egress.check(objects, secrets) + schemas.check(changed)
         if not any(sentence in line for line in found):
             missed.append(f"not found although it was broken on purpose: {name}")
     if has_models:

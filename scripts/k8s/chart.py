@@ -34,7 +34,7 @@ def merged(under: dict, over: dict) -> dict:
 def rendered(of: dict, **options) -> dict[str, str]:
     """The text of each template that has any, by its file's name."""
     with helm_python.Chart.load(CHART) as chart:
-        texts = chart.render(of, **RELEASE, **options)
+        texts = chart.render(of, **RELEASE | options)
     return {pathlib.Path(path).name: text for path, text in texts.items() if text.strip()}
 
 

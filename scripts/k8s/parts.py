@@ -1,5 +1,7 @@
 """What the objects have to be to each other: who selects whom, who scales what, who may talk to whom."""
 
+import tomllib
+
 from pods import containers, pods
 
 SCALERS = ("ScaledObject", "HorizontalPodAutoscaler")
@@ -74,7 +76,21 @@ def of_scalers(objects: list[dict]) -> list[str]:
                 wrong.append(f"{where}: does not keep what is there while it knows nothing")
             urls = [trigger["metadata"]["url"] for trigger in spec["triggers"]]
             wrong += [f"{where}: no Service answers at {url}" for url in urls if url not in addresses(objects)]
+            asked = {trigger["metadata"]["valueLocation"] for trigger in spec["triggers"]}
+            needed = {f"consumers.{lane}.scalable" for lane in lanes(objects, target)} if target else asked
+            wrong += [f"{where}: does not ask for {value}, or the nodes have no such lane" for value in sorted(asked ^ needed)]
     return wrong
+
+
+def lanes(objects: list[dict], workload: dict) -> list[str]:
+    """The consumers whose backlog more nodes work off, as the settings of a workload's pods turn them on."""
+    spec = workload["spec"]["template"]["spec"]
+    variables = {one["name"]: one.get("value") for container in spec["containers"] for one in container["env"]}
+    names = [volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume]
+    files = [tomllib.loads(one["data"]["ingest-node.toml"]) for one in objects if one["kind"] == "ConfigMap" and one["metadata"]["name"] in names]
+    of_file = any(file.get("nats", {}).get("mqtt") for file in files)
+    is_on = variables["NATS_MQTT"].lower() in ("1", "true") if variables.get("NATS_MQTT") else of_file
+    return ["ingest-workers", "ingest-mqtt"] if is_on else ["ingest-workers"]
 
 
 def addresses(objects: list[dict]) -> set[str]:

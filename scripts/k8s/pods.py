@@ -22,7 +22,7 @@ def containers(spec: dict) -> list[dict]:
     return spec.get("initContainers", []) + spec["containers"]
 
 
-def check(objects: list[dict], settings, secrets: dict[str, set[str]], by_digest: bool = True) -> list[str]:
+def check(objects: list[dict], settings, secrets: dict[str, dict[str, str]], by_digest: bool = True) -> list[str]:
     wrong = []
     accounts = {one["metadata"]["name"] for one in objects if one["kind"] == "ServiceAccount" and not one.get("automountServiceAccountToken", True)}
     used: list[str] = []
@@ -74,7 +74,7 @@ def of_pod(name: str, spec: dict, accounts: set[str]) -> list[str]:
     return wrong
 
 
-def volumes_of(spec: dict, secrets: dict[str, set[str]]) -> tuple[dict, list[str]]:
+def volumes_of(spec: dict, secrets: dict[str, dict[str, str]]) -> tuple[dict, list[str]]:
     """The files of each volume of a secret, and the secrets or keys that nobody makes."""
     files, wrong = {}, []
     for volume in spec.get("volumes", []):
@@ -84,7 +84,7 @@ def volumes_of(spec: dict, secrets: dict[str, set[str]]) -> tuple[dict, list[str
                 wrong.append(f"there is no secret {secret['secretName']} in k8s/examples/secrets.yaml")
                 continue
             keys = {item["key"] for item in secret["items"]}
-            wrong += [f"the secret {secret['secretName']} has no key {key}" for key in sorted(keys - known)]
+            wrong += [f"the secret {secret['secretName']} has no key {key}" for key in sorted(keys - known.keys())]
             files[volume["name"]] = {item["path"] for item in secret["items"]}
     return files, wrong
 

@@ -6,15 +6,10 @@ AT = '{namespace=~"$namespace"}'
 # How often figures are compared; Grafana fits it to the scrapes.
 RATE = "[$__rate_interval]"
 
-
-def at(more: str = "") -> str:
-    return AT if not more else AT[:-1] + "," + more + "}"
-
-
 # Title, unit, what is asked with its legend; a wide panel has the whole row.
 ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
     ("Now", [
-        ("Ready nodes", "none", [(f"sum(ingest_ready{AT})", "ready"), (f"count(ingest_ready{AT})", "there")]),
+        ("Ready nodes and gateways", "none", [(f"sum(ingest_ready{AT})", "ready"), (f"count(ingest_ready{AT})", "there")]),
         ("Components that do their work", "none", [(f"min by (component) (ingest_component_up{AT})", "{{component}}")]),
         ("Age of the oldest message that is not settled", "s", [(f"max by (consumer) (ingest_oldest_unsettled_seconds{AT})", "{{consumer}}")]),
         ("Messages that wait", "short", [(f"max by (consumer) (ingest_consumer_pending{AT} + ingest_consumer_ack_pending{AT})", "{{consumer}}")]),
@@ -101,8 +96,8 @@ ROWS: list[tuple[str, list[tuple[str, str, list[tuple[str, str]]]]]] = [
             (f"sum(ingest_gateway_http_connections{AT})", "connections"), (f"sum(ingest_gateway_window_messages{AT})", "waiting")]),
     ]),
     ("Processes", [
-        ("Processor", "percentunit", [(f"sum by (pod) (rate(process_cpu_seconds_total{at('job=~`.*ingest-node.*`').replace('`', chr(34))}{RATE}))", "{{pod}}")]),
-        ("Memory", "bytes", [(f"max by (pod) (process_resident_memory_bytes{at('job=~`.*ingest-node.*`').replace('`', chr(34))})", "{{pod}}")]),
+        ("Processor", "percentunit", [(f"sum by (pod) (rate(process_cpu_seconds_total{AT}{RATE}) and on (namespace, pod, instance) ingest_ready{AT})", "{{pod}}")]),
+        ("Memory", "bytes", [(f"max by (pod) (process_resident_memory_bytes{AT} and on (namespace, pod, instance) ingest_ready{AT})", "{{pod}}")]),
         ("Version", "none", [(f"count by (version) (ingest_build_info{AT})", "{{version}}")]),
         ("Lines of the log that were dropped", "short", [(f"sum by (pod) (increase(ingest_log_lines_dropped_total{AT}{RATE}))", "{{pod}}")]),
     ]),

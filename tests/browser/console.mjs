@@ -78,6 +78,70 @@ async function load() {
 const row = (name) => page.locator(`#actor-table tbody tr[data-key="${name}"]`);
 const column = (title) => page.locator("#actor-table thead th").allTextContents().then((all) => all.indexOf(title));
 const attention = (text) => page.locator("#attention li", { hasText: text }).first().waitFor();
+const plot = (title, of = page) => of.locator("#plots li", { has: of.locator(".name", { hasText: new RegExp(`^${title}$`) }) });
+const PLOTS = ["Received", "Accepted", "Rejected", "Rows stored", "Lines written", "In flight", "Lag", "Owed"];
+
+// A cell of a table, by its row and the title of its column.
+async function cell(table, key, title, of = page) {
+  const titles = await of.locator(`#${table} thead th`).allTextContents();
+  assert.ok(titles.includes(title), `${table} has no column ${title}: ${titles}`);
+  return of.locator(`#${table} tbody tr[data-key="${key}"]`).locator("th, td").nth(titles.indexOf(title));
+}
+
+async function shows(table, key, title, text, of = page) {
+  await (await cell(table, key, title, of)).filter({ hasText: text }).first().waitFor();
+}
+
+// What a healthy node does not have: the page gets one of its own snapshots with tenants that are owed points, lanes that are late or not
+// known, and seconds of which nothing is known.
+async function late() {
+  const snapshot = await page.evaluate(async () => (await fetch("/actors")).json());
+  const tenant = (name, lines, oldest, rate, eta) => ({ tenant: name, lines, oldest_seconds: oldest, lines_per_second: rate, eta_seconds: eta });
+  const tenants = [tenant("acme", 1_200, 3_725, 7.5, 96), tenant(markup, 30, 0, null, null), tenant("%other", 4, 60, null, null)];
+  snapshot.outbox = { lines: 1_234, oldest_seconds: 3_725, tenants, counted_seconds_ago: 0 };
+  const lane = (consumer) => snapshot.lanes.find((one) => one.consumer === consumer);
+  lane("ingest-workers").lag_seconds = 75;
+  lane("ingest-shadow").lag_seconds = null;
+  const fields = ["epoch_seconds", "received", "accepted", "rejected", "rows", "lines", "in_flight", "lag_seconds", "owed_lines"];
+  const now = Date.parse(snapshot.as_of) / 1000;
+  const point = (ago, lag, owed) => [now - ago, 1, 2, 3, 4, 5, 6, lag, owed];
+  const history = { fields, points: [point(5, 70, 2_000), point(4, 71, 2_000), point(3, 72, null), point(2, 73, 1_500)], seconds: 300 };
+  const event = (name, data) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+  const other = await browser.newPage();
+  other.setDefaultTimeout(DEADLINE);
+  other.on("pageerror", (error) => errors.push(String(error)));
+  await other.route(/\/console\/events$/, (route) => route.fulfill({
+    status: 200, contentType: "text/event-stream", body: "retry: 500\n\n" + event("history", history) + event("snapshot", { snapshot, point: point(0, null, 1_234) }),
+  }));
+  await other.goto(`${url}/console`);
+
+  await shows("owed", "acme", "Lines", /^1,200$/, other);
+  await shows("owed", "acme", "Oldest", /^1 h 2 min$/, other);
+  await shows("owed", "acme", "Written later", /^7\.5\/s$/, other);
+  await shows("owed", "acme", "Done in", /^1 min 36 s$/, other);
+  await shows("owed", "%other", "Tenant", /^all others$/, other);
+  await shows("owed", "%other", "Done in", /^–$/, other);
+  // Names from outside are text.
+  await other.locator("#owed th", { hasText: markup }).first().waitFor();
+  assert.equal(await other.locator("img").count(), 0);
+  assert.equal(await other.locator("#owed tbody tr").count(), tenants.length);
+  await other.locator("#attention li", { hasText: "1,234 lines are owed to InfluxDB" }).waitFor();
+
+  await shows("lanes", "ingest-workers", "Lag", /^1 min 15 s$/, other);
+  await shows("lanes", "ingest-shadow", "Lag", /^–$/, other);
+  await other.locator("#attention li", { hasText: "ingest-shadow: " }).first().waitFor();
+
+  // The last value, the largest, and a line with a gap where a second is not known.
+  await plot("Owed", other).locator(".value", { hasText: /^1,234$/ }).waitFor();
+  await plot("Owed", other).getByText("at most 2,000").waitFor();
+  const spoken = await plot("Owed", other).locator("svg").getAttribute("aria-label");
+  assert.equal(spoken, "Owed over five minutes: now 1,234 lines, at most 2,000 lines");
+  const pieces = async (title) => (await plot(title, other).locator("path.line").getAttribute("d")).split("M").length - 1;
+  assert.deepEqual([await pieces("Owed"), await pieces("Received")], [2, 1]);
+  await plot("Lag", other).locator(".value", { hasText: /^–$/ }).waitFor();
+  await plot("Lag", other).getByText("at most 1 min 13 s").waitFor();
+  await other.close();
+}
 
 async function main() {
   // The log-in.
@@ -114,6 +178,16 @@ async function main() {
   // Names from outside are text.
   await page.locator("#rejected th", { hasText: markup }).waitFor();
   assert.equal(await page.locator("img").count(), 0);
+  // Nobody is owed anything, no lane is late, and every plot has a line.
+  await page.locator("#owed td", { hasText: /^Nothing\.$/ }).waitFor();
+  for (const consumer of ["ingest-workers", "ingest-shadow", "ingest-commands"]) await shows("lanes", consumer, "Lag", /^\d/);
+  assert.equal(await page.locator("#plots li").count(), PLOTS.length);
+  for (const title of PLOTS) {
+    await plot(title).locator(".value", { hasText: /^\d/ }).waitFor();
+    await plot(title).locator('path.line[d^="M"]').waitFor({ state: "attached" });
+  }
+  await plot("Owed").locator(".value", { hasText: /^0$/ }).waitFor();
+  await late();
   // Missing numbers, of whom, and what to type. They count as missing a second later, with what comes after them.
   const missing = page.locator('#missing tbody tr[data-key="globex"]');
   for (let times = 0; times < 60 && (await missing.count()) === 0; times += 1) {
@@ -155,9 +229,14 @@ async function main() {
   await attention("postgres is down");
   await page.locator("#picture .box[data-state=down] .title", { hasText: "PostgreSQL" }).waitFor();
   await page.locator("#state", { hasText: "not ready" }).waitFor();
+  // What is published now waits: the lane and its plot say for how long.
+  await please("publish");
+  await shows("lanes", "ingest-workers", "Lag", /^([1-9]|0\.\d)/);
+  await plot("Lag").locator(".value", { hasText: /^([1-9]|0\.\d)/ }).waitFor();
   await inspect("postgresql-down");
   await please("start postgresql");
   await page.locator("#picture .box[data-state=up] .title", { hasText: "PostgreSQL" }).waitFor();
+  await shows("lanes", "ingest-workers", "Lag", /^0 s$/);
   assert.deepEqual(errors, []);
   assert.deepEqual(elsewhere, []);
 
@@ -167,8 +246,12 @@ async function main() {
   await page.locator("#live", { hasText: "Connection lost" }).waitFor();
   const states = await page.locator("#actor-table td[data-state]").evaluateAll((cells) => cells.map((cell) => cell.dataset.state));
   assert.ok(states.length >= 13 && states.every((state) => state === "unknown"), String(states));
-  const figures = await page.locator("#actor-table td:not([data-state])").allTextContents();
-  assert.ok(figures.every((figure) => figure === "–"), String(figures));
+  const cells = await page.locator("#actor-table td:not([data-state])").allTextContents();
+  assert.ok(cells.every((figure) => figure === "–"), String(cells));
+  await page.locator("#owed td", { hasText: /^Not known\.$/ }).waitFor();
+  await shows("lanes", "ingest-workers", "Lag", /^–$/);
+  const last = await page.locator("#plots .value").allTextContents();
+  assert.ok(last.length === PLOTS.length && last.every((value) => value === "–"), String(last));
   await inspect("lost");
   assert.deepEqual(elsewhere, []);
   console.log("all of it holds");

@@ -22,10 +22,12 @@ const KUBECTL: &str = r#"#!/bin/sh
 [ "$1 $2" = "-n telemetry" ] || { echo "kubectl: not in the namespace: $*" >&2; exit 2; }
 shift 2
 case "$1 $2" in
-"exec deploy/ingest-node" | "exec sts/ingest-node-gateway") while [ "$1" != -- ]; do shift; done; shift; exec "$@" ;;
-"logs --selector") cat "$NODE_LOG" ;;
-"describe pods") printf '    Last State:     Terminated\n      Message:      %s\n' "$(tail -n 1 "$NODE_LOG")" ;;
-"port-forward deploy/ingest-node") ;;
+"exec deploy/ingest-node" | "exec sts/ingest-node-gateway" | "exec pod/ingest-node-"* | "debug pod/ingest-node-"*)
+    while [ "$1" != -- ]; do shift; done; shift; exec "$@" ;;
+"logs --selector" | "logs pod/ingest-node-"*) cat "$NODE_LOG" ;;
+"describe pods" | "describe pod/ingest-node-"*) printf '    Last State:     Terminated\n      Message:      %s\n' "$(tail -n 1 "$NODE_LOG")" ;;
+"get pods") echo pod/ingest-node-7d9f8b6c4d-x2k5p ;;
+"port-forward deploy/ingest-node" | "port-forward pod/ingest-node-"* | "get events" | "delete pod/ingest-node-check") ;;
 *) echo "kubectl: cannot stand in for: $*" >&2; exit 2 ;;
 esac
 "#;

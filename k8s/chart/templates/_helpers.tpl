@@ -130,6 +130,12 @@ priorityClassName: {{ . }}
     - { name: migrate-secrets, mountPath: /run/secrets/ingest-node-migrate, readOnly: true }
 {{- end }}
 
+{{/* Peers of a rule: (list "networkPolicy.adminFrom" peers). To Kubernetes an empty list of them is everybody. */}}
+{{- define "node.peers" -}}
+{{- if not (index . 1) }}{{ fail (printf "%s is empty: a rule without peers would be for everybody" (index . 0)) }}{{ end }}
+{{- toYaml (index . 1) }}
+{{- end }}
+
 {{/* Rules of egress to the servers that are named: (list $ "dns" "nats"). */}}
 {{- define "node.egress" -}}
 {{- $root := index . 0 }}
@@ -137,12 +143,22 @@ priorityClassName: {{ . }}
 {{- $peer := index $root.Values.networkPolicy.egress . }}
 # {{ . }}
 - to:
-    {{- toYaml $peer.to | nindent 4 }}
+    {{- include "node.peers" (list (printf "networkPolicy.egress.%s.to" .) $peer.to) | nindent 4 }}
   ports:
     {{- if eq . "dns" }}
     - { port: {{ $peer.port }}, protocol: UDP }
     {{- end }}
     - { port: {{ $peer.port }}, protocol: TCP }
+{{- end }}
+{{- end }}
+
+{{/* "true" where nodes read what MQTT clients of nats-server publish: NATS_MQTT, else nats.mqtt of the file. */}}
+{{- define "node.natsMqtt" -}}
+{{- $variable := get .Values.run.env "NATS_MQTT" | toString | trim | lower }}
+{{- if $variable }}
+{{- if has $variable (list "1" "true") }}true{{ end }}
+{{- else if regexMatch "(?m)^[ \t]*(\\[[ \t]*nats[ \t]*\\][^\n]*\n([ \t]*([^[ \t\n][^\n]*)?\n)*[ \t]*mqtt|nats[ \t]*[.][ \t]*mqtt)[ \t]*=[ \t]*true\\b" .Values.run.config }}
+{{- "true" }}
 {{- end }}
 {{- end }}
 
