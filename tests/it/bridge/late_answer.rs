@@ -64,7 +64,7 @@ fn serve(mut connection: TcpStream, permitted: &Receiver<()>) -> u64 {
 }
 
 /// The next packet's first byte and its body, which is short.
-fn packet(connection: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(super) fn packet(connection: &mut TcpStream) -> (u8, Vec<u8>) {
     let mut head = [0; 2];
     connection.read_exact(&mut head).expect("a packet");
     let mut body = vec![0; usize::from(head[1])];

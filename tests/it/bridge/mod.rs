@@ -7,6 +7,7 @@ mod outage;
 mod recipe;
 mod replicas;
 mod secured;
+mod strange_topics;
 
 use ingest_kit::envelope::{device, payload};
 use ingest_kit::seed::{self, Device};

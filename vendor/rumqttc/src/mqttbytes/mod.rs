@@ -265,11 +265,10 @@ fn read_mqtt_bytes(stream: &mut Bytes) -> Result<Bytes, Error> {
 
 /// Reads a string from bytes stream
 fn read_mqtt_string(stream: &mut Bytes) -> Result<String, Error> {
+    // Changed for ingest-node (see ../../../README.md): 0.25.1 closes the connection over a string that is no UTF-8, before there is a
+    // packet to acknowledge.
     let s = read_mqtt_bytes(stream)?;
-    match String::from_utf8(s.to_vec()) {
-        Ok(v) => Ok(v),
-        Err(_e) => Err(Error::TopicNotUtf8),
-    }
+    Ok(String::from_utf8_lossy(&s).into_owned())
 }
 
 /// Serializes bytes to stream (including length)
