@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use slog::o;
+use uuid::Uuid;
 
 use super::dependencies::Dependencies;
 use super::wiring::Addresses;
 use crate::config::Config;
 use crate::delivery::Lane;
-use crate::delivery::pending_ack::{Outbox, random_uuid};
+use crate::delivery::pending_ack::Outbox;
 use crate::nats::provision::Provisioner;
 use crate::observe::tap::Taps;
 use crate::outbox::maintainer::{self, OutboxMaintainer};
@@ -178,7 +179,7 @@ fn publisher(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
 fn derived_state_writer(ingredients: Arc<Ingredients>) -> Factory<Addresses> {
     Factory::<Addresses>::new("state-writer", "state", "side", move |addresses, spawn| {
         let place = spawn.place();
-        let node_id: Arc<str> = random_uuid().into();
+        let node_id: Arc<str> = Uuid::new_v4().to_string().into();
         addresses.state_writer_id = Some(node_id.clone());
         let parts = state::Parts {
             config: ingredients.config.state.clone(),

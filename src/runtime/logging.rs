@@ -2,6 +2,7 @@
 
 use super::log_level::{AtLevel, LogLevel};
 use super::log_queue::LogQueue;
+use super::log_text::Visible;
 use crate::runtime::setting::settings;
 use std::io::{self, BufWriter, Write};
 use std::sync::mpsc;
@@ -83,7 +84,7 @@ pub(crate) fn root(config: &Config) -> (Logger, Guard) {
         Format::Json => start(level, json(BufWriter::new(io::stderr()))),
         Format::Text => {
             let terminal = slog_term::TermDecorator::new().stderr().build();
-            let text = slog_term::FullFormat::new(terminal)
+            let text = slog_term::FullFormat::new(Visible(terminal))
                 .use_custom_timestamp(write_timestamp)
                 .use_custom_header_print(write_header)
                 .use_original_order();

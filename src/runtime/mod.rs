@@ -18,6 +18,7 @@ pub(crate) mod listener;
 pub(crate) mod log_level;
 pub(crate) mod log_once;
 pub(crate) mod log_queue;
+pub(crate) mod log_text;
 pub(crate) mod logging;
 pub(crate) mod panics;
 pub(crate) mod postgres_url;

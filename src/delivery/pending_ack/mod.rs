@@ -6,4 +6,4 @@ mod outbox;
 mod tests;
 
 pub(crate) use self::ack::{PendingAck, Released};
-pub(crate) use self::outbox::{Outbox, random_uuid};
+pub(crate) use self::outbox::Outbox;

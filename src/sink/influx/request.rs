@@ -282,10 +282,10 @@ impl Endpoint {
         // The status alone says enough where the body broke off.
         let answer = response.body().limit(LONGEST_ANSWER).await.unwrap_or_default();
         server.requests.of(status.into()).inc();
-        let answer = if response.status().is_success() || server.token.is_empty() {
-            answer
-        } else {
-            server.without_token(&String::from_utf8_lossy(&answer)).into()
+        // Whatever answers may repeat what it was sent; only of a 204 nobody reads the body.
+        let answer = match status == 204 || server.token.is_empty() {
+            true => answer,
+            false => server.without_token(&String::from_utf8_lossy(&answer)).into(),
         };
         classify(server.api, status, retry_after, &answer, lines)
     }

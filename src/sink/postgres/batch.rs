@@ -35,11 +35,11 @@ pub(super) struct PutOff {
 pub(super) enum WriteMode {
     /// First deliveries straight in: they can't be there already.
     #[default]
-    Straight,
+    CopyDirect,
     /// Every row may be there already: an earlier attempt failed with an unknown end, or met a row that was.
-    Staged,
+    CopyStaged,
     /// Something in it was refused: each part stands on its own.
-    Isolated,
+    Bisect,
 }
 
 impl WriteMode {
@@ -47,7 +47,7 @@ impl WriteMode {
     /// consumer may have delivered is tried straight first: a backlog that is older than its consumer is new as a rule, and
     /// the first row that is not sends its batch this way.
     pub(super) fn stages(self, delivery: &Delivery) -> bool {
-        self > WriteMode::Straight || delivery.is_redelivery()
+        self > WriteMode::CopyDirect || delivery.is_redelivery()
     }
 }
 
@@ -70,7 +70,7 @@ impl Batch {
 
     /// A batch of items of this one, to be written in isolation.
     pub(super) fn isolated(&self, items: Items) -> Batch {
-        Batch { items, write_mode: WriteMode::Isolated, has_unknown_end: self.has_unknown_end, ..Batch::default() }
+        Batch { items, write_mode: WriteMode::Bisect, has_unknown_end: self.has_unknown_end, ..Batch::default() }
     }
 
     /// Takes the items of a kind out, where there are any, to be written in isolation.

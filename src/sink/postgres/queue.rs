@@ -247,7 +247,7 @@ mod tests {
         let batch = Batch { has_unknown_end: true, ..flooded().take(100) };
         let parts = split(batch, 5);
         assert!(parts.iter().all(|part| part.len() <= 5 && part.has_unknown_end));
-        assert!(parts.iter().all(|part| part.write_mode == WriteMode::Isolated));
+        assert!(parts.iter().all(|part| part.write_mode == WriteMode::Bisect));
         let rows = parts.iter().flat_map(|part| &part.items.events).map(|(delivery, _)| delivery.origin.stream_seq);
         assert_eq!(rows.collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
         assert_eq!(parts.iter().map(Batch::len).sum::<usize>(), 24);

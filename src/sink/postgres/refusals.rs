@@ -99,7 +99,7 @@ async fn events<'a>(
              FROM unnest({ARRAYS}, $11::text[], $12::text[], $13::bytea[], $14::boolean[]) AS r ({COLUMNS}, {own})
              ORDER BY received_at, stream, stream_seq, reason
              ON CONFLICT (received_at, stream, stream_seq, reason) DO NOTHING
-             RETURNING received_at, stream, stream_seq, reason"
+             RETURNING received_at, stream::text, stream_seq::bigint, reason::text"
         )
     });
 

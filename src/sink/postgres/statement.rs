@@ -85,7 +85,7 @@ pub(super) async fn insert_new(transaction: &Transaction<'_>, rows: Bytes) -> Re
     let insert = format!(
         "INSERT INTO raw_events ({columns}) SELECT {columns} FROM ingest_staging \
          ORDER BY received_at, stream, stream_seq ON CONFLICT (received_at, stream, stream_seq) DO NOTHING \
-         RETURNING received_at, stream, stream_seq"
+         RETURNING received_at, stream::text, stream_seq::bigint"
     );
     let insert = transaction.prepare_cached(&insert).await?;
     transaction.query(&insert, &[]).await

@@ -60,7 +60,7 @@ impl Store {
     /// As [`Failure`] tells.
     pub(super) async fn store(&self, batch: &mut Batch) -> Result<Stored, Failure> {
         let stored = lease::bounded(&self.pool, self.bound, async |client: &mut Object| {
-            if batch.write_mode == WriteMode::Isolated {
+            if batch.write_mode == WriteMode::Bisect {
                 self.isolate(client, batch).await
             } else {
                 self.store_all(client, batch).await
@@ -141,7 +141,8 @@ impl Store {
     async fn store_once(&self, client: &mut Object, batch: &mut Batch) -> Result<Stored, Failure> {
         let attempt = self.attempt(batch);
         let events = &batch.items.events;
-        if batch.write_mode == WriteMode::Straight && batch.is_new_rows_only() && attempt.outbox_of(events).is_none() {
+        if batch.write_mode == WriteMode::CopyDirect && batch.is_new_rows_only() && attempt.outbox_of(events).is_none()
+        {
             statement::copy_alone(client, statement::encode(events.iter())).await?;
             return Ok(Stored::default());
         }

@@ -37,7 +37,7 @@ impl Reread {
 /// What the newest rows say, device by device; nothing where every other writer has ended as it should.
 pub(super) async fn read(client: &Client, node_id: &str) -> Result<Vec<Reread>, Error> {
     const SQL: &str = "
-        SELECT tenant_id, device_id, site_id, msg_type, seq, received_at
+        SELECT tenant_id::text, device_id::text, site_id::text, msg_type::text, seq::bigint, received_at::timestamptz
         FROM raw_events
         WHERE received_at > (SELECT max(received_at) FROM raw_events) - interval '1 hour'
             AND accepted AND seq IS NOT NULL AND tenant_id IS NOT NULL AND device_id IS NOT NULL

@@ -81,7 +81,7 @@ pub(super) async fn write<'a>(
 /// What is on record, locked in the order of the keys; and the server's time.
 async fn read(transaction: &Transaction<'_>, rows: &[Row<'_>]) -> Result<(Known, i64), Error> {
     let sql = format!(
-        "SELECT s.tenant_id, s.device_id, clock_timestamp(), {}
+        "SELECT s.tenant_id::text, s.device_id::text, clock_timestamp(), {}
         FROM device_state s
         WHERE (s.tenant_id, s.device_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         ORDER BY s.tenant_id, s.device_id

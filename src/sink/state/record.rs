@@ -5,15 +5,16 @@ use tokio_postgres::Row;
 use crate::postgres::types::UnixMicros;
 use ingest_core::state::continuity::{Cadence, Continuity, Numbering, Ranges, Silence};
 
-/// They are selected in this order, after columns of the statement's own.
-pub(super) const COLUMNS: &str = "s.last_seen_at, s.last_seq, s.seq_missing, s.seq_late, s.seq_repeats, s.seq_resets, \
-    s.seq_reset_at, s.seq_missing_ranges, s.seq_notes, s.silence_due_at, s.silent_since, s.returned_at";
+/// They are selected in this order, after columns of the statement's own. Cast, for an earlier system's table may have them in other types.
+pub(super) const COLUMNS: &str = "s.last_seen_at::timestamptz, s.last_seq::bigint, s.seq_missing::bigint, \
+    s.seq_late::bigint, s.seq_repeats::bigint, s.seq_resets::bigint, s.seq_reset_at::timestamptz, s.seq_missing_ranges::bigint[], \
+    s.seq_notes::bigint[], s.silence_due_at::timestamptz, s.silent_since::timestamptz, s.returned_at::timestamptz";
 
 /// What they hold. A null of somebody else's making counts as nothing.
 pub(super) fn read(row: &Row, from: usize, now_us: i64) -> Continuity {
     let number = |column: usize| row.try_get::<_, Option<i64>>(from + column).ok().flatten().unwrap_or(0);
     let list = |column: usize| row.try_get::<_, Option<Vec<i64>>>(from + column).ok().flatten().unwrap_or_default();
-    let time = |column: usize| row.get::<_, Option<UnixMicros>>(from + column).map(|time| time.0);
+    let time = |column: usize| row.try_get::<_, Option<UnixMicros>>(from + column).ok().flatten().map(|time| time.0);
     let notes = list(8);
     let note = |place: usize| notes.get(place).copied().unwrap_or(0);
     let pairs = list(7);

@@ -1,6 +1,5 @@
 //! TLS, and certificates of devices.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -34,19 +33,28 @@ fn curl(
     (status.parse().unwrap_or(0), answer.to_owned())
 }
 
-/// A client of HTTP/2 that has greeted and asks for nothing.
-async fn idle_http2(gateway: &Gateway) -> Child {
+/// What a client of HTTP/2 alone, and one of both versions, agree upon with the gateway.
+fn protocols(gateway: &Gateway) -> [bool; 2] {
+    let agrees = |offered: &str, agreed: &str| {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-alpn", offered, "-connect", &gateway.ingest]).stdin(Stdio::null());
+        let output = client.output().expect("openssl");
+        String::from_utf8_lossy(&output.stdout).contains(&format!("ALPN protocol: {agreed}"))
+    };
+    [agrees("h2", "h2"), agrees("h2,http/1.1", "http/1.1")]
+}
+
+/// A client that has connected and asks for nothing.
+async fn idle(gateway: &Gateway) -> Child {
     let open = async || gateway.node.metrics().await.count("ingest_gateway_http_connections", &[]);
     wait_for("no other connection", DEADLINE, async || open().await == 0).await;
-    let mut client = Command::new("openssl")
-        .args(["s_client", "-quiet", "-alpn", "h2", "-connect", &gateway.ingest])
+    let client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-connect", &gateway.ingest])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("openssl");
-    let greeting = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
-    client.stdin.as_mut().expect("its input").write_all(&greeting).expect("sent");
     wait_for("its connection", DEADLINE, async || open().await == 1).await;
     client
 }
@@ -104,7 +112,8 @@ async fn a_verified_certificate_takes_the_tokens_place_and_no_other_does() {
     std::fs::write(&clients, authority.pem()).expect("a file");
     started.node.sighup();
     started.node.wait_logged("the authority of clients was renewed", 2).await;
-    let idle = idle_http2(&started).await;
+    assert_eq!(protocols(&started), [false, true], "HTTP/1.1 alone, whose streams and headers are bounded");
+    let idle = idle(&started).await;
     drain(started.node).await;
     drop(idle);
 

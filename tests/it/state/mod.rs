@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod legacy;
 mod numbers;
 mod sensors;
 mod writing;

@@ -751,8 +751,7 @@ mod rustls_0_23 {
         > {
             let tcp_nodelay = self.cfg.tcp_nodelay();
             let mut protos = vec![b"http/1.1".to_vec()];
-            #[cfg(feature = "http2")]
-            protos.insert(0, b"h2".to_vec());
+            // Changed for ingest-node (see ../../README.md): no HTTP/2, whose streams and headers this server does not bound.
             protos.extend_from_slice(&config.alpn_protocols);
             config.alpn_protocols = protos;
 

@@ -38,7 +38,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite};
 use tracing::trace;
 
-use crate::header::{HeaderMap, HeaderName, IntoHeaderValue};
+use crate::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::status::StatusCode;
 use crate::subject::Subject;
 use crate::{ClientOp, ServerError, ServerOp, Statistics};
@@ -403,7 +403,11 @@ impl Connection {
                 }
                 value.truncate(value.trim_end().len());
 
-                headers.append(name, value.into_header_value());
+                // One with a lone carriage return is none.
+                let Ok(value) = HeaderValue::from_str(&value) else {
+                    continue;
+                };
+                headers.append(name, value);
             }
 
             trace!(

@@ -2,25 +2,13 @@
 
 use crate::message::timestamp;
 
-/// The start that a text names, in Unix microseconds: a whole number and `s`, `m`, `h`, `d` or `w` is that long before
-/// `now_us`; anything else is ISO 8601 text. `None` where it is neither.
+/// The start that a text names, in Unix microseconds: a duration (`90s`, `15m`, `1d 12h`) is that long before `now_us`; anything else is
+/// ISO 8601 text. `None` where it is neither.
 pub fn since(text: &str, now_us: i64) -> Option<i64> {
-    ago_us(text).map_or_else(|| timestamp::from_text(text), |ago_us| now_us.checked_sub(ago_us))
-}
-
-fn ago_us(text: &str) -> Option<i64> {
-    let unit_secs = match text.as_bytes().last()? {
-        b's' => 1,
-        b'm' => 60,
-        b'h' => 3_600,
-        b'd' => 86_400,
-        b'w' => 7 * 86_400,
-        _ => return None,
-    };
-    let number = &text[..text.len() - 1];
-    // `parse` would take a sign.
-    let count: i64 = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
-    count.checked_mul(unit_secs * 1_000_000)
+    match humantime::parse_duration(text) {
+        Ok(ago) => now_us.checked_sub(i64::try_from(ago.as_micros()).ok()?),
+        Err(_) => timestamp::from_text(text),
+    }
 }
 
 #[cfg(test)]
@@ -31,7 +19,9 @@ mod tests {
 
     #[test]
     fn a_duration_is_counted_back_from_now() {
-        for (text, secs) in [("0s", 0), ("90s", 90), ("15m", 900), ("2h", 7_200), ("3d", 259_200), ("1w", 604_800)] {
+        for (text, secs) in
+            [("0s", 0), ("90s", 90), ("15m", 900), ("2h", 7_200), ("3d", 259_200), ("1w", 604_800), ("1h 30m", 5_400)]
+        {
             assert_eq!(since(text, NOW), Some(NOW - secs * 1_000_000), "{text}");
         }
     }
@@ -44,7 +34,7 @@ mod tests {
 
     #[test]
     fn other_text_is_none() {
-        for text in ["", "h", "2", "-2h", "+2h", "2 h", "2.5h", "2y", "soon", "é", "2é", "9223372036854775807w"] {
+        for text in ["", "h", "2", "-2h", "+2h", "soon", "é", "2é", "9223372036854775807w"] {
             assert_eq!(since(text, NOW), None, "{text}");
         }
     }

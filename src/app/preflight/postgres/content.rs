@@ -34,7 +34,12 @@ pub(super) async fn check(config: &Config, client: &Client) -> Result<Vec<CheckR
 }
 
 async fn settings(client: &Client) -> Result<Vec<CheckResult>, Error> {
-    let rows = client.query("SELECT key, value FROM app_settings ORDER BY key", &[]).await?;
+    let rows = client
+        .query(
+            "SELECT key::text, value::text FROM app_settings WHERE key IS NOT NULL AND value IS NOT NULL ORDER BY key",
+            &[],
+        )
+        .await?;
     let pairs: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     Ok(assess_settings(&pairs))
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
@@ -10,6 +9,7 @@ use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::{SimDevice, Tokens};
 use crate::postgres::{self, start};
 use crate::runtime::error_chain::error_chain;
+use ingest_core::message::digest::sha256_hex;
 
 /// Devices per statement: enough to make round trips vanish, little enough to keep a statement small.
 const CHUNK: usize = 10_000;
@@ -40,8 +40,10 @@ pub(crate) async fn registry(database: &Client, devices: Vec<SimDevice>) -> Resu
 
     for chunk in devices.chunks(CHUNK) {
         let column = |value: fn(&SimDevice) -> String| chunk.iter().map(value).collect::<Vec<_>>();
-        let hashes: Vec<_> =
-            chunk.iter().map(|device| device.has_token.then(|| sha256_hex(&Tokens::Derived.of(device)))).collect();
+        let hashes: Vec<_> = chunk
+            .iter()
+            .map(|device| device.has_token.then(|| sha256_hex(Tokens::Derived.of(device).as_bytes())))
+            .collect();
         let statuses: Vec<_> = chunk.iter().map(|device| device.status).collect();
         database
             .execute(
@@ -96,10 +98,6 @@ pub(crate) async fn restore_rate_limit(database: &Client, lifted: &Lifted) -> Re
             error_chain(&error)
         ))
     })
-}
-
-fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unavailable(error: &tokio_postgres::Error) -> SimulateError {

@@ -144,7 +144,7 @@ impl Backlog {
         hold.takes_fresh = !hold.takes_fresh;
         let batch = if fresh.is_empty() { hold.waiting.pop_front()? } else { fresh };
         hold.is_tried = true;
-        Some((Batch { write_mode: WriteMode::Isolated, ..batch }, Role::Trial(hold.kind)))
+        Some((Batch { write_mode: WriteMode::Bisect, ..batch }, Role::Trial(hold.kind)))
     }
 
     fn next_suspect(&mut self, now: Instant) -> Option<(Batch, Role)> {

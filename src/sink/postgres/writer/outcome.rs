@@ -57,11 +57,11 @@ impl Writer {
                     self.halve(flush, words);
                 }
             }
-            Failure::Answered(answer) if write_mode == WriteMode::Straight && answer.is_duplicate() => {
-                flush.batch.write_mode = WriteMode::Staged;
+            Failure::Answered(answer) if write_mode == WriteMode::CopyDirect && answer.is_duplicate() => {
+                flush.batch.write_mode = WriteMode::CopyStaged;
                 self.attempt(flush, ctx);
             }
-            Failure::Answered(answer) if write_mode == WriteMode::Isolated => self.put_off_all(flush, &answer),
+            Failure::Answered(answer) if write_mode == WriteMode::Bisect => self.put_off_all(flush, &answer),
             Failure::Answered(answer)
                 if answer.meaning == Meaning::NotNow && flush.backoff.failures() + 1 < WHOLE_ATTEMPTS =>
             {
@@ -95,7 +95,7 @@ impl Writer {
     /// Keeps the transaction's place: everything else would meet the same.
     fn retry_later(&mut self, mut flush: Flush, ctx: &mut Context<Self>) {
         self.parts.spawn.metrics.postgres.flushes.of(FlushResult::Failed).inc();
-        flush.batch.write_mode = flush.batch.write_mode.max(WriteMode::Staged);
+        flush.batch.write_mode = flush.batch.write_mode.max(WriteMode::CopyStaged);
         let delay = flush.backoff.next(fastrand::f64());
         ctx.run_later(delay, |writer, ctx| writer.attempt(flush, ctx));
     }

@@ -12,12 +12,12 @@ const MOST: i64 = 50_000;
 /// What is to be published next: of a device that is silent that it is, and only then that it came back.
 pub(super) async fn pending(client: &Client) -> Result<Vec<Pending>, Error> {
     const SQL: &str = "
-        SELECT tenant_id, device_id, site_id, coalesce(last_seen_at, silent_since), usual_interval_ms, silent_since,
-            CASE WHEN silence_alerted THEN returned_at END
+        SELECT tenant_id::text, device_id::text, site_id::text, coalesce(last_seen_at::timestamptz, silent_since), usual_interval_ms::bigint,
+            silent_since, CASE WHEN silence_alerted THEN returned_at END
         FROM (
             SELECT s.*, row_number() OVER (PARTITION BY s.tenant_id ORDER BY s.device_id) AS place
             FROM device_state s JOIN device_registry r USING (tenant_id, device_id)
-            WHERE r.status = 'ACTIVE' AND (s.silent_since IS NOT NULL AND NOT s.silence_alerted OR s.returned_at IS NOT NULL)
+            WHERE r.status::text = 'ACTIVE' AND (s.silent_since IS NOT NULL AND NOT s.silence_alerted OR s.returned_at IS NOT NULL)
         ) AS p
         WHERE place <= $1 AND silent_since IS NOT NULL
         ORDER BY tenant_id, device_id LIMIT $2";

@@ -44,9 +44,9 @@ pub(super) async fn release(client: &Client, holder: &str) -> Result<(), Error> 
 /// everything that devices have sent is known.
 pub(super) async fn page(client: &Client, limits: &Limits, seen: (i64, i64)) -> Result<Looked, Error> {
     let select = format!(
-        "SELECT s.tenant_id, s.device_id, coalesce(r.status = 'ACTIVE', false), {}
+        "SELECT s.tenant_id::text, s.device_id::text, coalesce(r.status::text = 'ACTIVE', false), {}
         FROM device_state s LEFT JOIN device_registry r USING (tenant_id, device_id)
-        WHERE s.silent_since IS NULL AND s.silence_due_at <= $1 AND isfinite(s.last_seen_at)
+        WHERE s.silent_since IS NULL AND s.silence_due_at <= $1 AND isfinite(s.last_seen_at::timestamptz)
         ORDER BY s.silence_due_at LIMIT $2",
         record::COLUMNS
     );
@@ -56,7 +56,7 @@ pub(super) async fn page(client: &Client, limits: &Limits, seen: (i64, i64)) -> 
         FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
             AS v (tenant_id, device_id, last_seen_at, silent_since, due_at)
         WHERE s.tenant_id = v.tenant_id AND s.device_id = v.device_id
-            AND s.silent_since IS NULL AND s.last_seen_at = v.last_seen_at";
+            AND s.silent_since IS NULL AND s.last_seen_at::timestamptz = v.last_seen_at";
     let statement = client.prepare(&select).await?;
     let rows = client.query(&statement, &[&UnixMicros(seen.1), &PAGE]).await?;
     let (mut tenants, mut devices) = (Vec::<&str>::new(), Vec::<&str>::new());

@@ -17,7 +17,6 @@ use std::{
     collections::{self, HashMap},
     fmt::{self, Debug, Display},
     future::IntoFuture,
-    io::{self},
     pin::Pin,
     str::FromStr,
     task::Poll,
@@ -1832,62 +1831,33 @@ fn parse_headers(
     let mut headers = HeaderMap::new();
     let mut maybe_status: Option<StatusCode> = None;
     let mut maybe_description: Option<String> = None;
-    let mut lines = if let Ok(line) = std::str::from_utf8(buf) {
-        line.lines().peekable()
-    } else {
-        return Err(Box::new(std::io::Error::other("invalid header")));
-    };
-
-    if let Some(line) = lines.next() {
-        let line = line
-            .strip_prefix(HEADER_LINE)
-            .ok_or_else(|| {
-                Box::new(std::io::Error::other(
-                    "version line does not start with NATS/1.0",
-                ))
-            })?
-            .trim();
-
-        match line.split_once(' ') {
-            Some((status, description)) => {
-                if !status.is_empty() {
-                    maybe_status = Some(status.parse()?);
-                }
-
-                if !description.is_empty() {
-                    maybe_description = Some(description.trim().to_string());
-                }
-            }
-            None => {
-                if !line.is_empty() {
-                    maybe_status = Some(line.parse()?);
-                }
-            }
-        }
-    } else {
-        return Err(Box::new(std::io::Error::other(
-            "expected header information not found",
-        )));
-    };
+    // Changed for ingest-node (see ../../../README.md): what can't be read is left out, as in `Connection::try_read_op`.
+    let text = String::from_utf8_lossy(buf);
+    let mut lines = text.lines().peekable();
+    let suffix = lines
+        .next()
+        .and_then(|line| line.strip_prefix(HEADER_LINE))
+        .map(str::trim)
+        .unwrap_or_default();
+    let (status, description) = suffix.split_once(' ').unwrap_or((suffix, ""));
+    if !status.is_empty() {
+        maybe_status = status.parse().ok();
+    }
+    if !description.is_empty() {
+        maybe_description = Some(description.trim().to_string());
+    }
 
     while let Some(line) = lines.next() {
-        if line.is_empty() {
+        let Some((k, v)) = line.split_once(':') else {
             continue;
+        };
+        let mut s = String::from(v.trim());
+        while let Some(v) = lines.next_if(|s| s.starts_with(is_continuation)) {
+            s.push(' ');
+            s.push_str(v.trim());
         }
-
-        if let Some((k, v)) = line.split_once(':').to_owned() {
-            let mut s = String::from(v.trim());
-            while let Some(v) = lines.next_if(|s| s.starts_with(is_continuation)).to_owned() {
-                s.push(' ');
-                s.push_str(v.trim());
-            }
-
-            headers.insert(
-                HeaderName::from_str(k)?,
-                HeaderValue::from_str(&s).map_err(|err| Box::new(io::Error::other(err)))?,
-            );
-        } else {
-            return Err(Box::new(std::io::Error::other("malformed header line")));
+        if let (Ok(name), Ok(value)) = (HeaderName::from_str(k), HeaderValue::from_str(&s)) {
+            headers.insert(name, value);
         }
     }
 
