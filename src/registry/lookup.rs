@@ -44,10 +44,14 @@ LEFT JOIN LATERAL (
     ) valid
 ) c ON true
 LEFT JOIN LATERAL (
-    SELECT array_agg(metric_key_map::text ORDER BY id) AS maps
-    FROM device_modules
-    WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status::text = 'active'
-      AND octet_length(metric_key_map::text) <= 65536
+    SELECT array_agg(map ORDER BY id) AS maps
+    FROM (
+        SELECT id, metric_key_map::text AS map, sum(octet_length(metric_key_map::text)) OVER (ORDER BY id) AS bytes
+        FROM device_modules
+        WHERE tenant_id = k.tenant_id AND device_id = k.device_id AND status::text = 'active'
+          AND octet_length(metric_key_map::text) <= 65536
+    ) active
+    WHERE bytes <= 1048576
 ) m ON true";
 
 /// Which of these tenants have a registered device.
@@ -55,7 +59,8 @@ const TENANTS: &str = "
 SELECT k.n FROM unnest($1::text[]) WITH ORDINALITY AS k (tenant_id, n)
 WHERE EXISTS (SELECT FROM device_registry r WHERE r.tenant_id = k.tenant_id)";
 
-/// The first enabled routes of these tenants, one more than are wanted of each: so that it shows where there are more.
+/// The first enabled routes of these tenants, one more than are wanted of each: so that it shows where there are more. Of one tenant no
+/// more than shows that there are too many bytes (`routes.rs`, `MOST_BYTES`).
 const ROUTES: &str = "
 SELECT k.n, r.id::text, r.topic_filter::text, r.destination_type::text,
        CASE WHEN octet_length(r.destination_config::text) <= 65536 THEN r.destination_config::text
@@ -64,8 +69,16 @@ SELECT k.n, r.id::text, r.topic_filter::text, r.destination_type::text,
             WHEN r.payload_filter IS NOT NULL THEN 'too large' END
 FROM unnest($1::text[]) WITH ORDINALITY AS k (tenant_id, n)
 CROSS JOIN LATERAL (
-    SELECT * FROM message_routes WHERE is_enabled AND tenant_id = k.tenant_id ORDER BY id LIMIT $2::bigint + 1
-) r";
+    SELECT first.*, sum(
+            least(coalesce(octet_length(destination_config::text), 0), 65536) + least(coalesce(octet_length(payload_filter::text), 0), 65536)
+            + coalesce(octet_length(topic_filter::text), 0)
+        ) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM (
+        SELECT * FROM message_routes WHERE is_enabled AND tenant_id = k.tenant_id ORDER BY id LIMIT $2::bigint + 1
+    ) first
+) r
+WHERE coalesce(r.bytes_before, 0) <= 4194304
+ORDER BY k.n, r.id";
 
 /// What became of a look-up's keys. What is in no list is not registered.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! The run-time settings: read again and again, told when they change, and the old ones stay while there are no others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::prelude::*;
 use deadpool_postgres::Pool;
@@ -17,6 +18,9 @@ use ingest_core::validate::settings::{InvalidSetting, Settings};
 /// What the remark in `/ready` is about.
 const SUBJECT: &str = "app_settings";
 
+/// Between two reads.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What is known of the settings.
 #[derive(Debug, Default)]
 pub(super) struct SettingsBook {
@@ -25,6 +29,9 @@ pub(super) struct SettingsBook {
     refused: Vec<InvalidSetting>,
     /// Why they could not be read the last time.
     fault: Option<RegistryError>,
+    is_reading: bool,
+    /// They may have changed since that read began.
+    is_due: bool,
 }
 
 /// What was read.
@@ -56,23 +63,41 @@ pub(super) async fn settings(pool: &Pool) -> Result<SettingsRead, RegistryError>
 }
 
 impl Registry {
-    pub(super) fn read_settings(&self, ctx: &mut Context<Self>) {
+    /// Reads them; once more where they may have changed meanwhile, however often: anybody may notify, and each read is a connection's.
+    pub(super) fn read_settings(&mut self, ctx: &mut Context<Self>) {
+        if self.settings.is_reading {
+            self.settings.is_due = true;
+            return;
+        }
+        self.settings.is_reading = true;
         let pool = self.parts.pool.clone();
         let read = async move { settings(&pool).await };
-        ctx.spawn(read.into_actor(self).map(|read, registry, _| match read {
+        ctx.spawn(read.into_actor(self).map(|read, registry, ctx| {
+            registry.settings_read(read);
+            ctx.run_later(PAUSE, |registry, ctx| {
+                registry.settings.is_reading = false;
+                if std::mem::take(&mut registry.settings.is_due) {
+                    registry.read_settings(ctx);
+                }
+            });
+        }));
+    }
+
+    fn settings_read(&mut self, read: Result<SettingsRead, RegistryError>) {
+        match read {
             Ok(read) => {
-                registry.settings_are_readable();
+                self.settings_are_readable();
                 // Before anything is up: a node that starts on a standby is not ready for a moment.
                 if let Some(access) = read.access {
-                    let Parts { pool, spawn, .. } = &registry.parts;
+                    let Parts { pool, spawn, .. } = &self.parts;
                     writable::show(access, pool, &spawn.readiness, &spawn.log);
                 }
-                registry.availability.connected();
-                registry.conclude();
-                registry.apply_settings(read);
+                self.availability.connected();
+                self.conclude();
+                self.apply_settings(read);
             }
-            Err(fault) => registry.settings_are_unreadable(fault),
-        }));
+            Err(fault) => self.settings_are_unreadable(fault),
+        }
     }
 
     fn settings_are_readable(&mut self) {

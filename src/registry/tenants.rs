@@ -11,25 +11,32 @@ use super::error::RegistryError;
 use super::query::{ask, read};
 use crate::message::TenantsRegistered;
 
+/// Questions about tenants at once: what changes name is anybody's who may notify. Others wait for their next change.
+const MOST_ASKED: usize = 16;
+
 /// Most tenants remembered; beyond, all are forgotten, and heard of once more.
 const MOST: usize = 100_000;
 
 /// Tenants that have been heard of.
 #[derive(Debug, Default)]
-pub(super) struct KnownTenants(HashSet<Arc<str>>);
+pub(super) struct KnownTenants {
+    names: HashSet<Arc<str>>,
+    /// Questions under way.
+    asked: usize,
+}
 
 impl KnownTenants {
     /// Remembers a tenant; whether it is new.
     pub(super) fn insert(&mut self, tenant: Arc<str>) -> bool {
-        if self.0.len() >= MOST {
-            self.0.clear();
+        if self.names.len() >= MOST {
+            self.names.clear();
         }
-        self.0.insert(tenant)
+        self.names.insert(tenant)
     }
 
     /// Forgets a tenant.
     pub(super) fn remove(&mut self, tenant: &Arc<str>) {
-        self.0.remove(tenant);
+        self.names.remove(tenant);
     }
 }
 
@@ -37,16 +44,21 @@ impl Registry {
     /// Devices of a tenant changed (of any tenant, where none is named): it may be a new one. Best effort.
     pub(super) fn look_for_new_tenants(&mut self, tenant: Option<&str>, ctx: &mut Context<Self>) {
         let Some(new_tenants) = self.parts.new_tenants.clone() else { return };
+        if self.tenants.asked >= MOST_ASKED {
+            return;
+        }
         let (pool, tenant) = (self.parts.pool.clone(), tenant.map(Arc::<str>::from));
         // At once, so that a burst of new devices asks one question.
         if tenant.as_ref().is_some_and(|tenant| !self.tenants.insert(tenant.clone())) {
             return;
         }
+        self.tenants.asked += 1;
         let found = async move {
             let found = with_devices(&pool, tenant.as_deref()).await;
             (tenant, found.unwrap_or_default())
         };
         ctx.spawn(found.into_actor(self).map(move |(asked, found), registry, _| {
+            registry.tenants.asked -= 1;
             // Not there, or not answered: the next change asks again.
             if let Some(asked) = asked {
                 registry.tenants.remove(&asked);
