@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
+use fastrand::Rng;
 use ingest_kit::envelope::{device, telemetry};
 use ingest_kit::seed;
 use ingest_kit::{MqttDevice, Node, wait_for};
@@ -112,6 +113,60 @@ async fn no_subject_and_no_header_ends_the_connection_or_passes_for_the_brokers_
     );
     assert_eq!(rejected(&world).await, [("SUBJECT_MISMATCH".to_owned(), of_subjects as i64)]);
     drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_the_bytes_are_each_message_is_settled_once() {
+    const SENT: usize = 3_000;
+    let world = World::new().await;
+    let device = device(0, 1);
+    seed::devices(&world.database, std::slice::from_ref(&device)).await;
+    let node = start(world.node()).await;
+    let checker = InvariantChecker::of(&node);
+    // Every run is the same.
+    let mut random = Rng::with_seed(20_261_128);
+    let good = telemetry(&device, 1);
+    let messages: Vec<Vec<u8>> = (0..SENT)
+        .map(|number| {
+            let subject = [b"telemetry.tenant-0.", &any_subject(&mut random)[..]].concat();
+            let headers = (number % 5 > 0).then(|| damaged_headers(&mut random));
+            message(&subject, headers.as_deref(), &good.payload)
+        })
+        .collect();
+    send(world.nats.port(), &messages);
+    // Taken behind all of them.
+    world.publish([telemetry(&device, 2)]).await;
+    // What the stream has taken: the server refuses a header that it needs and can't read.
+    let taken = world.jetstream.get_stream(LANES[0].0).await.expect("the stream").cached_info().state.messages;
+    assert!(taken as usize > SENT / 2, "{taken}");
+    world.wait_settled(LANES[0], 2 * DEADLINE).await;
+    checker.finish().await;
+    has_lost_no_connection(&node, taken).await;
+    let rows = world.database.count("raw_events WHERE accepted").await;
+    let counted: i64 = rejected(&world).await.iter().map(|(_, count)| count).sum();
+    assert_eq!(rows + counted.unsigned_abs(), taken);
+    drain(node).await;
+}
+
+/// Bytes that were a good header, with some of them changed.
+fn damaged_headers(random: &mut Rng) -> Vec<u8> {
+    let mut headers = b"NATS/1.0\r\nNats-Msg-Idx: a b\r\n c\r\nIngest-Replay: v1;x\r\nA:\r\n\r\n".to_vec();
+    for _ in 0..random.usize(1..6) {
+        let at = random.usize(..headers.len());
+        match random.u8(..4) {
+            0 => headers[at] = random.u8(..),
+            1 => headers.insert(at, *b"\r\n :\xff\x00".get(random.usize(..6)).unwrap_or(&0)),
+            2 => drop(headers.remove(at)),
+            _ => headers.extend_from_within(at..),
+        }
+    }
+    headers
+}
+
+/// The end of a subject: any bytes but those that end or divide what a client sends.
+fn any_subject(random: &mut Rng) -> Vec<u8> {
+    let length = random.usize(1..40);
+    std::iter::repeat_with(|| random.u8(..)).filter(|byte| !b" \t\r\n*>.".contains(byte)).take(length).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
