@@ -1,6 +1,6 @@
 //! How points get there: TLS, compression, and one database for all tenants.
 
-use ingest_kit::{InfluxStub, Node, wait_for};
+use ingest_kit::{Authority, InfluxStub, Node, wait_for};
 
 use super::expected::Expected;
 use super::readings::Readings;
@@ -32,6 +32,25 @@ async fn a_server_is_trusted_on_the_word_of_the_operators_authority_alone() {
     let node = start(world.node().env("INFLUXDB_CA_FILE", file.display())).await;
     world.wait_complete(load.messages.len(), &load.expected()).await;
     assert!(world.influx.url().starts_with("https://"));
+    drain(node).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewed_authority_counts_without_a_restart() {
+    let (builder, authority) = InfluxStub::builder().tls();
+    let world = World::beside(builder.start()).await;
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ca.pem");
+    // That of before the server's certificate was renewed.
+    std::fs::write(&file, Authority::new().pem()).expect("a file");
+    let load = Readings::of(2, 500);
+    load.seed(&world).await;
+    let node = start(world.node().env("INFLUXDB_CA_FILE", file.display())).await;
+    world.publish(load.messages.clone()).await;
+    node.wait_logged("UnknownIssuer", 1).await;
+    assert_eq!(world.influx.total_points(), 0);
+    std::fs::write(&file, authority).expect("a file");
+    world.wait_complete(load.messages.len(), &load.expected()).await;
     drain(node).await;
 }
 
