@@ -238,7 +238,7 @@ impl Registry {
         self.to_register.extend(answers.to_register);
         let routes: HashMap<Arc<str>, TenantRoutes> =
             answers.routes.iter().map(|rows| (rows.tenant.clone(), self.routes.routes(rows))).collect();
-        let mut told: HashMap<Recipient<Resolved>, Resolved> = HashMap::new();
+        let mut resolved: HashMap<Recipient<Resolved>, Resolved> = HashMap::new();
         for (key, lookup, is_final) in answers.devices {
             let is_found = matches!(lookup, Lookup::Found(_));
             let answer = Answer {
@@ -248,10 +248,10 @@ impl Registry {
                 is_final,
             };
             for recipient in self.waiting.remove(&key).unwrap_or_default() {
-                told.entry(recipient).or_default().devices.push((key.clone(), answer.clone()));
+                resolved.entry(recipient).or_default().devices.push((key.clone(), answer.clone()));
             }
         }
-        told.into_iter().for_each(|(recipient, resolved)| recipient.do_send(resolved));
+        resolved.into_iter().for_each(|(recipient, answers)| recipient.do_send(answers));
     }
 
     /// One line for all that are new, with the first of them.

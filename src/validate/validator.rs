@@ -61,7 +61,7 @@ pub(crate) struct Validator {
     buckets: Buckets,
     deferred: DeferredMessages<(Lane, Delivery, Envelope)>,
     /// Deliveries that came before the settings did.
-    early: Vec<Validate>,
+    awaiting_settings: Vec<Validate>,
     link: RegistryLink,
     newest_us: i64,
     started: Instant,
@@ -84,7 +84,7 @@ impl Validator {
             cache: DeviceCache::new(config.cache_max_size, share, config.ages()),
             buckets: Buckets::default(),
             deferred: DeferredMessages::new(),
-            early: Vec::new(),
+            awaiting_settings: Vec::new(),
             link: RegistryLink { is_reachable: true, is_listening: false },
             newest_us: 0,
             started: Instant::now(),
@@ -266,7 +266,7 @@ impl Validator {
     }
 
     fn check_drained(&mut self) {
-        if self.drained.is_awaited() && self.deferred.is_empty() && self.early.is_empty() {
+        if self.drained.is_awaited() && self.deferred.is_empty() && self.awaiting_settings.is_empty() {
             self.drained.notify();
         }
     }
@@ -304,7 +304,7 @@ impl Handler<Validate> for Validator {
 
     fn handle(&mut self, chunk: Validate, ctx: &mut Self::Context) {
         if self.settings.is_none() {
-            return self.early.push(chunk);
+            return self.awaiting_settings.push(chunk);
         }
         failpoint::pass("validator");
         let Validate { lane, deliveries } = chunk;
@@ -377,7 +377,7 @@ impl Handler<SettingsChanged> for Validator {
 
     fn handle(&mut self, SettingsChanged(settings): SettingsChanged, ctx: &mut Self::Context) {
         self.settings = Some(settings);
-        for chunk in std::mem::take(&mut self.early) {
+        for chunk in std::mem::take(&mut self.awaiting_settings) {
             self.handle(chunk, ctx);
         }
         self.check_drained();

@@ -1,4 +1,4 @@
-//! PostgreSQL: rows by binary COPY, refusals, counters and side updates, one transaction per batch.
+//! PostgreSQL: rows by binary COPY, rejections, counters and side updates, one transaction per batch.
 
 mod batch;
 mod bisect;
@@ -11,8 +11,8 @@ pub(crate) mod partitions;
 mod probe;
 mod quarantine;
 mod quarantine_policy;
+mod quarantine_statements;
 mod queue;
-mod refusals;
 mod row;
 mod rows;
 mod statement;

@@ -11,7 +11,7 @@ use tokio_postgres::Error;
 
 use super::copy::{self, Row};
 use super::quarantine::{Keep, PendingQuarantine};
-use super::{refusals, statement};
+use super::{quarantine_statements, statement};
 use crate::delivery::{Delivery, Origin};
 use crate::postgres::classify::{Failure, Meaning, ServerError};
 use ingest_core::message::device::DeviceKey;
@@ -179,7 +179,7 @@ pub(super) async fn quarantine(
         content: Content::Raw("{}".into()),
     };
     let simplest = [PendingQuarantine::of(unused(&refused.origin), simplest, Keep { mirror: false, ..refused.keep })];
-    let write = async |part: &Transaction<'_>| refusals::store(part, &simplest, counters).await.map(drop);
+    let write = async |part: &Transaction<'_>| quarantine_statements::store(part, &simplest, counters).await.map(drop);
     Ok(undone(transaction, write).await?.is_err_and(|other| is_same(answer, &other)))
 }
 

@@ -1,4 +1,4 @@
-//! Quarantine policy: which refusals are stored, and which only counted.
+//! Quarantine policy: which rejections are stored, and which only counted.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -22,7 +22,7 @@ const SENDERS_PER_MINUTE: usize = 10_000;
 /// What senders beyond [`SENDERS_PER_MINUTE`] are counted under.
 const CROWD: u64 = 0;
 
-/// Which refusals are stored: by the run-time settings, and up to caps per minute of the broker's time. The others are counted only.
+/// Which rejections are stored: by the run-time settings, and up to caps per minute of the broker's time. The others are counted only.
 ///
 /// Shared by the writer and the transactions that find refused rows.
 #[derive(Debug)]

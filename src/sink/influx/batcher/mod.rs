@@ -1,7 +1,7 @@
 //! One tenant's lines on their way: collects them into batches, writes the batches, and ends every line exactly once.
 
 mod actor;
-mod fit;
+mod coerce;
 mod health;
 mod logged;
 mod outcome;

@@ -13,7 +13,7 @@ use crate::sink::postgres::partitions::Day;
 use crate::sink::postgres::quarantine::PendingQuarantine;
 use crate::sink::postgres::quarantine_policy::QuarantinePolicy;
 use crate::sink::postgres::row::{Attempt, Row};
-use crate::sink::postgres::{probe, refusals};
+use crate::sink::postgres::{probe, quarantine_statements};
 
 impl Row for PendingQuarantine {
     fn day(&self) -> Option<Day> {
@@ -25,8 +25,8 @@ impl Row for PendingQuarantine {
         rejections: &mut [Self],
         attempt: &Attempt<'_>,
     ) -> Result<u64, Error> {
-        refusals::recognise(transaction, rejections).await?;
-        refusals::store(transaction, rejections, attempt.counters).await
+        quarantine_statements::recognise(transaction, rejections).await?;
+        quarantine_statements::store(transaction, rejections, attempt.counters).await
     }
 
     /// One that can't be stored as it is asks for less, until it can.
@@ -39,8 +39,8 @@ impl Row for PendingQuarantine {
         let part = transaction.savepoint("recognise").await?;
         let recognised = async {
             let rejections = &mut batch.items.rejections;
-            refusals::recognise(&part, rejections).await?;
-            if counters { refusals::lock_counters(&part, rejections).await } else { Ok(()) }
+            quarantine_statements::recognise(&part, rejections).await?;
+            if counters { quarantine_statements::lock_counters(&part, rejections).await } else { Ok(()) }
         };
         match recognised.await.map_err(Failure::from) {
             Ok(()) => part.commit().await?,
@@ -59,7 +59,7 @@ impl Row for PendingQuarantine {
             let sorted = bisect(
                 transaction,
                 &batch.items.rejections[first..],
-                async |part, rejections| refusals::store(part, rejections, counters).await,
+                async |part, rejections| quarantine_statements::store(part, rejections, counters).await,
                 async |part, rejection, answer| {
                     Ok(is_first_try && probe::quarantine(part, rejection, answer, counters).await?)
                 },

@@ -52,7 +52,7 @@ pub struct Parts {
     pub downstream: Downstream,
 }
 
-/// Makes rows, refusals and side updates durable, then hands on and settles. One per node and [`Duty`].
+/// Makes rows, rejections and side updates durable, then hands on and settles. One per node and [`Duty`].
 ///
 /// A batch is flushed when it is full or its oldest item has waited for the flush interval, in one of several
 /// transactions at a time. While none is free, the next batches grow: what bounds them is the consumers' window. A

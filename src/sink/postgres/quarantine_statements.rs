@@ -1,4 +1,4 @@
-//! The statements that store refusals, each for a whole slice of them.
+//! The statements that store rejections, each for a whole slice of them.
 //!
 //! All of them are idempotent on broker facts, and all write in the order of their keys: two transactions that meet the
 //! same keys wait for each other instead of locking each other out.
@@ -125,7 +125,7 @@ async fn events<'a>(
     Ok(stored.iter().filter_map(key).collect())
 }
 
-/// Locks the counters that refusals will move, in order: for a transaction that moves them piece by piece, and would get in
+/// Locks the counters that rejections will move, in order: for a transaction that moves them piece by piece, and would get in
 /// the way of others otherwise.
 ///
 /// # Errors
@@ -160,7 +160,7 @@ async fn counters<'a>(
     transaction.execute(&statement, &columns).await.map(drop)
 }
 
-/// What refusals add to the counters, column by column.
+/// What rejections add to the counters, column by column.
 #[derive(Default)]
 struct Counts<'a> {
     minutes: Vec<UnixMicros>,
