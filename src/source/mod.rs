@@ -7,4 +7,3 @@ mod inbox;
 mod resend;
 
 pub(crate) use self::consumer::{Consumer, Parts};
-pub(crate) use crate::nats::config::Config;

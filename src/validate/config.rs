@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::delivery::Opening;
 use crate::registry::devices::Ages;
 use crate::runtime::setting::settings;
 
@@ -58,4 +59,11 @@ pub(crate) enum SubjectCheck {
     Enforce,
     /// Any subject will do: whoever may publish at all speaks for every tenant.
     Off,
+}
+
+impl SubjectCheck {
+    /// Whether it is made of messages that are opened so: a topic that is read from the subject can't differ from it.
+    pub(crate) fn applies_to(self, opening: Opening) -> bool {
+        self == Self::Enforce && opening == Opening::Envelope
+    }
 }

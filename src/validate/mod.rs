@@ -7,5 +7,5 @@ mod inquiry;
 mod outcome;
 mod validator;
 
-pub(crate) use self::config::{Config, SubjectCheck};
+pub(crate) use self::config::Config;
 pub(crate) use self::validator::{Parts, Validator};

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use slog::error;
 
+use super::Config;
 use super::check::{Valid, check};
 use super::chunk_metrics::ChunkCounts;
 use super::inquiry::Inquiry;
 use super::outcome::{Outcome, tapped};
-use super::{Config, SubjectCheck};
-use crate::delivery::{Delivery, Lane, Opening, Origin, Replay, Settlement};
+use crate::delivery::{Delivery, Lane, Origin, Replay, Settlement};
 use crate::message::{Answer, Drain, Invalidate, Resolve, Resolved, SettingsChanged, Subscribe, Validate, Write};
 use crate::metrics::ReplayClaim;
 use crate::observe::tap::Taps;
@@ -223,10 +223,7 @@ impl Validator {
         let inquiry = Inquiry::new(in_hand, &self.cache, now_ms, self.link);
         // A replay was published by an operator, and sent long ago.
         let is_replay = delivery.is_replay();
-        // A subject that says the topic can't differ from it.
-        let is_subject_checked = self.parts.config.subject_check == SubjectCheck::Enforce
-            && lane.opening() == Opening::Envelope
-            && !is_replay;
+        let is_subject_checked = self.parts.config.subject_check.applies_to(lane.opening()) && !is_replay;
         let context = validate::Context {
             settings,
             policy: self.policy,

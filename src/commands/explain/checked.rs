@@ -6,10 +6,9 @@ use super::database::Database;
 use crate::commands::quarantine::event::Event as StoredEvent;
 use crate::commands::quarantine::replayable::Replayable;
 use crate::config::Config;
-use crate::delivery::{Lane, Opening};
+use crate::delivery::Lane;
 use crate::registry::{self, DeviceToday, RegistryError};
 use crate::runtime::panics;
-use crate::validate::SubjectCheck;
 use ingest_core::explain::{Prospect, recheck};
 use ingest_core::message::device::{DeviceKey, DeviceRef, Lookup};
 use ingest_core::message::envelope::Envelope;
@@ -38,7 +37,7 @@ impl Content {
     pub(super) fn of_message(lane: Lane, message: &StreamMessage, config: &Config) -> Self {
         let opened = panics::open(lane.opening(), &message.subject, &message.payload);
         let checks = opened.as_ref().ok().and_then(|envelope| lane.checks(&envelope.topic));
-        let is_checked = config.validate.subject_check == SubjectCheck::Enforce && lane.opening() == Opening::Envelope;
+        let is_checked = config.validate.subject_check.applies_to(lane.opening());
         let subject = is_checked.then(|| message.subject.to_string());
         Self { opened, checks, subject, trusted: false, received_us: received_us(message) }
     }

@@ -15,9 +15,8 @@ use crate::commands::simulate::SimulateError;
 use crate::commands::simulate::generate::Simulated;
 use crate::delivery::Lane;
 use crate::nats::connect::{self, Observers};
-use crate::nats::provision;
+use crate::nats::{self, provision};
 use crate::runtime::signals::Signals;
-use crate::source;
 
 /// Messages on their way at once: hides the broker's latency at any rate that it can take.
 const WINDOW: usize = 4_096;
@@ -39,7 +38,7 @@ impl Nats {
     ///
     /// # Errors
     /// NATS can't be reached, or there is no stream.
-    pub(crate) async fn connect(config: &source::Config, log: &Logger) -> Result<Self, SimulateError> {
+    pub(crate) async fn connect(config: &nats::config::Config, log: &Logger) -> Result<Self, SimulateError> {
         let client = connect::connect(config, "simulate", Observers::default(), log)
             .await
             .map_err(|error| SimulateError::Unavailable(error.to_string()))?;
