@@ -113,7 +113,7 @@ impl Collector for BrokerReports {
     /// One moment for all series of a scrape: a consumer has all of its figures or none, but for an age that alone is not known.
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         type Figure = fn(&ConsumerFigures) -> i64;
-        const FIGURES: [(&str, &str, Figure); 5] = [
+        const FIGURES: [(&str, &str, Figure); 7] = [
             ("consumer_pending", "Messages not delivered to anyone yet.", |of| of.pending as i64),
             ("consumer_ack_pending", "Messages delivered to any replica, not acknowledged yet.", |of| {
                 of.ack_pending as i64
@@ -125,6 +125,12 @@ impl Collector for BrokerReports {
                 of.max_ack_pending
             }),
             ("consumer_paused", "1 while an operator has paused the consumer.", |of| of.is_paused.into()),
+            ("consumer_num_waiting", "Requests for messages that wait at the broker, of all replicas.", |of| {
+                of.waiting_requests as i64
+            }),
+            ("consumer_ack_wait_seconds", "After so long the broker delivers again what is not acknowledged.", |of| {
+                of.ack_wait_secs as i64
+            }),
         ];
         const SECONDS: [(&str, &str); 2] = [
             ("oldest_unsettled_seconds", "Age of the oldest message that is not settled."),
@@ -184,13 +190,13 @@ mod tests {
         let metrics = Metrics::new();
         assert!(series(&metrics).is_empty(), "not bound yet");
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now()));
-        assert_eq!(series(&metrics).len(), 8);
+        assert_eq!(series(&metrics).len(), 10);
         let text = metrics.open_metrics().unwrap();
         assert!(text.contains("ingest_consumer_pending{consumer=\"ingest-shadow\"} 9\n"), "{text}");
 
         metrics.consumers.broker.set(Lane::SHADOW, BrokerReport { oldest: None, ..report(Instant::now()) });
         let without_age = series(&metrics);
-        assert_eq!(without_age.len(), 6, "{without_age:?}");
+        assert_eq!(without_age.len(), 8, "{without_age:?}");
         assert!(!without_age.iter().any(|name| name.contains("oldest") || name.contains("lag")), "{without_age:?}");
 
         metrics.consumers.broker.set(Lane::SHADOW, report(Instant::now() - Duration::from_secs(11)));

@@ -36,6 +36,8 @@ impl Consumer {
             max_ack_pending: info.config.max_ack_pending,
             ack_floor: info.ack_floor.stream_sequence,
             is_paused: info.paused,
+            waiting_requests: info.num_waiting as u64,
+            ack_wait_secs: info.config.ack_wait.as_secs(),
         };
         let asked_ms = self.state_requested_ms;
         let reading = Reading { figures, asked: self.started + Duration::from_millis(asked_ms) };

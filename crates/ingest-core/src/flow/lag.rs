@@ -20,6 +20,10 @@ pub struct ConsumerFigures {
     pub ack_floor: u64,
     /// Nothing is delivered until an operator resumes it.
     pub is_paused: bool,
+    /// Requests for messages that wait at the broker, of all replicas.
+    pub waiting_requests: u64,
+    /// Seconds after which the broker delivers again what is not acknowledged.
+    pub ack_wait_secs: u64,
 }
 
 impl ConsumerFigures {

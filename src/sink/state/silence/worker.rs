@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::Context as JetStream;
+use async_nats::jetstream::context::PublishError;
 use async_nats::jetstream::message::PublishMessage;
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::join_all;
@@ -199,7 +200,7 @@ impl Worker {
             self.looks = 0;
             if let Some(error) = results.into_iter().find_map(Result::err) {
                 self.has_stream = false;
-                self.remark(Some(format!("not taken, to be published again: {error}")));
+                self.remark(Some(format!("not taken, to be published again: {}", error_chain(&error))));
                 return Ok(());
             }
         }
@@ -229,8 +230,8 @@ impl Worker {
 }
 
 /// Sends an alert and waits for the stream to have it.
-async fn publish(jetstream: &JetStream, alert: &Alert) -> Result<(), String> {
+async fn publish(jetstream: &JetStream, alert: &Alert) -> Result<(), PublishError> {
     let message = PublishMessage::build().payload(alert.body.clone().into()).message_id(&*alert.message_id);
     let published = async { jetstream.send_publish(alert.subject.clone(), message).await?.await };
-    published.await.map(drop).map_err(|error| error_chain(&error))
+    published.await.map(drop)
 }
