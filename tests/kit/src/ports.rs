@@ -1,6 +1,6 @@
 //! Free loopback ports.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +27,7 @@ pub fn free_port() -> u16 {
     static CLAIMED: Mutex<Claimed> = Mutex::new(Claimed { left: 0..0, marks: Vec::new() });
     let mut claimed = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
-        if let Some(port) = claimed.left.find(|port| listen(*port).is_some()) {
+        if let Some(port) = claimed.left.find(|port| is_free(*port)) {
             return port;
         }
         let first_choice = std::process::id() % u32::from(BLOCKS);
@@ -38,6 +38,12 @@ pub fn free_port() -> u16 {
         claimed.marks.push(mark);
         claimed.left = start + 1..start + BLOCK;
     }
+}
+
+/// Whether nobody listens there. Asked by a connection: a listener of our own, closed at once, lives on for a moment in every process that
+/// is being forked just then, and would be in the way of who gets the port.
+fn is_free(port: u16) -> bool {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err()
 }
 
 fn listen(port: u16) -> Option<TcpListener> {
