@@ -55,22 +55,3 @@ async fn settings_are_polled_where_nobody_notifies() {
     database.execute(quietly).await;
     bench.settings("the change", |settings| !settings.store_rejects).await;
 }
-
-#[actix::test]
-async fn a_flood_of_notifications_asks_for_the_settings_a_few_times() {
-    const FLOOD: u64 = 5_000;
-    let database = migrated(Postgres::shared()).await;
-    let bench = Bench::with(&database, Config { settings_poll_secs: 3_600, ..Config::default() });
-    bench.settings("the defaults", are_defaults).await;
-    bench.listening().await;
-    // Different ones: PostgreSQL tells the same once.
-    let flood = r#"DO $$ BEGIN FOR i IN 1..5000 LOOP
-        PERFORM pg_notify('ingest_invalidate', format('{"t":"app_settings","tenant":"%s"}', i)); END LOOP; END $$"#;
-    database.execute(flood).await;
-    seed::app_settings(&database, &[("MAX_PAYLOAD_BYTES", "301")]).await;
-    bench.settings("the change behind the flood", |settings| settings.max_payload_bytes == 301).await;
-    let scans =
-        "SELECT coalesce(seq_scan, 0) + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'app_settings'";
-    let scans: i64 = database.query(scans, &[]).await[0].get(0);
-    assert!(scans.unsigned_abs() < FLOOD / 10, "{scans} scans");
-}
